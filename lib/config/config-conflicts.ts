@@ -1,0 +1,85 @@
+import type { Options } from '../options.ts'
+
+type Given = Readonly<Partial<Options>>
+
+/** A rule about several options at once. */
+interface Conflict {
+  /** Asked only where each of these is sound on its own. */
+  readonly between: readonly (keyof Options)[]
+  readonly faults: (options: Given) => readonly string[]
+}
+
+function conflict(between: readonly (keyof Options)[], sentence: string, holds: (options: Given) => boolean): Conflict {
+  return { between, faults: (options) => (holds(options) ? [sentence] : []) }
+}
+
+const CONFLICTS: readonly Conflict[] = [
+  conflict(
+    ['tokenEndpointAuthMethod', 'clientSecret'],
+    'tokenEndpointAuthMethod must be none, or be left out, where there is no clientSecret.',
+    ({ tokenEndpointAuthMethod: method = 'none', clientSecret }) => method !== 'none' && clientSecret === undefined,
+  ),
+  conflict(
+    ['tokenEndpointAuthMethod', 'clientSecret'],
+    'tokenEndpointAuthMethod is none, yet there is a clientSecret: leave one of the two out.',
+    (options) => options.tokenEndpointAuthMethod === 'none' && options.clientSecret !== undefined,
+  ),
+  conflict(
+    ['idTokenSignedResponseAlg', 'clientSecret'],
+    'idTokenSignedResponseAlg needs a clientSecret where it is HS256, HS384 or HS512.',
+    ({ idTokenSignedResponseAlg: alg = '', clientSecret }) => alg.startsWith('HS') && clientSecret === undefined,
+  ),
+  conflict(
+    ['secret', 'clientSecret'],
+    'secret must be given where there is no clientSecret: at least 32 random characters.',
+    (options) => options.secret === undefined && options.clientSecret === undefined,
+  ),
+  conflict(
+    ['providerMetadata', 'issuer'],
+    'providerMetadata.issuer must equal issuer, character by character.',
+    (options) => options.providerMetadata !== undefined && options.providerMetadata.issuer !== options.issuer,
+  ),
+  { between: ['routes'], faults: equalRoutes },
+  { between: ['dangerouslyAllowInsecureRequests', 'issuer'], faults: insecure('issuer') },
+  { between: ['dangerouslyAllowInsecureRequests', 'baseUrl'], faults: insecure('baseUrl') },
+  { between: ['dangerouslyAllowInsecureRequests', 'postLogoutRedirectUri'], faults: insecure('postLogoutRedirectUri') },
+  { between: ['dangerouslyAllowInsecureRequests', 'providerMetadata'], faults: insecureEndpoints },
+]
+
+/** The routes where the application names none. */
+export const DEFAULT_ROUTES: Readonly<Record<'login' | 'callback' | 'logout', string>> = Object.freeze({
+  login: '/login',
+  callback: '/callback',
+  logout: '/logout',
+})
+
+/** One sentence for each contradiction between options; `isSound` tells which options have no fault of their own. */
+export function findConflicts(options: Given, isSound: (name: keyof Options) => boolean): readonly string[] {
+  return CONFLICTS.filter(({ between }) => between.every(isSound)).flatMap(({ faults }) => faults(options))
+}
+
+/** Routers may leave case aside, so two routes that differ in nothing else are one. */
+function equalRoutes({ routes }: Given): readonly string[] {
+  const names = Object.entries({ ...DEFAULT_ROUTES, ...routes }).map(([name, path]) => ({ name, path }))
+  return names.flatMap(({ name, path }, index) => {
+    const twin = names.slice(0, index).find((other) => other.path.toLowerCase() === path.toLowerCase())
+    return twin === undefined ? [] : [`routes.${name} must differ from routes.${twin.name}: both are ${path}.`]
+  })
+}
+
+function insecure(name: 'issuer' | 'baseUrl' | 'postLogoutRedirectUri'): Conflict['faults'] {
+  return (options) => insecureUrl(options, options[name], name)
+}
+
+function insecureEndpoints(options: Given): readonly string[] {
+  const { issuer: _, ...metadata } = options.providerMetadata ?? {}
+  return Object.entries(metadata)
+    .filter(([name]) => /_(?:endpoint|uri)$/.test(name))
+    .flatMap(([name, url]) => insecureUrl(options, url, `providerMetadata.${name}`))
+}
+
+/** RFC 9700 2.6, OIDC Core 16.17: loopback is no exception, for the same value then goes to production. */
+function insecureUrl(options: Given, url: unknown, name: string): readonly string[] {
+  if (options.dangerouslyAllowInsecureRequests === true || !String(url).startsWith('http:')) return []
+  return [`${name} must be https; for development, plain http needs dangerouslyAllowInsecureRequests: true.`]
+}

@@ -1,0 +1,190 @@
+/**
+ * Every error code of the library with the HTTP status that it is answered with. `docs/errors.md` has a heading for
+ * each: what happened, the usual cause, what to do.
+ */
+export const ERROR_STATUS = {
+  // The application is set up wrongly.
+  ERR_OIDC_CONFIG: 500,
+  ERR_OIDC_NOT_MOUNTED: 500,
+  ERR_OIDC_SESSION_MISSING: 500,
+  ERR_OIDC_SESSION_UNSUPPORTED: 500,
+  ERR_OIDC_SESSION_COOKIE_INSECURE: 500,
+  ERR_OIDC_SESSION_NOT_KEPT: 500,
+  ERR_OIDC_SESSION_STORE: 503,
+  ERR_OIDC_RETURN_TO: 500,
+  // The provider cannot be asked, or answers what no provider may answer.
+  ERR_OIDC_PROVIDER_UNREACHABLE: 503,
+  ERR_OIDC_PROVIDER_TIMEOUT: 504,
+  ERR_OIDC_PROVIDER_BUSY: 503,
+  ERR_OIDC_PROVIDER_STATUS: 502,
+  ERR_OIDC_PROVIDER_REDIRECT: 502,
+  ERR_OIDC_PROVIDER_RESPONSE_TOO_LARGE: 502,
+  ERR_OIDC_PROVIDER_RESPONSE_INVALID: 502,
+  ERR_OIDC_DISCOVERY_ISSUER: 502,
+  ERR_OIDC_METADATA_INVALID: 502,
+  ERR_OIDC_KEYS_INVALID: 502,
+  // A route is called in a way that it does not answer.
+  ERR_OIDC_METHOD_NOT_ALLOWED: 405,
+  ERR_OIDC_CROSS_SITE_LOGOUT: 403,
+  // The authorization response (the callback).
+  ERR_OIDC_CALLBACK_INVALID: 400,
+  ERR_OIDC_STATE_MISSING: 400,
+  ERR_OIDC_TRANSACTION_MISSING: 400,
+  ERR_OIDC_TRANSACTION_INVALID: 400,
+  ERR_OIDC_TRANSACTION_EXPIRED: 400,
+  ERR_OIDC_RESPONSE_ISSUER: 400,
+  ERR_OIDC_RESPONSE_ISSUER_MISSING: 400,
+  ERR_OIDC_RESPONSE_TOKEN: 400,
+  ERR_OIDC_CODE_MISSING: 400,
+  ERR_OIDC_AUTHORIZATION: 400,
+  // The token endpoint.
+  ERR_OIDC_TOKEN_REQUEST: 502,
+  ERR_OIDC_TOKEN_RESPONSE: 502,
+  // The ID Token.
+  ERR_OIDC_ID_TOKEN_MISSING: 502,
+  ERR_OIDC_ID_TOKEN_MALFORMED: 502,
+  ERR_OIDC_ID_TOKEN_TOO_LARGE: 502,
+  ERR_OIDC_ID_TOKEN_ENCRYPTED: 502,
+  ERR_OIDC_ID_TOKEN_ALG: 502,
+  ERR_OIDC_ID_TOKEN_TYPE: 502,
+  ERR_OIDC_ID_TOKEN_CRIT: 502,
+  ERR_OIDC_ID_TOKEN_KEY: 502,
+  ERR_OIDC_ID_TOKEN_SIGNATURE: 502,
+  ERR_OIDC_ID_TOKEN_ISSUER: 502,
+  ERR_OIDC_ID_TOKEN_SUBJECT: 502,
+  ERR_OIDC_ID_TOKEN_AUDIENCE: 502,
+  ERR_OIDC_ID_TOKEN_AUTHORIZED_PARTY: 502,
+  ERR_OIDC_ID_TOKEN_EXPIRED: 502,
+  ERR_OIDC_ID_TOKEN_ISSUED_AT: 502,
+  ERR_OIDC_ID_TOKEN_NOT_BEFORE: 502,
+  ERR_OIDC_ID_TOKEN_NONCE: 502,
+  ERR_OIDC_ID_TOKEN_AUTH_TIME: 502,
+  ERR_OIDC_ID_TOKEN_ACCESS_TOKEN_HASH: 502,
+  // UserInfo.
+  ERR_OIDC_USERINFO: 502,
+  ERR_OIDC_USERINFO_SUBJECT: 502,
+  // Tokens asked for by the application.
+  ERR_OIDC_TOKEN_UNAVAILABLE: 401,
+  // Guards.
+  ERR_OIDC_LOGIN_REQUIRED: 401,
+  ERR_OIDC_INSUFFICIENT_SCOPE: 403,
+  ERR_OIDC_INSUFFICIENT_CLAIM: 403,
+} as const satisfies Record<string, number>
+
+/** A stable name for what went wrong: program against this, never against the message. */
+export type ErrorCode = keyof typeof ERROR_STATUS
+
+/** What an {@link OidcError} may carry beside its code and message. */
+export interface OidcErrorOptions {
+  /** The lower failure. For logs; it is never shown to a browser. */
+  cause?: unknown
+  /** The HTTP status, where it is not the code's usual one. */
+  status?: number
+  /** HTTP headers that belong to the answer, for example `Allow` or `Retry-After`. */
+  headers?: Record<string, string>
+}
+
+/**
+ * The base of everything that this library throws or passes to `next`. The message is for the operator; it holds no
+ * token, code, secret or request input. `status`, `expose` and `headers` are what Express' own error handler reads.
+ *
+ * @example
+ * ```ts
+ * app.use((error: unknown, req: Request, res: Response, next: NextFunction) => {
+ *   if (error instanceof OidcError) res.status(error.status).send(`Sorry (${error.code})`)
+ *   else next(error)
+ * })
+ * ```
+ */
+export class OidcError extends Error {
+  readonly code: ErrorCode
+  /** The HTTP status to answer with. */
+  readonly status: number
+  /** Whether the message is fit for the person at the browser: true for 4xx, false for what only operators can mend. */
+  readonly expose: boolean
+  readonly headers: Readonly<Record<string, string>>
+
+  constructor(code: ErrorCode, message: string, options: OidcErrorOptions = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause })
+    this.name = new.target.name
+    this.code = code
+    this.status = options.status ?? ERROR_STATUS[code]
+    this.expose = this.status < 500
+    this.headers = { 'Cache-Control': 'no-store', ...options.headers }
+  }
+}
+
+/** The options given to `oidc()` or to a guard are wrong. All faults are reported at once. */
+export class ConfigError extends OidcError {
+  /** One sentence for each fault, beginning with the option's name. */
+  readonly faults: readonly string[]
+
+  constructor(faults: readonly string[]) {
+    super(
+      'ERR_OIDC_CONFIG',
+      `The configuration has ${faults.length === 1 ? 'a fault' : 'faults'}:\n- ${faults.join('\n- ')}`,
+    )
+    this.faults = faults
+  }
+}
+
+/** What a provider said of its own refusal (RFC 6749 4.1.2.1 and 5.2). All of it is untrusted text. */
+export interface ProviderRefusal {
+  /** The registered or private error code, as the provider sent it. */
+  error: string
+  /** The provider's text for developers. It may hold what the user typed: escape it, never interpret it. */
+  errorDescription?: string | undefined
+  /** A page about the error. */
+  errorUri?: string | undefined
+}
+
+/** The provider cannot be reached, refuses, or answers what the standards forbid. */
+export class ProviderError extends OidcError {
+  /** What the provider said, where it said something. */
+  readonly refusal: ProviderRefusal | undefined
+  /** Seconds to wait before asking again, where the provider told (429 and 503). */
+  readonly retryAfter: number | undefined
+
+  constructor(
+    code: ErrorCode,
+    message: string,
+    options: OidcErrorOptions & { refusal?: ProviderRefusal | undefined; retryAfter?: number | undefined } = {},
+  ) {
+    const { refusal, retryAfter, headers, ...rest } = options
+    super(code, message, {
+      ...rest,
+      headers: retryAfter === undefined ? { ...headers } : { 'Retry-After': String(retryAfter), ...headers },
+    })
+    this.refusal = refusal
+    this.retryAfter = retryAfter
+  }
+}
+
+/** The provider sent the browser back with an error instead of a code (OIDC Core 3.1.2.6). */
+export class AuthorizationError extends OidcError {
+  readonly refusal: ProviderRefusal
+
+  constructor(refusal: ProviderRefusal) {
+    super('ERR_OIDC_AUTHORIZATION', 'The provider refused the login.', { status: authorizationStatus(refusal.error) })
+    this.refusal = refusal
+  }
+}
+
+/** A guard refused a request of somebody who is logged in: a new login would not help. */
+export class AccessDeniedError extends OidcError {}
+
+const AUTHORIZATION_STATUS: ReadonlyMap<string, number> = new Map([
+  ['access_denied', 403],
+  ['user_canceled_request', 403],
+  ['login_required', 401],
+  ['interaction_required', 401],
+  ['consent_required', 401],
+  ['account_selection_required', 401],
+  ['unmet_authentication_requirements', 403],
+  ['server_error', 502],
+  ['temporarily_unavailable', 503],
+])
+
+function authorizationStatus(error: string): number {
+  return AUTHORIZATION_STATUS.get(error) ?? 400
+}
