@@ -1,0 +1,94 @@
+import type { AuthenticatedContext, OidcContext } from '../context.ts'
+import { AccessDeniedError, type ErrorCode, OidcError } from '../errors.ts'
+import { publish } from '../events.ts'
+import { headerOf, type Next, type Request, type Response, redirect, requestPath, send, wantsPage } from '../http.ts'
+import type { Login } from '../types.ts'
+
+/** Why somebody who is logged in may not do this. */
+export interface Denial {
+  readonly code: ErrorCode
+  /** For the operator. */
+  readonly message: string
+}
+
+/** What a guard asks of a login: pure, synchronous, and without a look at the request. */
+export type Check = (login: Pick<Login, 'claims' | 'scope'>) => Denial | undefined
+
+/** A request that `oidc()` has seen. */
+export type OidcRequest = Request & { readonly oidc: OidcContext }
+/** A request that a guard has let through: `req.oidc.claims` is there. */
+export type Authenticated<Req> = Req & { readonly oidc: AuthenticatedContext }
+
+/** A middleware that lets a request through or refuses it. */
+export interface Guard {
+  (req: Request, res: Response, next: Next): void
+  /**
+   * Guards one handler, for which `req.oidc.claims` is then known to be there.
+   *
+   * @example
+   * ```ts
+   * app.get('/hello', requireAuth().before((req, res) => res.send(`Hello ${req.oidc.claims.name}`)))
+   * ```
+   */
+  before<Req extends Request, Res extends Response>(
+    handler: (req: Authenticated<Req>, res: Res, next: Next) => unknown,
+  ): (req: Req, res: Res, next: Next) => unknown
+}
+
+/** Makes a guard of a check. This is the one place where a denial becomes an answer. */
+export function createGuard(check: Check): Guard {
+  function guard(req: Request, res: Response, next: Next): void {
+    if (isPreflight(req) || isAllowed(req, res, next, check)) next()
+  }
+  function before<Req extends Request, Res extends Response>(
+    handler: (req: Authenticated<Req>, res: Res, next: Next) => unknown,
+  ) {
+    return function guarded(req: Req, res: Res, next: Next): unknown {
+      if (isPreflight(req)) return next()
+      return isAllowed(req, res, next, check) ? handler(req, res, next) : undefined
+    }
+  }
+  return Object.assign(guard, { before })
+}
+
+/** A CORS preflight never carries a cookie: whoever answers it comes after us. It reaches no guarded method. */
+function isPreflight(req: Request): boolean {
+  return req.method === 'OPTIONS' && headerOf(req, 'access-control-request-method') !== undefined
+}
+
+function isAllowed<Req extends Request>(req: Req, res: Response, next: Next, check: Check): req is Authenticated<Req> {
+  if (!hasContext(req)) {
+    next(new OidcError('ERR_OIDC_NOT_MOUNTED', 'req.oidc is missing: mount app.use(oidc({ ... })) before this guard.'))
+    return false
+  }
+  if (!req.oidc.isAuthenticated) {
+    askForLogin(req, res)
+    return false
+  }
+  const denial = check(req.oidc)
+  if (denial === undefined) return true
+  publishDenial(req, denial.code)
+  next(new AccessDeniedError(denial.code, denial.message))
+  return false
+}
+
+function hasContext(req: Request): req is OidcRequest {
+  return 'oidc' in req && typeof req.oidc === 'object' && req.oidc !== null
+}
+
+/** A page is sent to log in and comes back; a script gets a 401 with the address to send the person to. */
+function askForLogin(req: OidcRequest, res: Response): void {
+  publishDenial(req, 'ERR_OIDC_LOGIN_REQUIRED')
+  if (wantsPage(req)) redirect(res, req.oidc.loginUrl())
+  else sendLoginRequired(req, res)
+}
+
+/** The page that runs the script is not known here: the script adds it to the address as `returnTo`. */
+function sendLoginRequired(req: OidcRequest, res: Response): void {
+  const body = { error: 'ERR_OIDC_LOGIN_REQUIRED', message: 'Please sign in.', loginUrl: req.oidc.loginUrl('/') }
+  send(res, 401, 'application/json', JSON.stringify(body))
+}
+
+function publishDenial(req: Request, code: ErrorCode): void {
+  publish['express-oidc:denied'](() => ({ code, path: requestPath(req) }))
+}

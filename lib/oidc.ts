@@ -1,0 +1,69 @@
+import { parseOptions } from './config/config.ts'
+import { createContext } from './context.ts'
+import { OidcError } from './errors.ts'
+import { publish } from './events.ts'
+import { type Next, type Request, type Response, requestPath } from './http.ts'
+import type { Options } from './options.ts'
+import { createRelyingParty, type RelyingParty } from './relying-party.ts'
+import { callbackRoute } from './routes/callback.ts'
+import { loginRoute } from './routes/login.ts'
+import { logoutRoute } from './routes/logout.ts'
+
+/** The middleware that `oidc()` makes. */
+export interface OidcMiddleware {
+  (req: Request, res: Response, next: Next): void
+  /**
+   * Asks the provider for its metadata and keys now, for those who want to fail at start rather than at the first login.
+   * Rejects with a `ProviderError`.
+   */
+  ready(): Promise<void>
+}
+
+type Route = (rp: RelyingParty, req: Request, res: Response) => Promise<void>
+
+/**
+ * Makes an Express or Connect application an OpenID Connect relying party: mounts the login, callback and logout routes,
+ * and sets `req.oidc`. Mount it after express-session. Nothing is asked of the provider before the first login.
+ *
+ * @throws {ConfigError} with all faults of the options
+ * @example
+ * ```ts
+ * app.use(session({ secret, resave: false, saveUninitialized: false }))
+ * app.use(oidc({ issuer, clientId, clientSecret, baseUrl: 'https://app.example.com' }))
+ * app.get('/profile', requireAuth(), (req, res) => res.json(req.oidc.claims))
+ * ```
+ */
+export function oidc(options: Options): OidcMiddleware {
+  const rp = createRelyingParty(parseOptions(options))
+  const routes = createRoutes(rp)
+
+  function oidcMiddleware(req: Request & { oidc?: unknown }, res: Response, next: Next): void {
+    req.oidc = createContext(rp, req, res)
+    const route = routes.get(requestPath(req))
+    if (route === undefined) next()
+    else route(rp, req, res).catch((error: unknown) => fail(error, next))
+  }
+
+  return Object.assign(oidcMiddleware, {
+    async ready() {
+      const provider = await rp.findProvider()
+      await provider.keys.keysFor({ alg: rp.config.idTokenSignedResponseAlg, kid: undefined })
+    },
+  })
+}
+
+/** The one place where a route's failure leaves the library. */
+function fail(error: unknown, next: Next): void {
+  publish['express-oidc:error'](() => ({ code: error instanceof OidcError ? error.code : 'unknown', error }))
+  next(error)
+}
+
+/** A route answers below the mount path, and where the application sees the whole path of `baseUrl`, there too. */
+function createRoutes({ config }: RelyingParty): ReadonlyMap<string, Route> {
+  const routes: readonly (readonly [string, Route])[] = [
+    [config.routes.login, loginRoute],
+    [config.routes.callback, callbackRoute],
+    [config.routes.logout, logoutRoute],
+  ]
+  return new Map(routes.flatMap(([path, route]) => [[path, route] as const, [config.basePath + path, route] as const]))
+}

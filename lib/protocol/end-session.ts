@@ -1,0 +1,20 @@
+import { buildEndSessionUrl, randomState } from 'openid-client'
+import type { Config } from '../config/config.ts'
+import type { Provider } from './provider.ts'
+
+/**
+ * Where to send the browser to log out at the provider too (OIDC RP-Initiated Logout 2), or `undefined` where the
+ * provider has no such endpoint. `state` is sent although nothing hangs on it: some providers only come back with one.
+ */
+export function createEndSessionUrl(
+  provider: Provider,
+  config: Pick<Config, 'postLogoutRedirectUri'>,
+  idToken: string | undefined,
+): string | undefined {
+  if (provider.metadata.end_session_endpoint === undefined) return undefined
+  return buildEndSessionUrl(provider.client, {
+    ...(idToken === undefined ? {} : { id_token_hint: idToken }),
+    post_logout_redirect_uri: config.postLogoutRedirectUri,
+    state: randomState(),
+  }).href
+}

@@ -1,0 +1,126 @@
+import { createHash, timingSafeEqual } from 'node:crypto'
+import type { ErrorCode } from '../errors.ts'
+import type { Json } from '../types.ts'
+import type { JsonObject } from './json-object.ts'
+
+/** What an ID Token's claims are held against. */
+export interface ClaimExpectations {
+  /** Compared character by character. */
+  readonly issuer: string
+  readonly clientId: string
+  /** In seconds. */
+  readonly clockTolerance: number
+  /** The one of the transaction. */
+  readonly nonce: string
+  /** The access token that came along. */
+  readonly accessToken?: string | undefined
+  /** The `max_age` that was asked for, in seconds. */
+  readonly maxAge?: number | undefined
+  /** The hash of the signature's algorithm. */
+  readonly digest: string
+  /** Seconds since 1970. */
+  readonly now: number
+}
+
+/** One rule about the claims of an ID Token. */
+export interface ClaimRule {
+  readonly code: ErrorCode
+  readonly message: string
+  readonly holds: (claims: JsonObject, expected: ClaimExpectations) => boolean
+}
+
+/** The end of ECMAScript's time, in seconds: what lies beyond is no instant. */
+const LAST_INSTANT = 8.64e12
+/** How long ago an ID Token may have been issued, in seconds: it comes straight from the token endpoint. */
+const MAX_AGE_OF_TOKEN = 86_400
+
+/** What the claims must fulfil (OIDC Core 2 and 3.1.3.7), in this order. */
+export const CLAIM_RULES: readonly ClaimRule[] = [
+  {
+    // OIDC Core 3.1.3.7 (2).
+    code: 'ERR_OIDC_ID_TOKEN_ISSUER',
+    message: 'The ID Token is of another issuer.',
+    holds: ({ iss }, { issuer }) => iss === issuer,
+  },
+  {
+    // OIDC Core 2.
+    code: 'ERR_OIDC_ID_TOKEN_SUBJECT',
+    message: 'The ID Token names nobody: sub must be 1 to 255 ASCII characters.',
+    holds: ({ sub }) => typeof sub === 'string' && /^[\x20-\x7e]{1,255}$/.test(sub),
+  },
+  {
+    // OIDC Core 3.1.3.7 (3): we know of no other audience, and trust one only where the token was issued to us.
+    code: 'ERR_OIDC_ID_TOKEN_AUDIENCE',
+    message: 'The ID Token is for another audience.',
+    holds: ({ aud, azp }, { clientId }) => {
+      const audiences = typeof aud === 'string' ? [aud] : aud
+      if (!isStrings(audiences) || !audiences.includes(clientId)) return false
+      return azp === clientId || audiences.every((audience) => audience === clientId)
+    },
+  },
+  {
+    // OIDC Core 3.1.3.7 (4, 5).
+    code: 'ERR_OIDC_ID_TOKEN_AUTHORIZED_PARTY',
+    message: 'The ID Token was issued to another client.',
+    holds: ({ azp }, { clientId }) => azp === undefined || azp === clientId,
+  },
+  {
+    // OIDC Core 3.1.3.7 (9).
+    code: 'ERR_OIDC_ID_TOKEN_EXPIRED',
+    message: 'The ID Token has expired, or does not say when it does. Are the clocks right?',
+    holds: ({ exp }, { now, clockTolerance }) => isInstant(exp) && now < exp + clockTolerance,
+  },
+  {
+    // OIDC Core 3.1.3.7 (10).
+    code: 'ERR_OIDC_ID_TOKEN_ISSUED_AT',
+    message: 'The ID Token was issued in the future, more than a day ago, or does not say when. Are the clocks right?',
+    holds: ({ iat }, { now, clockTolerance }) =>
+      isInstant(iat) && iat <= now + clockTolerance && now - iat <= MAX_AGE_OF_TOKEN + clockTolerance,
+  },
+  {
+    // RFC 7519 4.1.5.
+    code: 'ERR_OIDC_ID_TOKEN_NOT_BEFORE',
+    message: 'The ID Token is not valid yet. Are the clocks right?',
+    holds: ({ nbf }, { now, clockTolerance }) => nbf === undefined || (isInstant(nbf) && nbf <= now + clockTolerance),
+  },
+  {
+    // OIDC Core 3.1.3.7 (11), 15.5.2: a nonce that was never sent is equal to none.
+    code: 'ERR_OIDC_ID_TOKEN_NONCE',
+    message: 'The ID Token does not belong to this login: its nonce is another.',
+    holds: ({ nonce }, expected) => typeof nonce === 'string' && nonce !== '' && isSame(nonce, expected.nonce),
+  },
+  {
+    // OIDC Core 3.1.3.7 (13): what was asked for is checked.
+    code: 'ERR_OIDC_ID_TOKEN_AUTH_TIME',
+    message: 'The ID Token does not show that the person has proved who they are within max_age.',
+    holds: ({ auth_time: authTime }, { now, clockTolerance, maxAge }) => {
+      if (maxAge === undefined) return authTime === undefined || isInstant(authTime)
+      return isInstant(authTime) && authTime <= now + clockTolerance && now - authTime <= maxAge + clockTolerance
+    },
+  },
+  {
+    // OIDC Core 3.1.3.6, 3.1.3.8.
+    code: 'ERR_OIDC_ID_TOKEN_ACCESS_TOKEN_HASH',
+    message: 'The ID Token came with another access token.',
+    holds: ({ at_hash: hash }, { accessToken, digest }) =>
+      hash === undefined || (accessToken !== undefined && hash === leftHalf(accessToken, digest)),
+  },
+]
+
+function isInstant(value: Json | undefined): value is number {
+  return typeof value === 'number' && Math.abs(value) <= LAST_INSTANT
+}
+
+function isStrings(value: Json | undefined): value is readonly string[] {
+  return Array.isArray(value) && value.every((item) => typeof item === 'string')
+}
+
+function isSame(given: string, expected: string): boolean {
+  const [left, right] = [Buffer.from(given), Buffer.from(expected)]
+  return left.byteLength === right.byteLength && timingSafeEqual(left, right)
+}
+
+function leftHalf(token: string, digest: string): string {
+  const hash = createHash(digest).update(token).digest()
+  return hash.subarray(0, hash.byteLength / 2).toString('base64url')
+}

@@ -1,0 +1,38 @@
+import type { Config } from './config/config.ts'
+import { createProviderFinder, type FindProvider } from './protocol/provider.ts'
+import { createLanding, type Landing } from './session/landing.ts'
+import { createTokenRecords, type TokenRecords } from './session/token-record.ts'
+import { createTransactions, type Transactions } from './session/transaction.ts'
+import { createSingleFlight } from './single-flight.ts'
+import type { Login, TokenRecord } from './types.ts'
+
+/** A login as it comes out of the callback, and the tokens that came with it. */
+export interface CompletedLogin {
+  readonly login: Login
+  readonly tokens: TokenRecord
+}
+
+/** All that one `oidc()` call made: what the routes and `req.oidc` work with. */
+export interface RelyingParty {
+  readonly config: Config
+  readonly findProvider: FindProvider
+  readonly transactions: Transactions
+  readonly tokenRecords: TokenRecords
+  readonly landing: Landing
+  /**
+   * Redeems an answer once, by its `state`: a doubled callback shares what the first one gets, since a code that is
+   * used twice ends the tokens of both (RFC 6749 4.1.2).
+   */
+  readonly redeemOnce: (state: string, redeem: () => Promise<CompletedLogin>) => Promise<CompletedLogin>
+}
+
+export function createRelyingParty(config: Config): RelyingParty {
+  return {
+    config,
+    findProvider: createProviderFinder(config),
+    transactions: createTransactions(config),
+    tokenRecords: createTokenRecords(config),
+    landing: createLanding(config.origin),
+    redeemOnce: createSingleFlight<string, CompletedLogin>(),
+  }
+}

@@ -1,0 +1,30 @@
+import { publish } from '../events.ts'
+import { allowMethods, type Request, type Response, redirect, requestQuery } from '../http.ts'
+import { createAuthorizationRequest, type LoginRequest } from '../protocol/authorization-request.ts'
+import type { RelyingParty } from '../relying-party.ts'
+import { safeReturnTo } from '../return-to.ts'
+import { requireSession } from '../session/express-session.ts'
+import { readLogin } from '../session/login-session.ts'
+import { checkSecureCookie } from '../session/session-cookie.ts'
+
+/** `GET /login?returnTo=/path`: starts a login. A `returnTo` that is not ours is as good as none. */
+export async function loginRoute(rp: RelyingParty, req: Request, res: Response): Promise<void> {
+  allowMethods(req, 'GET')
+  const returnTo = safeReturnTo(requestQuery(req).get('returnTo'), rp.config) ?? `${rp.config.basePath}/`
+  await startLogin(rp, req, res, { returnTo, authorizationParams: {} })
+}
+
+/**
+ * Sends the browser to the provider, with a new transaction in a cookie. Whatever would make the login fail when it comes
+ * back is found now: a session that is missing, unfit, or not kept by the browser.
+ */
+export async function startLogin(rp: RelyingParty, req: Request, res: Response, wanted: LoginRequest): Promise<void> {
+  const { config } = rp
+  checkSecureCookie(requireSession(req))
+  if (readLogin(req, config) === undefined) rp.landing.check(req, res)
+  await config.hooks.beforeLogin?.({ req, res, returnTo: wanted.returnTo })
+  const { url, transaction } = await createAuthorizationRequest(await rp.findProvider(), config, wanted)
+  rp.transactions.begin(req, res, transaction)
+  publish['express-oidc:login-start'](() => ({ issuer: config.issuer, returnTo: wanted.returnTo }))
+  redirect(res, url)
+}

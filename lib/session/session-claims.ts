@@ -1,0 +1,22 @@
+import type { Config } from '../config/config.ts'
+import type { IdTokenClaims } from '../types.ts'
+
+/** Without these a session could not be told whose it is, ended from the provider's side, or asked for a stronger login. */
+const ALWAYS: readonly string[] = ['iss', 'sub', 'sid', 'auth_time', 'acr']
+/** Good for one check each, which was made before. */
+const NEVER: ReadonlySet<string> = new Set(['nonce', 'jti', 'at_hash', 'c_hash', 's_hash'])
+
+/** The claims that are kept in the session: what `sessionClaims` chooses, and those that every session needs. */
+export function chooseSessionClaims(claims: IdTokenClaims, config: Pick<Config, 'sessionClaims'>): IdTokenClaims {
+  const chosen = { ...choose(claims, config.sessionClaims), ...pick(claims, ALWAYS), iss: claims.iss, sub: claims.sub }
+  return Object.fromEntries(Object.entries(chosen).filter(([name]) => !NEVER.has(name))) as IdTokenClaims
+}
+
+function choose(claims: IdTokenClaims, choice: Config['sessionClaims']): Readonly<Record<string, unknown>> {
+  if (choice === undefined) return claims
+  return typeof choice === 'function' ? choice(claims) : pick(claims, choice)
+}
+
+function pick(claims: IdTokenClaims, names: readonly string[]): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(claims).filter(([name]) => names.includes(name)))
+}

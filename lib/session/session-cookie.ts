@@ -1,0 +1,53 @@
+import { OidcError } from '../errors.ts'
+import { headerOf, type Request, type Response } from '../http.ts'
+import { readCookies } from './cookies.ts'
+import type { SessionCookie, SessionRequest } from './express-session.ts'
+
+/** Whether the browser keeps this session's cookie back from navigations that another site began. */
+export function isStrict(cookie: SessionCookie): boolean {
+  return cookie.sameSite === true || cookie.sameSite === 'strict'
+}
+
+/**
+ * Throws `ERR_OIDC_SESSION_COOKIE_INSECURE` where express-session would silently not set its cookie: it is `secure`, but
+ * the request came over plain http, and no proxy says otherwise.
+ */
+export function checkSecureCookie(req: SessionRequest): void {
+  if (req.session.cookie.secure !== true || isSecure(req)) return
+  throw new OidcError(
+    'ERR_OIDC_SESSION_COOKIE_INSECURE',
+    'The session cookie is secure, but this request came over plain http, so express-session will not set it and the ' +
+      "login would be lost. Behind a proxy that ends TLS: app.set('trust proxy', 1) in Express or proxy: true in " +
+      'express-session, and have the proxy send X-Forwarded-Proto.',
+  )
+}
+
+function isSecure(req: Request): boolean {
+  if (Reflect.get(req, 'secure') === true || Reflect.get(req.socket, 'encrypted') === true) return true
+  // Whether the header is trusted is express-session's own setting, which cannot be read from outside.
+  return headerOf(req, 'x-forwarded-proto')?.split(',')[0]?.trim() === 'https'
+}
+
+/**
+ * Deletes the browser's cookie of a session that was destroyed, so that open pages need no look into the store. Its name
+ * is express-session's secret: it is the cookie whose signed value holds the session id.
+ */
+export function expireSessionCookie(req: Request, res: Response, sessionId: string, cookie: SessionCookie): void {
+  const name = [...readCookies(req)].find(([, value]) => signedValue(value).startsWith(`s:${sessionId}.`))?.[0]
+  if (name === undefined) return
+  const domain = cookie.domain === undefined ? '' : `; Domain=${cookie.domain}`
+  const secure = name.startsWith('__') || cookie.secure === true ? '; Secure' : ''
+  const path = cookie.path ?? '/'
+  res.appendHeader(
+    'Set-Cookie',
+    `${name}=; Path=${path}${domain}; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT; HttpOnly${secure}`,
+  )
+}
+
+function signedValue(value: string): string {
+  try {
+    return decodeURIComponent(value)
+  } catch {
+    return ''
+  }
+}

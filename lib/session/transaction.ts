@@ -1,0 +1,103 @@
+import { createHash, timingSafeEqual } from 'node:crypto'
+import type { Config } from '../config/config.ts'
+import { OidcError } from '../errors.ts'
+import type { Request, Response } from '../http.ts'
+import type { Transaction } from '../types.ts'
+import { createCookieWriter, readCookies } from './cookies.ts'
+import { createSeal } from './sealed-value.ts'
+
+/**
+ * The logins on their way of one browser: each in a sealed cookie of its own, named by a hash of its random `state`. So
+ * five tabs can log in at once, nothing is written to the session store for a visitor who never comes back, and any
+ * node can take the answer.
+ */
+export interface Transactions {
+  /** Keeps a transaction in the browser. The oldest gives way when there are too many. */
+  begin(req: Request, res: Response, transaction: Transaction): void
+  /** Whether this browser holds the transaction of a `state`, in whatever condition. */
+  has(req: Request, state: string): boolean
+  /**
+   * Reads and removes the transaction of a `state`. Throws `ERR_OIDC_TRANSACTION_MISSING`, `_INVALID` or `_EXPIRED`.
+   */
+  take(req: Request, res: Response, state: string): Transaction
+}
+
+const PREFIX = 'oidc-tx.'
+/** Proxies refuse a Cookie header of some 8 kB: all transactions together stay well below it. */
+const MOST_COOKIES = 6
+const MOST_CHARACTERS = 6000
+
+export function createTransactions(config: Pick<Config, 'origin' | 'secrets' | 'transactionLifetime'>): Transactions {
+  const seal = createSeal(config.secrets, 'transaction')
+  const cookies = createCookieWriter(config.origin)
+  const prefix = cookies.name(PREFIX)
+  const open = (name: string, value: string): Transaction | undefined => {
+    const text = seal.open(value, name)
+    return text === undefined ? undefined : JSON.parse(text)
+  }
+
+  function makeRoom(req: Request, res: Response, size: number): void {
+    const present = [...readCookies(req)]
+      .filter(([name]) => name.startsWith(prefix))
+      .map(([name, value]) => ({ name, size: value.length, startedAt: open(name, value)?.startedAt ?? 0 }))
+      .sort((one, other) => other.startedAt - one.startedAt)
+    let characters = size
+    present.forEach((cookie, index) => {
+      characters += cookie.size
+      if (index >= MOST_COOKIES - 1 || characters > MOST_CHARACTERS) cookies.clear(res, cookie.name)
+    })
+  }
+
+  return {
+    begin(req, res, transaction) {
+      const name = prefix + hashOf(transaction.state)
+      const value = seal.seal(JSON.stringify(transaction), name)
+      makeRoom(req, res, value.length)
+      cookies.set(res, name, value, config.transactionLifetime)
+    },
+    has: (req, state) => readCookies(req).has(prefix + hashOf(state)),
+    take(req, res, state) {
+      const name = prefix + hashOf(state)
+      const value = readCookies(req).get(name)
+      if (value === undefined) throw missing()
+      cookies.clear(res, name)
+      const transaction = open(name, value)
+      if (transaction === undefined || !isEqual(transaction.state, state)) throw invalid()
+      // The browser forgets the cookie in time too, but a copied one would not.
+      if (Date.now() / 1000 > transaction.startedAt + config.transactionLifetime) throw expired()
+      return transaction
+    },
+  }
+}
+
+function hashOf(state: string): string {
+  return createHash('sha256').update(state).digest('base64url').slice(0, 22)
+}
+
+function isEqual(expected: string, given: string): boolean {
+  const [one, other] = [Buffer.from(expected), Buffer.from(given)]
+  return one.length === other.length && timingSafeEqual(one, other)
+}
+
+function missing(): OidcError {
+  return new OidcError(
+    'ERR_OIDC_TRANSACTION_MISSING',
+    'This browser has no login on its way for the answer that came: it was started in another browser or at another ' +
+      'host name, it was already used, cookies are blocked, or the redirect URI is not at the host of baseUrl.',
+  )
+}
+
+function invalid(): OidcError {
+  return new OidcError(
+    'ERR_OIDC_TRANSACTION_INVALID',
+    'The cookie of the login on its way cannot be opened: the secret was changed, nodes have different secrets, or ' +
+      'the cookie was tampered with.',
+  )
+}
+
+function expired(): OidcError {
+  return new OidcError(
+    'ERR_OIDC_TRANSACTION_EXPIRED',
+    'The login took longer than transactionLifetime allows. Starting again is safe.',
+  )
+}

@@ -1,0 +1,14 @@
+import express from 'express'
+import { errorPage, oidc, requireAuth } from 'express-oidc'
+import session from 'express-session'
+
+const { ISSUER: issuer, CLIENT_ID: clientId, CLIENT_SECRET: clientSecret } = process.env
+const app = express()
+const server = app.listen(0, '127.0.0.1', () => {
+  const baseUrl = `http://127.0.0.1:${server.address().port}`
+  app.use(session({ secret: 'only for tests', resave: false, saveUninitialized: false }))
+  app.use(oidc({ issuer, clientId, clientSecret, baseUrl, dangerouslyAllowInsecureRequests: true }))
+  app.get('/profile', requireAuth(), (req, res) => res.json(req.oidc.claims))
+  app.use(errorPage())
+  console.log(baseUrl)
+})
