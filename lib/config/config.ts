@@ -7,7 +7,6 @@ import { frozenCopy, isPlainObject } from './frozen-copy.ts'
 import { unknownNames } from './option-names.ts'
 import { OPTION_RULES } from './option-rules.ts'
 
-
 /** The complete configuration of one `oidc()` call: checked, with every default filled in, deeply frozen. */
 export interface Config {
   readonly issuer: string

@@ -6,16 +6,6 @@ import { createFetchTransport, createNodeTransport, type HttpRequest } from './h
 import type { JsonObject } from './json-object.ts'
 import { statusError } from './provider-status.ts'
 
-export type { HttpAnswer, HttpRequest }
-export { statusError }
-
-/** What openid-client's `customFetch` is given, as far as it matters here. */
-export interface FetchInit {
-  readonly method: string
-  readonly headers: Readonly<Record<string, string>>
-  readonly body?: unknown
-}
-
 /**
  * The one way to ask the provider for something. Everything is bounded: `timeout` seconds in all for connection,
  * headers and body, 1 MiB of body, no redirect, no compression, https only. Failures are {@link ProviderError}s with
@@ -26,11 +16,6 @@ export interface HttpClient {
   request(url: string, request: HttpRequest): Promise<HttpAnswer>
   /** Gets a document that must be there (200) and be a JSON object. */
   getJson(url: string): Promise<{ readonly json: JsonObject; readonly headers: Headers }>
-  /**
-   * `request` in the shape of openid-client's `customFetch`. A signal is not looked at: `timeout` holds. openid-client
-   * wraps what this throws, so the {@link ProviderError} is the `cause` of what comes out there.
-   */
-  fetch(url: string, init: FetchInit): Promise<Response>
 }
 
 /** A client for one provider, with connections of its own, or with `config.fetch` in their place. */
@@ -56,12 +41,7 @@ export function createHttpClient(
     return { json: readJson(answer, place), headers: answer.headers }
   }
 
-  async function fetch(url: string, init: FetchInit): Promise<Response> {
-    const { status, headers, body } = await request(url, toRequest(init))
-    return new Response([204, 205, 304].includes(status) ? null : body, { status, headers })
-  }
-
-  return { request, getJson, fetch }
+  return { request, getJson }
 }
 
 function parseTarget(url: string, protocols: readonly string[]): URL {
@@ -84,27 +64,21 @@ function completeHeaders(headers: HttpRequest['headers']): Record<string, string
   return Object.fromEntries(complete)
 }
 
-function toRequest({ method, headers, body }: FetchInit): HttpRequest {
-  if (method !== 'GET' && method !== 'POST') throw new TypeError('Only GET and POST are sent to a provider.')
-  if (body === undefined || body === null) return { method, headers }
-  if (typeof body === 'string' || body instanceof URLSearchParams) return { method, headers, body: String(body) }
-  throw new TypeError('Only text is sent to a provider.')
-}
-
 /** Runs the work, and gives up on it after so many seconds even if it does not heed the signal. */
 async function withinTime<T>(seconds: number, place: string, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
   const controller = new AbortController()
   let timer: NodeJS.Timeout | undefined
   const timeout = new Promise<never>((_, reject) => {
-    const error = new ProviderError('ERR_OIDC_PROVIDER_TIMEOUT', `${place} took longer than ${seconds} s to answer.`)
-    timer = setTimeout(reject, seconds * 1000, error)
+    timer = setTimeout(() => {
+      reject(new ProviderError('ERR_OIDC_PROVIDER_TIMEOUT', `${place} took longer than ${seconds} s to answer.`))
+    }, seconds * 1000)
   })
   try {
     return await Promise.race([work(controller.signal), timeout])
   } catch (error) {
     // Ends whatever is left of it: a body that is too large goes on arriving otherwise.
     controller.abort()
-    throw toProviderError(error, place)
+    throw error
   } finally {
     clearTimeout(timer)
   }
@@ -124,6 +98,7 @@ function toProviderError(error: unknown, place: string): OidcError {
   return new ProviderError('ERR_OIDC_PROVIDER_UNREACHABLE', `The connection to ${place} failed.`, { cause: error })
 }
 
+/** Tells who watches what was asked and what came of it, failures as errors of ours. */
 async function observed(method: string, url: string, ask: () => Promise<HttpAnswer>): Promise<HttpAnswer> {
   const startedAt = performance.now()
   const tell = (outcome: number | string) => {
@@ -135,7 +110,8 @@ async function observed(method: string, url: string, ask: () => Promise<HttpAnsw
     tell(answer.status)
     return answer
   } catch (error) {
-    tell(error instanceof OidcError ? error.code : 'ERR_OIDC_PROVIDER_UNREACHABLE')
-    throw error
+    const failure = toProviderError(error, url)
+    tell(failure.code)
+    throw failure
   }
 }

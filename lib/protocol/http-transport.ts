@@ -65,7 +65,7 @@ function readHead(incoming: http.IncomingMessage): AnswerHead {
   for (const [name, values = []] of Object.entries(incoming.headersDistinct)) {
     for (const value of values) headers.append(name, value)
   }
-  return { status: incoming.statusCode ?? 0, headers, body: incoming }
+  return { status: Number(incoming.statusCode), headers, body: incoming }
 }
 
 function readStream(stream: ReadableStream<Uint8Array> | null, signal: AbortSignal): AsyncIterable<Uint8Array> {

@@ -30,10 +30,10 @@ export async function verifyIdToken(
   expected: IdTokenExpectations,
 ): Promise<IdTokenClaims> {
   const jws = parseIdToken(idToken)
-  const broken = HEADER_RULES.find(({ holds }) => !holds(jws.header, expected.alg))
-  if (broken !== undefined) throw new OidcError(broken.code, broken.message)
   const algorithm = findJwsAlgorithm(expected.alg)
   if (algorithm === undefined) throw fault('ALG', 'The algorithm of idTokenSignedResponseAlg is not known.')
+  const broken = HEADER_RULES.find(({ holds }) => !holds(jws.header, expected.alg))
+  if (broken !== undefined) throw new OidcError(broken.code, broken.message)
   if (algorithm.kty === 'oct') verifyBySecret(jws, algorithm, expected.clientSecret)
   else await verifyByKeys(jws, algorithm, keys)
   return readClaims(jws.payload, { ...expected, digest: algorithm.digest, now: Date.now() / 1000 })

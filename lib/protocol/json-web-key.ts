@@ -69,7 +69,7 @@ function importMembers(jwk: JsonObject): KeyObject | undefined {
 
 /** RFC 7518 3.3: 2048 bits or more. With an exponent of 1 every message would be its own signature. */
 function isStrong(key: KeyObject): boolean {
-  const { modulusLength = 0, publicExponent = 0n } = key.asymmetricKeyDetails ?? {}
+  const { modulusLength = 0, publicExponent = 0n } = { ...key.asymmetricKeyDetails }
   return modulusLength >= 2048 && publicExponent > 2n && publicExponent % 2n === 1n && publicExponent < 2n ** 64n
 }
 

@@ -9,7 +9,8 @@ import type { Config } from '../config/config.ts'
 import { ProviderError } from '../errors.ts'
 import type { ProviderMetadata } from '../options.ts'
 import { createClientAuth } from './client-auth.ts'
-import type { HttpAnswer, HttpClient } from './http-client.ts'
+import type { HttpAnswer } from './http-answer.ts'
+import type { HttpClient } from './http-client.ts'
 
 /** The member that holds the ID Token of a token response, once it was set aside. */
 export const ID_TOKEN_ASIDE = 'express_oidc_id_token'
@@ -34,7 +35,7 @@ function toResponse({ status, headers, body }: HttpAnswer): Response {
     // openid-client would take its claims without looking at the signature.
     throw new ProviderError('ERR_OIDC_PROVIDER_RESPONSE_INVALID', 'The provider answered with a JWT, not with JSON.')
   }
-  const isEmpty = status === 204 || status === 304
+  const isEmpty = [204, 205, 304].includes(status)
   return new Response(isEmpty ? null : setIdTokenAside(body), { status, headers })
 }
 

@@ -1,6 +1,6 @@
 import { ClientError, ResponseBodyError, WWWAuthenticateChallengeError } from 'openid-client'
 import { type ErrorCode, OidcError, ProviderError, type ProviderRefusal } from '../errors.ts'
-import { statusError } from './http-client.ts'
+import { statusError } from './provider-status.ts'
 
 /** Which code a failed request gets: when the provider refused it, and when its answer could not be used. */
 export interface RequestCodes {
