@@ -11,7 +11,7 @@ export {
   type ProviderRefusal,
 } from './errors.ts'
 export type { Events } from './events.ts'
-export type { Authenticated, Guard } from './guards/guard.ts'
+export type { Authenticated, Guard, GuardedHandler } from './guards/guard.ts'
 export { requireAuth } from './guards/require-auth.ts'
 export { type ClaimPath, type ClaimRequirement, requireClaim } from './guards/require-claim.ts'
 export { requireScope, type ScopeRequirement } from './guards/require-scope.ts'

@@ -1,7 +1,17 @@
 import type { AuthenticatedContext, OidcContext } from '../context.ts'
 import { AccessDeniedError, type ErrorCode, OidcError } from '../errors.ts'
 import { publish } from '../events.ts'
-import { headerOf, type Next, type Request, type Response, redirect, requestPath, send, wantsPage } from '../http.ts'
+import {
+  type Handler,
+  headerOf,
+  type Next,
+  type Request,
+  type Response,
+  redirect,
+  requestPath,
+  send,
+  wantsPage,
+} from '../http.ts'
 import type { Login } from '../types.ts'
 
 /** Why somebody who is logged in may not do this. */
@@ -19,6 +29,16 @@ export type OidcRequest = Request & { readonly oidc: OidcContext }
 /** A request that a guard has let through: `req.oidc.claims` is there. */
 export type Authenticated<Req> = Req & { readonly oidc: AuthenticatedContext }
 
+type AnyHandler = (req: never, res: never, next: never) => unknown
+
+/**
+ * A handler as the framework types it, but for a request that a guard has let through. The framework's own types are
+ * found where the handler is given to it, so `req` and `res` need no annotation.
+ */
+export type GuardedHandler<Known> = Known extends (req: infer Req, res: infer Res, next: infer Then) => infer Answer
+  ? (req: Authenticated<Req>, res: Res, next: Then) => Answer
+  : never
+
 /** A middleware that lets a request through or refuses it. */
 export interface Guard {
   (req: Request, res: Response, next: Next): void
@@ -27,12 +47,10 @@ export interface Guard {
    *
    * @example
    * ```ts
-   * app.get('/hello', requireAuth().before((req, res) => res.send(`Hello ${req.oidc.claims.name}`)))
+   * app.get('/hello', requireAuth().before((req, res) => res.json({ hello: req.oidc.claims.name })))
    * ```
    */
-  before<Req extends Request, Res extends Response>(
-    handler: (req: Authenticated<Req>, res: Res, next: Next) => unknown,
-  ): (req: Req, res: Res, next: Next) => unknown
+  before<Known extends AnyHandler>(handler: GuardedHandler<Known>): Known & Handler
 }
 
 /** Makes a guard of a check. This is the one place where a denial becomes an answer. */
@@ -40,15 +58,14 @@ export function createGuard(check: Check): Guard {
   function guard(req: Request, res: Response, next: Next): void {
     if (isPreflight(req) || isAllowed(req, res, next, check)) next()
   }
-  function before<Req extends Request, Res extends Response>(
-    handler: (req: Authenticated<Req>, res: Res, next: Next) => unknown,
-  ) {
-    return function guarded(req: Req, res: Res, next: Next): unknown {
+  function before(handler: (req: Authenticated<Request>, res: Response, next: Next) => unknown): Handler {
+    return function guarded(req, res, next) {
       if (isPreflight(req)) return next()
       return isAllowed(req, res, next, check) ? handler(req, res, next) : undefined
     }
   }
-  return Object.assign(guard, { before })
+  // What the framework hands in is what it declared: only its names for it are wider than ours.
+  return Object.assign(guard, { before }) as Guard
 }
 
 /** A CORS preflight never carries a cookie: whoever answers it comes after us. It reaches no guarded method. */

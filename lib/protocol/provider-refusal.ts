@@ -17,15 +17,26 @@ export async function providerError(error: unknown, codes: RequestCodes): Promis
   if (ours !== undefined) return ours
   const response = responseWithin(error)
   if (response === undefined) {
-    return new ProviderError(codes.invalid, 'The provider answered what the standards do not allow.', { cause: error })
+    return new ProviderError(
+      codes.invalid,
+      `The provider answered what the standards do not allow: ${reasonOf(error)}.`,
+    )
   }
   if (response.status === 429 || response.status >= 500) return statusError(response)
   const refusal = await refusalWithin(error, response)
   return new ProviderError(codes.refused, `The provider refused the request with status ${response.status}.`, {
     refusal,
-    cause: error,
     ...(STALE_GRANTS.includes(refusal?.error ?? '') ? { status: 400 } : {}),
   })
+}
+
+/**
+ * openid-client's words for the fault, which name members but no values. Its errors themselves hold the whole answer,
+ * tokens included, deep in `cause`: they must not get where errors are logged.
+ */
+function reasonOf(error: unknown): string {
+  if (!(error instanceof ClientError)) return 'it cannot be used'
+  return error.cause instanceof Error ? error.cause.message : error.message
 }
 
 /** What our own HTTP client threw, which openid-client wraps. */

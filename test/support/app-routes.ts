@@ -2,6 +2,7 @@ import {
   type Handler,
   type OidcContext,
   type Request,
+  type Response,
   requireAuth,
   requireClaim,
   requireScope,
@@ -23,6 +24,13 @@ export function answerJson(read: (req: AppRequest) => unknown): Handler {
     // What `oidc()` and express-session have put on the request.
     const answer = async (): Promise<void> => sendJson(res, 200, await read(req as AppRequest))
     answer().catch(next)
+  }
+}
+
+/** A handler that answers by itself, by `req.oidc.login()` for example; what goes wrong goes to `next`. */
+export function answerBy(act: (req: AppRequest, res: Response) => Promise<void>): Handler {
+  return (req, res, next) => {
+    act(req as AppRequest, res).catch(next)
   }
 }
 

@@ -22,6 +22,8 @@ export interface SigningKey {
 export interface SigningKeys {
   readonly rsa: SigningKey
   readonly p256: SigningKey
+  readonly p384: SigningKey
+  readonly p521: SigningKey
   readonly ed25519: SigningKey
   readonly secp256k1: SigningKey
 }
@@ -30,16 +32,20 @@ const generate = promisify(generateKeyPair)
 
 /** Makes new keys. `kid`s are random. */
 export async function createSigningKeys(): Promise<SigningKeys> {
-  const [rsa, p256, ed25519, secp256k1] = await Promise.all([
+  const [rsa, p256, p384, p521, ed25519, secp256k1] = await Promise.all([
     generateKeyPairOf('rsa'),
     generateKeyPairOf('P-256'),
+    generateKeyPairOf('P-384'),
+    generateKeyPairOf('P-521'),
     generateKeyPairOf('ed25519'),
     generateKeyPairOf('secp256k1'),
   ])
-  return { rsa, p256, ed25519, secp256k1 }
+  return { rsa, p256, p384, p521, ed25519, secp256k1 }
 }
 
-async function generateKeyPairOf(kind: 'rsa' | 'ed25519' | 'P-256' | 'secp256k1'): Promise<SigningKey> {
+async function generateKeyPairOf(
+  kind: 'rsa' | 'ed25519' | 'P-256' | 'P-384' | 'P-521' | 'secp256k1',
+): Promise<SigningKey> {
   const pair =
     kind === 'rsa'
       ? await generate('rsa', { modulusLength: 2048 })
@@ -56,7 +62,7 @@ async function generateKeyPairOf(kind: 'rsa' | 'ed25519' | 'P-256' | 'secp256k1'
 
 /** The key that an algorithm signs with. */
 export function keyForAlg(keys: SigningKeys, alg: string): SigningKey {
-  if (alg.startsWith('ES')) return keys.p256
+  if (alg.startsWith('ES')) return alg === 'ES512' ? keys.p521 : alg === 'ES384' ? keys.p384 : keys.p256
   return alg.startsWith('Ed') ? keys.ed25519 : keys.rsa
 }
 

@@ -1,0 +1,166 @@
+import assert from 'node:assert/strict'
+import { existsSync } from 'node:fs'
+import { dirname, join, normalize } from 'node:path'
+import { describe, it } from 'node:test'
+import { parseOptions } from '../lib/config/config.ts'
+import * as library from '../lib/index.ts'
+import { compileBlocks } from './support/code-block-compiler.ts'
+import { codeBlocks, filesBelow, ROOT, readText } from './support/code-blocks.ts'
+
+const README = readText('README.md')
+const DOCUMENTS = ['README.md', 'CHANGELOG.md', 'CONTRIBUTING.md', 'SECURITY.md', ...filesBelow('docs', '.md')]
+const SOURCES = filesBelow('lib', '.ts')
+
+interface Option {
+  readonly name: string
+  /** `required`, what `@default` says without its backticks, or nothing. */
+  readonly fallback: string
+}
+
+/** The members of an interface of `lib/options.ts`, as its text has them. */
+function membersOf(name: string): readonly Option[] {
+  const [, body = ''] =
+    new RegExp(`^export interface ${name} .*\\{\n([\\s\\S]*?)^\\}`, 'm').exec(readText('lib/options.ts')) ?? []
+  return [...body.matchAll(/\/\*\*([\s\S]*?)\*\/\n {2}(?:readonly )?(\w+)(\??):/g)].map(
+    ([, comment = '', member = '', mark]) => {
+      const [, told = ''] = /@default (.*?)\s*(?:\*?\s*)$/m.exec(comment) ?? []
+      return { name: member, fallback: mark === '' ? 'required' : told.replaceAll('`', '') }
+    },
+  )
+}
+
+const OPTIONS: readonly Option[] = membersOf('Options').flatMap((option) => {
+  if (option.name !== 'routes') return [option]
+  return membersOf('RoutesOptions').map((route) => ({ ...route, name: `routes.${route.name}` }))
+})
+
+/** The rows of the table that begins with this head, cells trimmed. */
+function tableAfter(head: string): readonly (readonly string[])[] {
+  const [, after = ''] = README.split(`\n${head}\n`)
+  const rows = after.split('\n').slice(1)
+  const end = rows.findIndex((row) => !row.startsWith('|'))
+  return rows.slice(0, end).map((row) =>
+    row
+      .split(/(?<!\\)\|/)
+      .slice(1, -1)
+      .map((cell) => cell.trim()),
+  )
+}
+
+describe('README.md', () => {
+  it('is read in five minutes', () => {
+    assert.ok(README.split('\n').length <= 301)
+  })
+
+  it('names the two commands as they are', () => {
+    assert.match(README, /^ {4}npm ci && npm run example$/m)
+    assert.match(README, /^ {4}npm ci && npm test$/m)
+    const { scripts } = JSON.parse(readText('package.json'))
+    assert.ok('example' in scripts && 'test' in scripts)
+  })
+
+  it('has every option with its default, and no other', () => {
+    assert.ok(OPTIONS.length > 20)
+    const rows = tableAfter('| Option | Type | Default | |')
+    const told = rows.map(([name = '', , fallback = '']) => ({
+      name: name.replaceAll('`', ''),
+      fallback: fallback.replaceAll('`', ''),
+    }))
+    assert.deepEqual(told, OPTIONS)
+  })
+
+  it('tells the defaults that the configuration has', () => {
+    const required = { issuer: 'https://op.example.com', clientId: 'app', baseUrl: 'https://app.example.com' }
+    const config: Readonly<Record<string, unknown>> = {
+      ...parseOptions({ ...required, clientSecret: 'a'.repeat(32) }),
+    }
+    const routes = Object.entries(config['routes'] ?? {}).map(([name, path]) => [`routes.${name}`, path] as const)
+    const actual = new Map([...Object.entries(config), ...routes])
+    const literals = OPTIONS.filter(({ fallback }) => /^(?:'[^']*'|\d+|true|false)$/.test(fallback))
+    assert.ok(literals.length > 10)
+    for (const { name, fallback } of literals)
+      assert.equal(String(actual.get(name)), fallback.replaceAll("'", ''), name)
+  })
+
+  it('names every hook, every event and every export', () => {
+    const hooks = membersOf('Hooks').map(({ name }) => name)
+    const events = [...readText('lib/events.ts').matchAll(/^ {2}'(express-oidc:[\w-]+)': \{/gm)].map(
+      ([, name = '']) => name,
+    )
+    assert.equal(hooks.length, 4)
+    assert.ok(events.length >= 6)
+    const missing = [
+      ...[...hooks, ...events].filter((name) => !README.includes(`\`${name}\``)),
+      ...Object.keys(library).filter((name) => !new RegExp(`\\b${name}\\b`).test(README)),
+    ]
+    assert.deepEqual(missing, [])
+  })
+
+  it('names every member of req.oidc', () => {
+    const source = readText('lib/context.ts')
+    const [, members = ''] = /^interface OidcMethods \{\n([\s\S]*?)^\}/m.exec(source) ?? []
+    const names = [...members.matchAll(/^ {2}(\w+)\(/gm)].map(([, name = '']) => name)
+    assert.ok(names.length >= 6)
+    const table = tableAfter('| Member | |').map(([member]) => member)
+    for (const name of [...names, 'isAuthenticated', 'claims', 'scope', 'expiresAt']) {
+      assert.ok(
+        table.some((member) => member?.includes(`\`${name}`)),
+        name,
+      )
+    }
+  })
+})
+
+describe('the documentation', () => {
+  const blocks = [...DOCUMENTS, ...SOURCES].flatMap(codeBlocks)
+
+  it('has code that compiles', () => {
+    const canary = { file: 'canary.md', line: 7, code: "app.get('/', requireAuth())\nrequireScope(1)" }
+    assert.ok(blocks.length > 20)
+    const [told = '', ...faults] = compileBlocks([canary, ...blocks])
+    assert.match(told, /^canary\.md:8: error TS2769|^canary\.md:8: error TS2345/)
+    assert.deepEqual(faults, [])
+  })
+
+  it('has a block of code for each @example', () => {
+    for (const file of SOURCES) {
+      const examples = readText(file).match(/^\s*\* @example$/gm)?.length ?? 0
+      assert.equal(codeBlocks(file).length, examples, file)
+    }
+  })
+
+  it('links to files and headings that are there', () => {
+    const links = DOCUMENTS.flatMap((file) =>
+      [...readText(file).matchAll(/\]\(([^)\s]+)\)/g)].map(([, target = '']) => ({ file, target })),
+    ).filter(({ target }) => !/^https:/.test(target))
+    assert.ok(links.length > 20)
+    assert.deepEqual(
+      links.filter(({ file, target }) => !isThere(file, target)).map(({ file, target }) => `${file}: ${target}`),
+      [],
+    )
+  })
+
+  it('is listed in its index', () => {
+    const index = readText('docs/README.md')
+    for (const file of filesBelow('docs', '.md').filter((name) => name !== 'docs/README.md')) {
+      assert.ok(index.includes(`(${file.slice('docs/'.length)})`), file)
+    }
+  })
+})
+
+function isThere(from: string, target: string): boolean {
+  const [path = '', heading] = target.split('#')
+  const file = path === '' ? from : normalize(join(dirname(from), path))
+  if (!existsSync(join(ROOT, file))) return false
+  return heading === undefined || headingsOf(file).includes(heading)
+}
+
+/** The anchors that GitHub makes of headings. */
+function headingsOf(file: string): readonly string[] {
+  return [...readText(file).matchAll(/^#+ (.*)$/gm)].map(([, title = '']) =>
+    title
+      .toLowerCase()
+      .replace(/[^\w\- ]/g, '')
+      .replaceAll(' ', '-'),
+  )
+}

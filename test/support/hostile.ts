@@ -1,0 +1,163 @@
+import assert from 'node:assert/strict'
+import { it } from 'node:test'
+import { ERROR_STATUS } from '../../lib/errors.ts'
+import type { ErrorCode } from '../../lib/index.ts'
+import { type AppOptions, startApp, type TestApp } from './app.ts'
+import type { Browser, Navigation, OpenOptions, Page } from './browser.ts'
+import type { Endpoint } from './strict-context.ts'
+import { type StrictProvider, type StrictProviderOptions, startStrictProvider } from './strict-provider.ts'
+
+/** One thing that is changed of a good answer, and the code, and status where it is not the usual one, of the refusal. */
+export type Row<Change> = readonly [name: string, change: Change, code: ErrorCode, status?: number]
+
+/** What an attacker plants wherever text goes. */
+export const EVIL_HTML: string = '<script>alert(1)</script>"><img src=x onerror=alert(2)>'
+
+/** A provider, and an app that logs in there. */
+export interface Stand {
+  readonly provider: StrictProvider
+  readonly app: TestApp
+  /** Undoes what a row has changed, and forgets what it has left: sessions, errors, calls. */
+  reset(): Promise<void>
+  stop(): Promise<void>
+}
+
+export async function startStand(
+  settings: { readonly provider?: StrictProviderOptions; readonly app?: Partial<AppOptions> } = {},
+): Promise<Stand> {
+  const provider = await startStrictProvider(settings.provider)
+  const app = await startApp({ host: 'express5', provider, ...settings.app })
+  return {
+    provider,
+    app,
+    reset: async () => {
+      provider.reset()
+      app.errors.length = 0
+      app.otherErrors.length = 0
+      await Promise.all(Object.keys(await app.records()).map((id) => destroyRecord(app, id)))
+    },
+    stop: async () => {
+      await Promise.all([provider.stop(), app.stop()])
+    },
+  }
+}
+
+function destroyRecord({ store }: TestApp, id: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    store.destroy(id, (error) => (error ? reject(error) : resolve()))
+  })
+}
+
+/** A browser that has been at the provider and stands before the callback with a good answer. */
+export interface Arrival {
+  readonly browser: Browser
+  readonly answer: Navigation
+}
+
+export async function arrive({ app }: Stand, browser: Browser = app.browser()): Promise<Arrival> {
+  const page = await browser.open('/login?returnTo=/profile', { stopBefore: isCallback })
+  assert.ok(page.next, `the provider sent nobody back: ${page.body}`)
+  return { browser, answer: page.next }
+}
+
+export function isCallback({ pathname }: URL): boolean {
+  return pathname === '/callback'
+}
+
+/** The parameters of an answer, in the query or in the form. */
+export function paramsOf({ url, fields }: Navigation): URLSearchParams {
+  return new URLSearchParams(fields ?? new URL(url).search)
+}
+
+/** The same answer with other parameters. */
+export function withParams(answer: Navigation, params: URLSearchParams): Navigation {
+  if (answer.fields) return { ...answer, fields: params }
+  const url = new URL(answer.url)
+  url.search = String(params)
+  return { ...answer, url: url.href }
+}
+
+/** Where an attack has ended. */
+export interface Outcome {
+  readonly browser: Browser
+  readonly page: Page
+}
+
+/** A whole login, for changes at the provider. */
+export async function logIn({ app }: Stand, how: OpenOptions = {}): Promise<Outcome> {
+  const browser = app.browser()
+  return { browser, page: await browser.open('/login?returnTo=/profile', how) }
+}
+
+export interface Refusal {
+  readonly code: ErrorCode
+  readonly status?: number | undefined
+  /** How many requests these endpoints have got. None has gone to `/token` and `/userinfo` where nothing is said. */
+  readonly calls?: Partial<Record<Endpoint, number>>
+}
+
+/** One test for each row: the attack ends in the code and status of the row, and in nothing else. */
+export function testRefusals<Change>(
+  rows: readonly Row<Change>[],
+  stand: () => Stand,
+  attack: (change: Change) => Promise<Outcome>,
+  calls: Refusal['calls'] = {},
+): void {
+  for (const [name, change, code, status] of rows) {
+    it(`refuses ${name}`, async () => {
+      await stand().reset()
+      await assertRefused(stand(), await attack(change), { code, status, calls })
+    })
+  }
+}
+
+/** The good answer logs in, so that what a row changes is the one thing that is refused. */
+export async function assertLoggedIn({ app }: Stand, { browser, page }: Outcome): Promise<void> {
+  assert.equal(page.status, 200, page.body)
+  assert.deepEqual([page.url, await app.sessions()], [`${app.origin}/profile`, 1])
+  assert.equal((await browser.fetch('/profile')).status, 200)
+  assert.deepEqual([app.errors, app.otherErrors], [[], []])
+}
+
+/** The answer, the store, the browser, the provider and the error are as they have to be after a refusal. */
+export async function assertRefused(stand: Stand, { browser, page }: Outcome, refusal: Refusal): Promise<void> {
+  const { app, provider } = stand
+  assert.deepEqual([app.errors.map(({ code }) => code), app.otherErrors], [[refusal.code], []])
+  assert.equal(page.status, refusal.status ?? ERROR_STATUS[refusal.code])
+  assert.equal(page.headers['cache-control'], 'no-store')
+  assertHarmless(stand, page)
+  await assertNobodyLoggedIn(app, browser)
+  for (const [endpoint, count] of Object.entries({ '/token': 0, '/userinfo': 0, ...refusal.calls })) {
+    assert.equal(Object.entries(provider.calls).find(([name]) => name === endpoint)?.[1], count, endpoint)
+  }
+}
+
+export async function assertNobodyLoggedIn(app: TestApp, browser: Browser): Promise<void> {
+  const tokenRecords = Object.keys(await app.records()).filter((id) => id.startsWith('oidc-tokens:'))
+  assert.deepEqual([await app.sessions(), tokenRecords], [0, []])
+  const profile = await browser.fetch('/profile')
+  assert.deepEqual([profile.status, profile.json()['error']], [401, 'ERR_OIDC_LOGIN_REQUIRED'])
+}
+
+const STACK = /\bat (?:async |new )?[\w.<>]+ \(|\.ts:\d|\.js:\d|node:|node_modules/
+const PLANTED = /alert\(|<img|onerror/
+
+/** Neither answer nor error shows a stack, a secret, or anything that was planted. */
+export function assertHarmless({ app, provider }: Stand, page: Page): void {
+  const shown = `${JSON.stringify(page.headers)}\n${page.body}`
+  const told = app.errors.map(({ message, headers }) => `${message} ${JSON.stringify(headers)}`).join('\n')
+  assert.doesNotMatch(shown, STACK)
+  for (const text of [shown, told]) {
+    assert.doesNotMatch(text, PLANTED)
+    assert.ok(!text.includes(provider.clientSecret), 'the client secret is shown')
+    for (const { form, query } of provider.requests) assertNotShown(text, form, query)
+  }
+}
+
+function assertNotShown(text: string, ...sources: readonly URLSearchParams[]): void {
+  for (const name of ['code', 'code_verifier', 'state', 'nonce']) {
+    for (const value of sources.flatMap((source) => source.getAll(name))) {
+      assert.ok(value.length < 16 || !text.includes(value), `${name} is shown`)
+    }
+  }
+}
