@@ -29,7 +29,7 @@ export async function callbackRoute(rp: RelyingParty, req: Request, res: Respons
   const transaction = takeTransaction(rp, request, res, params)
   if (transaction === undefined) return redirect(res, rp.config.origin + homeOf(rp))
   const completed = await rp.redeemOnce(transaction.state, () => redeem(rp, params, transaction))
-  await beginSession(rp, request, res, completed)
+  await beginSession(rp, request, res, completed, transaction.startedAt)
   redirect(res, rp.config.origin + transaction.returnTo)
 }
 
@@ -85,10 +85,11 @@ async function beginSession(
   req: SessionRequest,
   res: Response,
   { login, tokens }: CompletedLogin,
+  startedAt: number,
 ): Promise<void> {
   const { claims, scope } = login
   if (readLogin(req, rp.config) !== undefined) await rp.tokenRecords.remove(req)
-  await startSession(req, rp.config, login)
+  await startSession(req, rp.config, login, startedAt)
   try {
     await rp.config.hooks.afterLogin?.({ req, res, claims, scope })
     await rp.tokenRecords.save(req, tokens, login)
@@ -98,6 +99,6 @@ async function beginSession(
     await destroySession(req).catch(() => undefined)
     throw error
   }
-  rp.landing.mark(res)
+  rp.landing.mark(req, res)
   publish['express-oidc:login'](() => ({ issuer: claims.iss, sub: claims.sub, scope }))
 }

@@ -3,13 +3,14 @@ import type { Request, Response } from '../http.ts'
 import { createCookieWriter, readCookies } from './cookies.ts'
 
 /**
- * Breaks the endless loop of a browser that logs in but whose session does not come back: a login leaves a mark for a
- * few seconds, and a new login that finds the mark, but no session, is stopped.
+ * Breaks the endless loop of a browser that logs in but whose session does not come back. A login leaves a mark for a few
+ * seconds. A new login that finds the mark, but no session, makes a second mark, and one that finds that is stopped: once
+ * may be chance (a session that the application ended itself), twice is a loop.
  */
 export interface Landing {
-  mark(res: Response): void
+  mark(req: Request, res: Response): void
   unmark(res: Response): void
-  /** Throws `ERR_OIDC_SESSION_NOT_KEPT`, once: trying again is possible. */
+  /** Throws `ERR_OIDC_SESSION_NOT_KEPT` at the second time in a row. Trying again later is possible. */
   check(req: Request, res: Response): void
 }
 
@@ -20,14 +21,16 @@ export function createLanding(origin: string): Landing {
   const cookies = createCookieWriter(origin)
   const name = cookies.name(NAME)
   return {
-    mark: (res) => cookies.set(res, name, '1', SECONDS),
+    mark: (req, res) => cookies.set(res, name, readCookies(req).get(name) === '2' ? '2' : '1', SECONDS),
     unmark: (res) => cookies.clear(res, name),
     check(req, res) {
-      if (!readCookies(req).has(name)) return
+      const mark = readCookies(req).get(name)
+      if (mark === undefined) return
+      if (mark !== '2') return cookies.set(res, name, '2', SECONDS)
       cookies.clear(res, name)
       throw new OidcError(
         'ERR_OIDC_SESSION_NOT_KEPT',
-        'A login was completed a moment ago, but its session did not come back with the next request. Usual causes: ' +
+        'Two logins were completed one after the other, but no session came back with the next request. Usual causes: ' +
           "the session cookie is secure and 'trust proxy' is not set, its domain or path does not cover this page, " +
           'baseUrl names another host than the browser uses, or nodes do not share the session store.',
       )

@@ -26,20 +26,44 @@ function isRecord(value: unknown): value is Record<string, unknown> {
 }
 
 /**
- * Begins a session for a login under a new session id (session fixation). What the application had stored is carried
+ * Puts a login into the session, under a new session id (session fixation). What the application had stored is carried
  * over from an anonymous session or one of the same person, never from another's. The caller saves.
+ *
+ * @param startedAt When this login was started, in seconds since 1970.
  */
-export async function startSession(req: SessionRequest, config: SessionConfig, login: Login): Promise<void> {
-  const kept = applicationData(req.session, config, login)
-  await storeOperation((done) => req.session.regenerate(done))
-  Object.assign(req.session, kept, { [config.sessionKey]: { login } })
+export async function startSession(
+  req: SessionRequest,
+  config: SessionConfig,
+  login: Login,
+  startedAt: number,
+): Promise<void> {
+  const previous = heldLogin(req.session, config)
+  if (previous === undefined || !isSameEvent(previous, login, startedAt)) {
+    const kept = previous === undefined || isSamePerson(previous, login) ? applicationData(req.session, config) : {}
+    await storeOperation((done) => req.session.regenerate(done))
+    Object.assign(req.session, kept)
+  }
+  req.session[config.sessionKey] = { login }
 }
 
-function applicationData(session: SessionLike, config: SessionConfig, login: Login): Record<string, unknown> {
+/**
+ * Whether the session's login was completed while this one was under way: several tabs of one browser are logging in
+ * together. The session id is new already, and another one would end the session under the tabs that came first.
+ */
+function isSameEvent(previous: Login, login: Login, startedAt: number): boolean {
+  return isSamePerson(previous, login) && previous.claims.acr === login.claims.acr && previous.loggedInAt >= startedAt
+}
+
+function isSamePerson(one: Login, other: Login): boolean {
+  return one.claims.iss === other.claims.iss && one.claims.sub === other.claims.sub
+}
+
+function heldLogin(session: SessionLike, config: SessionConfig): Login | undefined {
   const held = session[config.sessionKey]
-  const previous = isRecord(held) && isLogin(held['login']) ? held['login'] : undefined
-  const isSamePerson = previous?.claims.iss === login.claims.iss && previous.claims.sub === login.claims.sub
-  if (previous !== undefined && !isSamePerson) return {}
+  return isRecord(held) && isLogin(held['login']) ? held['login'] : undefined
+}
+
+function applicationData(session: SessionLike, config: SessionConfig): Record<string, unknown> {
   const { cookie: _cookie, [config.sessionKey]: _login, ...kept } = session
   return kept
 }

@@ -1,0 +1,69 @@
+import type { IdTokenClaims } from '../../lib/types.ts'
+import { type Html, html } from '../html.ts'
+import { instant } from './instant.ts'
+
+type Labels = Readonly<Record<string, string>>
+
+const ABOUT_THE_LOGIN: Labels = {
+  sub: 'Subject',
+  iss: 'Issuer',
+  aud: 'Audience',
+  azp: 'Authorized party',
+  sid: 'Provider session',
+  auth_time: 'Proved who you are',
+  amr: 'By means of',
+  acr: 'Assurance',
+  iat: 'ID Token issued',
+  exp: 'ID Token ends',
+}
+
+const ABOUT_THE_PERSON: Labels = {
+  name: 'Name',
+  given_name: 'Given name',
+  family_name: 'Family name',
+  preferred_username: 'User name',
+  nickname: 'Nickname',
+  email: 'E-mail',
+  email_verified: 'E-mail verified',
+  groups: 'Groups',
+  locale: 'Language',
+  zoneinfo: 'Time zone',
+  updated_at: 'Details changed',
+}
+
+const INSTANTS: ReadonlySet<string> = new Set(['updated_at', 'auth_time', 'iat', 'exp', 'nbf'])
+
+/** What the provider says about the person, one row for each claim: whatever is not about the login itself. */
+export function personPanel(claims: IdTokenClaims, now: number): Html {
+  const others = Object.keys(claims).filter((name) => !(name in ABOUT_THE_PERSON || name in ABOUT_THE_LOGIN))
+  return panel('About you', [...Object.keys(ABOUT_THE_PERSON), ...others], claims, now)
+}
+
+/** What the provider says about the login, one row for each claim. */
+export function loginPanel(claims: IdTokenClaims, now: number): Html {
+  return panel('About this sign-in', Object.keys(ABOUT_THE_LOGIN), claims, now)
+}
+
+function panel(title: string, names: readonly string[], claims: IdTokenClaims, now: number): Html {
+  const rows = names
+    .filter((name) => claims[name] !== undefined)
+    .map((name) => {
+      const label = ABOUT_THE_PERSON[name] ?? ABOUT_THE_LOGIN[name] ?? name
+      const value = claimValue(name, claims[name], now)
+      return html`<tr><th scope="row">${label}<code>${name}</code></th><td>${value}</td></tr>`
+    })
+  return html`<section class="panel" aria-label="${title}">
+    <h2>${title}</h2>
+    <table class="claims" aria-label="${title}"><tbody>${rows}</tbody></table>
+  </section>`
+}
+
+function claimValue(name: string, value: unknown, now: number): Html {
+  if (typeof value === 'number' && INSTANTS.has(name)) return instant(value, now)
+  if (typeof value === 'boolean') return html`${value ? 'Yes' : 'No'}`
+  if (typeof value === 'string' || typeof value === 'number') return html`${value}`
+  if (Array.isArray(value) && value.every((item) => typeof item === 'string')) {
+    return html`<span class="chips">${value.map((item: string) => html`<span class="chip">${item}</span>`)}</span>`
+  }
+  return html`<code>${JSON.stringify(value)}</code>`
+}

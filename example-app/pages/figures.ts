@@ -1,0 +1,55 @@
+/** One bar of a chart. */
+export interface Bar {
+  readonly label: string
+  readonly value: number
+}
+
+/** One ferry line in the report. */
+export interface Route {
+  readonly name: string
+  readonly passengers: number
+  /** Against the year before: 0.04 is four per cent more. */
+  readonly change: number
+  /** The share of crossings that left within five minutes of their time. */
+  readonly onTime: number
+}
+
+/** Passengers of all lines by month. Invented. */
+export const PASSENGERS: readonly Bar[] = [
+  { label: 'Jan', value: 48_200 },
+  { label: 'Feb', value: 45_900 },
+  { label: 'Mar', value: 57_300 },
+  { label: 'Apr', value: 71_800 },
+  { label: 'May', value: 84_100 },
+  { label: 'Jun', value: 102_400 },
+  { label: 'Jul', value: 131_700 },
+  { label: 'Aug', value: 128_300 },
+  { label: 'Sep', value: 93_600 },
+  { label: 'Oct', value: 74_500 },
+]
+
+/** The lines since January. Invented; the passengers add up to those by month. */
+export const ROUTES: readonly Route[] = [
+  { name: 'Oldquay – Skerry Island', passengers: 241_300, change: 0.062, onTime: 0.97 },
+  { name: 'Oldquay – North Sound', passengers: 187_600, change: 0.031, onTime: 0.94 },
+  { name: 'Lighthouse Point – Marrow Bay', passengers: 152_900, change: -0.018, onTime: 0.91 },
+  { name: 'Marrow Bay – Heron Spit', passengers: 118_700, change: 0.044, onTime: 0.98 },
+  { name: 'North Sound – Tern Holm', passengers: 84_200, change: -0.007, onTime: 0.89 },
+  { name: 'Heron Spit – Sandhaven', passengers: 53_100, change: 0.117, onTime: 0.95 },
+]
+
+/** Somebody who works at Harbourline. */
+export interface Member {
+  readonly name: string
+  readonly email: string
+  readonly groups: readonly string[]
+}
+
+/** Who works there. Invented, as everything. */
+export const MEMBERS: readonly Member[] = [
+  { name: 'Alice Adams', email: 'alice@harbourline.example', groups: ['admin', 'staff'] },
+  { name: 'Bob Brown', email: 'bob@harbourline.example', groups: ['staff'] },
+  { name: 'Chidi Okafor', email: 'chidi@harbourline.example', groups: ['staff', 'captains'] },
+  { name: 'Dana Lindqvist', email: 'dana@harbourline.example', groups: ['staff', 'timetable'] },
+  { name: 'Emre Yıldız', email: 'emre@harbourline.example', groups: ['staff', 'captains'] },
+]

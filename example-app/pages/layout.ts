@@ -1,0 +1,80 @@
+import { type Html, html, type Part, toText } from '../html.ts'
+
+/** The person that a page greets. */
+export interface Visitor {
+  readonly name: string
+  readonly email: string | undefined
+}
+
+/** A page of the app: what changes from one to the next. */
+export interface Page {
+  readonly title: string
+  /** The path of the request: marks its link in the navigation. */
+  readonly path: string
+  /** Absent: nobody is signed in. */
+  readonly visitor: Visitor | undefined
+  readonly body: Html
+}
+
+const LINKS: ReadonlyArray<readonly [path: string, label: string]> = [
+  ['/', 'Home'],
+  ['/reports', 'Reports'],
+  ['/admin', 'Admin'],
+  ['/profile', 'Profile'],
+]
+
+/** The first letters of the first and the last name. */
+export function toInitials(name: string): string {
+  const words = name.split(/\s+/).filter(Boolean)
+  const letters = [words[0], words.length > 1 ? words.at(-1) : undefined].map((word) => [...(word ?? '')][0] ?? '')
+  return letters.join('').toUpperCase() || '?'
+}
+
+/** The whole document, for the app and, with another header, for the embedded provider. */
+export function toDocument(title: string, header: Part, main: Html, footer: Part): string {
+  return toText(html`<!doctype html>
+<html lang="en">
+<head>
+  <meta charset="utf-8">
+  <meta name="viewport" content="width=device-width, initial-scale=1">
+  <meta name="color-scheme" content="light dark">
+  <title>${title}</title>
+  <link rel="icon" href="/assets/mark.svg" type="image/svg+xml">
+  <link rel="stylesheet" href="/assets/style.css">
+</head>
+<body>
+  <a class="skip" href="#main">Skip to the content</a>
+  ${header}
+  <main id="main" tabindex="-1">${main}</main>
+  <footer class="site-footer"><div class="frame">${footer}</div></footer>
+</body>
+</html>
+`)
+}
+
+/** A page of the app in its frame: header, navigation, who is signed in, footer. */
+export function layout({ title, path, visitor, body }: Page): string {
+  const header = html`<header class="site-header"><div class="frame">
+    <a class="brand" href="/"><img src="/assets/mark.svg" alt="" width="28" height="28">Harbourline</a>
+    <nav aria-label="Main"><ul>${LINKS.map(([to, label]) => link(to, label, path))}</ul></nav>
+    ${visitor ? visitorChip(visitor) : html`<a class="button small" href="/login?returnTo=/profile">Sign in</a>`}
+  </div></header>`
+  const footer = html`<p>
+    Harbourline is a made-up ferry company: the example of <b>express-oidc</b>. All figures are invented.
+  </p>`
+  return toDocument(`${title} · Harbourline`, header, body, footer)
+}
+
+function link(to: string, label: string, path: string): Html {
+  return html`<li><a href="${to}"${to === path && html` aria-current="page"`}>${label}</a></li>`
+}
+
+function visitorChip({ name }: Visitor): Html {
+  return html`<div class="visitor">
+    <a class="chip-person" href="/profile">
+      <span class="avatar" aria-hidden="true">${toInitials(name)}</span>
+      <span class="visitor-name">${name}</span>
+    </a>
+    <form method="post" action="/logout"><button class="button quiet small">Sign out</button></form>
+  </div>`
+}

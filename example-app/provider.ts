@@ -1,0 +1,56 @@
+import { randomBytes } from 'node:crypto'
+import express, { type ErrorRequestHandler, type Express } from 'express'
+import { Provider } from 'oidc-provider'
+import { serveAssets } from './assets.ts'
+import { brokenOff, type Client, createConfiguration, SCOPES } from './provider/configuration.ts'
+import { createInteractions } from './provider/interactions.ts'
+import { providerProblemPage } from './provider/pages.ts'
+import { securityHeaders } from './security-headers.ts'
+import { openServer } from './server.ts'
+
+/** What the embedded provider must know. */
+export interface EmbeddedProviderOptions {
+  /** 0 takes any free port. */
+  readonly port: number
+  readonly host: string
+  /** Where browsers see the app. */
+  readonly baseUrl: string
+}
+
+/** A provider that runs, and how the app is registered there. */
+export interface EmbeddedProvider {
+  readonly issuer: string
+  readonly clientId: string
+  readonly clientSecret: string
+  /** Every scope that the provider knows. */
+  readonly scope: string
+  close(): Promise<void>
+}
+
+/** Starts an OpenID provider for development: two people, one client, new keys and an empty memory at each start. */
+export async function startEmbeddedProvider(options: EmbeddedProviderOptions): Promise<EmbeddedProvider> {
+  const { port, host, baseUrl } = options
+  const server = await openServer(port, host)
+  const clientId = 'harbourline'
+  const clientSecret = randomBytes(32).toString('base64url')
+  const client = { clientId, clientSecret, clientName: 'Harbourline Reports', baseUrl }
+  server.serve(createPages(new Provider(server.origin, await createConfiguration(client)), client))
+  return { issuer: server.origin, clientId, clientSecret, scope: SCOPES.join(' '), close: server.close }
+}
+
+/** Our own pages in front, everything of the protocol behind them. */
+function createPages(provider: Provider, client: Client): Express {
+  const app = express()
+  app.disable('x-powered-by')
+  app.use(securityHeaders({ formTargets: [client.baseUrl], scripts: 'own' }))
+  app.use('/assets', serveAssets())
+  app.use(createInteractions(provider, client.clientName))
+  app.get('/', (_req, res) => res.redirect(303, client.baseUrl))
+  app.use(provider.callback())
+  const showBrokenOff: ErrorRequestHandler = (error, _req, res, next) => {
+    if (res.headersSent) next(error)
+    else res.status(400).send(providerProblemPage(brokenOff(client)))
+  }
+  app.use(showBrokenOff)
+  return app
+}

@@ -1,0 +1,93 @@
+import { randomBytes } from 'node:crypto'
+import { exportJWK, generateKeyPair } from 'jose'
+import type { Problem } from '../pages/problem.ts'
+import { findAccount } from './accounts.ts'
+import { createMemoryAdapter } from './memory-adapter.ts'
+import { providerProblemPage, signOutPage } from './pages.ts'
+
+/** The one app that is registered. */
+export interface Client {
+  readonly clientId: string
+  readonly clientSecret: string
+  readonly clientName: string
+  /** Where browsers see it. */
+  readonly baseUrl: string
+}
+
+/** As much as is used of the context of Koa, which oidc-provider is built on. */
+interface PageContext {
+  type: string
+  body: string
+  readonly oidc: { readonly entities: { readonly IdTokenHint?: unknown } }
+}
+
+/** Every scope that the provider knows. */
+export const SCOPES: readonly string[] = ['openid', 'profile', 'email', 'groups', 'reports:read']
+
+const HOUR = 3_600
+
+/** What to say when a sign-in or sign-out cannot be gone on with. */
+export function brokenOff({ baseUrl, clientName }: Client): Problem {
+  return {
+    status: 400,
+    title: 'This cannot go on',
+    text: 'The sign-in or sign-out is too old, or was begun elsewhere. Please start again from the app.',
+    action: { href: baseUrl, label: `Back to ${clientName}` },
+  }
+}
+
+/** The configuration of oidc-provider. New keys are made each time. */
+export async function createConfiguration(client: Client): Promise<object> {
+  const { privateKey } = await generateKeyPair('RS256', { extractable: true })
+  return {
+    adapter: createMemoryAdapter(),
+    clients: [clientMetadata(client)],
+    jwks: { keys: [{ ...(await exportJWK(privateKey)), alg: 'RS256', use: 'sig' }] },
+    cookies: { keys: [randomBytes(32).toString('base64url')] },
+    scopes: SCOPES,
+    claims: {
+      openid: ['sub'],
+      profile: ['name', 'given_name', 'family_name', 'preferred_username'],
+      email: ['email', 'email_verified'],
+      groups: ['groups'],
+    },
+    findAccount,
+    clientBasedCORS: () => false,
+    features: {
+      devInteractions: { enabled: false },
+      rpInitiatedLogout: {
+        enabled: true,
+        logoutSource,
+        postLogoutSuccessSource: (context: PageContext) => show(context, providerProblemPage(signedOut(client))),
+      },
+    },
+    interactions: { url: (_context: unknown, { uid }: { uid: string }) => `/interaction/${uid}` },
+    renderError: (context: PageContext) => show(context, providerProblemPage(brokenOff(client))),
+    ttl: { AccessToken: HOUR, Grant: 12 * HOUR, IdToken: HOUR, Interaction: HOUR, Session: 12 * HOUR },
+  }
+}
+
+function clientMetadata({ clientId, clientSecret, clientName, baseUrl }: Client): object {
+  return {
+    client_id: clientId,
+    client_secret: clientSecret,
+    client_name: clientName,
+    redirect_uris: [`${baseUrl}/callback`],
+    post_logout_redirect_uris: [`${baseUrl}/signed-out`],
+  }
+}
+
+function signedOut({ baseUrl, clientName }: Client): Problem {
+  const action = { href: baseUrl, label: `Go to ${clientName}` }
+  return { status: 200, title: 'You are signed out', text: 'See you soon.', action }
+}
+
+function logoutSource(context: PageContext, form: string): void {
+  // RP-Initiated Logout 1.0, 2: without a hint of whose session it is, the person is to be asked.
+  show(context, signOutPage({ form, confirmation: context.oidc.entities.IdTokenHint ? 'auto' : 'ask' }))
+}
+
+function show(context: PageContext, page: string): void {
+  context.type = 'html'
+  context.body = page
+}

@@ -1,0 +1,31 @@
+import { RedisStore } from 'connect-redis'
+import type { Store } from 'express-session'
+import { createClient } from 'redis'
+import { SettingsError } from './settings.ts'
+
+/** Sessions that several nodes of the app share. */
+export interface SharedSessions {
+  readonly store: Store
+  close(): Promise<void>
+}
+
+/** Connects to Redis (or Valkey). Rejects when it is not there at start; after that the client reconnects by itself. */
+export async function connectSharedSessions(url: string): Promise<SharedSessions> {
+  let wasThere = false
+  const client = createClient({
+    url,
+    socket: { reconnectStrategy: (retries, cause) => (wasThere ? Math.min(retries * 100, 2_000) : cause) },
+  })
+  // Without a listener the first lost connection would end the process.
+  client.on('error', () => {})
+  try {
+    await client.connect()
+  } catch (cause) {
+    throw new SettingsError('Nothing that speaks Redis answers at REDIS_URL.', { cause })
+  }
+  wasThere = true
+  return {
+    store: new RedisStore({ client, prefix: 'harbourline:' }),
+    close: () => client.close(),
+  }
+}
