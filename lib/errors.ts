@@ -69,7 +69,7 @@ export const ERROR_STATUS = {
   ERR_OIDC_LOGIN_REQUIRED: 401,
   ERR_OIDC_INSUFFICIENT_SCOPE: 403,
   ERR_OIDC_INSUFFICIENT_CLAIM: 403,
-} as const satisfies Record<string, number>
+} as const
 
 /** A stable name for what went wrong: program against this, never against the message. */
 export type ErrorCode = keyof typeof ERROR_STATUS

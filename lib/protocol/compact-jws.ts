@@ -4,9 +4,8 @@ import { type JsonObject, parseJsonObject } from './json-object.ts'
 export interface CompactJws {
   readonly header: JsonObject
   readonly payload: Uint8Array
-  readonly signature: Uint8Array
-  /** What the signature is over. */
-  readonly signingInput: Uint8Array
+  /** All three parts, as they came. */
+  readonly token: string
 }
 
 /** Takes a JWS apart; `undefined` where it is not exactly three parts in strict base64url, the first a JSON object. */
@@ -16,7 +15,7 @@ export function parseCompactJws(token: string): CompactJws | undefined {
   if (parts.length !== 3 || header === undefined || payload === undefined || signature === undefined) return undefined
   const parsed = parseJsonObject(header)
   if (parsed === undefined) return undefined
-  return { header: parsed, payload, signature, signingInput: Buffer.from(token.slice(0, token.lastIndexOf('.'))) }
+  return { header: parsed, payload, token }
 }
 
 /** Node skips what is not base64url. Here there is one spelling for each value: RFC 7515 2, RFC 4648 3.5. */

@@ -23,7 +23,7 @@ export async function startLogin(rp: RelyingParty, req: Request, res: Response, 
   checkSecureCookie(requireSession(req))
   if (readLogin(req, config) === undefined) rp.landing.check(req, res)
   await config.hooks.beforeLogin?.({ req, res, returnTo: wanted.returnTo })
-  const { url, transaction } = await createAuthorizationRequest(await rp.findProvider(), config, wanted)
+  const { url, transaction } = createAuthorizationRequest(await rp.findProvider(), config, wanted)
   rp.transactions.begin(req, res, transaction)
   publish['express-oidc:login-start'](() => ({ issuer: config.issuer, returnTo: wanted.returnTo }))
   redirect(res, url)
