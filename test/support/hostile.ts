@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict'
 import { it } from 'node:test'
+import { inspect } from 'node:util'
+import type { Express } from 'express'
 import { ERROR_STATUS } from '../../lib/errors.ts'
-import type { ErrorCode } from '../../lib/index.ts'
+import type { ErrorCode, Handler, Request } from '../../lib/index.ts'
 import { type AppOptions, startApp, type TestApp } from './app.ts'
 import type { Browser, Navigation, OpenOptions, Page } from './browser.ts'
 import type { Endpoint } from './strict-context.ts'
@@ -26,20 +28,43 @@ export async function startStand(
   settings: { readonly provider?: StrictProviderOptions; readonly app?: Partial<AppOptions> } = {},
 ): Promise<Stand> {
   const provider = await startStrictProvider(settings.provider)
-  const app = await startApp({ host: 'express5', provider, ...settings.app })
+  const stand = await startStandAt(provider, settings.app)
+  const stop = async (): Promise<void> => {
+    await Promise.all([provider.stop(), stand.stop()])
+  }
+  return { ...stand, stop }
+}
+
+/** A new app at a provider that is there: one that knows nothing yet of its metadata and keys. */
+export async function startStandAt(provider: StrictProvider, settings: Partial<AppOptions> = {}): Promise<Stand> {
+  const app = await startApp({ host: 'express5', provider, ...settings })
   return {
     provider,
     app,
+    stop: app.stop,
     reset: async () => {
       provider.reset()
       app.errors.length = 0
       app.otherErrors.length = 0
       await Promise.all(Object.keys(await app.records()).map((id) => destroyRecord(app, id)))
     },
-    stop: async () => {
-      await Promise.all([provider.stop(), app.stop()])
-    },
   }
+}
+
+/**
+ * As it is in production with no error handler: Express shows no stack then, but prints every error. The environment is
+ * read before the first middleware runs, and so the first request is spent here.
+ */
+export async function startStandInProduction(host: 'express5' | 'express4'): Promise<Stand> {
+  const inProduction: Handler = (req, _res, next) => {
+    // What Express has put on the request.
+    const { app } = req as Request & { readonly app: Express }
+    app.set('env', 'production')
+    next()
+  }
+  const stand = await startStand({ app: { host, errorHandler: 'default', before: [inProduction] } })
+  await stand.app.browser().open('/')
+  return stand
 }
 
 function destroyRecord({ store }: TestApp, id: string): Promise<void> {
@@ -124,7 +149,7 @@ export async function assertRefused(stand: Stand, { browser, page }: Outcome, re
   const { app, provider } = stand
   assert.deepEqual([app.errors.map(({ code }) => code), app.otherErrors], [[refusal.code], []])
   assert.equal(page.status, refusal.status ?? ERROR_STATUS[refusal.code])
-  assert.equal(page.headers['cache-control'], 'no-store')
+  assert.deepEqual([page.headers['cache-control'], page.headers.location], ['no-store', undefined])
   assertHarmless(stand, page)
   await assertNobodyLoggedIn(app, browser)
   for (const [endpoint, count] of Object.entries({ '/token': 0, '/userinfo': 0, ...refusal.calls })) {
@@ -140,15 +165,19 @@ export async function assertNobodyLoggedIn(app: TestApp, browser: Browser): Prom
 }
 
 const STACK = /\bat (?:async |new )?[\w.<>]+ \(|\.ts:\d|\.js:\d|node:|node_modules/
-const PLANTED = /alert\(|<img|onerror/
+const PLANTED = /<script>|alert\(|<img|onerror/
+/** The beginning of every JWT: an object in base64url. Names and marks of ours are shorter. */
+const TOKEN = /eyJ[\w-]{24}/
 
-/** Neither answer nor error shows a stack, a secret, or anything that was planted. */
+/** The answer shows no stack and nothing that was planted; neither it nor the errors, as a log has them, hold a secret. */
 export function assertHarmless({ app, provider }: Stand, page: Page): void {
   const shown = `${JSON.stringify(page.headers)}\n${page.body}`
-  const told = app.errors.map(({ message, headers }) => `${message} ${JSON.stringify(headers)}`).join('\n')
   assert.doesNotMatch(shown, STACK)
-  for (const text of [shown, told]) {
-    assert.doesNotMatch(text, PLANTED)
+  const told = app.errors.map(({ message, headers }) => `${message} ${JSON.stringify(headers)}`).join('\n')
+  for (const text of [shown, told]) assert.doesNotMatch(text, PLANTED)
+  const logged = app.errors.map((error) => inspect(error, { depth: 10 })).join('\n')
+  for (const text of [shown, logged]) {
+    assert.doesNotMatch(text, TOKEN)
     assert.ok(!text.includes(provider.clientSecret), 'the client secret is shown')
     for (const { form, query } of provider.requests) assertNotShown(text, form, query)
   }
