@@ -7,6 +7,8 @@ export interface Request extends IncomingMessage {
   originalUrl?: string | undefined
   /** What a body parser made of the body. */
   body?: unknown
+  /** What a session middleware has put there. */
+  session?: unknown
 }
 
 export type Response = ServerResponse
@@ -80,17 +82,17 @@ export function send(res: Response, status: number, type: string, body: string):
   res.end(body)
 }
 
-const ESCAPES: Readonly<Record<string, string>> = {
-  '&': '&amp;',
-  '<': '&lt;',
-  '>': '&gt;',
-  '"': '&quot;',
-  "'": '&#39;',
-}
+const ENTITIES: ReadonlyMap<string, string> = new Map([
+  ['&', '&amp;'],
+  ['<', '&lt;'],
+  ['>', '&gt;'],
+  ['"', '&quot;'],
+  ["'", '&#39;'],
+])
 
 /** Text made safe for HTML content and for quoted attributes. */
 export function escapeHtml(text: string): string {
-  return text.replace(/[&<>"']/g, (character) => ESCAPES[character] ?? '')
+  return text.replace(/[&<>"']/g, (character) => String(ENTITIES.get(character)))
 }
 
 /**

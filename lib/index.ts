@@ -1,4 +1,3 @@
-export type { AnonymousContext, AuthenticatedContext, LoginOptions, OidcContext } from './context.ts'
 export { type ErrorHandler, errorPage } from './error-page.ts'
 export {
   AccessDeniedError,
@@ -17,6 +16,7 @@ export { type ClaimPath, type ClaimRequirement, requireClaim } from './guards/re
 export { requireScope, type ScopeRequirement } from './guards/require-scope.ts'
 export type { Handler, Next, Request, Response } from './http.ts'
 export { type OidcMiddleware, oidc } from './oidc.ts'
+export type { AnonymousContext, AuthenticatedContext, LoginOptions, OidcContext } from './oidc-context.ts'
 export type {
   AfterLoginEvent,
   AuthorizationParams,

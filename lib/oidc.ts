@@ -5,9 +5,6 @@ import { publish } from './events.ts'
 import { type Next, type Request, type Response, requestPath } from './http.ts'
 import type { Options } from './options.ts'
 import { createRelyingParty, type RelyingParty } from './relying-party.ts'
-import { callbackRoute } from './routes/callback.ts'
-import { loginRoute } from './routes/login.ts'
-import { logoutRoute } from './routes/logout.ts'
 
 /** The middleware that `oidc()` makes. */
 export interface OidcMiddleware {
@@ -20,6 +17,9 @@ export interface OidcMiddleware {
 }
 
 type Route = (rp: RelyingParty, req: Request, res: Response) => Promise<void>
+
+/** Routes are loaded at their first request: until then an application does without openid-client and jose. */
+type LoadRoute = () => Promise<Route>
 
 /**
  * Makes an Express or Connect application an OpenID Connect relying party: mounts the login, callback and logout routes,
@@ -39,31 +39,39 @@ export function oidc(options: Options): OidcMiddleware {
 
   function oidcMiddleware(req: Request & { oidc?: unknown }, res: Response, next: Next): void {
     req.oidc = createContext(rp, req, res)
-    const route = routes.get(requestPath(req))
-    if (route === undefined) next()
-    else route(rp, req, res).catch((error: unknown) => fail(error, next))
+    const loadRoute = routes.get(requestPath(req))
+    if (loadRoute === undefined) next()
+    else answer(loadRoute, rp, req, res).catch((error: unknown) => fail(error, next))
   }
 
   return Object.assign(oidcMiddleware, {
     async ready() {
-      const provider = await rp.findProvider()
-      await provider.keys.keysFor({ alg: rp.config.idTokenSignedResponseAlg, kid: undefined })
+      const { keys } = await rp.findProvider()
+      const alg = rp.config.idTokenSignedResponseAlg
+      if (!alg.startsWith('HS')) await keys.keysFor({ alg })
     },
   })
 }
 
+async function answer(loadRoute: LoadRoute, rp: RelyingParty, req: Request, res: Response): Promise<void> {
+  const route = await loadRoute()
+  await route(rp, req, res)
+}
+
 /** The one place where a route's failure leaves the library. */
-function fail(error: unknown, next: Next): void {
+function fail(reason: unknown, next: Next): void {
+  // Express takes nothing, or the word 'route', for leave to go on: a hook may reject with either.
+  const error = reason instanceof Error ? reason : new Error('A hook failed without an error.', { cause: reason })
   publish['express-oidc:error'](() => ({ code: error instanceof OidcError ? error.code : 'unknown', error }))
   next(error)
 }
 
 /** A route answers below the mount path, and where the application sees the whole path of `baseUrl`, there too. */
-function createRoutes({ config }: RelyingParty): ReadonlyMap<string, Route> {
-  const routes: readonly (readonly [string, Route])[] = [
-    [config.routes.login, loginRoute],
-    [config.routes.callback, callbackRoute],
-    [config.routes.logout, logoutRoute],
+function createRoutes({ config }: RelyingParty): ReadonlyMap<string, LoadRoute> {
+  const routes: readonly (readonly [string, LoadRoute])[] = [
+    [config.routes.login, async () => (await import('./routes/login.ts')).loginRoute],
+    [config.routes.callback, async () => (await import('./routes/callback.ts')).callbackRoute],
+    [config.routes.logout, async () => (await import('./routes/logout.ts')).logoutRoute],
   ]
   return new Map(routes.flatMap(([path, route]) => [[path, route] as const, [config.basePath + path, route] as const]))
 }

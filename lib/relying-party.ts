@@ -1,5 +1,5 @@
 import type { Config } from './config/config.ts'
-import { createProviderFinder, type FindProvider } from './protocol/provider.ts'
+import type { FindProvider } from './protocol/provider.ts'
 import { createLanding, type Landing } from './session/landing.ts'
 import { createTokenRecords, type TokenRecords } from './session/token-record.ts'
 import { createTransactions, type Transactions } from './session/transaction.ts'
@@ -29,10 +29,20 @@ export interface RelyingParty {
 export function createRelyingParty(config: Config): RelyingParty {
   return {
     config,
-    findProvider: createProviderFinder(config),
+    findProvider: createLazyFinder(config),
     transactions: createTransactions(config),
     tokenRecords: createTokenRecords(config),
     landing: createLanding(config.origin),
     redeemOnce: createSingleFlight<string, CompletedLogin>(),
+  }
+}
+
+/** The protocol is loaded when the provider is first looked for, as the routes are. */
+function createLazyFinder(config: Config): FindProvider {
+  let loading: Promise<FindProvider> | undefined
+  return async () => {
+    loading ??= import('./protocol/provider.ts').then(({ createProviderFinder }) => createProviderFinder(config))
+    const findProvider = await loading
+    return findProvider()
   }
 }

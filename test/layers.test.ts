@@ -16,9 +16,9 @@ const LAYERS: Readonly<Record<string, { readonly imports: readonly string[]; rea
     'relying-party': { imports: ['base', 'config', 'protocol', 'session'], packages: [] },
     routes: { imports: ['base', 'config', 'protocol', 'session', 'relying-party', 'routes'], packages: [] },
     context: { imports: ['base', 'config', 'protocol', 'session', 'relying-party', 'routes'], packages: [] },
-    guards: { imports: ['base', 'guards', 'context (type)'], packages: [] },
+    guards: { imports: ['base', 'guards'], packages: [] },
     oidc: { imports: ['base', 'config', 'protocol', 'session', 'relying-party', 'routes', 'context'], packages: [] },
-    index: { imports: ['base', 'config', 'guards', 'context (type)', 'oidc'], packages: [] },
+    index: { imports: ['base', 'guards', 'oidc'], packages: [] },
   }
 
 interface Import {
@@ -29,15 +29,20 @@ interface Import {
 
 const FILES = readdirSync(LIB, { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.ts'))
 
+const STATIC = /^(?:import|export)\s+(type\s+)?[^;'"]*?from\s+'([^']+)'/gms
+const DYNAMIC = /\bimport\('([^']+)'\)/g
+
 function importsOf(file: string): Import[] {
   const source = readFileSync(join(LIB, file), 'utf8')
-  return [...source.matchAll(/^(?:import|export)\s+(type\s+)?[^;'"]*?from\s+'([^']+)'/gms)].map(
-    ([, type, target = '']) => ({
-      from: file,
-      target: target.startsWith('.') ? normalize(join(dirname(file), target)) : target,
-      isType: type !== undefined,
-    }),
-  )
+  const found: readonly (readonly [target: string, isType: boolean])[] = [
+    ...[...source.matchAll(STATIC)].map(([, type, target = '']) => [target, type !== undefined] as const),
+    ...[...source.matchAll(DYNAMIC)].map(([, target = '']) => [target, false] as const),
+  ]
+  return found.map(([target, isType]) => ({
+    from: file,
+    target: target.startsWith('.') ? normalize(join(dirname(file), target)) : target,
+    isType,
+  }))
 }
 
 function layerOf(file: string): string {

@@ -97,8 +97,8 @@ describe('README.md', () => {
   })
 
   it('names every member of req.oidc', () => {
-    const source = readText('lib/context.ts')
-    const [, members = ''] = /^interface OidcMethods \{\n([\s\S]*?)^\}/m.exec(source) ?? []
+    const source = readText('lib/oidc-context.ts')
+    const [, members = ''] = /^export interface OidcMethods \{\n([\s\S]*?)^\}/m.exec(source) ?? []
     const names = [...members.matchAll(/^ {2}(\w+)\(/gm)].map(([, name = '']) => name)
     assert.ok(names.length >= 6)
     const table = tableAfter('| Member | |').map(([member]) => member)

@@ -1,4 +1,3 @@
-import type { AuthenticatedContext, OidcContext } from '../context.ts'
 import { AccessDeniedError, type ErrorCode, OidcError } from '../errors.ts'
 import { publish } from '../events.ts'
 import {
@@ -12,6 +11,7 @@ import {
   send,
   wantsPage,
 } from '../http.ts'
+import type { AuthenticatedContext, OidcContext } from '../oidc-context.ts'
 import type { Login } from '../types.ts'
 
 /** Why somebody who is logged in may not do this. */

@@ -77,9 +77,11 @@ function isValue(value: unknown): value is Value {
 }
 
 function valuesOf(requirement: unknown, name: 'anyOf' | 'allOf'): readonly Value[] | undefined {
-  if (typeof requirement !== 'object' || requirement === null || !(name in requirement)) return undefined
+  // The one member that is looked for, and none beside it that would be dropped in silence.
+  if (typeof requirement !== 'object' || requirement === null || Object.keys(requirement).join() !== name)
+    return undefined
   const values: unknown = Reflect.get(requirement, name)
-  return Array.isArray(values) && values.length > 0 && values.every(isValue) ? values : undefined
+  return Array.isArray(values) && values.length > 0 && values.every(isValue) ? [...values] : undefined
 }
 
 function holds(value: unknown, expected: Value): boolean {

@@ -34,12 +34,16 @@ interface Requirement {
 }
 
 function parseRequirement(required: ScopeRequirement): Requirement {
-  if (typeof required === 'object' && 'anyOf' in required) {
+  if (isAnyOf(required)) {
     const scopes = checkScopes(required.anyOf)
     return { scopes, isEnough: (isGranted) => scopes.some(isGranted) }
   }
   const scopes = checkScopes([required].flat())
   return { scopes, isEnough: (isGranted) => scopes.every(isGranted) }
+}
+
+function isAnyOf(required: ScopeRequirement): required is { readonly anyOf: readonly string[] } {
+  return typeof required === 'object' && required !== null && 'anyOf' in required
 }
 
 /** An empty list would let everybody through, and `'a b'` nobody: both are slips of the pen. */

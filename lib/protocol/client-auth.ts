@@ -1,23 +1,24 @@
-import type { ClientAuth } from 'openid-client'
 import type { Config } from '../config/config.ts'
 
 type ClientConfig = Pick<Config, 'clientId' | 'clientSecret' | 'tokenEndpointAuthMethod'>
 
-/** How the client proves itself at the provider's endpoints, as a function that openid-client calls (OIDC Core 9). */
-export function createClientAuth(config: ClientConfig): ClientAuth {
+/** What goes into a request to the provider, so that it knows the client (OIDC Core 9). */
+export interface ClientAuthentication {
+  readonly headers: Readonly<Record<string, string>>
+  /** Members of the posted form. */
+  readonly params: Readonly<Record<string, string>>
+}
+
+/** How the client proves itself: by one method, never by two (RFC 6749 2.3). */
+export function authenticateClient(config: ClientConfig): ClientAuthentication {
   const { clientId, clientSecret = '' } = config
   switch (config.tokenEndpointAuthMethod) {
     case 'client_secret_basic':
-      return (_server, _client, _body, headers) => {
-        headers.set('authorization', basicCredentials(clientId, clientSecret))
-      }
+      return { headers: { authorization: basicCredentials(clientId, clientSecret) }, params: {} }
     case 'client_secret_post':
-      return (_server, _client, body) => {
-        body.set('client_id', clientId)
-        body.set('client_secret', clientSecret)
-      }
+      return { headers: {}, params: { client_id: clientId, client_secret: clientSecret } }
     case 'none':
-      return (_server, _client, body) => body.set('client_id', clientId)
+      return { headers: {}, params: { client_id: clientId } }
   }
 }
 

@@ -9,11 +9,11 @@ import type { Provider } from './provider.ts'
 export function createEndSessionUrl(
   provider: Provider,
   config: Pick<Config, 'postLogoutRedirectUri'>,
-  idToken: string | undefined,
+  idToken: string,
 ): string | undefined {
   if (provider.metadata.end_session_endpoint === undefined) return undefined
   return buildEndSessionUrl(provider.client, {
-    ...(idToken === undefined ? {} : { id_token_hint: idToken }),
+    id_token_hint: idToken,
     post_logout_redirect_uri: config.postLogoutRedirectUri,
     state: randomState(),
   }).href

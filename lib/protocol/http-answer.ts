@@ -28,18 +28,20 @@ export async function readAnswer(head: AnswerHead, place: string): Promise<HttpA
   return { status, headers, body: await readBody(head.body, place) }
 }
 
+/** The JSON object that an answer holds, frozen; `undefined` where its content type or its body is something else. */
+export function jsonOf({ headers, body }: HttpAnswer): JsonObject | undefined {
+  const isJson = /^application\/([\w.+-]+\+)?json *(;|$)/i.test(headers.get('content-type') ?? '')
+  return isJson ? parseJsonObject(body) : undefined
+}
+
 /**
- * The JSON object that an answer holds, frozen. `ERR_OIDC_PROVIDER_RESPONSE_INVALID` where the content type is another
- * than `application/json` or `application/...+json`, or where the body is not one JSON object.
+ * The JSON object that a document of the provider must hold: `ERR_OIDC_PROVIDER_RESPONSE_INVALID` where it does not.
  *
  * @param place The URL that was asked, without its query.
  */
 export function readJson(answer: HttpAnswer, place: string): JsonObject {
-  if (!/^application\/([\w.+-]+\+)?json *(;|$)/i.test(answer.headers.get('content-type') ?? '')) {
-    throw invalid(place, 'does not have a JSON content type')
-  }
-  const json = parseJsonObject(answer.body)
-  if (json === undefined) throw invalid(place, 'is not a JSON object')
+  const json = jsonOf(answer)
+  if (json === undefined) throw invalid(place, 'is not a JSON object with a JSON content type')
   return json
 }
 

@@ -1,16 +1,17 @@
-import type { Configuration } from 'openid-client'
+import { allowInsecureRequests, Configuration, type ServerMetadata } from 'openid-client'
 import type { Config } from '../config/config.ts'
 import { ProviderError } from '../errors.ts'
 import type { ProviderMetadata } from '../options.ts'
 import { createCachedDocument } from './cached-document.ts'
-import { createHttpClient } from './http-client.ts'
+import { createHttpClient, type HttpClient } from './http-client.ts'
 import { createKeyStore, type KeyStore } from './key-store.ts'
-import { createOAuthClient } from './oauth-client.ts'
 
 /** One provider as it presents itself at present. */
 export interface Provider {
   readonly metadata: ProviderMetadata
-  /** openid-client, set up for this provider. */
+  /** The way to ask it for something. */
+  readonly http: HttpClient
+  /** openid-client, for the requests that the browser carries to this provider. */
   readonly client: Configuration
   readonly keys: KeyStore
 }
@@ -34,7 +35,7 @@ export function createProviderFinder(config: Config): FindProvider {
     const metadata = checkMetadata(document, config)
     if (keys?.uri !== metadata.jwks_uri)
       keys = { uri: metadata.jwks_uri, store: createKeyStore(http, metadata.jwks_uri) }
-    return { metadata, client: createOAuthClient(config, metadata, http), keys: keys.store }
+    return { metadata, http, client: createClient(config, metadata), keys: keys.store }
   }
 
   if (config.providerMetadata !== undefined) {
@@ -48,6 +49,12 @@ export function createProviderFinder(config: Config): FindProvider {
     },
   })
   return () => discovery.get()
+}
+
+function createClient(config: Config, metadata: ProviderMetadata): Configuration {
+  const client = new Configuration(metadata as ServerMetadata, config.clientId)
+  if (config.dangerouslyAllowInsecureRequests) allowInsecureRequests(client)
+  return client
 }
 
 /** OIDC Discovery 4: a slash at the issuer's end is taken off, never doubled. */

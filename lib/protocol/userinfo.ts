@@ -1,9 +1,10 @@
-import { fetchUserInfo } from 'openid-client'
 import type { Config } from '../config/config.ts'
 import { ProviderError } from '../errors.ts'
-import type { IdTokenClaims, Json } from '../types.ts'
+import type { IdTokenClaims } from '../types.ts'
+import { jsonOf } from './http-answer.ts'
+import type { JsonObject } from './json-object.ts'
 import type { Provider } from './provider.ts'
-import { providerError } from './provider-refusal.ts'
+import { refusalError } from './provider-refusal.ts'
 import type { RedeemedTokens } from './tokens.ts'
 
 /** The claims that secure a login: they come from the ID Token alone. */
@@ -57,22 +58,23 @@ export async function readUserInfo(
   provider: Provider,
   accessToken: string,
   sub: string,
-): Promise<Readonly<Record<string, Json>> | undefined> {
+): Promise<JsonObject | undefined> {
   if (provider.metadata.userinfo_endpoint === undefined) {
     throw new ProviderError('ERR_OIDC_USERINFO', 'The provider has no UserInfo endpoint: set userinfo to false.')
   }
-  try {
-    return (await fetchUserInfo(provider.client, accessToken, sub)) as Readonly<Record<string, Json>>
-  } catch (error) {
-    // OIDC Core 5.3.4: an answer about somebody else must not be used.
-    if (isSubjectMismatch(error))
-      throw new ProviderError('ERR_OIDC_USERINFO_SUBJECT', 'UserInfo is about another person.')
-    const failure = await providerError(error, { refused: 'ERR_OIDC_USERINFO', invalid: 'ERR_OIDC_USERINFO' })
-    if (failure instanceof ProviderError && failure.refusal?.error === 'insufficient_scope') return undefined
-    throw failure
-  }
+  const answer = await provider.http.request(provider.metadata.userinfo_endpoint, {
+    method: 'GET',
+    headers: { accept: 'application/json', authorization: `Bearer ${accessToken}` },
+  })
+  if (answer.status !== 200) return withoutFurtherClaims(refusalError(answer, 'ERR_OIDC_USERINFO'))
+  const userinfo = jsonOf(answer)
+  if (userinfo === undefined) throw new ProviderError('ERR_OIDC_USERINFO', 'UserInfo did not answer a JSON object.')
+  // OIDC Core 5.3.4: an answer about somebody else must not be used.
+  if (userinfo['sub'] === sub) return userinfo
+  throw new ProviderError('ERR_OIDC_USERINFO_SUBJECT', 'UserInfo is about another person.')
 }
 
-function isSubjectMismatch(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && error.code === 'OAUTH_JSON_ATTRIBUTE_COMPARISON_FAILED'
+/** RFC 6750 3.1: the token is sound, but good for none of the claims. */
+function withoutFurtherClaims(error: ProviderError): undefined {
+  if (error.refusal?.error !== 'insufficient_scope') throw error
 }

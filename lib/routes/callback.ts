@@ -13,7 +13,7 @@ import type { CompletedLogin, RelyingParty } from '../relying-party.ts'
 import { requireSession, type SessionRequest } from '../session/express-session.ts'
 import { destroySession, readLogin, saveSession, startSession } from '../session/login-session.ts'
 import { chooseSessionClaims } from '../session/session-claims.ts'
-import { isStrict } from '../session/session-cookie.ts'
+import { isStrict, sessionCookieName } from '../session/session-cookie.ts'
 import type { Transaction } from '../types.ts'
 import { sendRelayPage, takeRelayMark } from './relay-page.ts'
 
@@ -23,7 +23,7 @@ export async function callbackRoute(rp: RelyingParty, req: Request, res: Respons
   const request = requireSession(req)
   const fields = req.method === 'POST' ? await readForm(req) : requestQuery(req)
   const isRelayed = takeRelayMark(fields)
-  if (!isRelayed && needsRelay(rp, request, fields)) return sendRelayPage(res, rp.config.redirectUri, fields)
+  if (!isRelayed && needsRelay(rp, request, fields)) return relay(rp, request, res, fields)
 
   const params = readAuthorizationResponse(fields)
   const transaction = takeTransaction(rp, request, res, params)
@@ -43,7 +43,13 @@ function needsRelay(rp: RelyingParty, req: SessionRequest, fields: URLSearchPara
   if (state === null) return false
   if (req.method === 'POST') return !rp.transactions.has(req, state)
   const site = headerOf(req, 'sec-fetch-site') ?? 'cross-site'
-  return isStrict(req.session.cookie) && site === 'cross-site'
+  return isStrict(req.session.cookie) && site !== 'same-origin'
+}
+
+/** The session that express-session has made in the absence of the browser's own must not take its place. */
+async function relay(rp: RelyingParty, req: SessionRequest, res: Response, fields: URLSearchParams): Promise<void> {
+  if (sessionCookieName(req, req.sessionID) === undefined) await destroySession(req)
+  sendRelayPage(res, rp.config.redirectUri, fields)
 }
 
 /**
@@ -96,7 +102,7 @@ async function beginSession(
     await saveSession(req)
   } catch (error) {
     // express-session would save what is left of it when the answer ends.
-    await destroySession(req).catch(() => undefined)
+    await Promise.allSettled([rp.tokenRecords.remove(req), destroySession(req)])
     throw error
   }
   rp.landing.mark(req, res)

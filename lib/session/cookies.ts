@@ -30,9 +30,14 @@ export function readCookies(req: Request): ReadonlyMap<string, string> {
   const cookies = new Map<string, string>()
   for (const pair of (headerOf(req, 'cookie') ?? '').split(';')) {
     const end = pair.indexOf('=')
-    const name = pair.slice(0, Math.max(end, 0)).trim()
+    const name = trim(pair.slice(0, Math.max(end, 0)))
     // Of two with one name the first is the more specific one (RFC 6265 5.4).
-    if (name !== '' && !cookies.has(name)) cookies.set(name, pair.slice(end + 1).trim())
+    if (name !== '' && !cookies.has(name)) cookies.set(name, trim(pair.slice(end + 1)))
   }
   return cookies
+}
+
+/** Spaces and tabs alone: a name behind a no-break space is another name, to which browsers hold no prefix. */
+function trim(text: string): string {
+  return text.replace(/^[ \t]+|[ \t]+$/g, '')
 }

@@ -40,13 +40,11 @@ export interface SessionRequest extends Request {
  */
 export function requireSession(req: Request): SessionRequest {
   if (hasSession(req)) return req
-  const session: unknown = Reflect.get(req, 'session')
-  if (typeof session === 'object' && session !== null) throw unsupported()
-  throw missing()
+  throw typeof req.session === 'object' && req.session !== null ? unsupported() : missing()
 }
 
 function hasSession(req: Request): req is SessionRequest {
-  const session: unknown = Reflect.get(req, 'session')
+  const { session } = req
   if (typeof session !== 'object' || session === null || !('regenerate' in session)) return false
   return typeof session.regenerate === 'function' && 'sessionStore' in req
 }

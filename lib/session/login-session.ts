@@ -10,15 +10,22 @@ type SessionConfig = Pick<Config, 'sessionKey' | 'issuer'>
  * plain data: no store is asked and nothing is checked twice. A request without a session is a request without a login.
  */
 export function readLogin(req: Request, config: SessionConfig): Login | undefined {
-  const session: unknown = Reflect.get(req, 'session')
-  const held = isRecord(session) ? session[config.sessionKey] : undefined
-  const login = isRecord(held) ? held['login'] : undefined
-  if (!isLogin(login) || login.claims.iss !== config.issuer) return undefined
+  const login = isRecord(req.session) ? heldLogin(req.session, config) : undefined
+  if (login === undefined || login.claims.iss !== config.issuer) return undefined
   return login.expiresAt > Date.now() / 1000 ? login : undefined
 }
 
+function heldLogin(session: Readonly<Record<string, unknown>>, config: SessionConfig): Login | undefined {
+  const held = session[config.sessionKey]
+  return isRecord(held) && isLogin(held['login']) ? held['login'] : undefined
+}
+
+/** A store gives back what was put into it, but sessions are shared with the application: a guard reads no surprises. */
 function isLogin(value: unknown): value is Login {
-  return isRecord(value) && isRecord(value['claims']) && typeof value['expiresAt'] === 'number'
+  if (!isRecord(value) || !isRecord(value['claims'])) return false
+  const { claims, scope, loggedInAt, expiresAt } = value
+  const hasTexts = [claims['iss'], claims['sub'], scope].every((text) => typeof text === 'string')
+  return hasTexts && claims['sub'] !== '' && typeof loggedInAt === 'number' && typeof expiresAt === 'number'
 }
 
 function isRecord(value: unknown): value is Record<string, unknown> {
@@ -56,11 +63,6 @@ function isSameEvent(previous: Login, login: Login, startedAt: number): boolean 
 
 function isSamePerson(one: Login, other: Login): boolean {
   return one.claims.iss === other.claims.iss && one.claims.sub === other.claims.sub
-}
-
-function heldLogin(session: SessionLike, config: SessionConfig): Login | undefined {
-  const held = session[config.sessionKey]
-  return isRecord(held) && isLogin(held['login']) ? held['login'] : undefined
 }
 
 function applicationData(session: SessionLike, config: SessionConfig): Record<string, unknown> {

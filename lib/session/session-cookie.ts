@@ -29,19 +29,24 @@ function isSecure(req: Request): boolean {
 }
 
 /**
- * Deletes the browser's cookie of a session that was destroyed, so that open pages need no look into the store. Its name
- * is express-session's secret: it is the cookie whose signed value holds the session id.
+ * The name of the cookie that a session came with; `undefined` where the browser sent none for it. The name is
+ * express-session's secret: it is the cookie whose signed value holds the session id.
  */
+export function sessionCookieName(req: Request, sessionId: string): string | undefined {
+  return [...readCookies(req)].find(([, value]) => signedValue(value).startsWith(`s:${sessionId}.`))?.[0]
+}
+
+/** Deletes the browser's cookie of a session that was destroyed, so that open pages need no look into the store. */
 export function expireSessionCookie(req: Request, res: Response, sessionId: string, cookie: SessionCookie): void {
-  const name = [...readCookies(req)].find(([, value]) => signedValue(value).startsWith(`s:${sessionId}.`))?.[0]
+  const name = sessionCookieName(req, sessionId)
   if (name === undefined) return
-  const domain = cookie.domain === undefined ? '' : `; Domain=${cookie.domain}`
-  const secure = name.startsWith('__') || cookie.secure === true ? '; Secure' : ''
-  const path = cookie.path ?? '/'
-  res.appendHeader(
-    'Set-Cookie',
-    `${name}=; Path=${path}${domain}; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT; HttpOnly${secure}`,
+  const { path, domain } = cookie
+  const place = Object.entries({ Path: path, Domain: domain }).flatMap(([key, value]) =>
+    value ? `${key}=${value}` : [],
   )
+  const secure = name.startsWith('__') || cookie.secure === true ? ['Secure'] : []
+  const ended = ['Max-Age=0', 'Expires=Thu, 01 Jan 1970 00:00:00 GMT', 'HttpOnly']
+  res.appendHeader('Set-Cookie', [`${name}=`, ...place, ...ended, ...secure].join('; '))
 }
 
 function signedValue(value: string): string {

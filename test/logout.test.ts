@@ -1,0 +1,351 @@
+import assert from 'node:assert/strict'
+import { after, afterEach, before, beforeEach, describe, it } from 'node:test'
+import type { Options } from '../lib/index.ts'
+import { type AppOptions, startApp, type TestApp } from './support/app.ts'
+import { answerBy } from './support/app-routes.ts'
+import { type Browser, createBrowser } from './support/browser.ts'
+import { exchange } from './support/http-exchange.ts'
+import { startProvider } from './support/provider.ts'
+import { type StrictProvider, startStrictProvider } from './support/strict-provider.ts'
+
+let provider: StrictProvider
+let apps: TestApp[] = []
+before(async () => {
+  provider = await startStrictProvider()
+})
+beforeEach(() => provider.reset())
+afterEach(async () => {
+  await Promise.all(apps.map((app) => app.stop()))
+  apps = []
+})
+after(() => provider.stop())
+
+/** An app and a browser in which somebody is logged in. */
+async function startLoggedIn(options: Partial<Options> = {}, settings: Partial<AppOptions> = {}) {
+  const app = await startApp({ host: 'express5', provider, options, errorHandler: 'json', ...settings })
+  apps.push(app)
+  const browser = app.browser()
+  const page = await browser.open(`${app.baseUrl}/profile`)
+  assert.equal(page.status, 200, String(app.errors))
+  return { app, browser }
+}
+
+const isAtProvider = (url: URL): boolean => url.hostname === 'localhost'
+const codesOf = (app: TestApp): readonly string[] => app.errors.map(({ code }) => code)
+
+async function isLoggedIn(browser: Browser): Promise<boolean> {
+  return (await browser.fetch('/profile')).status === 200
+}
+
+describe('a logout', () => {
+  it('goes to the provider with id_token_hint, post_logout_redirect_uri and state, and comes back', async () => {
+    const { app, browser } = await startLoggedIn()
+    const { idToken } = (await browser.open('/tokens')).json()
+    const page = await browser.post('/logout', {}, { stopBefore: isAtProvider })
+    assert.equal(page.status, 303)
+    const url = new URL(page.next?.url ?? '')
+    const { state, ...params } = Object.fromEntries(url.searchParams)
+    assert.equal(url.origin + url.pathname, provider.endpointUrls['/logout'])
+    assert.deepEqual(params, {
+      client_id: provider.clientId,
+      id_token_hint: idToken,
+      post_logout_redirect_uri: app.baseUrl,
+    })
+    assert.match(state ?? '', /^[\w-]{43}$/)
+    const landed = await browser.go(page.next)
+    assert.equal(landed.url, `${app.baseUrl}/?state=${state}`)
+    assert.deepEqual(landed.json(), { authenticated: false, claims: null })
+    assert.deepEqual([provider.complaints, codesOf(app)], [[], []])
+  })
+
+  it('ends the session and its tokens before the browser leaves', async () => {
+    const { app, browser } = await startLoggedIn()
+    const thief = browser.clone()
+    const page = await browser.post('/logout', {}, { stopBefore: isAtProvider })
+    assert.ok(page.next)
+    assert.deepEqual(await app.records(), {})
+    assert.equal(await isLoggedIn(thief), false)
+    assert.equal(await isLoggedIn(browser), false)
+  })
+
+  it('deletes the cookie of the session, and leaves nothing in caches and no referrer', async () => {
+    const { browser } = await startLoggedIn()
+    const page = await browser.post('/logout', {}, { follow: false })
+    assert.equal(page.headers['cache-control'], 'no-store')
+    assert.equal(page.headers['referrer-policy'], 'no-referrer')
+    assert.deepEqual(browser.cookies('127.0.0.1'), [])
+  })
+
+  it('deletes a cookie of another name, path and prefix over https', async () => {
+    const cookie = { secure: true, path: '/' }
+    const { browser } = await startLoggedIn({}, { tls: true, session: { name: '__Host-app.session', cookie } })
+    assert.ok(browser.cookies('127.0.0.1').some(({ name }) => name === '__Host-app.session'))
+    await browser.post('/logout', {}, { follow: false })
+    assert.deepEqual([browser.cookies('127.0.0.1'), browser.jar.refused], [[], []])
+  })
+
+  it('deletes a cookie with a path and a domain of its own', async () => {
+    const session = { cookie: { path: '/portal', domain: 'localhost' } }
+    const { app, browser } = await startLoggedIn({}, { mountPath: '/portal', hostname: 'localhost', session })
+    assert.ok(browser.cookies().some(({ name, hostOnly }) => name === 'connect.sid' && !hostOnly))
+    await browser.post(`${app.baseUrl}/logout`, {}, { follow: false })
+    assert.deepEqual(browser.cookies(), [])
+  })
+
+  it('deletes a cookie that names no path', async () => {
+    const { browser } = await startLoggedIn({}, { session: { cookie: { path: undefined } } })
+    await browser.post('/logout', {}, { follow: false })
+    assert.deepEqual(browser.cookies('127.0.0.1'), [])
+  })
+
+  it('leaves the other cookies of the application', async () => {
+    const { app, browser } = await startLoggedIn()
+    const others = ['theme=dark; Path=/', 'odd=%E0%A4%A; Path=/', 'empty=; Path=/']
+    browser.jar.remove(() => true)
+    browser.jar.store(new URL(app.baseUrl), others)
+    await browser.open('/profile')
+    await browser.post('/logout', {}, { follow: false })
+    assert.deepEqual(
+      browser.cookies('127.0.0.1').map(({ name }) => name),
+      ['theme', 'odd', 'empty'],
+    )
+  })
+
+  it('ends at postLogoutRedirectUri, a path of this application', async () => {
+    const { app, browser } = await startLoggedIn({ postLogoutRedirectUri: '/goodbye' }, { mountPath: '/portal' })
+    const page = await browser.post(`${app.baseUrl}/logout`)
+    assert.equal(page.url.split('?')[0], `${app.baseUrl}/goodbye`)
+  })
+
+  it('ends at postLogoutRedirectUri, an absolute URL, exactly as it was given', async () => {
+    const { browser } = await startLoggedIn({ postLogoutRedirectUri: 'http://127.0.0.1:9/goodbye' })
+    const page = await browser.post('/logout', {}, { stopBefore: isAtProvider })
+    const { searchParams } = new URL(page.next?.url ?? '')
+    assert.equal(searchParams.get('post_logout_redirect_uri'), 'http://127.0.0.1:9/goodbye')
+  })
+
+  it('ends at home where the provider has no end_session_endpoint', async () => {
+    provider.change.discovery = ({ end_session_endpoint: _, ...metadata }) => metadata
+    const { app, browser } = await startLoggedIn()
+    const page = await browser.post('/logout')
+    assert.equal(page.url, `${app.baseUrl}/`)
+    assert.deepEqual([page.json()['authenticated'], provider.calls['/logout']], [false, 0])
+  })
+
+  it('ends at home where nobody is logged in', async () => {
+    const { app, browser } = await startLoggedIn()
+    await browser.post('/logout')
+    const page = await browser.post('/logout')
+    assert.deepEqual([page.status, page.url], [200, `${app.baseUrl}/`])
+    assert.equal(provider.calls['/logout'], 1)
+    assert.deepEqual(codesOf(app), [])
+  })
+
+  it('ends what an anonymous visitor had, too', async () => {
+    const { app } = await startLoggedIn()
+    const browser = app.browser()
+    await browser.open('/write')
+    await browser.post('/logout')
+    assert.equal((await browser.open('/session')).json()['cart'], undefined)
+    assert.equal(await app.sessions(), 1)
+  })
+
+  it('ends at the provider too where the login has ended by itself', async () => {
+    const { app, browser } = await startLoggedIn()
+    for (const [id, record] of Object.entries(await app.records())) {
+      if (!id.startsWith('oidc-tokens:')) {
+        Object.assign(Reflect.get(record, 'oidc').login, { expiresAt: 1 })
+        await new Promise((resolve) => app.store.set(id, record, resolve))
+      }
+    }
+    assert.equal(await isLoggedIn(browser), false)
+    await browser.post('/logout')
+    assert.deepEqual([provider.calls['/logout'], provider.complaints], [1, []])
+  })
+
+  it('ends at home where the tokens are gone from the store', async () => {
+    const { app, browser } = await startLoggedIn()
+    for (const id of Object.keys(await app.records())) {
+      if (id.startsWith('oidc-tokens:')) await new Promise((resolve) => app.store.destroy(id, resolve))
+    }
+    assert.equal((await browser.post('/logout')).url, `${app.baseUrl}/`)
+    assert.equal(await isLoggedIn(browser), false)
+  })
+
+  it('ends the login here while the provider is down', async () => {
+    const own = await startStrictProvider()
+    const first = await startApp({ host: 'express5', provider: own })
+    const second = await startApp({ host: 'express5', provider: own, session: { store: first.store } })
+    apps.push(first, second)
+    const browser = first.browser()
+    await browser.open('/profile')
+    await own.stop()
+    // The second app has never asked the provider for anything.
+    const page = await browser.post(`${second.baseUrl}/logout`, {}, { from: second.origin })
+    assert.deepEqual([page.status, page.url], [200, `${second.baseUrl}/`])
+    assert.equal(await isLoggedIn(browser), false)
+    assert.deepEqual(codesOf(second), [])
+  })
+
+  it('works with a body that somebody has read before', async () => {
+    const { app, browser } = await startLoggedIn({}, { bodyParser: true })
+    const page = await browser.post('/logout', { csrf: 'x', post_logout_redirect_uri: 'https://evil.test/' })
+    assert.equal(new URL(page.url).origin, app.origin)
+  })
+
+  it('goes nowhere that the request says', async () => {
+    const { browser } = await startLoggedIn()
+    const query = 'returnTo=https://evil.test/&post_logout_redirect_uri=https://evil.test/'
+    const page = await browser.post(`/logout?${query}`, {}, { stopBefore: isAtProvider })
+    assert.ok(!page.next?.url.includes('evil'))
+  })
+})
+
+describe('the logout route', () => {
+  const foreign: readonly (readonly [name: string, headers: Record<string, string>])[] = [
+    ['cross-site', { 'sec-fetch-site': 'cross-site' }],
+    ['same-site, by a sub-domain', { 'sec-fetch-site': 'same-site' }],
+    ['cross-site, with our origin', { 'sec-fetch-site': 'cross-site', origin: 'ORIGIN' }],
+    ['of a kind that nobody knows', { 'sec-fetch-site': 'of-some-kind' }],
+    ['of another origin, from an old browser', { origin: 'https://evil.test' }],
+    ['of the same host and another port, from an old browser', { origin: 'http://127.0.0.1:1' }],
+    ['of another scheme, from an old browser', { origin: 'HTTPSORIGIN' }],
+    ['of an origin that begins like ours, from an old browser', { origin: 'ORIGIN.evil.test' }],
+    ['of an origin that is hidden, from an old browser', { origin: 'null' }],
+    ['of a hidden origin with our referrer, from an old browser', { origin: 'null', referer: 'ORIGIN/' }],
+    ['with a foreign referrer, from an old browser', { referer: 'https://evil.test/?ORIGIN/' }],
+    ['with a referrer that is none, from an old browser', { referer: 'x' }],
+    ['with no word of where it comes from', {}],
+  ]
+  const own: readonly (readonly [name: string, headers: Record<string, string>])[] = [
+    ['same-origin', { 'sec-fetch-site': 'same-origin' }],
+    ['same-origin, from a page that hides its origin', { 'sec-fetch-site': 'same-origin', origin: 'null' }],
+    ['typed in by the person', { 'sec-fetch-site': 'none' }],
+    ['with our origin, from an old browser', { origin: 'ORIGIN' }],
+    ['with our referrer, from an old browser', { referer: 'ORIGIN/profile?a=1' }],
+  ]
+
+  /** Posts with exactly these headers, and the cookies. */
+  async function postFrom(
+    headers: Record<string, string>,
+  ): Promise<{ status: number; app: TestApp; stillIn: boolean }> {
+    const { app, browser } = await startLoggedIn()
+    const url = new URL('/logout', app.origin)
+    const cookie = browser.jar.header(url, { sameSite: true, safeNavigation: true })
+    const sent = Object.fromEntries(Object.entries(headers).map(([name, value]) => [name, at(app, value)]))
+    const { status } = await exchange({ method: 'POST', url, headers: { cookie, ...sent } })
+    return { status, app, stillIn: await isLoggedIn(browser) }
+  }
+
+  function at({ origin }: TestApp, value: string): string {
+    return value.replace('HTTPSORIGIN', origin.replace('http:', 'https:')).replace('ORIGIN', origin)
+  }
+
+  for (const [name, headers] of foreign) {
+    it(`refuses a POST ${name}`, async () => {
+      const { status, app, stillIn } = await postFrom(headers)
+      assert.deepEqual([status, stillIn, codesOf(app)], [403, true, ['ERR_OIDC_CROSS_SITE_LOGOUT']])
+    })
+  }
+
+  for (const [name, headers] of own) {
+    it(`takes a POST ${name}`, async () => {
+      const { status, stillIn } = await postFrom(headers)
+      assert.deepEqual([status, stillIn], [303, false])
+    })
+  }
+
+  it('refuses a form of another site', async () => {
+    const { browser } = await startLoggedIn()
+    const page = await browser.post('/logout', {}, { from: 'https://evil.test' })
+    assert.equal(page.status, 403)
+    assert.equal(await isLoggedIn(browser), true)
+  })
+
+  it('takes a form of a page of ours that sends no referrer', async () => {
+    const { browser } = await startLoggedIn()
+    await browser.post('/logout', {}, { referrerPolicy: 'no-referrer' })
+    assert.equal(await isLoggedIn(browser), false)
+  })
+
+  for (const method of ['GET', 'HEAD', 'PUT', 'DELETE']) {
+    it(`refuses ${method}, and says what it takes`, async () => {
+      const { app, browser } = await startLoggedIn()
+      const page = await browser.fetch('/logout', { method })
+      assert.equal(page.status, 405)
+      assert.equal(app.errors[0]?.headers['Allow'], 'POST')
+      assert.equal(await isLoggedIn(browser), true)
+    })
+  }
+})
+
+describe('the logout route with logoutByGet', () => {
+  it('takes a link on a page of ours', async () => {
+    const { app, browser } = await startLoggedIn({ logoutByGet: true })
+    const page = await browser.open('/logout', { from: app.origin })
+    assert.equal(page.json()['authenticated'], false)
+    assert.equal(await isLoggedIn(browser), false)
+  })
+
+  it('takes an address that was typed in', async () => {
+    const { browser } = await startLoggedIn({ logoutByGet: true })
+    await browser.open('/logout')
+    assert.equal(await isLoggedIn(browser), false)
+  })
+
+  it('takes a link in a browser without fetch metadata', async () => {
+    const { browser, app } = await startLoggedIn({ logoutByGet: true })
+    const cookie = browser.jar.header(new URL(app.baseUrl), { sameSite: true, safeNavigation: true })
+    const old = createBrowser({ origin: app.origin, fetchMetadata: 'absent' })
+    await old.open('/logout', { headers: { cookie }, follow: false })
+    assert.equal(await isLoggedIn(browser), false)
+  })
+
+  it('still takes a POST', async () => {
+    const { browser } = await startLoggedIn({ logoutByGet: true })
+    await browser.post('/logout')
+    assert.equal(await isLoggedIn(browser), false)
+  })
+
+  it('refuses a link and an image of another site', async () => {
+    const { app, browser } = await startLoggedIn({ logoutByGet: true })
+    const link = await browser.open('/logout', { from: 'https://evil.test' })
+    const image = await browser.fetch('/logout', { from: 'https://evil.test' })
+    assert.deepEqual([link.status, image.status], [403, 403])
+    assert.equal(await isLoggedIn(browser), true)
+    assert.deepEqual(codesOf(app), ['ERR_OIDC_CROSS_SITE_LOGOUT', 'ERR_OIDC_CROSS_SITE_LOGOUT'])
+  })
+
+  it('refuses other methods, and says what it takes', async () => {
+    const { app, browser } = await startLoggedIn({ logoutByGet: true })
+    assert.equal((await browser.fetch('/logout', { method: 'PUT' })).status, 405)
+    assert.equal(app.errors[0]?.headers['Allow'], 'POST, GET')
+  })
+})
+
+describe('req.oidc.logout()', () => {
+  it('logs out from a route of the application', async () => {
+    const leave = answerBy(({ oidc }) => oidc.logout())
+    const { app, browser } = await startLoggedIn({}, { routes: { '/leave': leave } })
+    const page = await browser.open('/leave')
+    assert.equal(page.json()['authenticated'], false)
+    assert.deepEqual([await app.records(), provider.calls['/logout']], [{}, 1])
+  })
+})
+
+describe('a logout at oidc-provider', () => {
+  it('ends the session there too: the next login asks again', async () => {
+    const own = await startProvider()
+    const app = await startApp({ host: 'express5', provider: own, options: { scope: 'openid' } })
+    try {
+      const browser = app.browser()
+      await browser.open('/profile')
+      const page = await browser.post('/logout')
+      assert.deepEqual([page.status, new URL(page.url).pathname], [200, '/'])
+      own.account = 'bob'
+      assert.equal((await browser.open('/profile')).json()['sub'], 'bob')
+    } finally {
+      await Promise.all([app.stop(), own.stop()])
+    }
+  })
+})

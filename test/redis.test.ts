@@ -1,0 +1,156 @@
+import assert from 'node:assert/strict'
+import { after, afterEach, before, beforeEach, describe, it } from 'node:test'
+import { RedisStore } from 'connect-redis'
+import { createClient } from 'redis'
+import { startApp, type TestApp } from './support/app.ts'
+import type { Browser, Navigation } from './support/browser.ts'
+import { skipWithoutRedis, startRedis, type TestRedis } from './support/redis.ts'
+import { type StrictProvider, startStrictProvider } from './support/strict-provider.ts'
+
+type Client = ReturnType<typeof createClient>
+
+/** Connections of one node to the Redis that both share. */
+async function connect(socketPath: string): Promise<Client> {
+  const client = createClient({ socket: { path: socketPath, tls: false } })
+  client.on('error', () => undefined)
+  return (await client.connect()) as Client
+}
+
+const isCallback = (url: URL): boolean => url.pathname === '/callback'
+
+describe('two nodes with one Redis', { skip: skipWithoutRedis }, () => {
+  let provider: StrictProvider
+  let redis: TestRedis | undefined
+  let clients: Client[] = []
+  let nodes: TestApp[] = []
+  let first: TestApp
+  let second: TestApp
+
+  before(async () => {
+    provider = await startStrictProvider()
+    redis = await startRedis()
+    const socketPath = redis?.socketPath ?? ''
+    clients = [await connect(socketPath), await connect(socketPath)]
+  })
+  beforeEach(async () => {
+    provider.reset()
+    await clients[0]?.flushAll()
+    nodes = await Promise.all(clients.map(startNode))
+    ;[first, second] = nodes as [TestApp, TestApp]
+  })
+  afterEach(() => Promise.all(nodes.map((node) => node.stop())))
+  after(async () => {
+    for (const client of clients) client.destroy()
+    await Promise.all([redis?.stop(), provider.stop()])
+  })
+
+  function startNode(client: Client): Promise<TestApp> {
+    const store = new RedisStore({ client, prefix: 'app:' })
+    return startApp({ host: 'express5', provider, session: { store }, errorHandler: 'json' })
+  }
+
+  function keys(): Promise<readonly string[]> {
+    return clients[0]?.keys('*') ?? Promise.resolve([])
+  }
+
+  /** The same answer, brought to another node by the load balancer. */
+  function atNode(node: TestApp, answer: Navigation | undefined): Navigation {
+    const url = new URL(answer?.url ?? '')
+    url.port = String(node.port)
+    return { method: 'GET', ...answer, url: url.href }
+  }
+
+  async function isLoggedIn(browser: Browser, node: TestApp): Promise<boolean> {
+    return (await browser.fetch(`${node.baseUrl}/profile`)).status === 200
+  }
+
+  it('a login at one is a login at the other, with its tokens', async () => {
+    const browser = first.browser()
+    assert.equal((await browser.open('/profile')).status, 200)
+    assert.equal((await browser.open(`${second.baseUrl}/profile`)).status, 200)
+    const here = (await browser.open('/tokens')).json()
+    const there = (await browser.open(`${second.baseUrl}/tokens`)).json()
+    assert.deepEqual(there, here)
+    assert.ok(String(here['accessToken']).length > 20)
+    assert.equal(provider.calls['/authorize'], 1)
+  })
+
+  it('a login that began at one is completed at the other', async () => {
+    const browser = first.browser()
+    const { next } = await browser.open('/profile', { stopBefore: isCallback })
+    const page = await browser.go(atNode(second, next))
+    assert.deepEqual([page.status, page.url], [200, `${second.baseUrl}/profile`])
+    assert.equal(await isLoggedIn(browser, first), true)
+    assert.deepEqual(provider.complaints, [])
+  })
+
+  for (const [name, index] of [
+    ['the node of the login', 0],
+    ['the other node', 1],
+  ] as const) {
+    it(`a logout at ${name} ends the login at both, and leaves nothing in Redis`, async () => {
+      const browser = first.browser()
+      await browser.open('/profile')
+      const thief = browser.clone()
+      const node = index === 0 ? first : second
+      const page = await browser.post(`${node.baseUrl}/logout`, {}, { from: node.origin })
+      assert.equal(page.url.split('?')[0], `${node.baseUrl}/`)
+      assert.deepEqual([await isLoggedIn(thief, first), await isLoggedIn(thief, second)], [false, false])
+      assert.deepEqual(await keys(), [])
+      assert.deepEqual([provider.calls['/logout'], provider.complaints], [1, []])
+    })
+  }
+
+  it('the session and the tokens are two records, which end by themselves', async () => {
+    const browser = first.browser()
+    await browser.open('/profile')
+    const found = await keys()
+    assert.equal(found.length, 2)
+    assert.equal(found.filter((key) => /^app:oidc-tokens:[\w-]{43}$/.test(key)).length, 1)
+    for (const key of found) {
+      const life = (await clients[0]?.ttl(key)) ?? 0
+      assert.ok(life > 86_000 && life <= 86_400, `${key}: ${life}`)
+    }
+  })
+
+  it('no token can be read in Redis', async () => {
+    const browser = first.browser()
+    await browser.open('/profile')
+    const tokens = (await browser.open('/tokens')).json()
+    const values = await Promise.all((await keys()).map((key) => clients[0]?.get(key)))
+    for (const name of ['idToken', 'accessToken']) {
+      assert.ok(values.every((value) => !value?.includes(String(tokens[name]))))
+    }
+  })
+
+  it('the anonymous session of one is carried over into the login at the other', async () => {
+    const browser = first.browser()
+    await browser.open('/write')
+    const { next } = await browser.open('/profile', { stopBefore: isCallback })
+    await browser.go(atNode(second, next))
+    assert.equal((await browser.open('/session')).json()['cart'], 'book')
+    assert.equal((await keys()).length, 2)
+  })
+})
+
+describe('a node whose Redis has gone', { skip: skipWithoutRedis }, () => {
+  it('ends a login with 503, and nobody is logged in', async () => {
+    const provider = await startStrictProvider()
+    const redis = await startRedis()
+    const client = await connect(redis?.socketPath ?? '')
+    const store = new RedisStore({ client })
+    const app = await startApp({ host: 'express5', provider, session: { store }, errorHandler: 'json' })
+    try {
+      const browser = app.browser()
+      const { next } = await browser.open('/profile', { stopBefore: isCallback })
+      client.destroy()
+      assert.equal((await browser.go(next)).status, 503)
+      assert.deepEqual(
+        app.errors.map(({ code }) => code),
+        ['ERR_OIDC_SESSION_STORE'],
+      )
+    } finally {
+      await Promise.all([app.stop(), provider.stop(), redis?.stop()])
+    }
+  })
+})
