@@ -131,6 +131,16 @@ const CLAIMS: readonly Row<Change>[] = [
   ['a hash of the nonce', claims((good) => ({ ...good, nonce: sha256(String(good['nonce'])) })), NONCE],
 
   ...each('at_hash', HASH, { ...NOT_TEXT, empty: '', 'of HTML': EVIL_HTML, 'of another': tokenHash('RS256', 'x') }),
+  ...each('c_hash', 'ERR_OIDC_ID_TOKEN_CODE_HASH', {
+    ...NOT_TEXT,
+    'of HTML': EVIL_HTML,
+    'of another': tokenHash('RS256', 'x'),
+  }),
+  ...each('s_hash', 'ERR_OIDC_ID_TOKEN_STATE_HASH', {
+    ...NOT_TEXT,
+    'of HTML': EVIL_HTML,
+    'of another': tokenHash('RS256', 'x'),
+  }),
   ['an at_hash with padding', claims((good) => ({ ...good, at_hash: `${good['at_hash']}==` })), HASH],
   ['an at_hash cut short', claims((good) => ({ ...good, at_hash: String(good['at_hash']).slice(0, -1) })), HASH],
   ['an at_hash in a list', claims((good) => ({ ...good, at_hash: [good['at_hash']] })), HASH],

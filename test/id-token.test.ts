@@ -28,6 +28,8 @@ const expected: IdTokenExpectations = {
   clockTolerance: 60,
   nonce: 'n-0S6_WzA2Mj',
   accessToken: 'an access token',
+  code: 'a code',
+  state: 'a state',
 }
 
 /** A key store over key sets, of which each fetch takes the next; the last one stays. */
@@ -110,6 +112,8 @@ describe('a good ID Token', () => {
     ['has an auth_time that nobody asked for', { auth_time: 1 }],
     ['has auth_time within the tolerance', { auth_time: now - 50 }, { maxAge: 0 }],
     ['has the access token in at_hash', { at_hash: leftHalf('an access token', 'sha256') }],
+    ['has the code in c_hash', { c_hash: leftHalf('a code', 'sha256') }],
+    ['has the state in s_hash', { s_hash: leftHalf('a state', 'sha256') }],
     ['has no at_hash, and no access token came', {}, { accessToken: undefined }],
   ]
   for (const [name, claims, changes] of variants) {
@@ -289,6 +293,11 @@ describe('the claims', () => {
     ['at_hash of the whole hash', { at_hash: wholeHash('an access token') }, 'ACCESS_TOKEN_HASH'],
     ['an empty at_hash', { at_hash: '' }, 'ACCESS_TOKEN_HASH'],
     ['at_hash null', { at_hash: null }, 'ACCESS_TOKEN_HASH'],
+    ['c_hash of another code', { c_hash: leftHalf('another', 'sha256') }, 'CODE_HASH'],
+    ['c_hash null', { c_hash: null }, 'CODE_HASH'],
+    ['c_hash where no code came', { c_hash: leftHalf('', 'sha256') }, 'CODE_HASH', { code: undefined }],
+    ['s_hash of another state', { s_hash: leftHalf('another', 'sha256') }, 'STATE_HASH'],
+    ['an empty s_hash', { s_hash: '' }, 'STATE_HASH'],
     [
       'at_hash where no access token came',
       { at_hash: leftHalf('', 'sha256') },

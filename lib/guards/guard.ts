@@ -68,7 +68,10 @@ export function createGuard(check: Check): Guard {
   return Object.assign(guard, { before }) as Guard
 }
 
-/** A CORS preflight never carries a cookie: whoever answers it comes after us. It reaches no guarded method. */
+/**
+ * A CORS preflight never carries a cookie: whoever answers it comes after us. No handler of GET, POST or the like sees it;
+ * one of `app.all()` or `app.use()` does, with nobody logged in.
+ */
 function isPreflight(req: Request): boolean {
   return req.method === 'OPTIONS' && headerOf(req, 'access-control-request-method') !== undefined
 }

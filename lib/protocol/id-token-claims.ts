@@ -14,6 +14,10 @@ export interface ClaimExpectations {
   readonly nonce: string
   /** The access token that came along. */
   readonly accessToken?: string | undefined
+  /** The code that was redeemed. */
+  readonly code?: string | undefined
+  /** The state of the transaction. */
+  readonly state?: string | undefined
   /** The `max_age` that was asked for, in seconds. */
   readonly maxAge?: number | undefined
   /** The hash of the signature's algorithm. */
@@ -98,14 +102,26 @@ export const CLAIM_RULES: readonly ClaimRule[] = [
       return isInstant(authTime) && authTime <= now + clockTolerance && now - authTime <= maxAge + clockTolerance
     },
   },
-  {
-    // OIDC Core 3.1.3.6, 3.1.3.8.
-    code: 'ERR_OIDC_ID_TOKEN_ACCESS_TOKEN_HASH',
-    message: 'The ID Token came with another access token.',
-    holds: ({ at_hash: hash }, { accessToken, digest }) =>
-      hash === undefined || (accessToken !== undefined && hash === leftHalf(accessToken, digest)),
-  },
+  // OIDC Core 3.1.3.6, 3.3.2.10; FAPI 1.0 Part 2 5.1.
+  hashRule(
+    'at_hash',
+    'accessToken',
+    'ERR_OIDC_ID_TOKEN_ACCESS_TOKEN_HASH',
+    'The ID Token came with another access token.',
+  ),
+  hashRule('c_hash', 'code', 'ERR_OIDC_ID_TOKEN_CODE_HASH', 'The ID Token was issued for another code.'),
+  hashRule('s_hash', 'state', 'ERR_OIDC_ID_TOKEN_STATE_HASH', 'The ID Token was issued for another state.'),
 ]
+
+/** A hash that is there must be that of the value that came along, and there must be such a value. */
+function hashRule(claim: string, of: 'accessToken' | 'code' | 'state', code: ErrorCode, message: string): ClaimRule {
+  return {
+    code,
+    message,
+    holds: (claims, { digest, [of]: value }) =>
+      claims[claim] === undefined || (value !== undefined && claims[claim] === leftHalf(value, digest)),
+  }
+}
 
 function isInstant(value: Json | undefined): value is number {
   return typeof value === 'number' && Math.abs(value) <= LAST_INSTANT

@@ -38,6 +38,8 @@ export async function redeemCode(
     clockTolerance: config.clockTolerance,
     nonce: transaction.nonce,
     accessToken: response.access_token,
+    code,
+    state: transaction.state,
     maxAge: transaction.maxAge,
   })
   // RFC 6749 5.1: a scope that is left out is the one that was asked for; one that is empty is empty.

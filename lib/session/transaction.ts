@@ -64,7 +64,7 @@ export function createTransactions(config: Pick<Config, 'origin' | 'secrets' | '
       const transaction = open(name, value)
       if (transaction === undefined || !isEqual(transaction.state, state)) throw invalid()
       // The browser forgets the cookie in time too, but a copied one would not.
-      if (Date.now() / 1000 > transaction.startedAt + config.transactionLifetime) throw expired()
+      if (!(Date.now() / 1000 <= transaction.startedAt + config.transactionLifetime)) throw expired()
       return transaction
     },
   }
