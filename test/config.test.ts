@@ -456,6 +456,21 @@ describe('options that contradict each other', () => {
       { clientSecret: undefined, secret: 's'.repeat(32), idTokenSignedResponseAlg: 'HS512' },
       /^idTokenSignedResponseAlg needs a clientSecret/,
     ],
+    [
+      'UserInfo at a provider without it',
+      { userinfo: true, providerMetadata: { ...METADATA, userinfo_endpoint: undefined } },
+      /^userinfo is true, yet providerMetadata has no userinfo_endpoint\.$/,
+    ],
+    ['a landing at a route', { postLogoutRedirectUri: '/logout' }, /^postLogoutRedirectUri must not be one of routes/],
+    [
+      'a landing at the address of a route',
+      {
+        baseUrl: 'https://app.example.com/portal/',
+        postLogoutRedirectUri: 'https://app.example.com/portal/bye',
+        routes: { logout: '/bye' },
+      },
+      /^postLogoutRedirectUri must not be one of routes/,
+    ],
     ['nothing to encrypt with', { clientSecret: undefined }, /^secret must be given where there is no clientSecret/],
   ]
   for (const [name, changes, sentence] of cases) {

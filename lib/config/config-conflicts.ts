@@ -13,6 +13,13 @@ function conflict(between: readonly (keyof Options)[], sentence: string, holds: 
   return { between, faults: (options) => (holds(options) ? [sentence] : []) }
 }
 
+/** The routes where the application names none. */
+export const DEFAULT_ROUTES: Readonly<Record<'login' | 'callback' | 'logout', string>> = Object.freeze({
+  login: '/login',
+  callback: '/callback',
+  logout: '/logout',
+})
+
 const CONFLICTS: readonly Conflict[] = [
   conflict(
     ['tokenEndpointAuthMethod', 'clientSecret'],
@@ -39,19 +46,26 @@ const CONFLICTS: readonly Conflict[] = [
     'providerMetadata.issuer must equal issuer, character by character.',
     (options) => options.providerMetadata !== undefined && options.providerMetadata.issuer !== options.issuer,
   ),
+  conflict(
+    ['userinfo', 'providerMetadata'],
+    'userinfo is true, yet providerMetadata has no userinfo_endpoint.',
+    ({ userinfo, providerMetadata: metadata }) =>
+      userinfo === true && metadata !== undefined && metadata.userinfo_endpoint === undefined,
+  ),
+  conflict(
+    ['postLogoutRedirectUri', 'baseUrl', 'routes'],
+    'postLogoutRedirectUri must not be one of routes: name the page that people see after a logout.',
+    ({ postLogoutRedirectUri: landing, baseUrl = '', routes }) =>
+      Object.values({ ...DEFAULT_ROUTES, ...routes }).some((path) => {
+        return landing === path || landing === baseUrl.replace(/\/$/, '') + path
+      }),
+  ),
   { between: ['routes'], faults: equalRoutes },
   { between: ['dangerouslyAllowInsecureRequests', 'issuer'], faults: insecure('issuer') },
   { between: ['dangerouslyAllowInsecureRequests', 'baseUrl'], faults: insecure('baseUrl') },
   { between: ['dangerouslyAllowInsecureRequests', 'postLogoutRedirectUri'], faults: insecure('postLogoutRedirectUri') },
   { between: ['dangerouslyAllowInsecureRequests', 'providerMetadata'], faults: insecureEndpoints },
 ]
-
-/** The routes where the application names none. */
-export const DEFAULT_ROUTES: Readonly<Record<'login' | 'callback' | 'logout', string>> = Object.freeze({
-  login: '/login',
-  callback: '/callback',
-  logout: '/logout',
-})
 
 /** One sentence for each contradiction between options; `isSound` tells which options have no fault of their own. */
 export function findConflicts(options: Given, isSound: (name: keyof Options) => boolean): readonly string[] {
