@@ -1,32 +1,17 @@
 import assert from 'node:assert/strict'
-import { after, afterEach, before, beforeEach, describe, it } from 'node:test'
+import { describe, it } from 'node:test'
 import { AuthorizationError, type Options } from '../lib/index.ts'
-import { type AppOptions, startApp, type TestApp } from './support/app.ts'
+import { codesOf } from './support/app.ts'
 import { type Browser, createBrowser, type Navigation, type Page } from './support/browser.ts'
-import { type StrictProvider, startStrictProvider } from './support/strict-provider.ts'
+import { cookieOf, isTransaction, SESSION_COOKIE } from './support/login-cookies.ts'
+import { createStage } from './support/stage.ts'
+import { isCallback } from './support/stops.ts'
+import { answered } from './support/strict-context.ts'
 
 const BY_FORM: Partial<Options> = { authorizationParams: { response_mode: 'form_post' } }
 
-let provider: StrictProvider
-let apps: TestApp[] = []
-before(async () => {
-  provider = await startStrictProvider()
-})
-beforeEach(() => provider.reset())
-afterEach(async () => {
-  await Promise.all(apps.map((app) => app.stop()))
-  apps = []
-})
-after(() => provider.stop())
-
-async function start(options: Partial<Options> = {}, settings: Partial<AppOptions> = {}): Promise<TestApp> {
-  const app = await startApp({ host: 'express5', provider, options, ...settings })
-  apps.push(app)
-  return app
-}
-
-const isCallback = (url: URL): boolean => url.pathname === '/callback'
-const codesOf = (app: TestApp): readonly string[] => app.errors.map(({ code }) => code)
+const stage = createStage()
+const { start } = stage
 
 /** A login that has everything but its answer. */
 async function startLogin(browser: Browser, path = '/profile'): Promise<Navigation> {
@@ -47,8 +32,8 @@ describe('an answer in the query', () => {
     assert.deepEqual([page.status, page.headers.location], [303, `${app.baseUrl}/profile`])
     assert.equal(page.headers['cache-control'], 'no-store')
     assert.equal(page.headers['referrer-policy'], 'no-referrer')
-    assert.equal(provider.calls['/token'], 1)
-    assert.deepEqual(provider.complaints, [])
+    assert.equal(stage.provider.calls['/token'], 1)
+    assert.deepEqual(stage.provider.complaints, [])
   })
 
   it('is taken where the browser sends no fetch metadata', async () => {
@@ -60,7 +45,7 @@ describe('an answer in the query', () => {
 
   it('with parameters that nobody knows is taken', async () => {
     const app = await start()
-    provider.change.authorizationResponse = (params) => {
+    stage.provider.change.authorizationResponse = (params) => {
       const more = new URLSearchParams(params)
       for (const name of ['session_state', 'scope', 'authuser', '__proto__', 'constructor']) more.set(name, 'x')
       return more
@@ -73,10 +58,10 @@ describe('an answer in the query', () => {
     const browser = app.browser()
     const answer = await startLogin(browser)
     await browser.go(answer)
-    browser.jar.remove(({ name }) => name === 'connect.sid')
+    browser.jar.remove(({ name }) => name === SESSION_COOKIE)
     assert.equal((await browser.go(answer)).status, 400)
     assert.deepEqual(codesOf(app), ['ERR_OIDC_TRANSACTION_MISSING'])
-    assert.equal(provider.calls['/token'], 1)
+    assert.equal(stage.provider.calls['/token'], 1)
   })
 
   it('is taken by GET and POST only', async () => {
@@ -97,8 +82,8 @@ describe('an answer in a form', () => {
       const page = await browser.go(answer)
       assert.deepEqual([page.status, page.url], [200, `${app.baseUrl}/profile`])
       assert.deepEqual(methodsOf(page), ['POST /callback', 'POST /callback', 'GET /profile'])
-      assert.equal(provider.calls['/token'], 1)
-      assert.deepEqual(provider.complaints, [])
+      assert.equal(stage.provider.calls['/token'], 1)
+      assert.deepEqual(stage.provider.complaints, [])
       assert.deepEqual(codesOf(app), [])
     })
   }
@@ -131,7 +116,7 @@ describe('an answer in a form', () => {
     const hostile = '"><script>alert(1)</script>\' & ä %2B +'
     const app = await start(BY_FORM)
     const browser = app.browser()
-    provider.change.authorizationResponse = (params) => {
+    stage.provider.change.authorizationResponse = (params) => {
       const more = new URLSearchParams(params)
       more.set('session_state', hostile)
       return more
@@ -146,11 +131,11 @@ describe('an answer in a form', () => {
     const app = await start(BY_FORM)
     const browser = app.browser()
     const answer = await startLogin(browser)
-    browser.jar.remove(({ name }) => name.startsWith('oidc-tx.'))
+    browser.jar.remove(isTransaction)
     const page = await browser.go(answer)
     assert.deepEqual([page.status, methodsOf(page)], [400, ['POST /callback', 'POST /callback']])
     assert.deepEqual(codesOf(app), ['ERR_OIDC_TRANSACTION_MISSING'])
-    assert.equal(provider.calls['/token'], 0)
+    assert.equal(stage.provider.calls['/token'], 0)
   })
 
   it('finds the data of the anonymous session again', async () => {
@@ -185,7 +170,7 @@ describe('an answer that comes a second time', () => {
       ],
     )
     for (const tab of tabs) assert.equal((await tab.open('/tokens')).json()['tokenType'], 'Bearer')
-    assert.equal(provider.calls['/token'], 1)
+    assert.equal(stage.provider.calls['/token'], 1)
     assert.deepEqual(codesOf(app), [])
   })
 
@@ -193,16 +178,13 @@ describe('an answer that comes a second time', () => {
     const app = await start()
     const browser = app.browser()
     const answer = await startLogin(browser)
-    provider.change.tokenResponse = (_json, response) => {
-      response.status = 400
-      return { error: 'invalid_grant' }
-    }
+    stage.provider.change.tokenResponse = answered(400, { error: 'invalid_grant' })
     const pages = await Promise.all([browser.clone().go(answer), browser.clone().go(answer)])
     assert.deepEqual(
       pages.map((page) => page.status),
       [400, 400],
     )
-    assert.equal(provider.calls['/token'], 1)
+    assert.equal(stage.provider.calls['/token'], 1)
     assert.equal(await app.sessions(), 0)
   })
 
@@ -211,7 +193,10 @@ describe('an answer that comes a second time', () => {
     ['with another state', (answer) => changeQuery(answer, 'state', 'another')],
     ['without a state', (answer) => changeQuery(answer, 'state')],
     ['as an error', (answer) => changeQuery(answer, 'error', 'access_denied')],
-    ['by a form', ({ url }) => ({ method: 'POST', url, fields: new URL(url).searchParams, from: provider.issuer })],
+    [
+      'by a form',
+      ({ url }) => ({ method: 'POST', url, fields: new URL(url).searchParams, from: stage.provider.issuer }),
+    ],
   ]
   for (const [name, change] of late) {
     it(`sends somebody who is logged in home, ${name}`, async () => {
@@ -219,12 +204,12 @@ describe('an answer that comes a second time', () => {
       const browser = app.browser()
       const answer = await startLogin(browser)
       await browser.go(answer)
-      const sid = browser.cookies().find((cookie) => cookie.name === 'connect.sid')?.value
+      const sid = cookieOf(browser)
       const page = await browser.go(change(answer))
       assert.deepEqual([page.status, page.url], [200, `${app.baseUrl}/`])
       assert.equal(page.json()['authenticated'], true)
-      assert.equal(provider.calls['/token'], 1)
-      assert.equal(browser.cookies().find((cookie) => cookie.name === 'connect.sid')?.value, sid)
+      assert.equal(stage.provider.calls['/token'], 1)
+      assert.equal(cookieOf(browser), sid)
       assert.deepEqual(codesOf(app), [])
     })
   }
@@ -257,7 +242,7 @@ describe('an answer that refuses the login', () => {
   for (const [error, status] of refusals) {
     it(`with ${error} is an AuthorizationError with status ${status}`, async () => {
       const app = await start()
-      provider.change.authorizationResponse = (params) => refuse(params, error)
+      stage.provider.change.authorizationResponse = (params) => refuse(params, error)
       const page = await app.browser().open('/profile')
       const [failure] = app.errors
       assert.equal(page.status, status)
@@ -267,7 +252,7 @@ describe('an answer that refuses the login', () => {
         errorDescription: 'they say <no>',
         errorUri: 'https://op.test/e',
       })
-      assert.equal(provider.calls['/token'], 0)
+      assert.equal(stage.provider.calls['/token'], 0)
     })
   }
 
@@ -275,7 +260,7 @@ describe('an answer that refuses the login', () => {
     const app = await start()
     const browser = app.browser()
     await browser.open('/profile')
-    provider.change.authorizationResponse = (params) => refuse(params, 'access_denied')
+    stage.provider.change.authorizationResponse = (params) => refuse(params, 'access_denied')
     assert.equal((await browser.open('/login')).status, 403)
     assert.equal((await browser.open('/profile')).status, 200)
   })
@@ -298,8 +283,8 @@ describe('with a session cookie that is SameSite=Strict', () => {
         const browser = app.browser()
         const page = await browser.open('/profile', { from: app.origin })
         assert.deepEqual([page.status, page.url], [200, `${app.baseUrl}/profile`])
-        assert.equal(provider.calls['/token'], 1)
-        assert.deepEqual([codesOf(app), provider.complaints], [[], []])
+        assert.equal(stage.provider.calls['/token'], 1)
+        assert.deepEqual([codesOf(app), stage.provider.complaints], [[], []])
       })
     }
   }

@@ -1,11 +1,10 @@
 import assert from 'node:assert/strict'
-import { after, afterEach, before, beforeEach, describe, it } from 'node:test'
+import { beforeEach, describe, it } from 'node:test'
 import type { ErrorCode } from '../lib/index.ts'
 import type { AppOptions } from './support/app.ts'
 import {
   assertLoggedIn,
   assertRefused,
-  isCallback,
   logIn,
   type Outcome,
   type Stand,
@@ -13,8 +12,10 @@ import {
   startStandAt,
 } from './support/hostile.ts'
 import { createSigningKeys, type SigningKeys } from './support/signing-keys.ts'
+import { createStage, stopAfterEach } from './support/stage.ts'
+import { isCallback } from './support/stops.ts'
 import type { JsonObject } from './support/strict-context.ts'
-import { type StrictProvider, type StrictProviderOptions, startStrictProvider } from './support/strict-provider.ts'
+import { firstRequest, type StrictProvider, type StrictProviderOptions } from './support/strict-provider.ts'
 
 // The modules of the OpenID Foundation's plans for relying parties, acted out by their names: what their provider does,
 // and what it sees us do. Where it waits for quiet, we count its calls.
@@ -118,6 +119,8 @@ function wrongAlg(alg: string): Module[1] {
   }
 }
 
+const stopLater = stopAfterEach()
+
 const PLANS = [
   ['oidcc-client-basic-certification-test-plan', 'query'],
   ['oidcc-client-formpost-basic-certification-test-plan', 'form_post'],
@@ -130,38 +133,32 @@ const settingsFor = (mode: string): Partial<AppOptions> => ({
 
 for (const [plan, mode] of PLANS) {
   describe(plan, () => {
-    let provider: StrictProvider
+    const stage = createStage({ provider: PROVIDER })
     let stand: Stand
-    before(async () => {
-      provider = await startStrictProvider(PROVIDER)
-    })
     beforeEach(async () => {
-      provider.reset()
       // A client of its own for each module: no key and no metadata is known from before.
-      stand = await startStandAt(provider, settingsFor(mode))
+      stand = stage.stopLater(await startStandAt(stage.provider, settingsFor(mode)))
     })
-    afterEach(() => stand.stop())
-    after(() => provider.stop())
 
     async function assertEnd(outcome: Outcome, end: Module[2]): Promise<void> {
       // A doubled slash, or whatever else there is nothing at, fails a module.
-      assert.deepEqual(provider.complaints, [])
+      assert.deepEqual(stage.provider.complaints, [])
       if (end !== 'FINISHED') return await assertRefused(stand, outcome, { code: end, calls: { '/token': 1 } })
       await assertLoggedIn(stand, outcome)
-      assert.deepEqual([provider.calls['/token'], provider.calls['/userinfo']], [1, 1])
+      assert.deepEqual([stage.provider.calls['/token'], stage.provider.calls['/userinfo']], [1, 1])
     }
 
     for (const [name, act, end] of [...BASIC, ...MORE]) {
       it(`${name} ends with ${end}`, async () => {
-        await act(provider)
+        await act(stage.provider)
         await assertEnd(await logIn(stand), end)
       })
     }
 
     it('oidcc-client-test-userinfo-invalid-sub ends with UserInfo, which we do not believe', async () => {
-      provider.change.userinfo = (good) => ({ ...good, sub: `${good['sub']}invalid` })
+      stage.provider.change.userinfo = (good) => ({ ...good, sub: `${good['sub']}invalid` })
       const outcome = await logIn(stand)
-      assert.equal(provider.calls['/userinfo'], 1)
+      assert.equal(stage.provider.calls['/userinfo'], 1)
       await assertRefused(stand, outcome, {
         code: 'ERR_OIDC_USERINFO_SUBJECT',
         calls: { '/token': 1, '/userinfo': 1 },
@@ -173,23 +170,23 @@ for (const [plan, mode] of PLANS) {
       const { name, email, address, phone_number: phone } = (await outcome.browser.fetch('/profile')).json()
       assert.deepEqual([name, email, phone], ['Alice Example', 'alice@example.test', '+43 1 2345678'])
       assert.equal(Object(address).country, 'AT')
-      const [authorize] = provider.requests.filter(({ endpoint }) => endpoint === '/authorize')
+      const authorize = firstRequest(stage.provider, '/authorize')
       assert.equal(authorize?.query.get('scope'), SCOPE)
       await assertEnd(outcome, 'FINISHED')
     })
 
     it('oidcc-client-test-client-secret-basic ends with credentials as the standard has them', async () => {
       const outcome = await logIn(stand)
-      const [token] = provider.requests.filter(({ endpoint }) => endpoint === '/token')
+      const token = firstRequest(stage.provider, '/token')
       const decoded = Buffer.from(token?.headers.authorization?.split(' ')[1] ?? '', 'base64').toString()
       const halves = decoded.split(':').map((half) => new URLSearchParams(`x=${half}`).get('x'))
-      assert.deepEqual(halves, [provider.clientId, provider.clientSecret])
+      assert.deepEqual(halves, [stage.provider.clientId, stage.provider.clientSecret])
       await assertEnd(outcome, 'FINISHED')
     })
 
     it('oidcc-client-test-nonce-unless-code-flow would find a nonce, and one of plain characters', async () => {
       const outcome = await logIn(stand)
-      const [authorize] = provider.requests.filter(({ endpoint }) => endpoint === '/authorize')
+      const authorize = firstRequest(stage.provider, '/authorize')
       assert.match(authorize?.query.get('nonce') ?? '', /^[\w-]{43}$/)
       await assertEnd(outcome, 'FINISHED')
     })
@@ -199,9 +196,8 @@ for (const [plan, mode] of PLANS) {
 describe('oidcc-client-config-certification-test-plan', () => {
   let stand: Stand
   beforeEach(async () => {
-    stand = await startStand({ provider: PROVIDER, app: settingsFor('query') })
+    stand = stopLater(await startStand({ provider: PROVIDER, app: settingsFor('query') }))
   })
-  afterEach(() => stand.stop())
 
   function assertAsked(...endpoints: readonly string[]): void {
     const { requests, complaints } = stand.provider
@@ -255,35 +251,25 @@ describe('oidcc-client-config-certification-test-plan', () => {
 
 describe('a module of the plan for everything', () => {
   it('oidcc-client-test-form-post-error ends with an error that is shown', async () => {
-    const stand = await startStand({
-      provider: PROVIDER,
-      app: { options: { authorizationParams: { response_mode: 'form_post', prompt: 'none', max_age: 0 } } },
-    })
-    try {
-      stand.provider.change.authorizationResponse = (params) => {
-        params.delete('code')
-        params.set('error', 'login_required')
-        return params
-      }
-      const outcome = await logIn(stand)
-      await assertRefused(stand, outcome, { code: 'ERR_OIDC_AUTHORIZATION', status: 401 })
-      assert.match(outcome.page.body, /<h1>/)
-      const [authorize] = stand.provider.requests.filter(({ endpoint }) => endpoint === '/authorize')
-      assert.deepEqual([authorize?.query.get('prompt'), authorize?.query.get('max_age')], ['none', '0'])
-    } finally {
-      await stand.stop()
+    const options = { authorizationParams: { response_mode: 'form_post', prompt: 'none', max_age: 0 } }
+    const stand = stopLater(await startStand({ provider: PROVIDER, app: { options } }))
+    stand.provider.change.authorizationResponse = (params) => {
+      params.delete('code')
+      params.set('error', 'login_required')
+      return params
     }
+    const outcome = await logIn(stand)
+    await assertRefused(stand, outcome, { code: 'ERR_OIDC_AUTHORIZATION', status: 401 })
+    assert.match(outcome.page.body, /<h1>/)
+    const authorize = firstRequest(stand.provider, '/authorize')
+    assert.deepEqual([authorize?.query.get('prompt'), authorize?.query.get('max_age')], ['none', '0'])
   })
 
   it('oidcc-client-test-userinfo-bearer-header ends with the token in the header and nowhere else', async () => {
-    const stand = await startStand({ provider: PROVIDER, app: settingsFor('query') })
-    try {
-      await assertLoggedIn(stand, await logIn(stand))
-      const [userinfo] = stand.provider.requests.filter(({ endpoint }) => endpoint === '/userinfo')
-      assert.match(userinfo?.headers.authorization ?? '', /^Bearer [\w-]+$/)
-      assert.deepEqual([[...(userinfo?.query ?? [])], [...(userinfo?.form ?? [])]], [[], []])
-    } finally {
-      await stand.stop()
-    }
+    const stand = stopLater(await startStand({ provider: PROVIDER, app: settingsFor('query') }))
+    await assertLoggedIn(stand, await logIn(stand))
+    const userinfo = firstRequest(stand.provider, '/userinfo')
+    assert.match(userinfo?.headers.authorization ?? '', /^Bearer [\w-]+$/)
+    assert.deepEqual([[...(userinfo?.query ?? [])], [...(userinfo?.form ?? [])]], [[], []])
   })
 })

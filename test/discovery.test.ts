@@ -1,42 +1,19 @@
 import assert from 'node:assert/strict'
-import { after, afterEach, before, beforeEach, describe, it, mock } from 'node:test'
+import { describe, it, mock } from 'node:test'
 import { type OidcMiddleware, type Options, oidc, ProviderError, type ProviderMetadata } from '../lib/index.ts'
-import { startApp, type TestApp } from './support/app.ts'
+import { codesOf, type TestApp, usualOptions } from './support/app.ts'
+import { createStage } from './support/stage.ts'
+import { isAtProvider, isCallback } from './support/stops.ts'
 import type { JsonChange, RawHandler } from './support/strict-context.ts'
-import { type StrictProvider, type StrictProviderOptions, startStrictProvider } from './support/strict-provider.ts'
+import type { StrictProvider, StrictProviderOptions } from './support/strict-provider.ts'
 
-let provider: StrictProvider
-let running: { stop(): Promise<void> }[] = []
-before(async () => {
-  provider = await startStrictProvider()
-})
-beforeEach(() => provider.reset())
-afterEach(async () => {
-  mock.timers.reset()
-  await Promise.all(running.map((one) => one.stop()))
-  running = []
-})
-after(() => provider.stop())
-
-async function start(options: Partial<Options> = {}, atProvider: StrictProvider = provider): Promise<TestApp> {
-  const app = await startApp({ host: 'express5', provider: atProvider, options, errorHandler: 'json' })
-  running.push(app)
-  return app
-}
-
-async function startOther(options: StrictProviderOptions): Promise<StrictProvider> {
-  const other = await startStrictProvider(options)
-  running.push(other)
-  return other
-}
+const stage = createStage({ app: { errorHandler: 'json' } })
+const { start, startOther } = stage
 
 async function logIn(app: TestApp): Promise<number> {
   return (await app.browser().open('/profile')).status
 }
 
-const isAtProvider = (url: URL): boolean => url.hostname === 'localhost'
-const isCallback = (url: URL): boolean => url.pathname === '/callback'
-const codesOf = (app: TestApp): readonly string[] => app.errors.map(({ code }) => code)
 const hangUp: RawHandler = (_req, res) => void res.destroy()
 
 function stopTime(): void {
@@ -54,9 +31,9 @@ describe('discovery', () => {
     await app.browser().fetch('/profile')
     await app.browser().open('/profile', { follow: false })
     await app.browser().post('/logout')
-    assert.equal(provider.requests.length, 0)
+    assert.equal(stage.provider.requests.length, 0)
     assert.equal(await logIn(app), 200)
-    assert.deepEqual([provider.calls['/discovery'], provider.calls['/jwks']], [1, 1])
+    assert.deepEqual([stage.provider.calls['/discovery'], stage.provider.calls['/jwks']], [1, 1])
   })
 
   it('is asked once for 20 first logins at the same moment, and so are the keys', async () => {
@@ -67,25 +44,28 @@ describe('discovery', () => {
         return { browser, page: await browser.open('/profile', { stopBefore: isCallback }) }
       }),
     )
-    assert.deepEqual([provider.calls['/discovery'], provider.calls['/jwks']], [1, 0])
+    assert.deepEqual([stage.provider.calls['/discovery'], stage.provider.calls['/jwks']], [1, 0])
     const pages = await Promise.all(logins.map(({ browser, page }) => browser.go(page.next)))
     assert.ok(pages.every(({ status }) => status === 200))
-    assert.deepEqual([provider.calls['/discovery'], provider.calls['/jwks'], provider.calls['/token']], [1, 1, 20])
-    assert.deepEqual(provider.complaints, [])
+    assert.deepEqual(
+      [stage.provider.calls['/discovery'], stage.provider.calls['/jwks'], stage.provider.calls['/token']],
+      [1, 1, 20],
+    )
+    assert.deepEqual(stage.provider.complaints, [])
   })
 
   it('that has failed is tried again by the next login', async () => {
     const app = await start()
-    provider.change.raw['/discovery'] = hangUp
+    stage.provider.change.raw['/discovery'] = hangUp
     assert.equal(await logIn(app), 503)
-    provider.change.raw = {}
+    stage.provider.change.raw = {}
     assert.equal(await logIn(app), 200)
     assert.deepEqual(codesOf(app), ['ERR_OIDC_PROVIDER_UNREACHABLE'])
   })
 
   it('fails for all who wait for it, and leaves no login on its way', async () => {
     const app = await start()
-    provider.change.raw['/discovery'] = hangUp
+    stage.provider.change.raw['/discovery'] = hangUp
     const browsers = Array.from({ length: 5 }, () => app.browser())
     const pages = await Promise.all(browsers.map((browser) => browser.open('/login')))
     assert.deepEqual(
@@ -97,7 +77,7 @@ describe('discovery', () => {
 
   it('lives as long as Cache-Control says', async () => {
     stopTime()
-    provider.change.discovery = (json, answer) => {
+    stage.provider.change.discovery = (json, answer) => {
       answer.headers['Cache-Control'] = 'max-age=600'
       return json
     }
@@ -105,36 +85,36 @@ describe('discovery', () => {
     await logIn(app)
     passSeconds(599)
     await logIn(app)
-    assert.equal(provider.calls['/discovery'], 1)
+    assert.equal(stage.provider.calls['/discovery'], 1)
     passSeconds(2)
     await logIn(app)
-    assert.equal(provider.calls['/discovery'], 2)
+    assert.equal(stage.provider.calls['/discovery'], 2)
   })
 
   it('that was renewed counts: an endpoint may move, and the keys are kept while they do not', async () => {
     stopTime()
     const app = await start()
     await logIn(app)
-    provider.change.discovery = (json) => ({ ...json, authorization_endpoint: `${provider.issuer}/moved` })
+    stage.provider.change.discovery = (json) => ({ ...json, authorization_endpoint: `${stage.provider.issuer}/moved` })
     passSeconds(86_401)
     const page = await app.browser().open('/login', { stopBefore: isAtProvider })
     assert.equal(new URL(page.next?.url ?? '').pathname, '/moved')
-    provider.change.discovery = undefined
+    stage.provider.change.discovery = undefined
     passSeconds(86_401)
     await logIn(app)
-    assert.deepEqual([provider.calls['/discovery'], codesOf(app)], [3, []])
+    assert.deepEqual([stage.provider.calls['/discovery'], codesOf(app)], [3, []])
   })
 
   it('that was renewed with another jwks_uri brings its keys', async () => {
     stopTime()
-    const keys = await startOther({})
+    const keys = await startOther()
     await keys.rotateKeys()
     const app = await start()
     await logIn(app)
-    provider.change.discovery = (json) => ({ ...json, jwks_uri: keys.endpointUrls['/jwks'] })
+    stage.provider.change.discovery = (json) => ({ ...json, jwks_uri: keys.endpointUrls['/jwks'] })
     passSeconds(86_401)
     assert.equal(await logIn(app), 502)
-    assert.deepEqual([codesOf(app), provider.calls['/jwks']], [['ERR_OIDC_ID_TOKEN_KEY'], 1])
+    assert.deepEqual([codesOf(app), stage.provider.calls['/jwks']], [['ERR_OIDC_ID_TOKEN_KEY'], 1])
     assert.ok(keys.calls['/jwks'] > 0)
   })
 
@@ -142,32 +122,32 @@ describe('discovery', () => {
     stopTime()
     const app = await start()
     await logIn(app)
-    provider.change.raw['/discovery'] = (_req, res) => void res.writeHead(503).end()
+    stage.provider.change.raw['/discovery'] = (_req, res) => void res.writeHead(503).end()
     passSeconds(86_401)
     for (let attempt = 0; attempt < 3; attempt++) assert.equal(await logIn(app), 200)
-    assert.equal(provider.calls['/discovery'], 2)
+    assert.equal(stage.provider.calls['/discovery'], 2)
     passSeconds(31)
     assert.equal(await logIn(app), 200)
-    assert.equal(provider.calls['/discovery'], 3)
-    provider.change.raw = {}
+    assert.equal(stage.provider.calls['/discovery'], 3)
+    stage.provider.change.raw = {}
     passSeconds(31)
     await logIn(app)
     await logIn(app)
-    assert.deepEqual([provider.calls['/discovery'], codesOf(app)], [4, []])
+    assert.deepEqual([stage.provider.calls['/discovery'], codesOf(app)], [4, []])
   })
 
   it('serves the last good copy while the new one is of another issuer', async () => {
     stopTime()
     const app = await start()
     await logIn(app)
-    provider.change.discovery = (json) => ({ ...json, issuer: 'https://evil.test' })
+    stage.provider.change.discovery = (json) => ({ ...json, issuer: 'https://evil.test' })
     passSeconds(86_401)
     assert.equal(await logIn(app), 200)
   })
 
   it('finds rotated keys at once', async () => {
-    const other = await startOther({})
-    const app = await start({}, other)
+    const other = await startOther()
+    const app = await start({}, { provider: other })
     await logIn(app)
     await other.rotateKeys()
     assert.equal(await logIn(app), 200)
@@ -190,7 +170,7 @@ describe('an issuer', () => {
   for (const [name, options, path] of layouts) {
     it(`${name} is asked below its own path`, async () => {
       const other = await startOther(options)
-      const app = await start({}, other)
+      const app = await start({}, { provider: other })
       assert.equal(await logIn(app), 200)
       assert.equal(other.requests[0]?.path, path)
       assert.deepEqual(other.complaints, [])
@@ -198,14 +178,14 @@ describe('an issuer', () => {
   }
 
   it('whose metadata names another one is refused: a slash at the end counts', async () => {
-    const app = await start({ issuer: `${provider.issuer}/` })
+    const app = await start({ issuer: `${stage.provider.issuer}/` })
     assert.equal(await logIn(app), 502)
     assert.deepEqual(codesOf(app), ['ERR_OIDC_DISCOVERY_ISSUER'])
     assert.match(app.errors[0]?.message ?? '', /character by character/)
   })
 
   it('without metadata gets advice on what an issuer is', async () => {
-    const app = await start({ issuer: `${provider.issuer}/wrong` })
+    const app = await start({ issuer: `${stage.provider.issuer}/wrong` })
     assert.equal(await logIn(app), 502)
     assert.deepEqual(codesOf(app), ['ERR_OIDC_PROVIDER_STATUS'])
     assert.match(app.errors[0]?.message ?? '', /The issuer option is probably wrong.*For Okta it is/)
@@ -235,7 +215,7 @@ describe('metadata', () => {
   ]
   for (const [name, change, message] of faults) {
     it(`${name} is refused`, async () => {
-      provider.change.discovery = change
+      stage.provider.change.discovery = change
       const app = await start()
       assert.equal(await logIn(app), 502)
       assert.deepEqual(codesOf(app), ['ERR_OIDC_METADATA_INVALID'])
@@ -264,55 +244,56 @@ describe('providerMetadata', () => {
   }
 
   it('takes the place of discovery', async () => {
-    const app = await start({ providerMetadata: metadataOf(provider) })
+    const app = await start({ providerMetadata: metadataOf(stage.provider) })
     const browser = app.browser()
     assert.equal((await browser.open('/profile')).status, 200)
     await browser.post('/logout')
-    assert.deepEqual([provider.calls['/discovery'], provider.calls['/jwks'], provider.calls['/logout']], [0, 1, 1])
-    assert.deepEqual(provider.complaints, [])
+    assert.deepEqual(
+      [stage.provider.calls['/discovery'], stage.provider.calls['/jwks'], stage.provider.calls['/logout']],
+      [0, 1, 1],
+    )
+    assert.deepEqual(stage.provider.complaints, [])
   })
 
   it('is refused with the other faults of the configuration where it is faulty', async () => {
-    const providerMetadata = { ...metadataOf(provider), token_endpoint: '/token' }
+    const providerMetadata = { ...metadataOf(stage.provider), token_endpoint: '/token' }
     await assert.rejects(start({ providerMetadata }), /providerMetadata\.token_endpoint must be/)
   })
 })
 
 describe('ready()', () => {
   function middleware(options: Partial<Options> = {}): OidcMiddleware {
-    const { issuer, clientId, clientSecret } = provider
-    const baseUrl = 'http://127.0.0.1:1'
-    return oidc({ issuer, clientId, clientSecret, baseUrl, dangerouslyAllowInsecureRequests: true, ...options })
+    return oidc({ ...usualOptions(stage.provider, 'http://127.0.0.1:1'), ...options })
   }
 
   it('asks for metadata and keys, and for nothing again', async () => {
     const auth = middleware()
     assert.equal(await auth.ready(), undefined)
     await auth.ready()
-    assert.deepEqual([provider.calls['/discovery'], provider.calls['/jwks']], [1, 1])
+    assert.deepEqual([stage.provider.calls['/discovery'], stage.provider.calls['/jwks']], [1, 1])
   })
 
   it('rejects while the provider is down, and may be called again', async () => {
     const auth = middleware()
-    provider.change.raw['/discovery'] = hangUp
+    stage.provider.change.raw['/discovery'] = hangUp
     await assert.rejects(auth.ready(), { name: 'ProviderError', code: 'ERR_OIDC_PROVIDER_UNREACHABLE' })
-    provider.change.raw = {}
+    stage.provider.change.raw = {}
     await auth.ready()
   })
 
   it('rejects while the keys are out of reach', async () => {
     const auth = middleware()
-    provider.change.raw['/jwks'] = (_req, res) => void res.writeHead(500).end()
+    stage.provider.change.raw['/jwks'] = (_req, res) => void res.writeHead(500).end()
     await assert.rejects(auth.ready(), { code: 'ERR_OIDC_PROVIDER_STATUS' })
-    provider.change.jwks = () => ({ keys: 'none' })
-    provider.change.raw = {}
+    stage.provider.change.jwks = () => ({ keys: 'none' })
+    stage.provider.change.raw = {}
     await assert.rejects(auth.ready(), { code: 'ERR_OIDC_KEYS_INVALID' })
   })
 
   it('needs no keys where the client secret is the key', async () => {
-    provider.change.raw['/jwks'] = (_req, res) => void res.writeHead(404).end()
+    stage.provider.change.raw['/jwks'] = (_req, res) => void res.writeHead(404).end()
     await middleware({ idTokenSignedResponseAlg: 'HS256' }).ready()
-    assert.equal(provider.calls['/jwks'], 0)
+    assert.equal(stage.provider.calls['/jwks'], 0)
   })
 })
 
@@ -326,6 +307,6 @@ describe('fetch', () => {
     const app = await start({ fetch: own, userinfo: true })
     assert.equal(await logIn(app), 200)
     assert.deepEqual(asked, ['GET /.well-known/openid-configuration', 'POST /token', 'GET /keys', 'GET /userinfo'])
-    assert.deepEqual(provider.complaints, [])
+    assert.deepEqual(stage.provider.complaints, [])
   })
 })

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { createServer } from 'node:http'
-import { after, before, describe, it } from 'node:test'
+import { beforeEach, describe, it } from 'node:test'
 import {
   AccessDeniedError,
   AuthorizationError,
@@ -11,34 +11,31 @@ import {
   ProviderError,
   requireScope,
 } from '../lib/index.ts'
-import { startApp, type TestApp } from './support/app.ts'
+import type { TestApp } from './support/app.ts'
 import { answerBy } from './support/app-routes.ts'
 import { createBrowser, type Page } from './support/browser.ts'
 import { HOSTS } from './support/hosts.ts'
 import { exchange } from './support/http-exchange.ts'
 import { listen } from './support/http-server.ts'
-import { type StrictProvider, startStrictProvider } from './support/strict-provider.ts'
+import { createStage } from './support/stage.ts'
 
 const EVIL = '<img src=x onerror=alert(1)>'
+
+const stage = createStage()
 
 /** What `errorPage()` answers for an error; what it hands on has status 599. */
 async function answerTo(error: unknown, kind: 'page' | 'script', oidc?: unknown): Promise<Page> {
   const handle: ErrorHandler = errorPage()
-  const { port, stop } = await listen(
-    createServer((req, res) => {
-      if (oidc !== undefined) Object.assign(req, { oidc })
-      handle(error, req, res, (passed) => {
-        assert.equal(passed, error)
-        res.writeHead(599).end()
-      })
-    }),
-  )
-  try {
-    const browser = createBrowser({ origin: `http://127.0.0.1:${port}` })
-    return kind === 'page' ? await browser.open('/') : await browser.fetch('/')
-  } finally {
-    await stop()
-  }
+  const server = createServer((req, res) => {
+    if (oidc !== undefined) Object.assign(req, { oidc })
+    handle(error, req, res, (passed) => {
+      assert.equal(passed, error)
+      res.writeHead(599).end()
+    })
+  })
+  const { port } = stage.stopLater(await listen(server))
+  const browser = createBrowser({ origin: `http://127.0.0.1:${port}` })
+  return kind === 'page' ? await browser.open('/') : await browser.fetch('/')
 }
 
 const refusal = (error: string): AuthorizationError =>
@@ -128,45 +125,40 @@ describe('errorPage()', () => {
 
   it('hands on what came after the answer had begun', async () => {
     const passed: unknown[] = []
-    const { port, stop } = await listen(
-      createServer((req, res) => {
-        res.write('begun')
-        errorPage()(refusal('access_denied'), req, res, (error) => {
-          passed.push(error)
-          res.end()
-        })
-      }),
-    )
+    const server = createServer((req, res) => {
+      res.write('begun')
+      errorPage()(refusal('access_denied'), req, res, (error) => {
+        passed.push(error)
+        res.end()
+      })
+    })
+    const { port } = stage.stopLater(await listen(server))
     const answer = await exchange({ method: 'GET', url: new URL(`http://127.0.0.1:${port}/`), headers: {} })
-    await stop()
     assert.deepEqual([answer.status, answer.body, passed.length], [200, 'begun', 1])
   })
 })
 
 for (const host of HOSTS) {
   describe(`errorPage() in ${host}`, () => {
-    let provider: StrictProvider
     let app: TestApp
-    before(async () => {
-      provider = await startStrictProvider()
+    beforeEach(async () => {
       const routes = {
         '/orders': [requireScope('orders')],
         '/broken': answerBy(() => Promise.reject(new RangeError('x'))),
       }
-      app = await startApp({ host, provider, mountPath: '/portal', errorHandler: 'page', routes })
+      app = await stage.start({}, { host, mountPath: '/portal', errorHandler: 'page', routes })
     })
-    after(() => Promise.all([app.stop(), provider.stop()]))
 
     it('offers a new login, which ends at home', async () => {
       const browser = app.browser()
-      provider.change.authorizationResponse = (params) => {
+      stage.provider.change.authorizationResponse = (params) => {
         const { state = '', iss = '' } = Object.fromEntries(params)
         return new URLSearchParams({ error: 'access_denied', error_description: EVIL, state, iss })
       }
       const page = await browser.open('/portal/profile')
       assert.deepEqual([page.status, page.url.split('?')[0]], [403, `${app.baseUrl}/callback`])
       assert.ok(!page.body.includes('onerror'))
-      provider.reset()
+      stage.provider.reset()
       const [, href = ''] = /<a href="([^"]+)">/.exec(page.body) ?? []
       assert.equal((await browser.open(href)).url, `${app.baseUrl}/`)
     })
@@ -194,16 +186,11 @@ for (const host of HOSTS) {
 describe('without errorPage()', () => {
   for (const host of HOSTS) {
     it(`${host} answers with the status of the error and no secret`, async () => {
-      const provider = await startStrictProvider()
-      const app = await startApp({ host, provider, errorHandler: 'default' })
-      try {
-        const page = await app.browser().open('/callback?code=c0de&state=st4te')
-        assert.equal(page.status, 400)
-        assert.ok(!/c0de|st4te/.test(page.body))
-        assert.equal((await app.browser().fetch('/logout')).headers['allow'], 'POST')
-      } finally {
-        await Promise.all([app.stop(), provider.stop()])
-      }
+      const app = await stage.start({}, { host, errorHandler: 'default' })
+      const page = await app.browser().open('/callback?code=c0de&state=st4te')
+      assert.equal(page.status, 400)
+      assert.ok(!/c0de|st4te/.test(page.body))
+      assert.equal((await app.browser().fetch('/logout')).headers['allow'], 'POST')
     })
   }
 })

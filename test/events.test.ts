@@ -1,14 +1,15 @@
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
-import { after, afterEach, before, beforeEach, describe, it } from 'node:test'
+import { after, before, beforeEach, describe, it } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { inspect } from 'node:util'
 import { publish } from '../lib/events.ts'
-import { type Events, OidcError, type Options } from '../lib/index.ts'
-import { startApp, type TestApp } from './support/app.ts'
+import { type Events, OidcError } from '../lib/index.ts'
+import type { TestApp } from './support/app.ts'
+import { createStage } from './support/stage.ts'
+import { isCallback } from './support/stops.ts'
 import type { Changes, JsonChange } from './support/strict-context.ts'
-import { type StrictProvider, startStrictProvider } from './support/strict-provider.ts'
 
 type Name = keyof Events
 
@@ -21,45 +22,30 @@ const NAMES: readonly Name[] = [
   'express-oidc:provider',
 ]
 
-let provider: StrictProvider
-let apps: TestApp[] = []
+const stage = createStage({ app: { errorHandler: 'json' } })
+const { start } = stage
 let seen: { readonly name: Name; readonly message: unknown }[] = []
 const listeners = NAMES.map((name) => [name, (message: unknown) => void seen.push({ name, message })] as const)
 
-before(async () => {
-  provider = await startStrictProvider()
+before(() => {
   for (const [name, listener] of listeners) subscribe(name, listener)
 })
 beforeEach(() => {
-  provider.reset()
   seen = []
 })
-afterEach(async () => {
-  await Promise.all(apps.map((app) => app.stop()))
-  apps = []
-})
-after(async () => {
+after(() => {
   for (const [name, listener] of listeners) unsubscribe(name, listener)
-  await provider.stop()
 })
-
-async function start(options: Partial<Options> = {}): Promise<TestApp> {
-  const app = await startApp({ host: 'express5', provider, options, errorHandler: 'json' })
-  apps.push(app)
-  return app
-}
 
 function messagesOf<Event extends Name>(name: Event): readonly Events[Event][] {
   return seen.filter((one) => one.name === name).map(({ message }) => message as Events[Event])
 }
 
-const isCallback = (url: URL): boolean => url.pathname === '/callback'
-
 describe('the events', () => {
   it('tell of a login that leaves and comes back', async () => {
     const app = await start({ scope: 'openid' })
     await app.browser().open('/profile?a=1')
-    const { issuer } = provider
+    const { issuer } = stage.provider
     assert.deepEqual(messagesOf('express-oidc:login-start'), [{ issuer, returnTo: '/profile?a=1' }])
     assert.deepEqual(messagesOf('express-oidc:login'), [{ issuer, sub: 'user-subject', scope: 'openid' }])
     assert.deepEqual(messagesOf('express-oidc:error'), [])
@@ -71,7 +57,7 @@ describe('the events', () => {
     await browser.open('/profile')
     await browser.post('/logout')
     await browser.post('/logout')
-    const { issuer } = provider
+    const { issuer } = stage.provider
     assert.deepEqual(messagesOf('express-oidc:logout'), [
       { issuer, sub: 'user-subject' },
       { issuer, sub: undefined },
@@ -96,7 +82,7 @@ describe('the events', () => {
   it('tell of what is asked of the provider, without the query, and how long it took', async () => {
     const app = await start({ userinfo: true })
     await app.browser().open('/profile')
-    const { endpointUrls } = provider
+    const { endpointUrls } = stage.provider
     assert.deepEqual(
       messagesOf('express-oidc:provider').map(({ method, url, outcome }) => [method, url, outcome]),
       [
@@ -110,7 +96,7 @@ describe('the events', () => {
   })
 
   it('tell of a provider that does not answer', async () => {
-    provider.change.raw['/discovery'] = (_req, res) => void res.destroy()
+    stage.provider.change.raw['/discovery'] = (_req, res) => void res.destroy()
     await (await start()).browser().open('/login')
     const [event] = messagesOf('express-oidc:provider')
     assert.equal(event?.outcome, 'ERR_OIDC_PROVIDER_UNREACHABLE')
@@ -165,7 +151,7 @@ interface Secrets {
 }
 
 function createSecrets(): Secrets {
-  const values = new Set([provider.clientSecret, Buffer.from(provider.clientSecret).toString('base64')])
+  const values = new Set([stage.provider.clientSecret, Buffer.from(stage.provider.clientSecret).toString('base64')])
   const watchTokens =
     (change?: JsonChange): JsonChange =>
     (json, answer) => {
@@ -178,7 +164,7 @@ function createSecrets(): Secrets {
 }
 
 function collectSecrets({ values }: Secrets, app: TestApp): void {
-  for (const { form, query, headers } of provider.requests) {
+  for (const { form, query, headers } of stage.provider.requests) {
     for (const name of ['code', 'code_verifier', 'state', 'nonce', 'id_token_hint']) {
       for (const value of [...form.getAll(name), ...query.getAll(name)]) values.add(value)
     }
@@ -195,7 +181,7 @@ function assertHoldsNone(value: unknown, secrets: Secrets, name: string): void {
 describe('no secret, code or token is in', () => {
   it('what is published about a login and a logout that go well', async () => {
     const secrets = createSecrets()
-    provider.change.tokenResponse = secrets.watchTokens()
+    stage.provider.change.tokenResponse = secrets.watchTokens()
     const app = await start({ scope: 'openid email offline_access', userinfo: true })
     const browser = app.browser()
     await browser.open('/profile')
@@ -245,7 +231,7 @@ describe('no secret, code or token is in', () => {
   for (const [name, { token, ...changes }] of failures) {
     it(`the error after ${name}, nor in what is published`, async () => {
       const secrets = createSecrets()
-      Object.assign(provider.change, { ...changes, tokenResponse: secrets.watchTokens(token) })
+      Object.assign(stage.provider.change, { ...changes, tokenResponse: secrets.watchTokens(token) })
       const app = await start({ scope: 'openid email offline_access', userinfo: true })
       const browser = app.browser()
       const { next } = await browser.open('/profile', { stopBefore: isCallback })

@@ -2,47 +2,40 @@ import assert from 'node:assert/strict'
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { request } from 'node:http'
 import { connect } from 'node:net'
-import { after, before, beforeEach, describe, it, mock } from 'node:test'
+import { beforeEach, describe, it, mock } from 'node:test'
 import { inspect } from 'node:util'
 import session from 'express-session'
 import { requireAuth } from '../lib/index.ts'
 import { createSeal } from '../lib/session/sealed-value.ts'
+import { codesOf } from './support/app.ts'
 import { answerBy, answerJson } from './support/app-routes.ts'
 import type { Browser } from './support/browser.ts'
 import {
   arrive,
   assertLoggedIn,
   assertNobodyLoggedIn,
+  createStand,
   EVIL_HTML,
+  isLoggedIn,
   logIn,
   paramsOf,
-  type Stand,
   startStand,
   withParams,
 } from './support/hostile.ts'
 import { readForms } from './support/html-form.ts'
+import { cookieOf, isTransaction, SESSION_COOKIE } from './support/login-cookies.ts'
+import { isTokens } from './support/records.ts'
+import { stopAfterEach } from './support/stage.ts'
 import type { JsonObject } from './support/strict-context.ts'
+import { firstRequest } from './support/strict-provider.ts'
 
 // Faults that other middlewares and relying parties had, by their names. Those of answers, tokens, keys, metadata, paths to
 // return to and sessions are rows in the tables of hostile-….test.ts; these are the ones that need a story of their own.
 
-const isTransaction = ({ name }: { readonly name: string }): boolean => /^(__Host-)?oidc-tx\./.test(name)
-
-async function who(browser: Browser): Promise<unknown> {
-  return (await browser.fetch('/')).json()['authenticated']
-}
-
-function cookieOf(browser: Browser, name: string): string {
-  return browser.cookies().find((cookie) => cookie.name === name)?.value ?? ''
-}
+const stopLater = stopAfterEach()
 
 describe('faults of sessions', () => {
-  let stand: Stand
-  before(async () => {
-    stand = await startStand()
-  })
-  beforeEach(() => stand.reset())
-  after(() => stand.stop())
+  const stand = createStand()
 
   it('CVE-2021-41246: a store of one’s own keeps no session id through a login', async () => {
     const records = new Map<string, string>()
@@ -60,19 +53,15 @@ describe('faults of sessions', () => {
         if (done) setImmediate(done)
       }
     })()
-    const own = await startStand({ app: { session: { store } } })
-    try {
-      const attacker = own.app.browser()
-      await attacker.open('/write')
-      const planted = cookieOf(attacker, 'connect.sid')
-      const victim = attacker.clone()
-      assert.equal((await victim.open('/login?returnTo=/profile')).status, 200)
-      assert.notEqual(cookieOf(victim, 'connect.sid'), planted)
-      assert.deepEqual([await who(victim), await who(attacker)], [true, false])
-      assert.equal([...records.keys()].filter((id) => !id.startsWith('oidc-tokens:')).length, 1)
-    } finally {
-      await own.stop()
-    }
+    const own = stopLater(await startStand({ app: { session: { store } } }))
+    const attacker = own.app.browser()
+    await attacker.open('/write')
+    const planted = cookieOf(attacker)
+    const victim = attacker.clone()
+    assert.equal((await victim.open('/login?returnTo=/profile')).status, 200)
+    assert.notEqual(cookieOf(victim), planted)
+    assert.deepEqual([await isLoggedIn(victim), await isLoggedIn(attacker)], [true, false])
+    assert.equal([...records.keys()].filter((id) => !isTokens(id)).length, 1)
   })
 
   it('CVE-2022-25896: a login and a logout each change the session id', async () => {
@@ -80,45 +69,40 @@ describe('faults of sessions', () => {
     const ids: string[] = []
     for (const path of ['/write', '/login', '/write']) {
       await browser.open(path)
-      ids.push(cookieOf(browser, 'connect.sid'))
+      ids.push(cookieOf(browser))
     }
     await browser.post('/logout')
     await browser.open('/write')
-    ids.push(cookieOf(browser, 'connect.sid'))
+    ids.push(cookieOf(browser))
     assert.deepEqual(
       ids.map((id) => ids.indexOf(id)),
       [0, 1, 1, 3],
     )
-    assert.equal(await who(browser), false)
+    assert.equal(await isLoggedIn(browser), false)
   })
 
   it('CVE-2023-20862: a cookie that was copied before the logout is dead', async () => {
     const { browser } = await logIn(stand)
     const copy = browser.clone()
-    assert.equal(await who(copy), true)
+    assert.equal(await isLoggedIn(copy), true)
     await browser.post('/logout')
-    assert.equal(await who(copy), false)
+    assert.equal(await isLoggedIn(copy), false)
     assert.equal((await copy.fetch('/tokens')).body, 'null')
     await assertNobodyLoggedIn(stand.app, copy)
   })
 
   it('CVE-2025-55162: a logout deletes cookies with __Host- and __Secure-', async () => {
-    const secure = await startStand({
-      app: { tls: true, session: { name: '__Host-sid', proxy: true, cookie: { secure: true, path: '/' } } },
-    })
-    try {
-      const browser = secure.app.browser()
-      assert.equal((await browser.open('/login?returnTo=/profile')).status, 200)
-      assert.notEqual(cookieOf(browser, '__Host-sid'), '')
-      await browser.post('/logout', {}, { follow: false })
-      assert.deepEqual(
-        browser.cookies().map(({ name }) => name),
-        [],
-      )
-      assert.deepEqual(browser.jar.refused, [])
-    } finally {
-      await secure.stop()
-    }
+    const prefixed = { name: '__Host-sid', proxy: true, cookie: { secure: true, path: '/' } }
+    const secure = stopLater(await startStand({ app: { tls: true, session: prefixed } }))
+    const browser = secure.app.browser()
+    assert.equal((await browser.open('/login?returnTo=/profile')).status, 200)
+    assert.notEqual(cookieOf(browser, '__Host-sid'), '')
+    await browser.post('/logout', {}, { follow: false })
+    assert.deepEqual(
+      browser.cookies().map(({ name }) => name),
+      [],
+    )
+    assert.deepEqual(browser.jar.refused, [])
   })
 
   it('CVE-2026-53516, CVE-2015-9284: a login of another person with the same e-mail is another person', async () => {
@@ -137,19 +121,15 @@ describe('faults of sessions', () => {
   it('GHSA-f24x-5g9q-753f: a login that has ended stays ended while a new one fails', async () => {
     const { browser } = await logIn(stand)
     mock.timers.enable({ apis: ['Date'], now: Date.now() + 86_401_000 })
-    try {
-      assert.equal(await who(browser), false)
-      stand.provider.change.authorizationResponse = (params) => {
-        params.delete('code')
-        params.set('error', 'access_denied')
-        return params
-      }
-      assert.equal((await browser.open('/profile')).status, 403)
-      assert.equal(await who(browser), false)
-      assert.equal((await browser.fetch('/tokens')).body, 'null')
-    } finally {
-      mock.timers.reset()
+    assert.equal(await isLoggedIn(browser), false)
+    stand.provider.change.authorizationResponse = (params) => {
+      params.delete('code')
+      params.set('error', 'access_denied')
+      return params
     }
+    assert.equal((await browser.open('/profile')).status, 403)
+    assert.equal(await isLoggedIn(browser), false)
+    assert.equal((await browser.fetch('/tokens')).body, 'null')
   })
 
   it('CVE-2024-51987, CVE-2025-26620: logins of two people at the same moment keep apart', async () => {
@@ -176,12 +156,7 @@ describe('faults of sessions', () => {
 })
 
 describe('faults of cookies', () => {
-  let stand: Stand
-  before(async () => {
-    stand = await startStand()
-  })
-  beforeEach(() => stand.reset())
-  after(() => stand.stop())
+  const stand = createStand()
 
   const SECRET = 'a secret of a test, with 40 characters x'
   const NAME = 'oidc-tx.name'
@@ -227,12 +202,12 @@ describe('faults of cookies', () => {
     assert.ok(transaction && typeof tokens === 'string')
     const thief = stand.app.browser()
     for (const value of [transaction.value, `s%3A${transaction.value}`, tokens]) {
-      thief.jar.store(new URL(stand.app.origin), [`connect.sid=${value}; Path=/`])
-      assert.equal(await who(thief), false)
+      thief.jar.store(new URL(stand.app.origin), [`${SESSION_COOKIE}=${value}; Path=/`])
+      assert.equal(await isLoggedIn(thief), false)
     }
     browser.jar.store(new URL(stand.app.origin), [`${transaction.name}=${tokens}; Path=/`])
     assert.equal((await browser.open('/callback?code=x&state=x')).status, 400)
-    assert.deepEqual([await who(browser), await who(somebody)], [false, true])
+    assert.deepEqual([await isLoggedIn(browser), await isLoggedIn(somebody)], [false, true])
   })
 
   it('CVE-2023-27490: a login on its way that lacks what is to be compared leads to no login', async () => {
@@ -293,20 +268,15 @@ describe('faults of cookies', () => {
 })
 
 describe('faults of guards', () => {
-  let stand: Stand
   let calls: number
-  before(async () => {
-    const counted = answerJson(() => {
-      calls += 1
-      return { secret: 'seen' }
-    })
-    stand = await startStand({ app: { routes: { '/counted': [requireAuth(), counted] } } })
+  const counted = answerJson(() => {
+    calls += 1
+    return { secret: 'seen' }
   })
-  beforeEach(async () => {
+  const stand = createStand({ app: { routes: { '/counted': [requireAuth(), counted] } } })
+  beforeEach(() => {
     calls = 0
-    await stand.reset()
   })
-  after(() => stand.stop())
 
   it('CVE-2025-31492: nothing runs and nothing is sent after a guard has answered', async () => {
     const browser = stand.app.browser()
@@ -407,41 +377,25 @@ describe('faults of guards', () => {
   })
 
   it('GHSA-8fpg-xm3f-6cx3: where the session is missing or the provider down, nobody is somebody', async () => {
-    const without = await startStand({ app: { session: false } })
-    try {
-      without.provider.change.raw['/discovery'] = (_req, res) => void res.destroy()
-      const browser = without.app.browser()
-      assert.deepEqual((await browser.fetch('/')).json(), { authenticated: false, claims: null })
-      assert.deepEqual([(await browser.fetch('/profile')).status, (await browser.fetch('/tokens')).body], [401, 'null'])
-      assert.equal((await browser.fetch('/login')).status, 500)
-      assert.deepEqual(
-        without.app.errors.map(({ code }) => code),
-        ['ERR_OIDC_SESSION_MISSING'],
-      )
-    } finally {
-      await without.stop()
-    }
+    const without = stopLater(await startStand({ app: { session: false } }))
+    without.provider.change.raw['/discovery'] = (_req, res) => void res.destroy()
+    const browser = without.app.browser()
+    assert.deepEqual((await browser.fetch('/')).json(), { authenticated: false, claims: null })
+    assert.deepEqual([(await browser.fetch('/profile')).status, (await browser.fetch('/tokens')).body], [401, 'null'])
+    assert.equal((await browser.fetch('/login')).status, 500)
+    assert.deepEqual(codesOf(without.app), ['ERR_OIDC_SESSION_MISSING'])
   })
 })
 
 describe('faults of the routes', () => {
-  let stand: Stand
-  before(async () => {
-    const routes = {
-      '/own-login': answerBy(({ oidc }) =>
-        oidc.login({ authorizationParams: { state: 'x', nonce: 'y', scope: 'all' } }),
-      ),
-      '/fresh-login': answerBy(({ oidc }) =>
-        oidc.login({ authorizationParams: { max_age: 60 }, returnTo: '/profile' }),
-      ),
-    }
-    stand = await startStand({ app: { routes, errorHandler: 'json' } })
-  })
-  beforeEach(() => stand.reset())
-  after(() => stand.stop())
+  const routes = {
+    '/own-login': answerBy(({ oidc }) => oidc.login({ authorizationParams: { state: 'x', nonce: 'y', scope: 'all' } })),
+    '/fresh-login': answerBy(({ oidc }) => oidc.login({ authorizationParams: { max_age: 60 }, returnTo: '/profile' })),
+  }
+  const stand = createStand({ app: { routes, errorHandler: 'json' } })
 
   const authorizeQuery = (): URLSearchParams =>
-    stand.provider.requests.find(({ endpoint }) => endpoint === '/authorize')?.query ?? new URLSearchParams()
+    firstRequest(stand.provider, '/authorize')?.query ?? new URLSearchParams()
 
   it('CVE-2025-67716: what is in returnTo and beside it does not become a parameter of the request', async () => {
     const injected =
@@ -501,7 +455,7 @@ describe('faults of the routes', () => {
   for (const source of ['origin', 'referer']) {
     it(`Logout CSRF of express-openid-connect and keycloak-connect: no ${source} of another logs anybody out`, async () => {
       const { browser } = await logIn(stand)
-      const cookie = `connect.sid=${cookieOf(browser, 'connect.sid')}`
+      const cookie = `${SESSION_COOKIE}=${cookieOf(browser)}`
       for (const text of ORIGINS) {
         const headers = { cookie, [source]: text.replace('ORIGIN', stand.app.origin) }
         assert.equal(await statusOf({ method: 'POST', headers }), 403, text)
@@ -512,9 +466,9 @@ describe('faults of the routes', () => {
       }
       assert.equal(await statusOf({ method: 'POST', headers: { cookie } }), 403)
       assert.equal(await statusOf({ method: 'GET', headers: { cookie, [source]: stand.app.origin } }), 405)
-      assert.equal(await who(browser), true)
+      assert.equal(await isLoggedIn(browser), true)
       assert.equal(await statusOf({ method: 'POST', headers: { cookie, [source]: stand.app.origin } }), 303)
-      assert.equal(await who(browser), false)
+      assert.equal(await isLoggedIn(browser), false)
     })
   }
 
@@ -553,12 +507,7 @@ describe('faults of the routes', () => {
 })
 
 describe('faults of forms', () => {
-  let stand: Stand
-  before(async () => {
-    stand = await startStand({ app: { options: { authorizationParams: { response_mode: 'form_post' } } } })
-  })
-  beforeEach(() => stand.reset())
-  after(() => stand.stop())
+  const stand = createStand({ app: { options: { authorizationParams: { response_mode: 'form_post' } } } })
 
   it('CVE-2021-32792: the fields that go home through our page are text in each quoting', async () => {
     const texts = [
@@ -608,7 +557,8 @@ describe('faults of logs', () => {
       told.set(name, `${told.get(name) ?? ''}\n${inspect(message, { depth: 10 })}`)
     }
     for (const channel of CHANNELS) subscribe(channel, listen)
-    const stand = await startStand({ app: { options: { userinfo: true, scope: 'openid offline_access' } } })
+    const options = { userinfo: true, scope: 'openid offline_access' }
+    const stand = stopLater(await startStand({ app: { options } }))
     const secrets = new Set([stand.provider.clientSecret])
     const remember = (good: JsonObject): JsonObject => {
       for (const name of ['access_token', 'id_token', 'refresh_token']) secrets.add(String(good[name]))
@@ -632,7 +582,6 @@ describe('faults of logs', () => {
       }
     } finally {
       for (const channel of CHANNELS) unsubscribe(channel, listen)
-      await stand.stop()
     }
     assert.deepEqual([...told.keys()].sort(), CHANNELS.sort())
     assert.ok(secrets.size >= 22)

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { after, before, beforeEach, describe, it } from 'node:test'
+import { beforeEach, describe, it } from 'node:test'
 import {
   AccessDeniedError,
   type ClaimPath,
@@ -17,19 +17,15 @@ import {
   requireScope,
   type ScopeRequirement,
 } from '../lib/index.ts'
-import { startApp, type TestApp } from './support/app.ts'
+import type { TestApp } from './support/app.ts'
 import { answerJson } from './support/app-routes.ts'
 import type { Browser } from './support/browser.ts'
 import { HOSTS } from './support/hosts.ts'
 import { exchange } from './support/http-exchange.ts'
 import { sendJson } from './support/http-server.ts'
-import { type StrictProvider, startStrictProvider } from './support/strict-provider.ts'
+import { createStage } from './support/stage.ts'
 
-let provider: StrictProvider
-before(async () => {
-  provider = await startStrictProvider()
-})
-after(() => provider.stop())
+const { start } = createStage({ app: { errorHandler: 'json' } })
 
 /** A request of somebody who is logged in, as far as a guard looks at it. */
 function requestOf(claims: Record<string, unknown>, scope = ''): Request {
@@ -50,13 +46,9 @@ function judge(guard: Handler, req: Request): string {
 for (const host of HOSTS) {
   describe(`a guard in ${host}`, () => {
     let app: TestApp
-    before(async () => {
-      app = await startApp({ host, provider, mountPath: '/portal', errorHandler: 'json' })
+    beforeEach(async () => {
+      app = await start({}, { host, mountPath: '/portal' })
     })
-    beforeEach(() => {
-      app.errors.length = 0
-    })
-    after(() => app.stop())
 
     const everyGuard = ['/profile', '/reports', '/admin']
 
@@ -105,44 +97,31 @@ for (const host of HOSTS) {
       assert.equal((await app.browser().post('/portal/profile', { amount: '1' })).url, `${app.baseUrl}/`)
     })
 
-    it('refuses who lacks a scope with 403, a page and a script alike, and never asks for a new login', async () => {
-      const browser = app.browser()
-      await browser.open('/portal/profile')
-      const page = await browser.open('/portal/reports')
-      const data = await browser.fetch('/portal/reports')
-      assert.deepEqual([page.status, data.status, page.history.length], [403, 403, 1])
-      for (const error of app.errors) {
-        assert.ok(error instanceof AccessDeniedError)
-        assert.deepEqual(
-          [error.code, error.message],
-          ['ERR_OIDC_INSUFFICIENT_SCOPE', 'This needs the scope reports:read.'],
-        )
-      }
-    })
-
-    it('refuses who lacks a claim with 403, a page and a script alike, and never asks for a new login', async () => {
-      const browser = app.browser()
-      await browser.open('/portal/profile')
-      const page = await browser.open('/portal/admin')
-      const data = await browser.fetch('/portal/admin')
-      assert.deepEqual([page.status, data.status, page.history.length], [403, 403, 1])
-      for (const error of app.errors) {
-        assert.ok(error instanceof AccessDeniedError)
-        assert.deepEqual(
-          [error.code, error.message],
-          ['ERR_OIDC_INSUFFICIENT_CLAIM', 'The claim groups is not as required.'],
-        )
-      }
-    })
+    const refusals = [
+      ['scope', '/portal/reports', 'ERR_OIDC_INSUFFICIENT_SCOPE', 'This needs the scope reports:read.'],
+      ['claim', '/portal/admin', 'ERR_OIDC_INSUFFICIENT_CLAIM', 'The claim groups is not as required.'],
+    ] as const
+    for (const [what, path, code, message] of refusals) {
+      it(`refuses who lacks a ${what} with 403, a page and a script alike, and never asks for a new login`, async () => {
+        const browser = app.browser()
+        await browser.open('/portal/profile')
+        const page = await browser.open(path)
+        const data = await browser.fetch(path)
+        assert.deepEqual([page.status, data.status, page.history.length], [403, 403, 1])
+        for (const error of app.errors) {
+          assert.ok(error instanceof AccessDeniedError)
+          assert.deepEqual([error.code, error.message], [code, message])
+        }
+      })
+    }
   })
 }
 
 describe('who is asked to log in', () => {
   let app: TestApp
-  before(async () => {
-    app = await startApp({ host: 'express5', provider })
+  beforeEach(async () => {
+    app = await start()
   })
-  after(() => app.stop())
 
   const html = 'text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8'
   const navigate = { 'sec-fetch-mode': 'navigate', 'sec-fetch-dest': 'document', accept: html }
@@ -441,7 +420,7 @@ describe('a guard without oidc()', () => {
 describe('.before()', () => {
   let app: TestApp
   let browser: Browser
-  before(async () => {
+  beforeEach(async () => {
     const hello = requireAuth().before<Handler>((req, res) => sendJson(res, 200, { hello: req.oidc.claims.sub }))
     const admin = requireClaim('groups', 'admin').before<Handler>((_req, _res, next) =>
       next(new Error('must not be reached')),
@@ -451,10 +430,9 @@ describe('.before()', () => {
     })
     const after = answerJson(() => ({ preflight: true }))
     const routes = { '/hello': [hello, after], '/secret': [admin], '/fails': [fails] }
-    app = await startApp({ host: 'express5', provider, routes, errorHandler: 'json' })
+    app = await start({}, { routes })
     browser = app.browser()
   })
-  after(() => app.stop())
 
   it('guards one handler, and hands the handler what it returns to the framework', async () => {
     assert.equal((await browser.fetch('/hello')).status, 401)

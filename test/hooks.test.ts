@@ -1,34 +1,22 @@
 import assert from 'node:assert/strict'
-import { after, afterEach, before, beforeEach, describe, it } from 'node:test'
+import { describe, it } from 'node:test'
 import { AccessDeniedError, type Hooks, OidcError } from '../lib/index.ts'
-import { startApp, type TestApp } from './support/app.ts'
+import type { TestApp } from './support/app.ts'
 import { type AppRequest, answerBy } from './support/app-routes.ts'
-import { HOSTS } from './support/hosts.ts'
-import { type StrictProvider, startStrictProvider } from './support/strict-provider.ts'
+import { HOSTS, type Host } from './support/hosts.ts'
+import { isTransaction } from './support/login-cookies.ts'
+import { createStage } from './support/stage.ts'
+import { isCallback } from './support/stops.ts'
 
-let provider: StrictProvider
-let apps: TestApp[] = []
-before(async () => {
-  provider = await startStrictProvider()
-})
-beforeEach(() => provider.reset())
-afterEach(async () => {
-  await Promise.all(apps.map((app) => app.stop()))
-  apps = []
-})
-after(() => provider.stop())
+const routes = { '/leave': answerBy(({ oidc }) => oidc.logout()) }
+const stage = createStage({ app: { routes, errorHandler: 'json' } })
 
-async function start(hooks: Hooks): Promise<TestApp> {
-  const routes = { '/leave': answerBy(({ oidc }) => oidc.logout()) }
-  const app = await startApp({ host: 'express5', provider, options: { hooks }, routes, errorHandler: 'json' })
-  apps.push(app)
-  return app
+function start(hooks: Hooks, host?: Host): Promise<TestApp> {
+  return stage.start({ hooks }, host && { host })
 }
 
 /** Something that takes a while. */
 const aMoment = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
-
-const isCallback = (url: URL): boolean => url.pathname === '/callback'
 
 function refuse(): never {
   throw new AccessDeniedError('ERR_OIDC_INSUFFICIENT_CLAIM', 'Not today.')
@@ -82,7 +70,7 @@ describe('beforeLogin', () => {
     const browser = app.browser()
     const page = await browser.open('/login')
     assert.deepEqual([page.status, page.json()], [403, { error: 'ERR_OIDC_INSUFFICIENT_CLAIM' }])
-    assert.deepEqual([browser.cookies(), provider.requests.length], [[], 0])
+    assert.deepEqual([browser.cookies(), stage.provider.requests.length], [[], 0])
   })
 })
 
@@ -125,7 +113,7 @@ describe('afterLogin', () => {
       assert.equal(page.status, status)
       assert.deepEqual(await app.records(), {})
       assert.equal((await browser.fetch('/profile')).status, 401)
-      assert.ok(!browser.cookies().some((cookie) => cookie.name.startsWith('oidc-tx.')))
+      assert.ok(!browser.cookies().some(isTransaction))
     })
   }
 
@@ -153,7 +141,7 @@ describe('afterLogin', () => {
   it('is not called for an answer that is refused', async () => {
     let calls = 0
     const app = await start({ afterLogin: () => void calls++ })
-    provider.change.idTokenClaims = (claims) => ({ ...claims, aud: 'another' })
+    stage.provider.change.idTokenClaims = (claims) => ({ ...claims, aud: 'another' })
     assert.equal((await app.browser().open('/profile')).status, 502)
     assert.equal(calls, 0)
   })
@@ -216,9 +204,7 @@ describe('beforeLogout and afterLogout', () => {
 
 for (const host of HOSTS) {
   it(`a hook that throws reaches the error handlers of ${host}`, async () => {
-    const hooks = { afterLogin: async () => refuse() }
-    const app = await startApp({ host, provider, options: { hooks }, errorHandler: 'json' })
-    apps.push(app)
+    const app = await start({ afterLogin: async () => refuse() }, host)
     assert.equal((await app.browser().open('/profile')).status, 403)
     assert.ok(app.errors[0] instanceof OidcError)
     assert.deepEqual(await app.records(), {})

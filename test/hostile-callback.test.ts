@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
-import { after, before, beforeEach, describe, it, mock } from 'node:test'
+import { describe, it } from 'node:test'
 import express from 'express'
 import { AuthorizationError, type Handler } from '../lib/index.ts'
 import { createSeal } from '../lib/session/sealed-value.ts'
-import type { AppOptions } from './support/app.ts'
+import { type AppOptions, codesOf } from './support/app.ts'
 import type { Browser, FetchOptions } from './support/browser.ts'
 import type { Cookie } from './support/cookie-jar.ts'
 import {
@@ -12,17 +12,20 @@ import {
   assertLoggedIn,
   assertNobodyLoggedIn,
   assertRefused,
+  createStand,
+  createStandInProduction,
   EVIL_HTML,
-  isCallback,
   type Outcome,
   paramsOf,
   type Row,
   type Stand,
   startStand,
-  startStandInProduction,
   testRefusals,
   withParams,
 } from './support/hostile.ts'
+import { isTransaction } from './support/login-cookies.ts'
+import { stopAfterEach } from './support/stage.ts'
+import { isCallback } from './support/stops.ts'
 
 type ParamsChange = (params: URLSearchParams) => void
 
@@ -247,12 +250,7 @@ const WAYS: readonly (readonly [name: string, app: Partial<AppOptions>, rows: re
 
 for (const [name, app, rows] of WAYS) {
   describe(`an answer ${name}`, () => {
-    let stand: Stand
-    before(async () => {
-      stand = await startStand({ app })
-    })
-    beforeEach(() => stand.reset())
-    after(() => stand.stop())
+    const stand = createStand({ app })
 
     it('logs in when it is good', async () => {
       await assertLoggedIn(stand, await answerWith(stand, () => undefined))
@@ -264,35 +262,22 @@ for (const [name, app, rows] of WAYS) {
       await assertLoggedIn(stand, await answerWith(stand, set(strangers)))
     })
 
-    testRefusals(
-      rows,
-      () => stand,
-      (change) => answerWith(stand, change),
-    )
+    testRefusals(rows, stand, (change) => answerWith(stand, change))
   })
 }
 
 describe('the callback', () => {
-  let stand: Stand
-  before(async () => {
-    stand = await startStand({ app: { options: FORM_POST } })
-  })
-  beforeEach(() => stand.reset())
-  after(() => stand.stop())
+  const stand = createStand({ app: { options: FORM_POST } })
 
   const METHODS: readonly Row<string>[] = ['PUT', 'DELETE', 'HEAD', 'OPTIONS', 'PATCH', 'TRACE', 'PROPFIND'].map(
     (method) => [method, method, 'ERR_OIDC_METHOD_NOT_ALLOWED'],
   )
-  testRefusals(
-    METHODS,
-    () => stand,
-    async (method) => {
-      const { browser, answer } = await arrive(stand)
-      const page = await browser.fetch(`/callback?${paramsOf(answer)}`, { method })
-      assert.equal(page.headers['allow'], 'GET, POST')
-      return { browser, page }
-    },
-  )
+  testRefusals(METHODS, stand, async (method) => {
+    const { browser, answer } = await arrive(stand)
+    const page = await browser.fetch(`/callback?${paramsOf(answer)}`, { method })
+    assert.equal(page.headers['allow'], 'GET, POST')
+    return { browser, page }
+  })
 
   type Body = (params: URLSearchParams) => Pick<FetchOptions, 'headers' | 'body'>
   const typed = (type: string, body: (params: URLSearchParams) => string): Body => {
@@ -337,15 +322,11 @@ describe('the callback', () => {
   }
 
   describe('as a POST of our own page', () => {
-    testRefusals(
-      BODIES,
-      () => stand,
-      async (body) => {
-        const { browser, answer } = await arrive(stand)
-        const page = await browser.fetch('/callback', { method: 'POST', ...body(paramsOf(answer)) })
-        return { browser, page }
-      },
-    )
+    testRefusals(BODIES, stand, async (body) => {
+      const { browser, answer } = await arrive(stand)
+      const page = await browser.fetch('/callback', { method: 'POST', ...body(paramsOf(answer)) })
+      return { browser, page }
+    })
   })
 
   const QUERIES: readonly Row<string>[] = [
@@ -360,14 +341,10 @@ describe('the callback', () => {
     ['a query of HTML', `?${encodeURIComponent(EVIL_HTML)}`, 'ERR_OIDC_STATE_MISSING'],
   ]
   describe('as a GET', () => {
-    testRefusals(
-      QUERIES,
-      () => stand,
-      async (query) => {
-        const { browser } = await arrive(stand)
-        return { browser, page: await browser.open(`/callback${query}`) }
-      },
-    )
+    testRefusals(QUERIES, stand, async (query) => {
+      const { browser } = await arrive(stand)
+      return { browser, page: await browser.open(`/callback${query}`) }
+    })
   })
 
   it('sends planted HTML home through its page as text, and runs none of it', async () => {
@@ -403,15 +380,10 @@ describe('the callback', () => {
 const SECRET_OF_ANOTHER = 'the secret of another application, of 40'
 
 describe('the cookie of a login on its way', () => {
-  let stand: Stand
-  before(async () => {
-    stand = await startStand()
-  })
-  beforeEach(() => stand.reset())
-  after(() => stand.stop())
+  const stand = createStand()
 
   const cookieOf = (browser: Browser): Cookie => {
-    const cookie = browser.cookies().find(({ name }) => name.startsWith('oidc-tx.'))
+    const cookie = browser.cookies().find(isTransaction)
     assert.ok(cookie, 'there is no transaction cookie')
     return cookie
   }
@@ -446,7 +418,7 @@ describe('the cookie of a login on its way', () => {
   // 12 bytes of IV, the text, 16 bytes of tag.
   const FLIPPED = [0, 1, 5, 11, 12, 13, 20, 30, 50, 100, 150, 200, 250, 300, -30, -18, -17, -16, -15, -8, -2, -1]
   const COOKIES: readonly Row<CookieChange>[] = [
-    ['none', ({ browser }) => browser.jar.remove(({ name }) => name.startsWith('oidc-tx.')), MISSING],
+    ['none', ({ browser }) => browser.jar.remove(isTransaction), MISSING],
     ['none, beside a malformed header', ({ browser }) => malformed(browser), MISSING],
     ['an empty one', change(() => ''), INVALID],
     ...FLIPPED.map((at): Row<CookieChange> => [`a bit of byte ${at} flipped`, change((v) => flipped(v, at)), INVALID]),
@@ -487,12 +459,12 @@ describe('the cookie of a login on its way', () => {
 
   function renamed(browser: Browser, name: string): void {
     const { value } = cookieOf(browser)
-    browser.jar.remove((cookie) => cookie.name.startsWith('oidc-tx.'))
+    browser.jar.remove(isTransaction)
     put(browser, name, value)
   }
 
   function malformed(browser: Browser): void {
-    browser.jar.remove((cookie) => cookie.name.startsWith('oidc-tx.'))
+    browser.jar.remove(isTransaction)
     put(browser, '__proto__', '%')
     put(browser, 'constructor', '"')
     browser.jar.store(new URL(stand.app.origin), ['=nameless', 'oidc-tx.', 'oidc-tx.=', 'a b=c d', 'x==='])
@@ -501,20 +473,16 @@ describe('the cookie of a login on its way', () => {
   async function exchangeWithAnother({ browser, answer }: Arrival): Promise<void> {
     const { name } = cookieOf(browser)
     await browser.open('/login', { stopBefore: isCallback })
-    const other = browser.cookies().find((cookie) => cookie.name.startsWith('oidc-tx.') && cookie.name !== name)
+    const other = browser.cookies().find((cookie) => isTransaction(cookie) && cookie.name !== name)
     assert.ok(other && answer)
     put(browser, name, other.value)
   }
 
-  testRefusals(
-    COOKIES,
-    () => stand,
-    async (attack) => {
-      const arrival = await arrive(stand)
-      await attack(arrival)
-      return { browser: arrival.browser, page: await arrival.browser.go(arrival.answer) }
-    },
-  )
+  testRefusals(COOKIES, stand, async (attack) => {
+    const arrival = await arrive(stand)
+    await attack(arrival)
+    return { browser: arrival.browser, page: await arrival.browser.go(arrival.answer) }
+  })
 
   it('is found beside cookies with the names of object members', async () => {
     const { browser, answer } = await arrive(stand)
@@ -528,15 +496,9 @@ describe('the cookie of a login on its way', () => {
     const params = paramsOf(answer)
     params.set('error', 'access_denied')
     await browser.go(withParams(answer, params))
-    assert.deepEqual(
-      browser.cookies().filter(({ name }) => name.startsWith('oidc-tx.')),
-      [],
-    )
+    assert.deepEqual(browser.cookies().filter(isTransaction), [])
     const page = await browser.go(answer)
-    assert.deepEqual(
-      stand.app.errors.map(({ code }) => code),
-      ['ERR_OIDC_AUTHORIZATION', MISSING],
-    )
+    assert.deepEqual(codesOf(stand.app), ['ERR_OIDC_AUTHORIZATION', MISSING])
     assert.equal(page.status, 400)
     await assertNobodyLoggedIn(stand.app, browser)
   })
@@ -550,12 +512,8 @@ describe('the cookie of a login on its way', () => {
 })
 
 describe('an answer that is somebody else’s', () => {
-  let stand: Stand
-  before(async () => {
-    stand = await startStand()
-  })
-  beforeEach(() => stand.reset())
-  after(() => stand.stop())
+  const stand = createStand()
+  const stopLater = stopAfterEach()
 
   it('logs nobody in in another browser (login CSRF)', async () => {
     const attacker = await arrive(stand)
@@ -584,17 +542,13 @@ describe('an answer that is somebody else’s', () => {
   })
 
   it('is no answer of another provider (mix-up)', async () => {
-    const honest = await startStand()
-    try {
-      // One host: the browser sends the cookies of both applications to both.
-      const { browser, answer } = await arrive(stand)
-      const page = await browser.go({ ...answer, url: answer.url.replace(stand.app.origin, honest.app.origin) })
-      await assertRefused(honest, { browser, page }, { code: 'ERR_OIDC_RESPONSE_ISSUER' })
-      assert.equal((await browser.fetch(`${honest.app.origin}/profile`, { from: honest.app.origin })).status, 401)
-      assert.deepEqual([stand.provider.calls['/token'], honest.provider.calls['/token']], [0, 0])
-    } finally {
-      await honest.stop()
-    }
+    const honest = stopLater(await startStand())
+    // One host: the browser sends the cookies of both applications to both.
+    const { browser, answer } = await arrive(stand)
+    const page = await browser.go({ ...answer, url: answer.url.replace(stand.app.origin, honest.app.origin) })
+    await assertRefused(honest, { browser, page }, { code: 'ERR_OIDC_RESPONSE_ISSUER' })
+    assert.equal((await browser.fetch(`${honest.app.origin}/profile`, { from: honest.app.origin })).status, 401)
+    assert.deepEqual([stand.provider.calls['/token'], honest.provider.calls['/token']], [0, 0])
   })
 
   it('is no use as a code in another login, by PKCE', async () => {
@@ -616,12 +570,7 @@ describe('an answer that is somebody else’s', () => {
 })
 
 describe('an answer that was used before', () => {
-  let stand: Stand
-  before(async () => {
-    stand = await startStand()
-  })
-  beforeEach(() => stand.reset())
-  after(() => stand.stop())
+  const stand = createStand()
 
   it('leads home in the same browser, and is not redeemed again', async () => {
     const { browser, answer } = await arrive(stand)
@@ -637,10 +586,7 @@ describe('an answer that was used before', () => {
     const thief = stand.app.browser()
     const page = await thief.go(answer)
     assert.equal(page.status, 400)
-    assert.deepEqual(
-      stand.app.errors.map(({ code }) => code),
-      ['ERR_OIDC_TRANSACTION_MISSING'],
-    )
+    assert.deepEqual(codesOf(stand.app), ['ERR_OIDC_TRANSACTION_MISSING'])
     assert.equal((await thief.fetch('/profile')).status, 401)
     assert.deepEqual([stand.provider.calls['/token'], await stand.app.sessions()], [1, 1])
   })
@@ -651,10 +597,7 @@ describe('an answer that was used before', () => {
     await browser.go(answer)
     const page = await thief.go(answer)
     assert.equal(page.status, 400)
-    assert.deepEqual(
-      stand.app.errors.map(({ code }) => code),
-      ['ERR_OIDC_TOKEN_REQUEST'],
-    )
+    assert.deepEqual(codesOf(stand.app), ['ERR_OIDC_TOKEN_REQUEST'])
     assert.equal((await thief.fetch('/profile')).status, 401)
     assert.deepEqual([stand.provider.complaints, await stand.app.sessions()], [['/token: code was used before'], 1])
   })
@@ -676,49 +619,28 @@ const SAMPLE: readonly Row<ParamsChange>[] = [
 ]
 
 describe('a script that calls the callback', () => {
-  let stand: Stand
-  before(async () => {
-    stand = await startStand()
-  })
-  after(() => stand.stop())
+  const stand = createStand()
 
-  testRefusals(
-    SAMPLE,
-    () => stand,
-    async (change) => {
-      const { browser, answer } = await arrive(stand)
-      const params = paramsOf(answer)
-      change(params)
-      const page = await browser.fetch(withParams(answer, params).url)
-      assert.equal(page.headers['content-type'], 'application/json; charset=utf-8')
-      assert.deepEqual(Object.keys(page.json()), ['error', 'message'])
-      assert.equal(page.json()['error'], stand.app.errors[0]?.code)
-      return { browser, page }
-    },
-  )
+  testRefusals(SAMPLE, stand, async (change) => {
+    const { browser, answer } = await arrive(stand)
+    const params = paramsOf(answer)
+    change(params)
+    const page = await browser.fetch(withParams(answer, params).url)
+    assert.equal(page.headers['content-type'], 'application/json; charset=utf-8')
+    assert.deepEqual(Object.keys(page.json()), ['error', 'message'])
+    assert.equal(page.json()['error'], stand.app.errors[0]?.code)
+    return { browser, page }
+  })
 })
 
 for (const host of ['express5', 'express4'] as const) {
   describe(`what ${host} answers by itself in production`, () => {
-    const printed = mock.fn((_error: unknown): void => undefined)
-    let stand: Stand
-    before(async () => {
-      mock.method(console, 'error', printed)
-      stand = await startStandInProduction(host)
-    })
-    after(async () => {
-      mock.restoreAll()
-      await stand.stop()
-    })
+    const { stand, printed } = createStandInProduction(host)
 
-    testRefusals(
-      SAMPLE,
-      () => stand,
-      (change) => answerWith(stand, change),
-    )
+    testRefusals(SAMPLE, stand, (change) => answerWith(stand, change))
 
     it('prints one error for each, without what was planted in the request', () => {
-      const texts = printed.mock.calls.map(({ arguments: [error] }) => String(error))
+      const texts = printed.map(String)
       assert.equal(texts.length, SAMPLE.length)
       for (const text of texts) assert.doesNotMatch(text, /alert\(|onerror/)
     })

@@ -1,18 +1,20 @@
 import assert from 'node:assert/strict'
-import { after, afterEach, before, beforeEach, describe, it, mock } from 'node:test'
+import { beforeEach, describe, it, mock } from 'node:test'
+import type { Options } from '../lib/index.ts'
+import { codesOf } from './support/app.ts'
 import {
   assertLoggedIn,
   assertRefused,
   EVIL_HTML,
-  isCallback,
   logIn,
   type Outcome,
   type Row,
   type Stand,
   startStandAt,
 } from './support/hostile.ts'
+import { createStage } from './support/stage.ts'
+import { isCallback } from './support/stops.ts'
 import type { JsonChange, JsonObject } from './support/strict-context.ts'
-import { type StrictProvider, startStrictProvider } from './support/strict-provider.ts'
 import { DOCUMENT_FAULTS } from './support/transport-faults.ts'
 
 type Change = JsonChange
@@ -95,42 +97,34 @@ const METADATA: readonly Row<Change>[] = [
   ),
 ]
 
+const stage = createStage()
+
 describe('metadata', () => {
-  let provider: StrictProvider
   let stand: Stand
-  before(async () => {
-    provider = await startStrictProvider()
-  })
   beforeEach(async () => {
     mock.timers.enable({ apis: ['setTimeout'] })
-    provider.reset()
-    stand = await startStandAt(provider)
+    stand = stage.stopLater(await startStandAt(stage.provider))
   })
-  afterEach(async () => {
-    mock.timers.reset()
-    await stand.stop()
-  })
-  after(() => provider.stop())
 
   /** The login does not begin; and when the provider is as it was, it does. */
   async function assertRefusedOnce(code: Row<unknown>[2], status?: number): Promise<void> {
     const calls = { '/discovery': 1, '/authorize': 0, '/jwks': 0 }
     await assertRefused(stand, await logIn(stand), { code, status, calls })
-    assert.deepEqual(provider.complaints, [])
+    assert.deepEqual(stage.provider.complaints, [])
     await stand.reset()
     await assertLoggedIn(stand, await logIn(stand))
-    assert.equal(provider.calls['/discovery'], 1)
+    assert.equal(stage.provider.calls['/discovery'], 1)
   }
 
   it('is accepted when it is good, and asked for once', async () => {
     await assertLoggedIn(stand, await logIn(stand))
     await stand.reset()
     await assertLoggedIn(stand, await logIn(stand))
-    assert.equal(provider.calls['/discovery'], 0)
+    assert.equal(stage.provider.calls['/discovery'], 0)
   })
 
   it('is accepted with members that nobody knows', async () => {
-    provider.change.discovery = (good) =>
+    stage.provider.change.discovery = (good) =>
       `${JSON.stringify(good).slice(0, -1)},"__proto__":{"x":1},"constructor":"${'x'.repeat(1000)}","a":[[{}]]}`
     await assertLoggedIn(stand, await logIn(stand))
     assert.equal(Reflect.get({}, 'x'), undefined)
@@ -138,20 +132,20 @@ describe('metadata', () => {
 
   for (const [name, change, code, status] of [...ISSUERS, ...ANSWERS, ...METADATA]) {
     it(`is refused with ${name}, until it is good`, async () => {
-      provider.change.discovery = change
+      stage.provider.change.discovery = change
       await assertRefusedOnce(code, status)
     })
   }
 
   for (const [name, handler, code, status] of DOCUMENT_FAULTS) {
     it(`is refused when it is ${name}, until it is good`, async () => {
-      provider.change.raw['/discovery'] = handler
+      stage.provider.change.raw['/discovery'] = handler
       await assertRefusedOnce(code, status)
     })
   }
 
   it('tells a browser when to come back', async () => {
-    provider.change.raw['/discovery'] = (_req, res) => {
+    stage.provider.change.raw['/discovery'] = (_req, res) => {
       const reset = String(Math.floor(Date.now() / 1000) + 30)
       res.writeHead(429, { 'X-Rate-Limit-Reset': reset, Date: new Date().toUTCString() }).end()
     }
@@ -165,19 +159,19 @@ describe('metadata', () => {
       Array.from({ length: 20 }, () => stand.app.browser().open('/login', { follow: false })),
     )
     assert.deepEqual(new Set(pages.map(({ status }) => status)), new Set([303]))
-    assert.equal(provider.calls['/discovery'], 1)
+    assert.equal(stage.provider.calls['/discovery'], 1)
   })
 
   it('does not keep anybody from what needs no provider', async () => {
-    provider.change.raw['/discovery'] = (_req, res) => void res.destroy()
+    stage.provider.change.raw['/discovery'] = (_req, res) => void res.destroy()
     const browser = stand.app.browser()
     assert.equal((await browser.open('/')).status, 200)
     assert.equal((await browser.fetch('/profile')).status, 401)
-    assert.equal(provider.calls['/discovery'], 0)
+    assert.equal(stage.provider.calls['/discovery'], 0)
   })
 
   it('says to a script what it says to a page', async () => {
-    provider.change.discovery = issuer(() => EVIL_HTML)
+    stage.provider.change.discovery = issuer(() => EVIL_HTML)
     const browser = stand.app.browser()
     const page = await browser.fetch('/login')
     assert.deepEqual(Object.keys(page.json()), ['error', 'message'])
@@ -187,34 +181,26 @@ describe('metadata', () => {
 
 describe('metadata over https', () => {
   const PUBLIC = 'https://provider.example.test'
-  let provider: StrictProvider
   let stand: Stand
-  before(async () => {
-    provider = await startStrictProvider()
-  })
   beforeEach(async () => {
-    provider.reset()
+    const { provider } = stage
     provider.change.discovery = toPublic
     provider.change.authorizationResponse = (params) => {
       params.set('iss', PUBLIC)
       return params
     }
     provider.change.idTokenClaims = (claims) => ({ ...claims, iss: PUBLIC })
-    stand = await startStandAt(provider, {
-      tls: true,
-      options: {
-        issuer: PUBLIC,
-        dangerouslyAllowInsecureRequests: false,
-        userinfo: true,
-        fetch: (url, init) => fetch(url.replace(PUBLIC, provider.issuer), init),
-      },
-    })
+    const options: Partial<Options> = {
+      issuer: PUBLIC,
+      dangerouslyAllowInsecureRequests: false,
+      userinfo: true,
+      fetch: (url, init) => fetch(url.replace(PUBLIC, provider.issuer), init),
+    }
+    stand = stage.stopLater(await startStandAt(provider, { tls: true, options }))
   })
-  afterEach(() => stand.stop())
-  after(() => provider.stop())
 
   function toPublic(metadata: JsonObject): JsonObject {
-    return JSON.parse(JSON.stringify(metadata).replaceAll(provider.issuer, PUBLIC))
+    return JSON.parse(JSON.stringify(metadata).replaceAll(stage.provider.issuer, PUBLIC))
   }
 
   /** As a browser for which the public name leads to the provider. */
@@ -222,19 +208,19 @@ describe('metadata over https', () => {
     const browser = stand.app.browser()
     const away = await browser.open('/login?returnTo=/profile', { stopBefore: ({ origin }) => origin === PUBLIC })
     if (!away.next) return { browser, page: away }
-    const url = away.next.url.replace(PUBLIC, provider.issuer)
+    const url = away.next.url.replace(PUBLIC, stage.provider.issuer)
     const back = await browser.go({ ...away.next, url }, { stopBefore: isCallback })
     return { browser, page: await browser.go(back.next) }
   }
 
   it('is accepted when it is good', async () => {
     await assertLoggedIn(stand, await logInThere())
-    assert.deepEqual(provider.complaints, [])
+    assert.deepEqual(stage.provider.complaints, [])
   })
 
   for (const name of ENDPOINTS) {
     it(`is refused with a ${name} of plain http`, async () => {
-      provider.change.discovery = (good) => {
+      stage.provider.change.discovery = (good) => {
         const metadata = toPublic(good)
         return { ...metadata, [name]: String(metadata[name]).replace('https:', 'http:') }
       }
@@ -246,11 +232,11 @@ describe('metadata over https', () => {
   for (const name of ['token_endpoint', 'jwks_uri', 'userinfo_endpoint']) {
     it(`does not send anything to a ${name} with a user in it`, async () => {
       const another = 'https://user:password@provider.example.test/evil'
-      provider.change.discovery = (good) => ({ ...toPublic(good), [name]: another })
+      stage.provider.change.discovery = (good) => ({ ...toPublic(good), [name]: another })
       const outcome = await logInThere()
       assert.equal(outcome.page.status, 502)
-      assert.deepEqual([stand.app.errors.map(({ code }) => code), await stand.app.sessions()], [[INVALID], 0])
-      assert.deepEqual(provider.complaints, [])
+      assert.deepEqual([codesOf(stand.app), await stand.app.sessions()], [[INVALID], 0])
+      assert.deepEqual(stage.provider.complaints, [])
     })
   }
 })

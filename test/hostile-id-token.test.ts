@@ -1,18 +1,19 @@
 import assert from 'node:assert/strict'
 import { createHash, createPublicKey, type KeyObject, sign } from 'node:crypto'
-import { after, before, beforeEach, describe, it } from 'node:test'
+import { before, describe, it } from 'node:test'
 import type { ErrorCode } from '../lib/index.ts'
 import type { AppOptions } from './support/app.ts'
 import {
   assertLoggedIn,
+  createStand,
   EVIL_HTML,
   logIn,
   type Outcome,
   type Row,
   type Stand,
-  startStand,
   testRefusals,
 } from './support/hostile.ts'
+import { destroyRecords } from './support/records.ts'
 import { createSigningKeys, type SigningKeys, signJws, tokenHash } from './support/signing-keys.ts'
 import type { JsonObject } from './support/strict-context.ts'
 import type { StrictProvider, StrictProviderOptions } from './support/strict-provider.ts'
@@ -408,36 +409,33 @@ interface Settings {
   readonly options?: AppOptions['options']
 }
 
-function describeStand(name: string, { provider = {}, options }: Settings, test: (stand: () => Stand) => void): void {
+function describeStand(name: string, { provider = {}, options }: Settings, test: (stand: Stand) => void): void {
   describe(name, () => {
-    let stand: Stand
+    const stand = createStand({ provider, app: { options: { userinfo: true, ...options } } })
     before(async () => {
       attacker ??= await createSigningKeys()
-      stand = await startStand({ provider, app: { options: { userinfo: true, ...options } } })
     })
-    beforeEach(() => stand.reset())
-    after(() => stand.stop())
     it('accepts the good one', async () => {
       await assertLoggedIn(stand, await attack(stand, () => undefined))
     })
-    test(() => stand)
+    test(stand)
   })
 }
 
-function testRows(rows: readonly Row<Change>[]): (stand: () => Stand) => void {
-  return (stand) => testRefusals(rows, stand, (change) => attack(stand(), change), CALLS)
+function testRows(rows: readonly Row<Change>[]): (stand: Stand) => void {
+  return (stand) => testRefusals(rows, stand, (change) => attack(stand, change), CALLS)
 }
 
 describeStand('an ID Token', { options: { userinfo: false } }, (stand) => {
   for (const [name, change] of GOOD) {
     it(`is accepted ${name}`, async () => {
-      await assertLoggedIn(stand(), await attack(stand(), change))
+      await assertLoggedIn(stand, await attack(stand, change))
     })
   }
 
   it('is shown as it is, and nothing of it is a member of objects', async () => {
     const { browser } = await attack(
-      stand(),
+      stand,
       signedText((h, payload) => [h, `{"__proto__":{"x":1},${payload.slice(1)}`]),
     )
     const { body } = await browser.fetch('/session')
@@ -501,16 +499,11 @@ describeStand(
 )
 
 describe('an ID Token of an earlier login', () => {
-  let stand: Stand
-  before(async () => {
-    stand = await startStand()
-  })
-  beforeEach(() => stand.reset())
-  after(() => stand.stop())
+  const stand = createStand()
 
   testRefusals<string>(
     [['the same token again', 'as it was', NONCE]],
-    () => stand,
+    stand,
     async () => {
       const used: string[] = []
       stand.provider.change.idToken = (jwt) => {
@@ -519,13 +512,9 @@ describe('an ID Token of an earlier login', () => {
       }
       await logIn(stand)
       assert.equal(await stand.app.sessions(), 1)
-      await forget()
+      await destroyRecords(stand.app)
       return await logIn(stand)
     },
     { '/token': 2 },
   )
-
-  async function forget(): Promise<void> {
-    for (const id of Object.keys(await stand.app.records())) stand.app.store.destroy(id)
-  }
 })

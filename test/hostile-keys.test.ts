@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { generateKeyPairSync } from 'node:crypto'
-import { after, afterEach, before, beforeEach, describe, it, mock } from 'node:test'
+import { before, beforeEach, describe, it, mock } from 'node:test'
+import { codesOf } from './support/app.ts'
 import {
   assertLoggedIn,
   assertRefused,
@@ -12,8 +13,8 @@ import {
   startStandAt,
 } from './support/hostile.ts'
 import { createSigningKeys, type SigningKey, type SigningKeys } from './support/signing-keys.ts'
+import { createStage } from './support/stage.ts'
 import type { JsonObject } from './support/strict-context.ts'
-import { type StrictProvider, startStrictProvider } from './support/strict-provider.ts'
 import { CONNECTION_FAULTS, DOCUMENT_FAULTS } from './support/transport-faults.ts'
 
 /** Makes another key set of the good keys. A string is sent as it is. */
@@ -118,26 +119,19 @@ const GOOD: readonly (readonly [name: string, change: Change])[] = [
 const CALLS: Refusal['calls'] = { '/token': 1 }
 
 describe('the keys of the provider', () => {
-  let provider: StrictProvider
+  const stage = createStage()
   let attacker: SigningKeys
   let stand: Stand
   before(async () => {
-    provider = await startStrictProvider()
     attacker = await createSigningKeys()
   })
   beforeEach(async () => {
     mock.timers.enable({ apis: ['setTimeout', 'Date'], now: Date.now() })
-    provider.reset()
-    stand = await startStandAt(provider, { options: { userinfo: true } })
+    stand = stage.stopLater(await startStandAt(stage.provider, { options: { userinfo: true } }))
   })
-  afterEach(async () => {
-    mock.timers.reset()
-    await stand.stop()
-  })
-  after(() => provider.stop())
 
   const publish = (change: Change): void => {
-    provider.change.jwks = () => change(provider.keys, attacker)
+    stage.provider.change.jwks = () => change(stage.provider.keys, attacker)
   }
 
   async function assertGood(): Promise<void> {
@@ -149,7 +143,7 @@ describe('the keys of the provider', () => {
     it(`verify a token ${name}`, async () => {
       publish(change)
       await assertLoggedIn(stand, await logIn(stand))
-      assert.deepEqual(provider.complaints, [])
+      assert.deepEqual(stage.provider.complaints, [])
     })
   }
 
@@ -157,17 +151,17 @@ describe('the keys of the provider', () => {
     it(`verify nothing with ${name}, and do again when they are good`, async () => {
       publish(change)
       await assertRefused(stand, await logIn(stand), { code, status, calls: CALLS })
-      assert.deepEqual(provider.complaints, [])
+      assert.deepEqual(stage.provider.complaints, [])
       await assertGood()
     })
   }
 
   for (const [name, handler, code, status] of DOCUMENT_FAULTS) {
     it(`verify nothing where there is ${name}, and do again when they are good`, async () => {
-      provider.change.raw['/jwks'] = handler
+      stage.provider.change.raw['/jwks'] = handler
       await assertRefused(stand, await logIn(stand), { code, status, calls: CALLS })
-      assert.deepEqual(provider.complaints, [])
-      assert.ok(provider.calls['/jwks'] <= 2)
+      assert.deepEqual(stage.provider.complaints, [])
+      assert.ok(stage.provider.calls['/jwks'] <= 2)
       await assertGood()
     })
   }
@@ -177,13 +171,13 @@ describe('the keys of the provider', () => {
       await assertGood()
       mock.timers.tick(7200 * 1000)
       await stand.reset()
-      provider.change.raw['/jwks'] = handler
+      stage.provider.change.raw['/jwks'] = handler
       await assertLoggedIn(stand, await logIn(stand))
       // A GET on a connection that has just been closed is sent once more; what is down is not asked at each login.
-      const calls = provider.calls['/jwks']
+      const calls = stage.provider.calls['/jwks']
       assert.ok(calls === 1 || calls === 2)
       assert.equal((await logIn(stand)).page.status, 200)
-      assert.equal(provider.calls['/jwks'], calls)
+      assert.equal(stage.provider.calls['/jwks'], calls)
     })
   }
 
@@ -191,7 +185,7 @@ describe('the keys of the provider', () => {
     await assertGood()
     mock.timers.tick(8 * 86_400 * 1000)
     await stand.reset()
-    provider.change.raw['/jwks'] = (_req, res) => void res.destroy()
+    stage.provider.change.raw['/jwks'] = (_req, res) => void res.destroy()
     const refusal = { code: 'ERR_OIDC_PROVIDER_UNREACHABLE', calls: CALLS } as const
     await assertRefused(stand, await logIn(stand), refusal)
   })
@@ -207,37 +201,37 @@ describe('the keys of the provider', () => {
   it('verify nothing that was signed with a new one while they cannot be fetched', async () => {
     await assertGood()
     await stand.reset()
-    provider.change.raw['/jwks'] = (_req, res) => void res.writeHead(500).end()
-    provider.change.idTokenHeader = (header) => ({ ...header, kid: 'new' })
+    stage.provider.change.raw['/jwks'] = (_req, res) => void res.writeHead(500).end()
+    stage.provider.change.idTokenHeader = (header) => ({ ...header, kid: 'new' })
     await assertRefused(stand, await logIn(stand), { code: KEY, calls: { ...CALLS, '/jwks': 1 } })
   })
 
   it('are asked for six times at most by a flood of unknown kids', async () => {
-    provider.change.idTokenHeader = (header) => ({ ...header, kid: `made-up-${Math.random()}` })
+    stage.provider.change.idTokenHeader = (header) => ({ ...header, kid: `made-up-${Math.random()}` })
     for (let count = 0; count < 15; count++) await logIn(stand)
-    assert.deepEqual(new Set(stand.app.errors.map(({ code }) => code)), new Set([KEY]))
-    assert.deepEqual([provider.calls['/token'], provider.calls['/jwks']], [15, 6])
+    assert.deepEqual(new Set(codesOf(stand.app)), new Set([KEY]))
+    assert.deepEqual([stage.provider.calls['/token'], stage.provider.calls['/jwks']], [15, 6])
     await assertGood()
   })
 
   it('are asked for six times at most by a flood of bad signatures', async () => {
-    provider.change.idToken = (jwt) => `${jwt.slice(0, jwt.lastIndexOf('.'))}.${'A'.repeat(342)}`
+    stage.provider.change.idToken = (jwt) => `${jwt.slice(0, jwt.lastIndexOf('.'))}.${'A'.repeat(342)}`
     for (let count = 0; count < 15; count++) await logIn(stand)
-    assert.deepEqual(new Set(stand.app.errors.map(({ code }) => code)), new Set(['ERR_OIDC_ID_TOKEN_SIGNATURE']))
-    assert.deepEqual([provider.calls['/token'], provider.calls['/jwks']], [15, 6])
+    assert.deepEqual(new Set(codesOf(stand.app)), new Set(['ERR_OIDC_ID_TOKEN_SIGNATURE']))
+    assert.deepEqual([stage.provider.calls['/token'], stage.provider.calls['/jwks']], [15, 6])
     await assertGood()
   })
 
   it('that have left the set verify nothing any more', async () => {
     await assertGood()
-    const old = provider.keys.rsa
-    await provider.rotateKeys()
+    const old = stage.provider.keys.rsa
+    await stage.provider.rotateKeys()
     await stand.reset()
     await assertLoggedIn(stand, await logIn(stand))
-    const rotated = provider.keys.rsa
-    Object.assign(provider.keys, { rsa: { ...old, jwk: rotated.jwk } })
+    const rotated = stage.provider.keys.rsa
+    Object.assign(stage.provider.keys, { rsa: { ...old, jwk: rotated.jwk } })
     await stand.reset()
     await assertRefused(stand, await logIn(stand), { code: KEY, calls: CALLS })
-    Object.assign(provider.keys, { rsa: rotated })
+    Object.assign(stage.provider.keys, { rsa: rotated })
   })
 })

@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict'
 import { request } from 'node:http'
-import { after, before, beforeEach, describe, it } from 'node:test'
+import { describe, it } from 'node:test'
 import { type Handler, requireAuth } from '../lib/index.ts'
+import { codesOf } from './support/app.ts'
 import { answerBy, answerJson } from './support/app-routes.ts'
 import type { Page } from './support/browser.ts'
-import { type Stand, startStand } from './support/hostile.ts'
+import { createStand, type Stand } from './support/hostile.ts'
+import { firstRequest } from './support/strict-provider.ts'
 
 const PAYLOADS: readonly string[] = [
   ...[
@@ -92,14 +94,9 @@ const logInHere = answerBy(async ({ oidc }, res) => {
 })
 
 describe('the way back from a login', () => {
-  let stand: Stand
-  before(async () => {
-    const whoever = answerJson(({ url }) => ({ url }))
-    const routes = { '/go': go, '/page': whoever, '/{*any}': [goHere, requireAuth(), whoever] }
-    stand = await startStand({ app: { routes, errorHandler: 'json' } })
-  })
-  beforeEach(() => stand.reset())
-  after(() => stand.stop())
+  const whoever = answerJson(({ url }) => ({ url }))
+  const routes = { '/go': go, '/page': whoever, '/{*any}': [goHere, requireAuth(), whoever] }
+  const stand = createStand({ app: { routes, errorHandler: 'json' } })
 
   async function assertEndsAtHome(page: Page): Promise<void> {
     const { app, provider } = stand
@@ -137,10 +134,7 @@ describe('the way back from a login', () => {
       const browser = stand.app.browser()
       const page = await browser.open(`/go?to=${encodeURIComponent(payload)}`)
       assert.deepEqual([page.status, page.headers.location], [500, undefined])
-      assert.deepEqual(
-        stand.app.errors.map(({ code }) => code),
-        ['ERR_OIDC_RETURN_TO'],
-      )
+      assert.deepEqual(codesOf(stand.app), ['ERR_OIDC_RETURN_TO'])
       assert.deepEqual([browser.cookies(), stand.provider.calls['/authorize']], [[], 0])
     })
   }
@@ -192,18 +186,13 @@ describe('the way back from a login', () => {
     }
     const page = await stand.app.browser().open('/profile', { headers })
     assert.deepEqual([page.status, page.url], [200, `${stand.app.origin}/profile`])
-    const [authorize] = stand.provider.requests.filter(({ endpoint }) => endpoint === '/authorize')
+    const authorize = firstRequest(stand.provider, '/authorize')
     assert.equal(authorize?.query.get('redirect_uri'), `${stand.app.origin}/callback`)
   })
 })
 
 describe('the way back to an application below a path', () => {
-  let stand: Stand
-  before(async () => {
-    stand = await startStand({ app: { mountPath: '/portal' } })
-  })
-  beforeEach(() => stand.reset())
-  after(() => stand.stop())
+  const stand = createStand({ app: { mountPath: '/portal' } })
 
   const open = (returnTo: string): Promise<Page> =>
     stand.app.browser().open(`/portal/login?returnTo=${encodeURIComponent(returnTo)}`)

@@ -1,24 +1,25 @@
 import assert from 'node:assert/strict'
-import { after, before, beforeEach, describe, it } from 'node:test'
+import { beforeEach, describe, it } from 'node:test'
 import session, { type SessionData } from 'express-session'
-import { answerJson } from './support/app-routes.ts'
 import type { Browser } from './support/browser.ts'
 import {
   arrive,
   assertHarmless,
   assertNobodyLoggedIn,
   assertRefused,
+  createStand,
   EVIL_HTML,
-  isCallback,
+  isLoggedIn,
   logIn,
   paramsOf,
   type Stand,
   startStand,
   startStandAt,
 } from './support/hostile.ts'
-
-const COOKIE = 'connect.sid'
-const isTokens = (id: string): boolean => id.startsWith('oidc-tokens:')
+import { cookieOf, isTransaction, SESSION_COOKIE } from './support/login-cookies.ts'
+import { destroyRecords, isTokens } from './support/records.ts'
+import { stopAfterEach } from './support/stage.ts'
+import { isCallback } from './support/stops.ts'
 
 async function sessionIds({ app }: Stand): Promise<readonly string[]> {
   return Object.keys(await app.records()).filter((id) => !isTokens(id))
@@ -28,10 +29,6 @@ async function tokenIds({ app }: Stand): Promise<readonly string[]> {
   return Object.keys(await app.records()).filter(isTokens)
 }
 
-function cookieOf(browser: Browser, name: string = COOKIE): string {
-  return browser.cookies().find((cookie) => cookie.name === name)?.value ?? ''
-}
-
 /** Writes a record of the store as somebody who can reach it. */
 function write({ app }: Stand, id: string, record: unknown): Promise<void> {
   return new Promise((resolve, reject) => {
@@ -39,20 +36,18 @@ function write({ app }: Stand, id: string, record: unknown): Promise<void> {
   })
 }
 
-async function who(browser: Browser): Promise<unknown> {
-  return (await browser.fetch('/')).json()['authenticated']
+async function assertNoTokens({ app }: Stand, browser: Browser): Promise<void> {
+  assert.equal((await browser.fetch('/tokens')).body, 'null')
+  const page = await browser.fetch('/access-token')
+  assert.deepEqual([page.status, page.json()['error']], [401, 'ERR_OIDC_TOKEN_UNAVAILABLE'])
+  assert.deepEqual(app.otherErrors, [])
 }
 
 describe('a session id that was planted', () => {
-  let stand: Stand
-  before(async () => {
-    stand = await startStand()
-  })
-  beforeEach(() => stand.reset())
-  after(() => stand.stop())
+  const stand = createStand()
 
   const plant = (browser: Browser, value: string): void =>
-    browser.jar.store(new URL(stand.app.origin), [`${COOKIE}=${value}; Path=/`])
+    browser.jar.store(new URL(stand.app.origin), [`${SESSION_COOKIE}=${value}; Path=/`])
 
   it('is not the one after the login', async () => {
     const attacker = stand.app.browser()
@@ -62,7 +57,7 @@ describe('a session id that was planted', () => {
     const page = await victim.open('/login?returnTo=/profile')
     assert.equal(page.status, 200)
     assert.notEqual(cookieOf(victim), cookieOf(attacker))
-    assert.deepEqual([await who(victim), await who(attacker)], [true, false])
+    assert.deepEqual([await isLoggedIn(victim), await isLoggedIn(attacker)], [true, false])
     assert.deepEqual([(await sessionIds(stand)).length, await stand.app.sessions()], [1, 1])
   })
 
@@ -75,7 +70,7 @@ describe('a session id that was planted', () => {
     plant(victim, cookieOf(attacker))
     await victim.open('/login')
     assert.notEqual(cookieOf(victim), cookieOf(attacker))
-    assert.deepEqual([await who(victim), await who(attacker)], [true, false])
+    assert.deepEqual([await isLoggedIn(victim), await isLoggedIn(attacker)], [true, false])
     const kept = (await victim.fetch('/session')).json()
     assert.equal(Reflect.get(kept, 'cart'), undefined)
     assert.equal((await victim.fetch('/profile')).json()['sub'], 'victim')
@@ -95,7 +90,7 @@ describe('a session id that was planted', () => {
     it(`is not the one after the login, where it ${name}`, async () => {
       const browser = stand.app.browser()
       plant(browser, value)
-      assert.equal(await who(browser), false)
+      assert.equal(await isLoggedIn(browser), false)
       const page = await browser.open('/login?returnTo=/profile')
       assert.equal(page.status, 200)
       assert.notEqual(cookieOf(browser), value)
@@ -106,7 +101,7 @@ describe('a session id that was planted', () => {
 
   it('is not the one of a login on its way', async () => {
     const { browser } = await arrive(stand)
-    const transaction = browser.cookies().find(({ name }) => name.startsWith('oidc-tx.'))
+    const transaction = browser.cookies().find(isTransaction)
     plant(browser, transaction?.value ?? '')
     await assertNobodyLoggedIn(stand.app, browser)
   })
@@ -127,15 +122,10 @@ const RENAMED: readonly (readonly [name: string, rename: (name: string) => strin
 ]
 
 describe('the cookies of logins on their way that another sub-domain has planted', () => {
-  let stand: Stand
-  before(async () => {
-    stand = await startStand({ app: { tls: true, hostname: 'app.example.test' } })
-  })
-  beforeEach(async () => {
-    await stand.reset()
+  const stand = createStand({ app: { tls: true, hostname: 'app.example.test' } })
+  beforeEach(() => {
     stand.provider.redirectUris = [`${stand.app.origin}/callback`]
   })
-  after(() => stand.stop())
 
   /** The attacker's own login, up to its answer, and its cookie. */
   async function attack() {
@@ -177,16 +167,11 @@ describe('the cookies of logins on their way that another sub-domain has planted
 })
 
 describe('the cookies of logins on their way that were planted on the same host', () => {
-  let stand: Stand
-  before(async () => {
-    stand = await startStand()
-  })
-  beforeEach(() => stand.reset())
-  after(() => stand.stop())
+  const stand = createStand()
 
   it('stop a login in whose name they are, and lead to none', async () => {
     const { browser, answer } = await arrive(stand)
-    const name = browser.cookies().find((cookie) => cookie.name.startsWith('oidc-tx.'))?.name
+    const name = browser.cookies().find(isTransaction)?.name
     browser.jar.store(new URL(`${stand.app.origin}/callback`), [`${name}=planted; Path=/callback`])
     const page = await browser.go(answer)
     await assertRefused(stand, { browser, page }, { code: 'ERR_OIDC_TRANSACTION_INVALID' })
@@ -198,7 +183,7 @@ describe('the cookies of logins on their way that were planted on the same host'
     browser.jar.store(new URL(stand.app.origin), planted)
     const page = await browser.open('/login?returnTo=/profile')
     assert.deepEqual([page.status, await stand.app.sessions()], [200, 1])
-    assert.ok(browser.cookies().filter(({ name }) => name.startsWith('oidc-tx.')).length <= 6)
+    assert.ok(browser.cookies().filter(isTransaction).length <= 6)
   })
 })
 
@@ -246,13 +231,7 @@ function inList(claims: unknown, name: string): object {
 }
 
 describe('a session that holds something else than a login', () => {
-  let stand: Stand
-  before(async () => {
-    const routes = { '/access-token': answerJson(async ({ oidc }) => ({ token: await oidc.accessToken() })) }
-    stand = await startStand({ app: { routes } })
-  })
-  beforeEach(() => stand.reset())
-  after(() => stand.stop())
+  const stand = createStand()
 
   async function logInAndChange(change: LoginChange): Promise<Browser> {
     const { browser } = await logIn(stand)
@@ -270,14 +249,11 @@ describe('a session that holds something else than a login', () => {
       assert.deepEqual([page.status, page.json()['error']], [401, 'ERR_OIDC_LOGIN_REQUIRED'])
       assertHarmless(stand, page)
     }
-    assert.equal((await browser.fetch('/tokens')).body, 'null')
-    const page = await browser.fetch('/access-token')
-    assert.deepEqual([page.status, page.json()['error']], [401, 'ERR_OIDC_TOKEN_UNAVAILABLE'])
-    assert.deepEqual(stand.app.otherErrors, [])
+    await assertNoTokens(stand, browser)
   }
 
   it('is somebody’s when the login is as it was', async () => {
-    assert.equal(await who(await logInAndChange((login) => login)), true)
+    assert.equal(await isLoggedIn(await logInAndChange((login) => login)), true)
   })
 
   for (const [name, change] of HELD) {
@@ -302,20 +278,7 @@ describe('a session that holds something else than a login', () => {
 })
 
 describe('the tokens of a session', () => {
-  let stand: Stand
-  before(async () => {
-    const routes = { '/access-token': answerJson(async ({ oidc }) => ({ token: await oidc.accessToken() })) }
-    stand = await startStand({ app: { routes } })
-  })
-  beforeEach(() => stand.reset())
-  after(() => stand.stop())
-
-  async function assertNoTokens(browser: Browser): Promise<void> {
-    assert.equal((await browser.fetch('/tokens')).body, 'null')
-    const page = await browser.fetch('/access-token')
-    assert.deepEqual([page.status, page.json()['error']], [401, 'ERR_OIDC_TOKEN_UNAVAILABLE'])
-    assert.deepEqual(stand.app.otherErrors, [])
-  }
+  const stand = createStand()
 
   it('are nothing under the session id of another', async () => {
     const { browser: alice } = await logIn(stand)
@@ -324,7 +287,7 @@ describe('the tokens of a session', () => {
     const ofBob = (await tokenIds(stand)).find((id) => id !== ofAlice) ?? ''
     const records = await stand.app.records()
     await write(stand, ofBob, records[ofAlice])
-    await assertNoTokens(bob)
+    await assertNoTokens(stand, bob)
     assert.equal((await alice.fetch('/access-token')).status, 200)
   })
 
@@ -345,15 +308,15 @@ describe('the tokens of a session', () => {
       const [id = ''] = await tokenIds(stand)
       const record = Object((await stand.app.records())[id])
       await write(stand, id, { ...record, tokens: change(String(record.tokens)) })
-      await assertNoTokens(browser)
+      await assertNoTokens(stand, browser)
       assert.equal((await browser.fetch('/profile')).status, 200)
     })
   }
 
   it('are none when their record is gone', async () => {
     const { browser } = await logIn(stand)
-    for (const id of await tokenIds(stand)) stand.app.store.destroy(id)
-    await assertNoTokens(browser)
+    await destroyRecords(stand.app, isTokens)
+    await assertNoTokens(stand, browser)
   })
 
   it('lie in no cookie, in no session, and in the store not in clear', async () => {
@@ -375,34 +338,29 @@ describe('the tokens of a session', () => {
 })
 
 describe('a session that two applications share', () => {
+  const stopLater = stopAfterEach()
+
   it('has no login for the one whose issuer is another', async () => {
     const store = new session.MemoryStore()
-    const one = await startStand({ app: { session: { store } } })
-    const other = await startStand({ app: { session: { store } } })
-    try {
-      const { browser } = await logIn(one)
-      const elsewhere = { origin: other.app.origin }
-      assert.equal((await browser.fetch(`${other.app.origin}/profile`, { from: elsewhere.origin })).status, 401)
-      assert.equal((await browser.fetch('/profile')).status, 200)
-      const page = await browser.open(`${other.app.origin}/login?returnTo=/profile`)
-      assert.deepEqual([page.status, page.json()['iss']], [200, other.provider.issuer])
-      assert.equal((await browser.fetch('/profile')).status, 401)
-      assert.equal(await one.app.sessions(), 1)
-    } finally {
-      await Promise.all([one.stop(), other.stop()])
-    }
+    const one = stopLater(await startStand({ app: { session: { store } } }))
+    const other = stopLater(await startStand({ app: { session: { store } } }))
+    const { browser } = await logIn(one)
+    const elsewhere = { origin: other.app.origin }
+    assert.equal((await browser.fetch(`${other.app.origin}/profile`, { from: elsewhere.origin })).status, 401)
+    assert.equal((await browser.fetch('/profile')).status, 200)
+    const page = await browser.open(`${other.app.origin}/login?returnTo=/profile`)
+    assert.deepEqual([page.status, page.json()['iss']], [200, other.provider.issuer])
+    assert.equal((await browser.fetch('/profile')).status, 401)
+    assert.equal(await one.app.sessions(), 1)
   })
 
   it('does not answer for the one to which the answer of the other is sent', async () => {
-    const one = await startStand()
-    const other = await startStandAt(one.provider, { options: { secret: 'another secret of 40 characters, at least' } })
-    try {
-      const { browser, answer } = await arrive(one)
-      const page = await browser.go({ ...answer, url: `${other.app.origin}/callback?${paramsOf(answer)}` })
-      assert.equal(isCallback(new URL(page.url)), true)
-      await assertRefused(other, { browser: other.app.browser(), page }, { code: 'ERR_OIDC_TRANSACTION_INVALID' })
-    } finally {
-      await Promise.all([one.stop(), other.stop()])
-    }
+    const one = stopLater(await startStand())
+    const options = { secret: 'another secret of 40 characters, at least' }
+    const other = stopLater(await startStandAt(one.provider, { options }))
+    const { browser, answer } = await arrive(one)
+    const page = await browser.go({ ...answer, url: `${other.app.origin}/callback?${paramsOf(answer)}` })
+    assert.equal(isCallback(new URL(page.url)), true)
+    await assertRefused(other, { browser: other.app.browser(), page }, { code: 'ERR_OIDC_TRANSACTION_INVALID' })
   })
 })

@@ -1,21 +1,25 @@
 import assert from 'node:assert/strict'
-import { after, afterEach, before, beforeEach, describe, it, mock } from 'node:test'
+import { beforeEach, describe, it, mock } from 'node:test'
 import { inspect } from 'node:util'
 import { ProviderError } from '../lib/index.ts'
-import { answerJson } from './support/app-routes.ts'
 import {
   arrive,
   assertLoggedIn,
+  createStand,
+  createStandInProduction,
   EVIL_HTML,
   logIn,
   type Outcome,
   type Row,
-  type Stand,
-  startStand,
-  startStandInProduction,
   testRefusals,
 } from './support/hostile.ts'
-import type { JsonAnswer, JsonChange, JsonObject, RawHandler } from './support/strict-context.ts'
+import {
+  answered,
+  type JsonAnswer,
+  type JsonChange,
+  type JsonObject,
+  type RawHandler,
+} from './support/strict-context.ts'
 import { CONNECTION_FAULTS } from './support/transport-faults.ts'
 
 const CALLS = { '/token': 1 } as const
@@ -23,14 +27,6 @@ const REQUEST = 'ERR_OIDC_TOKEN_REQUEST'
 const RESPONSE = 'ERR_OIDC_TOKEN_RESPONSE'
 const MALFORMED = 'ERR_OIDC_ID_TOKEN_MALFORMED'
 
-/** An answer with a status of its own. */
-const answered =
-  (status: number, body: unknown, headers: Readonly<Record<string, string>> = {}): JsonChange =>
-  (_good, answer) => {
-    answer.status = status
-    Object.assign(answer.headers, headers)
-    return body
-  }
 const refused = (error: string, status = 400, headers: Readonly<Record<string, string>> = {}): JsonChange =>
   answered(status, { error, error_description: EVIL_HTML, error_uri: 'javascript:alert(1)' }, headers)
 
@@ -171,18 +167,9 @@ function withCookie(good: JsonObject, { headers }: JsonAnswer): JsonObject {
 }
 
 describe('a token response', () => {
-  let stand: Stand
-  before(async () => {
-    const reports = 'openid profile email reports:read'
-    const routes = { '/access-token': answerJson(async ({ oidc }) => ({ token: await oidc.accessToken() })) }
-    stand = await startStand({ app: { options: { userinfo: true, scope: reports }, routes } })
-  })
-  beforeEach(async () => {
-    mock.timers.enable({ apis: ['setTimeout'] })
-    await stand.reset()
-  })
-  afterEach(() => mock.timers.reset())
-  after(() => stand.stop())
+  const scope = 'openid profile email reports:read'
+  const stand = createStand({ app: { options: { userinfo: true, scope } } })
+  beforeEach(() => mock.timers.enable({ apis: ['setTimeout'] }))
 
   const attack = async (change: JsonChange): Promise<Outcome> => {
     stand.provider.change.tokenResponse = change
@@ -198,11 +185,11 @@ describe('a token response', () => {
     })
   }
 
-  testRefusals([...REFUSALS, ...RESPONSES], () => stand, attack, CALLS)
+  testRefusals([...REFUSALS, ...RESPONSES], stand, attack, CALLS)
 
   testRefusals<RawHandler>(
     CONNECTION_FAULTS,
-    () => stand,
+    stand,
     async (handler) => {
       stand.provider.change.raw['/token'] = handler
       const outcome = await logIn(stand)
@@ -273,15 +260,11 @@ describe('a token response', () => {
 const SAMPLE = [...REFUSALS, ...RESPONSES].filter((_row, index) => index % 6 === 0)
 
 describe('a token response that is refused, to a script', () => {
-  let stand: Stand
-  before(async () => {
-    stand = await startStand()
-  })
-  after(() => stand.stop())
+  const stand = createStand()
 
   testRefusals(
     SAMPLE,
-    () => stand,
+    stand,
     async (change) => {
       stand.provider.change.tokenResponse = change
       const { browser, answer } = await arrive(stand)
@@ -294,20 +277,11 @@ describe('a token response that is refused, to a script', () => {
 })
 
 describe('a token response that is refused, in production without an error handler', () => {
-  const printed = mock.fn((_error: unknown): void => undefined)
-  let stand: Stand
-  before(async () => {
-    mock.method(console, 'error', printed)
-    stand = await startStandInProduction('express5')
-  })
-  after(async () => {
-    mock.restoreAll()
-    await stand.stop()
-  })
+  const { stand, printed } = createStandInProduction('express5')
 
   testRefusals(
     SAMPLE,
-    () => stand,
+    stand,
     (change) => {
       stand.provider.change.tokenResponse = change
       return logIn(stand)
@@ -316,7 +290,7 @@ describe('a token response that is refused, in production without an error handl
   )
 
   it('is printed once for each, without tokens', () => {
-    const texts = printed.mock.calls.map(({ arguments: [error] }) => inspect(error))
+    const texts = printed.map((error) => inspect(error))
     assert.equal(texts.length, SAMPLE.length)
     for (const text of texts) assert.doesNotMatch(text, /eyJ[\w-]{20}/)
   })

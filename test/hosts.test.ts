@@ -1,14 +1,15 @@
 import assert from 'node:assert/strict'
 import { createServer, type RequestListener } from 'node:http'
-import { after, before, describe, it } from 'node:test'
+import { describe, it } from 'node:test'
 import session from 'express-session'
 import { type Handler, oidc, requireAuth } from '../lib/index.ts'
-import { type AppOptions, startApp, type TestApp } from './support/app.ts'
+import { type AppOptions, codesOf, startApp, type TestApp, usualOptions } from './support/app.ts'
 import { answerBy } from './support/app-routes.ts'
 import { createBrowser } from './support/browser.ts'
 import { HOSTS, type Host } from './support/hosts.ts'
 import { listen, sendText } from './support/http-server.ts'
-import { startProvider, type TestProvider } from './support/provider.ts'
+import { startProvider } from './support/provider.ts'
+import { share, stopAfterEach } from './support/stage.ts'
 
 type Arrangement = Pick<AppOptions, 'bodyParser' | 'mountPath' | 'tls'>
 
@@ -30,18 +31,15 @@ const ARRANGEMENTS: readonly (readonly [name: string, arrangement: Arrangement])
   ],
 ]
 
-let provider: TestProvider
-before(async () => {
-  provider = await startProvider({ idToken: 'fat' })
-})
-after(() => provider.stop())
+const provider = share(() => startProvider({ idToken: 'fat' }))
+const stopLater = stopAfterEach()
 
-function startReportsApp(host: Host, arrangement: Arrangement): Promise<TestApp> {
+async function startReportsApp(host: Host, arrangement: Arrangement): Promise<TestApp> {
   const returnTo = `${arrangement.mountPath ?? ''}/profile`
-  return startApp({
+  const app = await startApp({
     ...arrangement,
     host,
-    provider,
+    provider: provider(),
     options: { scope: 'openid profile email groups reports:read' },
     routes: {
       '/enter-by-form': answerBy(({ oidc }) =>
@@ -49,11 +47,12 @@ function startReportsApp(host: Host, arrangement: Arrangement): Promise<TestApp>
       ),
     },
   })
+  return stopLater(app)
 }
 
 /** Logs in at a guarded page, by a redirect. */
 async function checkAnswerInQuery(app: TestApp): Promise<void> {
-  provider.account = 'alice'
+  provider().account = 'alice'
   const browser = app.browser()
   const page = await browser.open(`${app.baseUrl}/reports?year=2026`)
   assert.deepEqual([page.status, page.url], [200, `${app.baseUrl}/reports?year=2026`])
@@ -64,7 +63,7 @@ async function checkAnswerInQuery(app: TestApp): Promise<void> {
 
 /** Logs in at a page of the application's own, and comes back by a form that the provider posts. */
 async function checkAnswerInForm(app: TestApp): Promise<void> {
-  provider.account = 'bob'
+  provider().account = 'bob'
   const browser = app.browser()
   const page = await browser.open(`${app.baseUrl}/enter-by-form`)
   assert.deepEqual([page.status, page.url], [200, `${app.baseUrl}/profile`])
@@ -87,18 +86,11 @@ for (const host of HOSTS) {
     for (const [name, arrangement] of ARRANGEMENTS) {
       it(`a person logs in, passes guards by scope and claim or not, and logs out: ${name}`, async () => {
         const app = await startReportsApp(host, arrangement)
-        try {
-          await checkAnswerInQuery(app)
-          await checkAnswerInForm(app)
-          assert.equal(await app.sessions(), 0)
-          assert.deepEqual(
-            app.errors.map(({ code }) => code),
-            ['ERR_OIDC_INSUFFICIENT_CLAIM'],
-          )
-          assert.deepEqual(app.otherErrors, [])
-        } finally {
-          await app.stop()
-        }
+        await checkAnswerInQuery(app)
+        await checkAnswerInForm(app)
+        assert.equal(await app.sessions(), 0)
+        assert.deepEqual(codesOf(app), ['ERR_OIDC_INSUFFICIENT_CLAIM'])
+        assert.deepEqual(app.otherErrors, [])
       })
     }
   })
@@ -107,10 +99,9 @@ for (const host of HOSTS) {
 describe('in no framework at all', () => {
   it('a person logs in, is let in, and logs out', async () => {
     let answer: RequestListener = () => undefined
-    const { port, stop } = await listen(createServer((req, res) => answer(req, res)))
+    const { port } = stopLater(await listen(createServer((req, res) => answer(req, res))))
     const origin = `http://127.0.0.1:${port}`
-    const { issuer, clientId, clientSecret } = provider
-    const auth = oidc({ issuer, clientId, clientSecret, baseUrl: origin, dangerouslyAllowInsecureRequests: true })
+    const auth = oidc(usualOptions(provider(), origin))
     const sessions = session({ secret: 'x', resave: false, saveUninitialized: false }) as unknown as Handler
     const guard = requireAuth()
     answer = (req, res) => {
@@ -119,14 +110,10 @@ describe('in no framework at all', () => {
         guard(req, res, (error) => (error ? fail(error) : sendText(res, 200, 'text/plain', 'in')))
       sessions(req, res, (error) => (error ? fail(error) : auth(req, res, (other) => (other ? fail(other) : show()))))
     }
-    try {
-      const browser = createBrowser({ origin })
-      const page = await browser.open('/anything?a=1')
-      assert.deepEqual([page.status, page.url, page.body], [200, `${origin}/anything?a=1`, 'in'])
-      await browser.post('/logout', {}, { follow: false })
-      assert.equal((await browser.fetch('/anything')).status, 401)
-    } finally {
-      await stop()
-    }
+    const browser = createBrowser({ origin })
+    const page = await browser.open('/anything?a=1')
+    assert.deepEqual([page.status, page.url, page.body], [200, `${origin}/anything?a=1`, 'in'])
+    await browser.post('/logout', {}, { follow: false })
+    assert.equal((await browser.fetch('/anything')).status, 401)
   })
 })

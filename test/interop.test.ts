@@ -1,40 +1,21 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
-import { after, afterEach, before, beforeEach, describe, it } from 'node:test'
+import { describe, it } from 'node:test'
 import { type Options, ProviderError } from '../lib/index.ts'
-import { startApp, type TestApp } from './support/app.ts'
+import type { TestApp } from './support/app.ts'
 import type { Browser, Page } from './support/browser.ts'
 import { readForms } from './support/html-form.ts'
 import { sendText } from './support/http-server.ts'
-import type { JsonAnswer, JsonChange } from './support/strict-context.ts'
-import { type StrictProvider, type StrictProviderOptions, startStrictProvider } from './support/strict-provider.ts'
+import { createStage } from './support/stage.ts'
+import { isAtProvider, isCallback } from './support/stops.ts'
+import { answered, type JsonChange } from './support/strict-context.ts'
+import { firstRequest } from './support/strict-provider.ts'
 
 // What providers that are in use were seen to do, one test for each peculiarity. The numbers are those of a survey of
 // ten running providers; those that are left out concern what this library does not do.
 
-let provider: StrictProvider
-let running: { stop(): Promise<void> }[] = []
-before(async () => {
-  provider = await startStrictProvider()
-})
-beforeEach(() => provider.reset())
-afterEach(async () => {
-  await Promise.all(running.map((one) => one.stop()))
-  running = []
-})
-after(() => provider.stop())
-
-async function start(options: Partial<Options> = {}, atProvider: StrictProvider = provider): Promise<TestApp> {
-  const app = await startApp({ host: 'express5', provider: atProvider, options, errorHandler: 'json' })
-  running.push(app)
-  return app
-}
-
-async function startOther(options: StrictProviderOptions): Promise<StrictProvider> {
-  const other = await startStrictProvider(options)
-  running.push(other)
-  return other
-}
+const stage = createStage({ app: { errorHandler: 'json' } })
+const { start, startOther } = stage
 
 async function assertLogsIn(app: TestApp, browser: Browser = app.browser()): Promise<void> {
   const page = await browser.open('/profile')
@@ -46,8 +27,6 @@ async function assertFails(app: TestApp, code: string, status: number): Promise<
   assert.deepEqual([page.status, page.json()], [status, { error: code }])
 }
 
-const isCallback = (url: URL): boolean => url.pathname === '/callback'
-const isAtProvider = (url: URL): boolean => url.hostname === 'localhost'
 const BY_FORM: Partial<Options> = { authorizationParams: { response_mode: 'form_post' } }
 
 function changeAnswer(change: (params: URLSearchParams) => void): (params: URLSearchParams) => URLSearchParams {
@@ -61,8 +40,8 @@ function changeAnswer(change: (params: URLSearchParams) => void): (params: URLSe
 describe('1, Basic credentials: six of ten providers never decode them', () => {
   async function credentialsOf(clientId: string, clientSecret: string): Promise<string> {
     const other = await startOther({ clientId, clientSecret })
-    await assertLogsIn(await start({}, other))
-    const { authorization = '' } = other.requests.find(({ path }) => path === '/token')?.headers ?? {}
+    await assertLogsIn(await start({}, { provider: other }))
+    const { authorization = '' } = firstRequest(other, '/token')?.headers ?? {}
     return Buffer.from(authorization.replace('Basic ', ''), 'base64').toString()
   }
 
@@ -97,8 +76,8 @@ describe('4, logout: glewlwyd comes back only to who sends state and id_token_hi
 
 describe('5, form_post', () => {
   it('glewlwyd encodes iss twice: the answer is refused in words', async () => {
-    provider.change.authorizationResponse = changeAnswer((params) =>
-      params.set('iss', encodeURIComponent(provider.issuer)),
+    stage.provider.change.authorizationResponse = changeAnswer((params) =>
+      params.set('iss', encodeURIComponent(stage.provider.issuer)),
     )
     const app = await start(BY_FORM)
     await assertFails(app, 'ERR_OIDC_RESPONSE_ISSUER', 400)
@@ -107,11 +86,11 @@ describe('5, form_post', () => {
 
   it("glewlwyd's second issuer sends no iss: the answer is taken", async () => {
     const other = await startOther({ issParameter: 'absent' })
-    await assertLogsIn(await start(BY_FORM, other))
+    await assertLogsIn(await start(BY_FORM, { provider: other }))
   })
 
   it('session_state, encoded twice too, is left alone', async () => {
-    provider.change.authorizationResponse = changeAnswer((params) => params.set('session_state', 'a%252Eb'))
+    stage.provider.change.authorizationResponse = changeAnswer((params) => params.set('session_state', 'a%252Eb'))
     await assertLogsIn(await start(BY_FORM))
   })
 
@@ -122,7 +101,7 @@ describe('5, form_post', () => {
     assert.equal(next?.method, 'POST')
     const [form] = readForms(stopped.body, stopped.url)
     const page = await browser.post(form?.action ?? '', Object.fromEntries(form?.fields ?? []), {
-      from: provider.issuer,
+      from: stage.provider.issuer,
     })
     assert.equal(page.url, `${app.baseUrl}/profile`)
   })
@@ -131,7 +110,7 @@ describe('5, form_post', () => {
     const app = await start(BY_FORM)
     const browser = app.browser()
     const { next } = await browser.open('/profile', { stopBefore: isCallback })
-    const page = await browser.go({ method: 'GET', url: `${next?.url}?${next?.fields}`, from: provider.issuer })
+    const page = await browser.go({ method: 'GET', url: `${next?.url}?${next?.fields}`, from: stage.provider.issuer })
     assert.deepEqual([page.status, page.url], [200, `${app.baseUrl}/profile`])
   })
 })
@@ -141,7 +120,7 @@ describe('6, logout: lemonldap-ng does not come back', () => {
     const app = await start()
     const browser = app.browser()
     await assertLogsIn(app, browser)
-    provider.change.raw['/logout'] = (_req, res) => sendText(res, 200, 'text/html', '<p>the portal</p>')
+    stage.provider.change.raw['/logout'] = (_req, res) => sendText(res, 200, 'text/html', '<p>the portal</p>')
     const page = await browser.post('/logout')
     assert.equal(page.body, '<p>the portal</p>')
     assert.deepEqual(await app.records(), {})
@@ -151,28 +130,28 @@ describe('6, logout: lemonldap-ng does not come back', () => {
 
 describe('7, PKCE', () => {
   it('S256 is sent where no code_challenge_methods_supported is named', async () => {
-    provider.change.discovery = ({ code_challenge_methods_supported: _, ...metadata }) => metadata
+    stage.provider.change.discovery = ({ code_challenge_methods_supported: _, ...metadata }) => metadata
     await assertLogsIn(await start())
-    assert.deepEqual(provider.complaints, [])
+    assert.deepEqual(stage.provider.complaints, [])
   })
 
   it('S256 is sent where the provider names plain alone', async () => {
-    provider.change.discovery = (metadata) => ({ ...metadata, code_challenge_methods_supported: ['plain'] })
+    stage.provider.change.discovery = (metadata) => ({ ...metadata, code_challenge_methods_supported: ['plain'] })
     await assertLogsIn(await start())
-    assert.deepEqual(provider.complaints, [])
+    assert.deepEqual(stage.provider.complaints, [])
   })
 })
 
 describe('8, discovery', () => {
   it('django-oauth-toolkit redirects it: the redirect is not followed, and said to be one', async () => {
-    provider.change.raw['/discovery'] = (req, res) => void res.writeHead(301, { Location: `${req.url}/` }).end()
+    stage.provider.change.raw['/discovery'] = (req, res) => void res.writeHead(301, { Location: `${req.url}/` }).end()
     const app = await start()
     await assertFails(app, 'ERR_OIDC_PROVIDER_REDIRECT', 502)
     assert.match(app.errors[0]?.message ?? '', /openid-configuration answered with a redirect/)
   })
 
   it('such a provider is reached by providerMetadata', async () => {
-    const { issuer, endpointUrls } = provider
+    const { issuer, endpointUrls } = stage.provider
     const providerMetadata = {
       issuer,
       authorization_endpoint: endpointUrls['/authorize'],
@@ -180,12 +159,12 @@ describe('8, discovery', () => {
       jwks_uri: endpointUrls['/jwks'],
     }
     await assertLogsIn(await start({ providerMetadata }))
-    assert.equal(provider.calls['/discovery'], 0)
+    assert.equal(stage.provider.calls['/discovery'], 0)
   })
 
   it('its document may have no grant types, nor anything else that is not needed', async () => {
     const needed = ['issuer', 'authorization_endpoint', 'token_endpoint', 'jwks_uri']
-    provider.change.discovery = (metadata) =>
+    stage.provider.change.discovery = (metadata) =>
       Object.fromEntries(Object.entries(metadata).filter(([name]) => needed.includes(name)))
     await assertLogsIn(await start())
   })
@@ -196,10 +175,10 @@ describe('8, discovery', () => {
       seen.push(new URL(url).pathname)
       return fetch(url.replace(/(?<!:)\/\//, '/'), init)
     }
-    provider.change.discovery = (metadata) => ({
+    stage.provider.change.discovery = (metadata) => ({
       ...metadata,
-      token_endpoint: `${provider.issuer}//token`,
-      jwks_uri: `${provider.issuer}//keys`,
+      token_endpoint: `${stage.provider.issuer}//token`,
+      jwks_uri: `${stage.provider.issuer}//keys`,
     })
     await assertLogsIn(await start({ fetch: own }))
     assert.deepEqual(seen, ['/.well-known/openid-configuration', '//token', '//keys'])
@@ -207,30 +186,30 @@ describe('8, discovery', () => {
 
   it('an issuer that ends with a slash is compared with it, and asked without it', async () => {
     const other = await startOther({ layout: 'trailing-slash' })
-    const app = await start({}, other)
+    const app = await start({}, { provider: other })
     await assertLogsIn(app)
     assert.equal(other.requests[0]?.path, '/tenant/.well-known/openid-configuration')
   })
 
   it('glewlwyd and solid send iss without announcing it: it is checked all the same', async () => {
     const other = await startOther({ issParameter: 'sent' })
-    const app = await start({}, other)
+    const app = await start({}, { provider: other })
     await assertLogsIn(app)
     other.change.authorizationResponse = changeAnswer((params) => params.set('iss', 'https://another.test'))
     await assertFails(app, 'ERR_OIDC_RESPONSE_ISSUER', 400)
   })
 
   it('the mock announces only the method none and takes any: what is configured is used', async () => {
-    provider.change.discovery = (metadata) => ({ ...metadata, token_endpoint_auth_methods_supported: ['none'] })
+    stage.provider.change.discovery = (metadata) => ({ ...metadata, token_endpoint_auth_methods_supported: ['none'] })
     await assertLogsIn(await start())
-    assert.deepEqual(provider.complaints, [])
+    assert.deepEqual(stage.provider.complaints, [])
   })
 
   it('endpoints may have a query of their own', async () => {
-    provider.change.discovery = (metadata) => ({
+    stage.provider.change.discovery = (metadata) => ({
       ...metadata,
-      authorization_endpoint: `${provider.endpointUrls['/authorize']}?tenant=a%20b`,
-      end_session_endpoint: `${provider.endpointUrls['/logout']}?tenant=a`,
+      authorization_endpoint: `${stage.provider.endpointUrls['/authorize']}?tenant=a%20b`,
+      end_session_endpoint: `${stage.provider.endpointUrls['/logout']}?tenant=a`,
     })
     const app = await start()
     const browser = app.browser()
@@ -261,27 +240,27 @@ describe('9, ID Tokens', () => {
   ]
   for (const [name, change] of peculiar) {
     it(`${name}: they are taken`, async () => {
-      provider.change.idTokenClaims = (claims) => ({ ...change(claims) })
+      stage.provider.change.idTokenClaims = (claims) => ({ ...change(claims) })
       await assertLogsIn(await start())
-      assert.deepEqual(provider.complaints, [])
+      assert.deepEqual(stage.provider.complaints, [])
     })
   }
 
   it("authlib's have no kid, with two keys in the set: they are taken", async () => {
-    const other = await startOther({})
+    const other = await startOther()
     await other.rotateKeys()
-    const strangers = await startOther({})
+    const strangers = await startOther()
     other.change.idTokenHeader = ({ kid: _, ...header }) => header
     other.change.jwks = ({ keys }) => ({ keys: [strangers.keys.rsa.jwk, ...[keys].flat()] })
-    await assertLogsIn(await start({}, other))
+    await assertLogsIn(await start({}, { provider: other }))
   })
 
   it('keys without kid and use are tried', async () => {
-    provider.change.jwks = () => {
-      const { kid: _kid, use: _use, ...jwk } = provider.keys.rsa.jwk
+    stage.provider.change.jwks = () => {
+      const { kid: _kid, use: _use, ...jwk } = stage.provider.keys.rsa.jwk
       return { keys: [jwk] }
     }
-    provider.change.idTokenHeader = ({ kid: _, ...header }) => header
+    stage.provider.change.idTokenHeader = ({ kid: _, ...header }) => header
     await assertLogsIn(await start())
   })
 })
@@ -305,75 +284,72 @@ describe('11, old requests: lemonldap-ng answers with the state of an earlier, u
 })
 
 describe('14, errors of token endpoints', () => {
-  function refuse(status: number, body: string, headers: Record<string, string> = {}): JsonChange {
-    return (_json, answer: JsonAnswer) => {
-      answer.status = status
-      Object.assign(answer.headers, headers)
-      return body
-    }
-  }
-
   const invalidClient = '{"error":"invalid_client","error_description":"no"}'
   const rows: readonly (readonly [name: string, change: JsonChange, error: string | undefined, status: number])[] = [
-    ['400 with invalid_grant', refuse(400, '{"error":"invalid_grant"}'), 'invalid_grant', 400],
-    ["400 with glewlwyd's invalid_code", refuse(400, '{"error":"invalid_code"}'), 'invalid_code', 400],
-    ['400 with another error', refuse(400, '{"error":"invalid_request"}'), 'invalid_request', 502],
-    ['401 without a challenge', refuse(401, invalidClient), 'invalid_client', 502],
-    ['401 with Basic', refuse(401, invalidClient, { 'WWW-Authenticate': 'Basic realm="a"' }), 'invalid_client', 502],
-    ['401 with Bearer', refuse(401, invalidClient, { 'WWW-Authenticate': 'Bearer error="x"' }), 'invalid_client', 502],
-    ['401 with Bearer and no body', refuse(401, '', { 'WWW-Authenticate': 'Bearer error="a b"' }), 'a b', 502],
+    ['400 with invalid_grant', answered(400, '{"error":"invalid_grant"}'), 'invalid_grant', 400],
+    ["400 with glewlwyd's invalid_code", answered(400, '{"error":"invalid_code"}'), 'invalid_code', 400],
+    ['400 with another error', answered(400, '{"error":"invalid_request"}'), 'invalid_request', 502],
+    ['401 without a challenge', answered(401, invalidClient), 'invalid_client', 502],
+    ['401 with Basic', answered(401, invalidClient, { 'WWW-Authenticate': 'Basic realm="a"' }), 'invalid_client', 502],
     [
-      '401 with a challenge that is none',
-      refuse(401, invalidClient, { 'WWW-Authenticate': '"' }),
+      '401 with Bearer',
+      answered(401, invalidClient, { 'WWW-Authenticate': 'Bearer error="x"' }),
       'invalid_client',
       502,
     ],
-    ['403', refuse(403, '{"error":"unauthorized_client"}'), 'unauthorized_client', 502],
-    ['403 with no body', refuse(403, ''), undefined, 502],
-    ['400 with no body', refuse(400, ''), undefined, 502],
-    ['400 with HTML', refuse(400, '<p>no</p>', { 'Content-Type': 'text/html' }), undefined, 502],
-    ['400 with an error that is no string', refuse(400, '{"error":{"code":7}}'), undefined, 502],
+    ['401 with Bearer and no body', answered(401, '', { 'WWW-Authenticate': 'Bearer error="a b"' }), 'a b', 502],
+    [
+      '401 with a challenge that is none',
+      answered(401, invalidClient, { 'WWW-Authenticate': '"' }),
+      'invalid_client',
+      502,
+    ],
+    ['403', answered(403, '{"error":"unauthorized_client"}'), 'unauthorized_client', 502],
+    ['403 with no body', answered(403, ''), undefined, 502],
+    ['400 with no body', answered(400, ''), undefined, 502],
+    ['400 with HTML', answered(400, '<p>no</p>', { 'Content-Type': 'text/html' }), undefined, 502],
+    ['400 with an error that is no string', answered(400, '{"error":{"code":7}}'), undefined, 502],
   ]
   for (const [name, change, error, status] of rows) {
     it(`${name}: ERR_OIDC_TOKEN_REQUEST with what was said`, async () => {
-      provider.change.tokenResponse = change
+      stage.provider.change.tokenResponse = change
       const app = await start()
       await assertFails(app, 'ERR_OIDC_TOKEN_REQUEST', status)
       const [failure] = app.errors
       assert.ok(failure instanceof ProviderError)
       assert.equal(failure.refusal?.error, error)
-      assert.equal(provider.calls['/token'], 1)
+      assert.equal(stage.provider.calls['/token'], 1)
     })
   }
 
   const failing: readonly (readonly [name: string, change: JsonChange, code: string, status: number])[] = [
-    ['500', refuse(500, '{"error":"server_error"}'), 'ERR_OIDC_PROVIDER_STATUS', 502],
-    ['503 with a time', refuse(503, '', { 'Retry-After': '5' }), 'ERR_OIDC_PROVIDER_BUSY', 503],
-    ['429', refuse(429, '{"errorCode":"E0000047"}'), 'ERR_OIDC_PROVIDER_BUSY', 503],
+    ['500', answered(500, '{"error":"server_error"}'), 'ERR_OIDC_PROVIDER_STATUS', 502],
+    ['503 with a time', answered(503, '', { 'Retry-After': '5' }), 'ERR_OIDC_PROVIDER_BUSY', 503],
+    ['429', answered(429, '{"errorCode":"E0000047"}'), 'ERR_OIDC_PROVIDER_BUSY', 503],
     [
       '429 of a proxy, with HTML',
-      refuse(429, '<p>slow down</p>', { 'Content-Type': 'text/html', 'Retry-After': '5' }),
+      answered(429, '<p>slow down</p>', { 'Content-Type': 'text/html', 'Retry-After': '5' }),
       'ERR_OIDC_PROVIDER_BUSY',
       503,
     ],
   ]
   for (const [name, change, code, status] of failing) {
     it(`${name}: ${code}, and the code is not spent twice`, async () => {
-      provider.change.tokenResponse = change
+      stage.provider.change.tokenResponse = change
       await assertFails(await start(), code, status)
-      assert.equal(provider.calls['/token'], 1)
+      assert.equal(stage.provider.calls['/token'], 1)
     })
   }
 
   it('token types come in any case', async () => {
-    provider.change.tokenResponse = (json) => ({ ...json, token_type: 'bearer' })
+    stage.provider.change.tokenResponse = (json) => ({ ...json, token_type: 'bearer' })
     await assertLogsIn(await start())
-    provider.change.tokenResponse = (json) => ({ ...json, token_type: 'BEARER' })
+    stage.provider.change.tokenResponse = (json) => ({ ...json, token_type: 'BEARER' })
     await assertLogsIn(await start())
   })
 
   it('members of a token response that nobody knows are left alone', async () => {
-    provider.change.tokenResponse = (json) => ({
+    stage.provider.change.tokenResponse = (json) => ({
       ...json,
       'not-before-policy': 0,
       session_state: randomBytes(4).toString('hex'),
@@ -385,13 +361,13 @@ describe('14, errors of token endpoints', () => {
 
   it('an answer without content is no token response', async () => {
     for (const status of [204, 205, 304]) {
-      provider.change.tokenResponse = refuse(status, '')
+      stage.provider.change.tokenResponse = answered(status, '')
       await assertFails(await start(), 'ERR_OIDC_TOKEN_REQUEST', 502)
     }
   })
 
   it('expires_in comes as text from some', async () => {
-    provider.change.tokenResponse = (json) => ({ ...json, expires_in: '3600' })
+    stage.provider.change.tokenResponse = (json) => ({ ...json, expires_in: '3600' })
     await assertLogsIn(await start())
   })
 })

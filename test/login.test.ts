@@ -1,52 +1,37 @@
 import assert from 'node:assert/strict'
 import { createServer, request, type Server } from 'node:http'
-import { after, afterEach, before, beforeEach, describe, it, mock } from 'node:test'
+import { describe, it, mock } from 'node:test'
 import { type LoginOptions, type Options, oidc, type Response } from '../lib/index.ts'
-import { type AppOptions, startApp, type TestApp } from './support/app.ts'
+import { atNode, codesOf, type TestApp, usualOptions } from './support/app.ts'
 import { type AppRequest, answerBy, answerJson } from './support/app-routes.ts'
 import type { Browser, Page } from './support/browser.ts'
 import { listen } from './support/http-server.ts'
-import { type StrictProvider, type StrictProviderOptions, startStrictProvider } from './support/strict-provider.ts'
+import { isTransaction } from './support/login-cookies.ts'
+import { createStage } from './support/stage.ts'
+import { isAtProvider, isCallback } from './support/stops.ts'
+import type { StrictProviderOptions } from './support/strict-provider.ts'
 
 const SECRET = 'the secret that seals the cookies of a test'
 const OLD_SECRET = 'the secret that sealed them until last month'
 
-let provider: StrictProvider
-let apps: TestApp[] = []
-before(async () => {
-  provider = await startStrictProvider()
-})
-beforeEach(() => provider.reset())
-afterEach(async () => {
-  mock.timers.reset()
-  await Promise.all(apps.map((app) => app.stop()))
-  apps = []
-})
-after(() => provider.stop())
-
-async function start(options: Partial<Options> = {}, settings: Partial<AppOptions> = {}): Promise<TestApp> {
-  const app = await startApp({ host: 'express5', provider, options, ...settings })
-  apps.push(app)
-  return app
-}
+const stage = createStage()
+const { start } = stage
 
 /** An app whose page `/enter` logs in as the application wants it. */
 function startWithEnter(login: LoginOptions, options: Partial<Options> = {}): Promise<TestApp> {
   return start(options, { routes: { '/enter': answerBy(({ oidc }) => oidc.login(login)) } })
 }
 
-const isAtProvider = (url: URL): boolean => url.hostname === 'localhost'
-const isCallback = (url: URL): boolean => url.pathname.endsWith('/callback')
-
 function authorizationParams(page: Page): URLSearchParams {
   return new URL(page.next?.url ?? '').searchParams
 }
 
 function transactionsOf(browser: Browser): readonly string[] {
-  return browser.cookies().flatMap(({ name }) => (name.includes('oidc-tx.') ? [name] : []))
+  return browser
+    .cookies()
+    .filter(isTransaction)
+    .map(({ name }) => name)
 }
-
-const codesOf = (app: TestApp): readonly string[] => app.errors.map(({ code }) => code)
 
 describe('the login route', () => {
   it('asks for a code with PKCE, state and nonce', async () => {
@@ -54,7 +39,7 @@ describe('the login route', () => {
     const page = await app.browser().open('/login', { stopBefore: isAtProvider })
     const { code_challenge: challenge, state, nonce, ...rest } = Object.fromEntries(authorizationParams(page))
     assert.deepEqual(rest, {
-      client_id: provider.clientId,
+      client_id: stage.provider.clientId,
       response_type: 'code',
       redirect_uri: `${app.baseUrl}/callback`,
       scope: 'openid profile email',
@@ -171,22 +156,16 @@ describe('a login', () => {
   })
 
   it('ends at the page that was asked for behind a proxy that takes the path of baseUrl off', async () => {
-    const front = await startStrippingProxy('/portal')
-    try {
-      const baseUrl = `http://127.0.0.1:${front.port}/portal`
-      const app = await start({ baseUrl })
-      front.forwardTo(app.port)
-      const browser = app.browser()
-      const page = await browser.open(`${baseUrl}/profile?a=1`)
-      assert.deepEqual([page.status, page.url], [200, `${baseUrl}/profile?a=1`])
-      assert.deepEqual(provider.complaints, [])
-      assert.equal(
-        (await browser.post(`${baseUrl}/logout`, {}, { from: new URL(baseUrl).origin })).url.split('?')[0],
-        baseUrl,
-      )
-    } finally {
-      await front.stop()
-    }
+    const front = stage.stopLater(await startStrippingProxy('/portal'))
+    const baseUrl = `http://127.0.0.1:${front.port}/portal`
+    const app = await start({ baseUrl })
+    front.forwardTo(app.port)
+    const browser = app.browser()
+    const page = await browser.open(`${baseUrl}/profile?a=1`)
+    assert.deepEqual([page.status, page.url], [200, `${baseUrl}/profile?a=1`])
+    assert.deepEqual(stage.provider.complaints, [])
+    const home = await browser.post(`${baseUrl}/logout`, {}, { from: new URL(baseUrl).origin })
+    assert.equal(home.url.split('?')[0], baseUrl)
   })
 })
 
@@ -230,7 +209,7 @@ describe('authorizationParams', () => {
     assert.equal(params.get('login_hint'), 'alice&scope=x')
     assert.equal(params.getAll('scope').length, 1)
     assert.equal((await browser.go(page.next)).url, `${app.baseUrl}/profile`)
-    assert.deepEqual(provider.complaints, [])
+    assert.deepEqual(stage.provider.complaints, [])
   })
 
   for (const name of ['state', 'nonce', 'redirect_uri', 'client_id', 'code_challenge', 'scope', 'request']) {
@@ -254,16 +233,16 @@ describe('authorizationParams', () => {
 
   it('with max_age have the answer checked', async () => {
     const app = await start({ authorizationParams: { max_age: 300 } })
-    provider.authTime = Math.floor(Date.now() / 1000) - 200
+    stage.provider.authTime = Math.floor(Date.now() / 1000) - 200
     assert.equal((await app.browser().open('/profile')).status, 200)
-    provider.authTime = Math.floor(Date.now() / 1000) - 400
+    stage.provider.authTime = Math.floor(Date.now() / 1000) - 400
     assert.equal((await app.browser().open('/profile')).status, 502)
     assert.deepEqual(codesOf(app), ['ERR_OIDC_ID_TOKEN_AUTH_TIME'])
   })
 
   it('with max_age of a single login have the answer checked', async () => {
     const app = await startWithEnter({ authorizationParams: { max_age: 60 } })
-    provider.authTime = Math.floor(Date.now() / 1000) - 400
+    stage.provider.authTime = Math.floor(Date.now() / 1000) - 400
     assert.equal((await app.browser().open('/profile')).status, 200)
     assert.equal((await app.browser().open('/enter')).status, 502)
     assert.deepEqual(codesOf(app), ['ERR_OIDC_ID_TOKEN_AUTH_TIME'])
@@ -325,9 +304,7 @@ describe('req.oidc.loginUrl()', () => {
   })
 
   it('comes back home where nobody knows what was asked for', () => {
-    const { issuer, clientId, clientSecret } = provider
-    const baseUrl = 'https://app.test'
-    const auth = oidc({ issuer, clientId, clientSecret, baseUrl, dangerouslyAllowInsecureRequests: true })
+    const auth = oidc(usualOptions(stage.provider, 'https://app.test'))
     const req = { method: 'GET', headers: {} } as AppRequest
     auth(req, {} as Response, () => undefined)
     assert.equal(req.oidc.loginUrl(), '/login?returnTo=%2F')
@@ -352,7 +329,7 @@ describe('several logins of one browser', () => {
         assert.deepEqual([page.status, page.url], [200, `${app.baseUrl}/profile?tab=${tab}`])
       }
       assert.deepEqual([transactionsOf(browser), await app.sessions()], [[], 1])
-      assert.deepEqual(provider.complaints, [])
+      assert.deepEqual(stage.provider.complaints, [])
     })
   }
 
@@ -425,7 +402,7 @@ describe('a login on its way', () => {
     assert.deepEqual(transactionsOf(browser), [])
     assert.equal((await browser.go(page.next, { headers: { cookie } })).status, 400)
     assert.deepEqual(codesOf(app), ['ERR_OIDC_TRANSACTION_EXPIRED'])
-    assert.equal(provider.calls['/token'], 0)
+    assert.equal(stage.provider.calls['/token'], 0)
   })
 
   it('is good to the last second of transactionLifetime', async () => {
@@ -437,22 +414,15 @@ describe('a login on its way', () => {
     assert.equal((await browser.go(page.next)).status, 200)
   })
 
-  /** The same answer, brought to another node of the application. */
-  function atNode(page: Page, node: TestApp): Page['next'] {
-    const url = new URL(page.next?.url ?? '')
-    url.port = String(node.port)
-    return { method: 'GET', ...page.next, url: url.href }
-  }
-
   it('completes at another node that has nothing in common but the secret', async () => {
     const first = await start({ secret: SECRET })
     const second = await start({ secret: SECRET })
     const browser = first.browser()
     const page = await browser.open('/profile', { stopBefore: isCallback })
-    const landed = await browser.go(atNode(page, second))
+    const landed = await browser.go(atNode(page.next, second))
     assert.deepEqual([landed.status, landed.url], [200, `${second.baseUrl}/profile`])
     assert.deepEqual([await first.sessions(), await second.sessions()], [0, 1])
-    assert.deepEqual(provider.complaints, [])
+    assert.deepEqual(stage.provider.complaints, [])
   })
 
   it('completes after the secret was replaced, while the old one is still in the list', async () => {
@@ -460,7 +430,7 @@ describe('a login on its way', () => {
     const second = await start({ secret: [SECRET, OLD_SECRET] })
     const browser = first.browser()
     const page = await browser.open('/profile', { stopBefore: isCallback })
-    assert.equal((await browser.go(atNode(page, second))).status, 200)
+    assert.equal((await browser.go(atNode(page.next, second))).status, 200)
   })
 
   it('is sealed with the first secret of the list', async () => {
@@ -469,25 +439,21 @@ describe('a login on its way', () => {
     const older = await start({ secret: OLD_SECRET })
     const browser = first.browser()
     const page = await browser.open('/profile', { stopBefore: isCallback })
-    assert.equal((await browser.clone().go(atNode(page, newer))).status, 200)
-    assert.equal((await browser.clone().go(atNode(page, older))).status, 400)
+    assert.equal((await browser.clone().go(atNode(page.next, newer))).status, 200)
+    assert.equal((await browser.clone().go(atNode(page.next, older))).status, 400)
     assert.deepEqual(codesOf(older), ['ERR_OIDC_TRANSACTION_INVALID'])
   })
 })
 
 describe('a client', () => {
   async function logInAt(atProvider: StrictProviderOptions, options: Partial<Options> = {}): Promise<void> {
-    const own = await startStrictProvider(atProvider)
-    const app = await startApp({ host: 'express5', provider: own, options })
-    try {
-      const page = await app.browser().open('/profile')
-      assert.equal(page.status, 200, String(app.errors))
-      assert.equal(page.json()['sub'], 'user-subject')
-      assert.deepEqual(own.complaints, [])
-      assert.equal(own.calls['/token'], 1)
-    } finally {
-      await Promise.all([app.stop(), own.stop()])
-    }
+    const provider = await stage.startOther(atProvider)
+    const app = await start(options, { provider })
+    const page = await app.browser().open('/profile')
+    assert.equal(page.status, 200, String(app.errors))
+    assert.equal(page.json()['sub'], 'user-subject')
+    assert.deepEqual(provider.complaints, [])
+    assert.equal(provider.calls['/token'], 1)
   }
 
   it('without a secret logs in with PKCE alone', async () => {

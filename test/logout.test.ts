@@ -1,37 +1,16 @@
 import assert from 'node:assert/strict'
-import { after, afterEach, before, beforeEach, describe, it } from 'node:test'
-import type { Options } from '../lib/index.ts'
-import { type AppOptions, startApp, type TestApp } from './support/app.ts'
+import { describe, it } from 'node:test'
+import { codesOf, type TestApp } from './support/app.ts'
 import { answerBy } from './support/app-routes.ts'
 import { type Browser, createBrowser } from './support/browser.ts'
 import { exchange } from './support/http-exchange.ts'
 import { startProvider } from './support/provider.ts'
-import { type StrictProvider, startStrictProvider } from './support/strict-provider.ts'
+import { destroyRecords, isTokens } from './support/records.ts'
+import { createStage } from './support/stage.ts'
+import { isAtProvider } from './support/stops.ts'
 
-let provider: StrictProvider
-let apps: TestApp[] = []
-before(async () => {
-  provider = await startStrictProvider()
-})
-beforeEach(() => provider.reset())
-afterEach(async () => {
-  await Promise.all(apps.map((app) => app.stop()))
-  apps = []
-})
-after(() => provider.stop())
-
-/** An app and a browser in which somebody is logged in. */
-async function startLoggedIn(options: Partial<Options> = {}, settings: Partial<AppOptions> = {}) {
-  const app = await startApp({ host: 'express5', provider, options, errorHandler: 'json', ...settings })
-  apps.push(app)
-  const browser = app.browser()
-  const page = await browser.open(`${app.baseUrl}/profile`)
-  assert.equal(page.status, 200, String(app.errors))
-  return { app, browser }
-}
-
-const isAtProvider = (url: URL): boolean => url.hostname === 'localhost'
-const codesOf = (app: TestApp): readonly string[] => app.errors.map(({ code }) => code)
+const stage = createStage({ app: { errorHandler: 'json' } })
+const { startLoggedIn } = stage
 
 async function isLoggedIn(browser: Browser): Promise<boolean> {
   return (await browser.fetch('/profile')).status === 200
@@ -45,9 +24,9 @@ describe('a logout', () => {
     assert.equal(page.status, 303)
     const url = new URL(page.next?.url ?? '')
     const { state, ...params } = Object.fromEntries(url.searchParams)
-    assert.equal(url.origin + url.pathname, provider.endpointUrls['/logout'])
+    assert.equal(url.origin + url.pathname, stage.provider.endpointUrls['/logout'])
     assert.deepEqual(params, {
-      client_id: provider.clientId,
+      client_id: stage.provider.clientId,
       id_token_hint: idToken,
       post_logout_redirect_uri: app.baseUrl,
     })
@@ -55,7 +34,7 @@ describe('a logout', () => {
     const landed = await browser.go(page.next)
     assert.equal(landed.url, `${app.baseUrl}/?state=${state}`)
     assert.deepEqual(landed.json(), { authenticated: false, claims: null })
-    assert.deepEqual([provider.complaints, codesOf(app)], [[], []])
+    assert.deepEqual([stage.provider.complaints, codesOf(app)], [[], []])
   })
 
   it('ends the session and its tokens before the browser leaves', async () => {
@@ -125,11 +104,11 @@ describe('a logout', () => {
   })
 
   it('ends at home where the provider has no end_session_endpoint', async () => {
-    provider.change.discovery = ({ end_session_endpoint: _, ...metadata }) => metadata
+    stage.provider.change.discovery = ({ end_session_endpoint: _, ...metadata }) => metadata
     const { app, browser } = await startLoggedIn()
     const page = await browser.post('/logout')
     assert.equal(page.url, `${app.baseUrl}/`)
-    assert.deepEqual([page.json()['authenticated'], provider.calls['/logout']], [false, 0])
+    assert.deepEqual([page.json()['authenticated'], stage.provider.calls['/logout']], [false, 0])
   })
 
   it('ends at home where nobody is logged in', async () => {
@@ -137,7 +116,7 @@ describe('a logout', () => {
     await browser.post('/logout')
     const page = await browser.post('/logout')
     assert.deepEqual([page.status, page.url], [200, `${app.baseUrl}/`])
-    assert.equal(provider.calls['/logout'], 1)
+    assert.equal(stage.provider.calls['/logout'], 1)
     assert.deepEqual(codesOf(app), [])
   })
 
@@ -153,33 +132,30 @@ describe('a logout', () => {
   it('ends at the provider too where the login has ended by itself', async () => {
     const { app, browser } = await startLoggedIn()
     for (const [id, record] of Object.entries(await app.records())) {
-      if (!id.startsWith('oidc-tokens:')) {
+      if (!isTokens(id)) {
         Object.assign(Reflect.get(record, 'oidc').login, { expiresAt: 1 })
         await new Promise((resolve) => app.store.set(id, record, resolve))
       }
     }
     assert.equal(await isLoggedIn(browser), false)
     await browser.post('/logout')
-    assert.deepEqual([provider.calls['/logout'], provider.complaints], [1, []])
+    assert.deepEqual([stage.provider.calls['/logout'], stage.provider.complaints], [1, []])
   })
 
   it('ends at home where the tokens are gone from the store', async () => {
     const { app, browser } = await startLoggedIn()
-    for (const id of Object.keys(await app.records())) {
-      if (id.startsWith('oidc-tokens:')) await new Promise((resolve) => app.store.destroy(id, resolve))
-    }
+    await destroyRecords(app, isTokens)
     assert.equal((await browser.post('/logout')).url, `${app.baseUrl}/`)
     assert.equal(await isLoggedIn(browser), false)
   })
 
   it('ends the login here while the provider is down', async () => {
-    const own = await startStrictProvider()
-    const first = await startApp({ host: 'express5', provider: own })
-    const second = await startApp({ host: 'express5', provider: own, session: { store: first.store } })
-    apps.push(first, second)
+    const provider = await stage.startOther()
+    const first = await stage.start({}, { provider })
+    const second = await stage.start({}, { provider, session: { store: first.store } })
     const browser = first.browser()
     await browser.open('/profile')
-    await own.stop()
+    await provider.stop()
     // The second app has never asked the provider for anything.
     const page = await browser.post(`${second.baseUrl}/logout`, {}, { from: second.origin })
     assert.deepEqual([page.status, page.url], [200, `${second.baseUrl}/`])
@@ -329,23 +305,19 @@ describe('req.oidc.logout()', () => {
     const { app, browser } = await startLoggedIn({}, { routes: { '/leave': leave } })
     const page = await browser.open('/leave')
     assert.equal(page.json()['authenticated'], false)
-    assert.deepEqual([await app.records(), provider.calls['/logout']], [{}, 1])
+    assert.deepEqual([await app.records(), stage.provider.calls['/logout']], [{}, 1])
   })
 })
 
 describe('a logout at oidc-provider', () => {
   it('ends the session there too: the next login asks again', async () => {
-    const own = await startProvider()
-    const app = await startApp({ host: 'express5', provider: own, options: { scope: 'openid' } })
-    try {
-      const browser = app.browser()
-      await browser.open('/profile')
-      const page = await browser.post('/logout')
-      assert.deepEqual([page.status, new URL(page.url).pathname], [200, '/'])
-      own.account = 'bob'
-      assert.equal((await browser.open('/profile')).json()['sub'], 'bob')
-    } finally {
-      await Promise.all([app.stop(), own.stop()])
-    }
+    const provider = stage.stopLater(await startProvider())
+    const app = await stage.start({ scope: 'openid' }, { provider })
+    const browser = app.browser()
+    await browser.open('/profile')
+    const page = await browser.post('/logout')
+    assert.deepEqual([page.status, new URL(page.url).pathname], [200, '/'])
+    provider.account = 'bob'
+    assert.equal((await browser.open('/profile')).json()['sub'], 'bob')
   })
 })

@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict'
-import { after, afterEach, before, beforeEach, describe, it } from 'node:test'
+import { after, before, beforeEach, describe, it } from 'node:test'
 import { RedisStore } from 'connect-redis'
 import { createClient } from 'redis'
-import { startApp, type TestApp } from './support/app.ts'
-import type { Browser, Navigation } from './support/browser.ts'
+import { atNode, codesOf, type TestApp } from './support/app.ts'
+import type { Browser } from './support/browser.ts'
 import { skipWithoutRedis, startRedis, type TestRedis } from './support/redis.ts'
-import { type StrictProvider, startStrictProvider } from './support/strict-provider.ts'
+import { createStage } from './support/stage.ts'
+import { isCallback } from './support/stops.ts'
 
 type Client = ReturnType<typeof createClient>
 
@@ -16,48 +17,34 @@ async function connect(socketPath: string): Promise<Client> {
   return (await client.connect()) as Client
 }
 
-const isCallback = (url: URL): boolean => url.pathname === '/callback'
-
 describe('two nodes with one Redis', { skip: skipWithoutRedis }, () => {
-  let provider: StrictProvider
+  const stage = createStage({ app: { errorHandler: 'json' } })
   let redis: TestRedis | undefined
   let clients: Client[] = []
-  let nodes: TestApp[] = []
   let first: TestApp
   let second: TestApp
 
   before(async () => {
-    provider = await startStrictProvider()
     redis = await startRedis()
     const socketPath = redis?.socketPath ?? ''
     clients = [await connect(socketPath), await connect(socketPath)]
   })
   beforeEach(async () => {
-    provider.reset()
     await clients[0]?.flushAll()
-    nodes = await Promise.all(clients.map(startNode))
-    ;[first, second] = nodes as [TestApp, TestApp]
+    ;[first, second] = (await Promise.all(clients.map(startNode))) as [TestApp, TestApp]
   })
-  afterEach(() => Promise.all(nodes.map((node) => node.stop())))
   after(async () => {
     for (const client of clients) client.destroy()
-    await Promise.all([redis?.stop(), provider.stop()])
+    await redis?.stop()
   })
 
   function startNode(client: Client): Promise<TestApp> {
     const store = new RedisStore({ client, prefix: 'app:' })
-    return startApp({ host: 'express5', provider, session: { store }, errorHandler: 'json' })
+    return stage.start({}, { session: { store } })
   }
 
   function keys(): Promise<readonly string[]> {
     return clients[0]?.keys('*') ?? Promise.resolve([])
-  }
-
-  /** The same answer, brought to another node by the load balancer. */
-  function atNode(node: TestApp, answer: Navigation | undefined): Navigation {
-    const url = new URL(answer?.url ?? '')
-    url.port = String(node.port)
-    return { method: 'GET', ...answer, url: url.href }
   }
 
   async function isLoggedIn(browser: Browser, node: TestApp): Promise<boolean> {
@@ -72,16 +59,16 @@ describe('two nodes with one Redis', { skip: skipWithoutRedis }, () => {
     const there = (await browser.open(`${second.baseUrl}/tokens`)).json()
     assert.deepEqual(there, here)
     assert.ok(String(here['accessToken']).length > 20)
-    assert.equal(provider.calls['/authorize'], 1)
+    assert.equal(stage.provider.calls['/authorize'], 1)
   })
 
   it('a login that began at one is completed at the other', async () => {
     const browser = first.browser()
     const { next } = await browser.open('/profile', { stopBefore: isCallback })
-    const page = await browser.go(atNode(second, next))
+    const page = await browser.go(atNode(next, second))
     assert.deepEqual([page.status, page.url], [200, `${second.baseUrl}/profile`])
     assert.equal(await isLoggedIn(browser, first), true)
-    assert.deepEqual(provider.complaints, [])
+    assert.deepEqual(stage.provider.complaints, [])
   })
 
   for (const [name, index] of [
@@ -97,7 +84,7 @@ describe('two nodes with one Redis', { skip: skipWithoutRedis }, () => {
       assert.equal(page.url.split('?')[0], `${node.baseUrl}/`)
       assert.deepEqual([await isLoggedIn(thief, first), await isLoggedIn(thief, second)], [false, false])
       assert.deepEqual(await keys(), [])
-      assert.deepEqual([provider.calls['/logout'], provider.complaints], [1, []])
+      assert.deepEqual([stage.provider.calls['/logout'], stage.provider.complaints], [1, []])
     })
   }
 
@@ -127,30 +114,28 @@ describe('two nodes with one Redis', { skip: skipWithoutRedis }, () => {
     const browser = first.browser()
     await browser.open('/write')
     const { next } = await browser.open('/profile', { stopBefore: isCallback })
-    await browser.go(atNode(second, next))
+    await browser.go(atNode(next, second))
     assert.equal((await browser.open('/session')).json()['cart'], 'book')
     assert.equal((await keys()).length, 2)
   })
 })
 
 describe('a node whose Redis has gone', { skip: skipWithoutRedis }, () => {
+  const { start } = createStage({ app: { errorHandler: 'json' } })
+
   it('ends a login with 503, and nobody is logged in', async () => {
-    const provider = await startStrictProvider()
     const redis = await startRedis()
     const client = await connect(redis?.socketPath ?? '')
     const store = new RedisStore({ client })
-    const app = await startApp({ host: 'express5', provider, session: { store }, errorHandler: 'json' })
     try {
+      const app = await start({}, { session: { store } })
       const browser = app.browser()
       const { next } = await browser.open('/profile', { stopBefore: isCallback })
       client.destroy()
       assert.equal((await browser.go(next)).status, 503)
-      assert.deepEqual(
-        app.errors.map(({ code }) => code),
-        ['ERR_OIDC_SESSION_STORE'],
-      )
+      assert.deepEqual(codesOf(app), ['ERR_OIDC_SESSION_STORE'])
     } finally {
-      await Promise.all([app.stop(), provider.stop(), redis?.stop()])
+      await redis?.stop()
     }
   })
 })

@@ -1,56 +1,30 @@
 import assert from 'node:assert/strict'
 import { createServer } from 'node:http'
 import { createServer as createHttpsServer } from 'node:https'
-import { after, afterEach, before, beforeEach, describe, it, mock } from 'node:test'
+import { describe, it, mock } from 'node:test'
 import cookieSession from 'cookie-session'
 import express from 'express'
 import session, { type Store } from 'express-session'
 import { errorPage, type Handler, type Options, oidc, requireAuth } from '../lib/index.ts'
 import { createSeal } from '../lib/session/sealed-value.ts'
 import { ACCOUNTS, type Account } from './support/accounts.ts'
-import { type AppOptions, startApp, type TestApp } from './support/app.ts'
+import { codesOf, type TestApp, usualOptions } from './support/app.ts'
 import { type AppRequest, answerBy, answerJson } from './support/app-routes.ts'
 import { type Browser, createBrowser } from './support/browser.ts'
 import { listen } from './support/http-server.ts'
-import { type StrictProvider, startStrictProvider } from './support/strict-provider.ts'
+import { cookieOf, SESSION_COOKIE } from './support/login-cookies.ts'
+import { destroyRecords, isTokens } from './support/records.ts'
+import { createStage } from './support/stage.ts'
+import { isCallback } from './support/stops.ts'
 import { LOOPBACK_CERTIFICATE } from './support/tls-certificate.ts'
 
 const BOB: Account = ACCOUNTS['bob'] ?? { sub: 'bob', claims: {} }
 
-let provider: StrictProvider
-let apps: TestApp[] = []
-before(async () => {
-  provider = await startStrictProvider()
-})
-beforeEach(() => provider.reset())
-afterEach(async () => {
-  mock.timers.reset()
-  await Promise.all(apps.map((app) => app.stop()))
-  apps = []
-})
-after(() => provider.stop())
-
-async function start(options: Partial<Options> = {}, settings: Partial<AppOptions> = {}): Promise<TestApp> {
-  const app = await startApp({ host: 'express5', provider, options, ...settings })
-  apps.push(app)
-  return app
-}
-
-/** An app and a browser in which somebody is logged in. */
-async function startLoggedIn(options: Partial<Options> = {}, settings: Partial<AppOptions> = {}) {
-  const app = await start(options, settings)
-  const browser = app.browser()
-  const page = await browser.open('/profile')
-  assert.equal(page.status, 200, String(app.errors))
-  return { app, browser }
-}
-
-const isCallback = (url: URL): boolean => url.pathname === '/callback'
-const codesOf = (app: TestApp): readonly string[] => app.errors.map(({ code }) => code)
+const stage = createStage()
+const { start, startLoggedIn } = stage
 
 function sessionIdOf(browser: Browser): string {
-  const value = browser.cookies().find(({ name }) => name === 'connect.sid')?.value ?? ''
-  return decodeURIComponent(value).slice(2).split('.')[0] ?? ''
+  return decodeURIComponent(cookieOf(browser)).slice(2).split('.')[0] ?? ''
 }
 
 describe('the session of a login', () => {
@@ -99,7 +73,7 @@ describe('the session of a login', () => {
   it('holds nothing that the application had written for somebody else', async () => {
     const { browser } = await startLoggedIn()
     await browser.open('/write')
-    provider.account = BOB
+    stage.provider.account = BOB
     await browser.open('/login')
     const data = (await browser.open('/session')).json()
     assert.deepEqual(Object.keys(data).sort(), ['cookie', 'oidc'])
@@ -111,7 +85,7 @@ describe('the session of a login', () => {
     const { browser } = await startLoggedIn({ loginLifetime: 60 })
     await browser.open('/write')
     mock.timers.tick(120_000)
-    provider.account = BOB
+    stage.provider.account = BOB
     await browser.open('/profile')
     assert.equal((await browser.open('/session')).json()['cart'], undefined)
   })
@@ -146,12 +120,12 @@ describe('the session of a login', () => {
       assert.ok(token.length > 20)
       for (const part of token.split('.')) assert.ok(!store.includes(part), name)
     }
-    assert.ok(!store.includes(provider.clientSecret))
+    assert.ok(!store.includes(stage.provider.clientSecret))
   })
 
   it('takes at most 900 bytes for 15 claims', async () => {
     const { app, browser } = await startLoggedIn({ scope: 'openid email groups' })
-    provider.change.idTokenClaims = (claims) => ({
+    stage.provider.change.idTokenClaims = (claims) => ({
       ...claims,
       name: 'Alice Example',
       given_name: 'Alice',
@@ -212,7 +186,7 @@ describe('the session of several tabs that log in together', () => {
   it('is another for another person', async () => {
     const app = await start()
     const { browser, first } = await startTabs(app)
-    provider.account = BOB
+    stage.provider.account = BOB
     const { next } = await browser.open('/profile?tab=3', { stopBefore: isCallback })
     await browser.go(first)
     const id = sessionIdOf(browser)
@@ -228,7 +202,7 @@ describe('the session of several tabs that log in together', () => {
     const { browser, first, second } = await startTabs(app)
     await browser.go(first)
     const id = sessionIdOf(browser)
-    provider.change.idTokenClaims = (claims) => ({ ...claims, acr: 'urn:example:mfa' })
+    stage.provider.change.idTokenClaims = (claims) => ({ ...claims, acr: 'urn:example:mfa' })
     await browser.go(second)
     assert.notEqual(sessionIdOf(browser), id)
     assert.equal(Object.keys(await app.records()).length, 2)
@@ -294,7 +268,7 @@ describe('sessionClaims', () => {
     const { browser } = await startLoggedIn({ sessionClaims, scope: 'openid profile groups' })
     const { iss, sid, ...claims } = (await browser.open('/profile')).json()
     assert.deepEqual(claims, { name: 'Alice Example', roles: ['admin', 'staff'], sub: 'user-subject' })
-    assert.deepEqual([iss, typeof sid], [provider.issuer, 'string'])
+    assert.deepEqual([iss, typeof sid], [stage.provider.issuer, 'string'])
   })
 
   it('that throws lets nobody in', async () => {
@@ -340,13 +314,8 @@ describe('loginLifetime', () => {
 })
 
 describe('the tokens of a login', () => {
-  const routes = {
-    '/id-token': answerJson(async ({ oidc }) => ({ token: await oidc.idToken() })),
-    '/access-token': answerJson(async ({ oidc }) => ({ token: await oidc.accessToken() })),
-  }
-
   it('are those that the token endpoint gave', async () => {
-    const { browser } = await startLoggedIn({ scope: 'openid offline_access' }, { routes })
+    const { browser } = await startLoggedIn({ scope: 'openid offline_access' })
     const tokens = (await browser.open('/tokens')).json()
     assert.deepEqual(Object.keys(tokens), ['idToken', 'accessToken', 'tokenType', 'refreshToken', 'expiresAt'])
     assert.equal(tokens['tokenType'], 'Bearer')
@@ -356,7 +325,7 @@ describe('the tokens of a login', () => {
   })
 
   it('are not there for somebody who is not logged in', async () => {
-    const app = await start({}, { routes })
+    const app = await start()
     const browser = app.browser()
     assert.equal((await browser.open('/tokens')).body, 'null')
     assert.equal((await browser.open('/id-token')).status, 401)
@@ -366,8 +335,8 @@ describe('the tokens of a login', () => {
 
   it('are not handed out once the access token has ended', async () => {
     mock.timers.enable({ apis: ['Date'], now: Date.now() })
-    provider.change.tokenResponse = (json) => ({ ...json, expires_in: 60 })
-    const { app, browser } = await startLoggedIn({}, { routes })
+    stage.provider.change.tokenResponse = (json) => ({ ...json, expires_in: 60 })
+    const { app, browser } = await startLoggedIn()
     assert.equal((await browser.open('/access-token')).status, 200)
     mock.timers.tick(61_000)
     assert.equal((await browser.open('/access-token')).status, 401)
@@ -377,18 +346,18 @@ describe('the tokens of a login', () => {
 
   it('are handed out for as long as the login lasts where the provider does not say when they end', async () => {
     mock.timers.enable({ apis: ['Date'], now: Date.now() })
-    provider.change.tokenResponse = ({ expires_in: _, ...json }) => json
-    const { browser } = await startLoggedIn({}, { routes })
+    stage.provider.change.tokenResponse = ({ expires_in: _, ...json }) => json
+    const { browser } = await startLoggedIn()
     mock.timers.tick(80_000_000)
     assert.equal((await browser.open('/access-token')).status, 200)
   })
 
   it('are of no use to another session, or under another secret', async () => {
-    const { app, browser } = await startLoggedIn({}, { routes })
+    const { app, browser } = await startLoggedIn()
     const other = app.browser()
     await other.open('/profile')
     const records = await app.records()
-    const [first, second] = Object.keys(records).filter((id) => id.startsWith('oidc-tokens:'))
+    const [first, second] = Object.keys(records).filter(isTokens)
     const stolen = records[first ?? '']
     assert.ok(stolen && second)
     await new Promise((resolve) => app.store.set(second, stolen, resolve))
@@ -398,8 +367,8 @@ describe('the tokens of a login', () => {
 
   it('can be read after the secret was replaced, while the old one is still in the list', async () => {
     const [older, newer] = ['the secret until the end of last month', 'the secret since the beginning of it']
-    const { app, browser } = await startLoggedIn({ secret: older }, { routes })
-    const settings = { routes, session: { store: app.store } }
+    const { app, browser } = await startLoggedIn({ secret: older })
+    const settings = { session: { store: app.store } }
     const both = await start({ secret: [newer, older] }, settings)
     const one = await start({ secret: newer }, settings)
     assert.equal((await browser.open(`${both.baseUrl}/id-token`)).status, 200)
@@ -408,7 +377,7 @@ describe('the tokens of a login', () => {
   })
 
   it('are never mixed up between people who ask at the same moment', async () => {
-    const app = await start({}, { routes })
+    const app = await start()
     const people = [app.browser(), app.browser(), app.browser()]
     const own: unknown[] = []
     for (const browser of people) {
@@ -426,10 +395,8 @@ describe('the tokens of a login', () => {
   })
 
   it('may be gone from the store', async () => {
-    const { app, browser } = await startLoggedIn({}, { routes })
-    for (const id of Object.keys(await app.records())) {
-      if (id.startsWith('oidc-tokens:')) await new Promise((resolve) => app.store.destroy(id, resolve))
-    }
+    const { app, browser } = await startLoggedIn()
+    await destroyRecords(app, isTokens)
     assert.equal((await browser.open('/profile')).status, 200)
     assert.equal((await browser.open('/id-token')).status, 401)
   })
@@ -439,14 +406,9 @@ describe('a login that the session holds', () => {
   it('is none for an app with another issuer', async () => {
     const store = new session.MemoryStore()
     const { browser } = await startLoggedIn({}, { session: { store } })
-    const other = await startStrictProvider()
-    try {
-      const app = await start({}, { session: { store }, provider: other })
-      assert.equal((await browser.fetch(`${app.baseUrl}/profile`)).status, 401)
-      assert.equal((await browser.open('/profile')).status, 200)
-    } finally {
-      await other.stop()
-    }
+    const app = await start({}, { session: { store }, provider: await stage.startOther() })
+    assert.equal((await browser.fetch(`${app.baseUrl}/profile`)).status, 401)
+    assert.equal((await browser.open('/profile')).status, 200)
   })
 
   const broken: readonly (readonly [name: string, held: unknown])[] = [
@@ -459,7 +421,7 @@ describe('a login that the session holds', () => {
   ]
   for (const [name, held] of broken) {
     it(`is none where it is ${name}`, async () => {
-      const value = JSON.parse(JSON.stringify(held).replace('ISSUER', provider.issuer))
+      const value = JSON.parse(JSON.stringify(held).replace('ISSUER', stage.provider.issuer))
       const plant: Handler = (req, _res, next) => {
         const { session } = req as AppRequest
         session['oidc'] ??= value
@@ -515,7 +477,7 @@ describe('a session store that fails', () => {
   it('and cannot write the session leaves no tokens behind', async () => {
     const store = new session.MemoryStore()
     const set = store.set.bind(store)
-    store.set = (id, data, done) => (id.startsWith('oidc-tokens:') ? set(id, data, done) : done?.(new Error('full')))
+    store.set = (id, data, done) => (isTokens(id) ? set(id, data, done) : done?.(new Error('full')))
     const app = await start({}, { session: { store }, errorHandler: 'json' })
     assert.equal((await app.browser().open('/profile')).status, 503)
     assert.deepEqual(await app.records(), {})
@@ -535,7 +497,7 @@ describe('a session store that fails', () => {
     const store = new session.MemoryStore()
     const get = store.get.bind(store)
     const { app, browser } = await startLoggedIn({}, { session: { store }, errorHandler: 'json' })
-    store.get = (id, done) => (id.startsWith('oidc-tokens:') ? done(new Error('down')) : get(id, done))
+    store.get = (id, done) => (isTokens(id) ? done(new Error('down')) : get(id, done))
     assert.equal((await browser.open('/tokens')).status, 503)
     assert.deepEqual(codesOf(app), ['ERR_OIDC_SESSION_STORE'])
     assert.equal((await browser.open('/profile')).status, 200)
@@ -570,12 +532,11 @@ describe('a session that cannot hold a login', () => {
   })
 
   it('and is mounted after us is told', async () => {
-    const { stop, browser, seen } = await startByHand((app, auth) => {
+    const { browser, seen } = await startByHand((app, auth) => {
       app.use(auth)
       app.use(session({ secret: 'x', resave: false, saveUninitialized: false }))
     })
     const page = await browser.open('/profile')
-    await stop()
     assert.equal(page.status, 500)
     assert.match(String(seen[0]), /Mount express-session before oidc\(\)/)
   })
@@ -588,7 +549,7 @@ describe('a session that cannot hold a login', () => {
     assert.equal((await browser.post('/logout')).status, 500)
     assert.deepEqual(codesOf(app), ['ERR_OIDC_SESSION_UNSUPPORTED', 'ERR_OIDC_SESSION_UNSUPPORTED'])
     assert.match(app.errors[0]?.message ?? '', /cookie-session, perhaps.*use express-session/)
-    assert.equal(provider.calls['/authorize'], 0)
+    assert.equal(stage.provider.calls['/authorize'], 0)
   })
 
   it('and is something else with half of the functions is told', async () => {
@@ -606,10 +567,9 @@ async function startByHand(
 ) {
   const app = express().set('env', 'test')
   const server = scheme === 'https' ? createHttpsServer(LOOPBACK_CERTIFICATE, app) : createServer(app)
-  const { port, stop } = await listen(server)
+  const { port } = stage.stopLater(await listen(server))
   const origin = `${scheme}://127.0.0.1:${port}`
-  const { issuer, clientId, clientSecret } = provider
-  const auth = oidc({ issuer, clientId, clientSecret, baseUrl: origin, dangerouslyAllowInsecureRequests: true })
+  const auth = oidc(usualOptions(stage.provider, origin))
   const seen: unknown[] = []
   mount(app, auth)
   app.get('/profile', requireAuth(), (req, res) => void res.json(req.oidc.claims))
@@ -618,7 +578,7 @@ async function startByHand(
     next(error)
   }) satisfies express.ErrorRequestHandler)
   app.use(errorPage())
-  return { stop, browser: createBrowser({ origin }), seen }
+  return { browser: createBrowser({ origin }), seen }
 }
 
 describe('a session cookie that is secure', () => {
@@ -629,27 +589,25 @@ describe('a session cookie that is secure', () => {
     assert.equal((await app.browser().open('/login')).status, 500)
     assert.deepEqual(codesOf(app), ['ERR_OIDC_SESSION_COOKIE_INSECURE'])
     assert.match(app.errors[0]?.message ?? '', /app\.set\('trust proxy', 1\)/)
-    assert.equal(provider.calls['/authorize'], 0)
+    assert.equal(stage.provider.calls['/authorize'], 0)
   })
 
   it('works where the framework trusts the proxy', async () => {
-    const { stop, browser } = await startByHand((app, auth) => {
+    const { browser } = await startByHand((app, auth) => {
       app.set('trust proxy', 1)
       app.use(session(secure))
       app.use(auth)
     })
     const page = await browser.open('/login', { follow: false, headers: { 'x-forwarded-proto': 'https' } })
-    await stop()
     assert.equal(page.status, 303)
   })
 
   it('works where the app ends TLS itself', async () => {
-    const { stop, browser, seen } = await startByHand((app, auth) => {
+    const { browser, seen } = await startByHand((app, auth) => {
       app.use(session(secure))
       app.use(auth)
     }, 'https')
     const page = await browser.open('/profile')
-    await stop()
     assert.deepEqual([page.status, page.json()['sub'], seen], [200, 'user-subject', []])
   })
 
@@ -667,7 +625,7 @@ describe('a session that does not come back', () => {
     assert.equal(page.status, 500)
     assert.deepEqual(codesOf(app), ['ERR_OIDC_SESSION_NOT_KEPT'])
     assert.match(app.errors[0]?.message ?? '', /'trust proxy' is not set, its domain or path does not cover/)
-    assert.equal(provider.calls['/authorize'], 2)
+    assert.equal(stage.provider.calls['/authorize'], 2)
   })
 
   it('does not keep anybody from trying again', async () => {
@@ -681,7 +639,7 @@ describe('a session that does not come back', () => {
 
   it('once may be chance: the application may have ended it', async () => {
     const { app, browser } = await startLoggedIn()
-    browser.jar.remove(({ name }) => name === 'connect.sid')
+    browser.jar.remove(({ name }) => name === SESSION_COOKIE)
     assert.equal((await browser.open('/profile')).status, 200)
     assert.deepEqual(codesOf(app), [])
   })
@@ -695,7 +653,7 @@ describe('a session that does not come back', () => {
   it('is forgotten after some seconds', async () => {
     mock.timers.enable({ apis: ['Date'], now: Date.now() })
     const { app, browser } = await startLoggedIn()
-    browser.jar.remove(({ name }) => name === 'connect.sid')
+    browser.jar.remove(({ name }) => name === SESSION_COOKIE)
     mock.timers.tick(11_000)
     assert.equal((await browser.open('/profile')).status, 200)
     assert.deepEqual(codesOf(app), [])
@@ -738,14 +696,11 @@ describe('what the application writes while somebody is logged in', () => {
 describe('two oidc() in one application', () => {
   it('do not disturb one another, each with its own sessionKey', async () => {
     const server = express().set('env', 'test')
-    const { port, stop } = await listen(createServer(server))
+    const { port } = stage.stopLater(await listen(createServer(server)))
     const origin = `http://127.0.0.1:${port}`
-    const { issuer, clientId, clientSecret } = provider
     server.use(session({ secret: 'x', resave: false, saveUninitialized: false }))
     for (const name of ['staff', 'guests']) {
-      const baseUrl = `${origin}/${name}`
-      const common = { issuer, clientId, clientSecret, dangerouslyAllowInsecureRequests: true }
-      server.use(`/${name}`, oidc({ ...common, baseUrl, sessionKey: name }))
+      server.use(`/${name}`, oidc({ ...usualOptions(stage.provider, `${origin}/${name}`), sessionKey: name }))
       server.get(`/${name}/profile`, requireAuth(), (req, res) => void res.json(req.oidc.claims))
     }
     const browser = createBrowser({ origin })
@@ -754,7 +709,6 @@ describe('two oidc() in one application', () => {
     assert.equal((await browser.fetch('/guests/profile')).status, 401)
     assert.equal((await browser.open('/guests/profile')).status, 200)
     assert.equal((await browser.fetch('/staff/profile')).status, 200)
-    await stop()
   })
 })
 

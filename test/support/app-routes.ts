@@ -44,6 +44,8 @@ export function defaultRoutes(): Routes {
     '/admin': [requireClaim('groups', 'admin'), answerJson(({ oidc }) => ({ groups: oidc.claims?.groups }))],
     '/session': answerJson(({ session }) => session),
     '/tokens': answerJson(async ({ oidc }) => (await oidc.tokens()) ?? null),
+    '/id-token': answerJson(async ({ oidc }) => ({ token: await oidc.idToken() })),
+    '/access-token': answerJson(async ({ oidc }) => ({ token: await oidc.accessToken() })),
     '/write': answerJson(({ session }) => {
       session['cart'] = 'book'
       session['app'] = { theme: 'dark' }

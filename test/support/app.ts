@@ -1,6 +1,7 @@
 import express from 'express'
 import session, { type SessionData, type SessionOptions, type Store } from 'express-session'
 import {
+  type ErrorCode,
   type ErrorHandler,
   errorPage,
   type Handler,
@@ -10,16 +11,24 @@ import {
   oidc,
 } from '../../lib/index.ts'
 import { defaultRoutes, type Routes } from './app-routes.ts'
-import { type Browser, createBrowser } from './browser.ts'
+import { type Browser, createBrowser, type Navigation } from './browser.ts'
 import { createHostApp, type HostApp } from './host-app.ts'
 import type { Host } from './hosts.ts'
 import { type Listening, listen, sendJson } from './http-server.ts'
 import { startTlsProxy } from './tls.ts'
 
+/** What an app is told of its provider. */
+export interface Registration {
+  readonly issuer: string
+  readonly clientId: string
+  readonly clientSecret: string
+}
+
 export interface AppOptions {
-  readonly host: Host
+  /** `express5` unless told. */
+  readonly host?: Host
   /** Gives `issuer`, `clientId` and `clientSecret`, where `options` does not. */
-  readonly provider?: { readonly issuer: string; readonly clientId: string; readonly clientSecret: string }
+  readonly provider?: Registration
   /** Plain http is allowed unless this says otherwise: the tests run without TLS. */
   readonly options?: Partial<Options>
   /** Options of express-session that differ; `false`: no session at all. */
@@ -65,7 +74,7 @@ export interface TestApp {
 
 /** Starts an app with `oidc()` and some routes on a free port. It listens first, so that `baseUrl` is known. */
 export async function startApp(settings: AppOptions): Promise<TestApp> {
-  const app = createHostApp(settings.host)
+  const app = createHostApp(settings.host ?? 'express5')
   const server = app.createServer(settings.mountPath ?? '')
   const listening = await listen(server)
   const front = settings.tls ? await startTlsProxy(listening.port) : undefined
@@ -120,10 +129,25 @@ function assemble(app: HostApp, settings: AppOptions, origin: string): Omit<Test
   }
 }
 
+/** The codes of what reached the error handlers, in order. */
+export function codesOf({ errors }: TestApp): readonly ErrorCode[] {
+  return errors.map(({ code }) => code)
+}
+
+/** The same answer, brought to another node of the application. */
+export function atNode(answer: Navigation | undefined, { port }: TestApp): Navigation {
+  const url = new URL(answer?.url ?? '')
+  url.port = String(port)
+  return { method: 'GET', ...answer, url: url.href }
+}
+
+/** What an app at this provider cannot do without, as long as it has no TLS. */
+export function usualOptions({ issuer, clientId, clientSecret }: Registration, baseUrl: string): Options {
+  return { issuer, clientId, clientSecret, baseUrl, dangerouslyAllowInsecureRequests: true }
+}
+
 function createOptions({ provider, options }: AppOptions, baseUrl: string): Options {
-  const { issuer = '', clientId = '', clientSecret = '' } = provider ?? {}
-  const usual = { issuer, clientId, clientSecret, baseUrl, dangerouslyAllowInsecureRequests: true }
-  const all = { ...usual, ...options }
+  const all = { ...usualOptions(provider ?? { issuer: '', clientId: '', clientSecret: '' }, baseUrl), ...options }
   return 'clientSecret' in all && all.clientSecret === '' ? withoutSecret(all) : all
 }
 

@@ -1,11 +1,14 @@
 import assert from 'node:assert/strict'
-import { it } from 'node:test'
+import { after, afterEach, before, beforeEach, it, mock } from 'node:test'
 import { inspect } from 'node:util'
 import type { Express } from 'express'
 import { ERROR_STATUS } from '../../lib/errors.ts'
 import type { ErrorCode, Handler, Request } from '../../lib/index.ts'
-import { type AppOptions, startApp, type TestApp } from './app.ts'
+import { type AppOptions, codesOf, startApp, type TestApp } from './app.ts'
 import type { Browser, Navigation, OpenOptions, Page } from './browser.ts'
+import { destroyRecords, isTokens } from './records.ts'
+import { share } from './stage.ts'
+import { isCallback } from './stops.ts'
 import type { Endpoint } from './strict-context.ts'
 import { type StrictProvider, type StrictProviderOptions, startStrictProvider } from './strict-provider.ts'
 
@@ -24,9 +27,34 @@ export interface Stand {
   stop(): Promise<void>
 }
 
-export async function startStand(
-  settings: { readonly provider?: StrictProviderOptions; readonly app?: Partial<AppOptions> } = {},
-): Promise<Stand> {
+export interface StandSettings {
+  readonly provider?: StrictProviderOptions
+  readonly app?: Partial<AppOptions>
+}
+
+/** A stand for all tests of a `describe`, reset before each. It is there while tests and hooks run. */
+export function createStand(settings: StandSettings = {}): Stand {
+  return shareStand(() => startStand(settings))
+}
+
+function shareStand(start: () => Promise<Stand>): Stand {
+  const stand = share(start)
+  beforeEach(() => stand().reset())
+  afterEach(() => mock.timers.reset())
+  return {
+    get provider() {
+      return stand().provider
+    },
+    get app() {
+      return stand().app
+    },
+    reset: () => stand().reset(),
+    stop: () => stand().stop(),
+  }
+}
+
+/** A stand for one test: who starts it stops it. */
+export async function startStand(settings: StandSettings = {}): Promise<Stand> {
   const provider = await startStrictProvider(settings.provider)
   const stand = await startStandAt(provider, settings.app)
   const stop = async (): Promise<void> => {
@@ -37,7 +65,7 @@ export async function startStand(
 
 /** A new app at a provider that is there: one that knows nothing yet of its metadata and keys. */
 export async function startStandAt(provider: StrictProvider, settings: Partial<AppOptions> = {}): Promise<Stand> {
-  const app = await startApp({ host: 'express5', provider, ...settings })
+  const app = await startApp({ provider, ...settings })
   return {
     provider,
     app,
@@ -46,16 +74,23 @@ export async function startStandAt(provider: StrictProvider, settings: Partial<A
       provider.reset()
       app.errors.length = 0
       app.otherErrors.length = 0
-      await Promise.all(Object.keys(await app.records()).map((id) => destroyRecord(app, id)))
+      await destroyRecords(app)
     },
   }
 }
 
 /**
- * As it is in production with no error handler: Express shows no stack then, but prints every error. The environment is
- * read before the first middleware runs, and so the first request is spent here.
+ * As it is in production with no error handler: Express shows no stack then, but prints every error. `printed` has those.
  */
-export async function startStandInProduction(host: 'express5' | 'express4'): Promise<Stand> {
+export function createStandInProduction(host: 'express5' | 'express4'): { stand: Stand; printed: readonly unknown[] } {
+  const printed: unknown[] = []
+  before(() => void mock.method(console, 'error', (error: unknown) => void printed.push(error)))
+  after(() => mock.restoreAll())
+  return { stand: shareStand(() => startStandInProduction(host)), printed }
+}
+
+/** The environment is read before the first middleware runs, and so the first request is spent here. */
+async function startStandInProduction(host: 'express5' | 'express4'): Promise<Stand> {
   const inProduction: Handler = (req, _res, next) => {
     // What Express has put on the request.
     const { app } = req as Request & { readonly app: Express }
@@ -65,12 +100,6 @@ export async function startStandInProduction(host: 'express5' | 'express4'): Pro
   const stand = await startStand({ app: { host, errorHandler: 'default', before: [inProduction] } })
   await stand.app.browser().open('/')
   return stand
-}
-
-function destroyRecord({ store }: TestApp, id: string): Promise<void> {
-  return new Promise((resolve, reject) => {
-    store.destroy(id, (error) => (error ? reject(error) : resolve()))
-  })
 }
 
 /** A browser that has been at the provider and stands before the callback with a good answer. */
@@ -83,10 +112,6 @@ export async function arrive({ app }: Stand, browser: Browser = app.browser()): 
   const page = await browser.open('/login?returnTo=/profile', { stopBefore: isCallback })
   assert.ok(page.next, `the provider sent nobody back: ${page.body}`)
   return { browser, answer: page.next }
-}
-
-export function isCallback({ pathname }: URL): boolean {
-  return pathname === '/callback'
 }
 
 /** The parameters of an answer, in the query or in the form. */
@@ -124,14 +149,13 @@ export interface Refusal {
 /** One test for each row: the attack ends in the code and status of the row, and in nothing else. */
 export function testRefusals<Change>(
   rows: readonly Row<Change>[],
-  stand: () => Stand,
+  stand: Stand,
   attack: (change: Change) => Promise<Outcome>,
   calls: Refusal['calls'] = {},
 ): void {
   for (const [name, change, code, status] of rows) {
     it(`refuses ${name}`, async () => {
-      await stand().reset()
-      await assertRefused(stand(), await attack(change), { code, status, calls })
+      await assertRefused(stand, await attack(change), { code, status, calls })
     })
   }
 }
@@ -147,7 +171,7 @@ export async function assertLoggedIn({ app }: Stand, { browser, page }: Outcome)
 /** The answer, the store, the browser, the provider and the error are as they have to be after a refusal. */
 export async function assertRefused(stand: Stand, { browser, page }: Outcome, refusal: Refusal): Promise<void> {
   const { app, provider } = stand
-  assert.deepEqual([app.errors.map(({ code }) => code), app.otherErrors], [[refusal.code], []])
+  assert.deepEqual([codesOf(app), app.otherErrors], [[refusal.code], []])
   assert.equal(page.status, refusal.status ?? ERROR_STATUS[refusal.code])
   assert.deepEqual([page.headers['cache-control'], page.headers.location], ['no-store', undefined])
   assertHarmless(stand, page)
@@ -157,8 +181,12 @@ export async function assertRefused(stand: Stand, { browser, page }: Outcome, re
   }
 }
 
+export async function isLoggedIn(browser: Browser): Promise<unknown> {
+  return (await browser.fetch('/')).json()['authenticated']
+}
+
 export async function assertNobodyLoggedIn(app: TestApp, browser: Browser): Promise<void> {
-  const tokenRecords = Object.keys(await app.records()).filter((id) => id.startsWith('oidc-tokens:'))
+  const tokenRecords = Object.keys(await app.records()).filter(isTokens)
   assert.deepEqual([await app.sessions(), tokenRecords], [0, []])
   const profile = await browser.fetch('/profile')
   assert.deepEqual([profile.status, profile.json()['error']], [401, 'ERR_OIDC_LOGIN_REQUIRED'])

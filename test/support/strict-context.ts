@@ -18,6 +18,15 @@ export interface JsonAnswer {
 /** Returns the JSON to send instead. A string is sent as it is. */
 export type JsonChange = (json: JsonObject, answer: JsonAnswer) => unknown
 
+/** Another answer than the good one. */
+export function answered(status: number, body: unknown, headers: Readonly<Record<string, string>> = {}): JsonChange {
+  return (_good, answer) => {
+    answer.status = status
+    Object.assign(answer.headers, headers)
+    return body
+  }
+}
+
 export type RawHandler = (req: IncomingMessage, res: ServerResponse) => void
 
 /** What a test changes of the good answers: set one, and only that one thing differs. */

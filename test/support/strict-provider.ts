@@ -70,6 +70,11 @@ export interface StrictProvider {
   stop(): Promise<void>
 }
 
+/** The first request that an endpoint has got. */
+export function firstRequest({ requests }: StrictProvider, endpoint: Endpoint): StrictRequest | undefined {
+  return requests.find((request) => request.endpoint === endpoint)
+}
+
 let sharedKeys: Promise<SigningKeys> | undefined
 
 /** Starts a strict provider on a free port; the issuer is `http://localhost:port` and the layout's path. */
