@@ -6,7 +6,7 @@ import type { LoginRequest } from './protocol/authorization-request.ts'
 import type { RelyingParty } from './relying-party.ts'
 import { appPath, safeReturnTo } from './return-to.ts'
 import { requireSession } from './session/express-session.ts'
-import { readLogin } from './session/login-session.ts'
+import { readLogin, readTokensId } from './session/login-session.ts'
 import type { IdTokenClaims, Json, Login, TokenRecord } from './types.ts'
 
 /** `req.oidc` for one request. Everything in it is read when it is asked for: a request that asks nothing costs nothing. */
@@ -61,7 +61,8 @@ class Context implements OidcMethods {
   }
 
   async tokens(): Promise<TokenRecord | undefined> {
-    return this.#login === undefined ? undefined : this.#rp.tokenRecords.read(requireSession(this.#req))
+    const id = this.#login === undefined ? undefined : readTokensId(requireSession(this.#req), this.#rp.config)
+    return id === undefined ? undefined : this.#rp.tokenRecords.read(requireSession(this.#req).sessionStore, id)
   }
 
   async idToken(): Promise<string> {

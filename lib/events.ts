@@ -7,7 +7,10 @@ import { debuglog } from 'node:util'
  */
 export interface Events {
   /** A login has left for the provider. */
-  'express-oidc:login-start': { readonly issuer: string; readonly returnTo: string }
+  'express-oidc:login-start': {
+    readonly issuer: string /** Where the person will come back to, without query. */
+    readonly path: string
+  }
   /** A login was completed. */
   'express-oidc:login': { readonly issuer: string; readonly sub: string; readonly scope: string }
   /** A login was ended by the logout route or `req.oidc.logout()`. */

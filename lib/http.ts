@@ -108,10 +108,14 @@ export async function readForm(req: Request): Promise<URLSearchParams> {
 async function readText(req: Request): Promise<string> {
   const chunks: Buffer[] = []
   let size = 0
-  for await (const chunk of req) {
-    size += chunk.length
-    if (size > LONGEST_FORM) throw invalidForm('The form is too long.')
-    chunks.push(chunk)
+  try {
+    for await (const chunk of req) {
+      size += chunk.length
+      if (size > LONGEST_FORM) throw invalidForm('The form is too long.')
+      chunks.push(chunk)
+    }
+  } catch (error) {
+    throw error instanceof OidcError ? error : invalidForm('The form has not come in full.')
   }
   return Buffer.concat(chunks).toString('utf8')
 }

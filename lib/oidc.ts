@@ -5,6 +5,7 @@ import { publish } from './events.ts'
 import { type Next, type Request, type Response, requestPath } from './http.ts'
 import type { Options } from './options.ts'
 import { createRelyingParty, type RelyingParty } from './relying-party.ts'
+import { partsOf } from './response-type.ts'
 
 /** The middleware that `oidc()` makes. */
 export interface OidcMiddleware {
@@ -35,6 +36,7 @@ type LoadRoute = () => Promise<Route>
  */
 export function oidc(options: Options): OidcMiddleware {
   const rp = createRelyingParty(parseOptions(options))
+  if (partsOf(rp.config.responseType).token) warnOfToken(rp.config.responseType)
   const routes = createRoutes(rp)
 
   function oidcMiddleware(req: Request & { oidc?: unknown }, res: Response, next: Next): void {
@@ -50,6 +52,14 @@ export function oidc(options: Options): OidcMiddleware {
       const alg = rp.config.idTokenSignedResponseAlg
       if (!alg.startsWith('HS')) await keys.keysFor({ alg })
     },
+  })
+}
+
+/** RFC 9700 2.1.2. */
+function warnOfToken(responseType: string): void {
+  process.emitWarning(`responseType '${responseType}' sends an access token through the browser: 'code' does not.`, {
+    code: 'EXPRESS_OIDC_FRONT_CHANNEL_TOKEN',
+    type: 'SecurityWarning',
   })
 }
 

@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { IdTokenClaims, Json } from './types.ts'
+import type { ResponseMode } from './response-type.ts'
+import type { IdTokenClaims, Json, TokenRecord } from './types.ts'
 
 /** Where the routes answer, below the path of `baseUrl`. Each begins with a slash. */
 export interface RoutesOptions {
@@ -34,9 +35,11 @@ export interface BeforeLoginEvent extends HookEvent {
 
 /** A login has been validated, and a new session begun but not yet saved. */
 export interface AfterLoginEvent extends HookEvent {
+  /** All claims, also those that `sessionClaims` leaves out of the session. */
   readonly claims: IdTokenClaims
   /** The granted scopes, separated by spaces. */
   readonly scope: string
+  readonly tokens: TokenRecord
 }
 
 /** A login is about to end, or has ended, by the logout route or `req.oidc.logout()`. */
@@ -47,16 +50,17 @@ export interface LogoutEvent extends HookEvent {
 
 /** Functions of yours that are awaited at named moments. One that throws stops what it was called in. */
 export interface Hooks {
-  /** Before the redirect to the provider. Throw to refuse. */
+  /** Before the redirect to the provider. Throw, or answer the request, to refuse. */
   beforeLogin?: (event: BeforeLoginEvent) => void | Promise<void>
   /**
-   * After everything about the answer was checked and the session id changed, before the session is saved: the place to
-   * find the user in your own database and to write into `req.session`. Throw to refuse; then no session is left.
+   * After everything about the answer was checked and the session made ready, before the login is put into it: the place to
+   * find the user in your own database and to write into `req.session`. Throw, or answer the request, to refuse: then no
+   * session is left. `req.oidc` does not show the login yet.
    */
   afterLogin?: (event: AfterLoginEvent) => void | Promise<void>
-  /** Before the session is destroyed. Throw to keep it. */
+  /** Before the session is destroyed. Throw, or answer the request, to keep it. */
   beforeLogout?: (event: LogoutEvent) => void | Promise<void>
-  /** After the session was destroyed, before the redirect. */
+  /** After the session was destroyed, before the redirect, which is left out where the hook answers itself. */
   afterLogout?: (event: LogoutEvent) => void | Promise<void>
 }
 
@@ -92,6 +96,24 @@ export interface Options {
    * @default 'openid profile email'
    */
   scope?: string
+  /**
+   * What the provider sends back with the browser: `code`, `id_token`, `id_token token`, `code id_token`, `code token` or
+   * `code id_token token`, the words in any order. `code` is the one to choose; those with `token` send an access token
+   * through the browser, which RFC 9700 2.1.2 advises against, and print a warning once.
+   * @default 'code'
+   */
+  responseType?: string
+  /**
+   * How it is sent back: `query` (with `code` alone), `form_post` or `fragment`; or as one signed JWT (JARM) by
+   * `query.jwt`, `form_post.jwt`, `fragment.jwt`, or `jwt`, which is the usual way of the response type.
+   * @default 'query' with `code`, else 'form_post'
+   */
+  responseMode?: ResponseMode
+  /**
+   * The only algorithm that a response of the modes with `jwt` may be signed with, as for `idTokenSignedResponseAlg`.
+   * @default 'RS256'
+   */
+  authorizationSignedResponseAlg?: string
   /** Further authorization request parameters. Those that protect the login cannot be set (`state`, `nonce` ...). */
   authorizationParams?: AuthorizationParams
   /** Where the routes answer. */
@@ -166,6 +188,13 @@ export interface Options {
   fetch?: (url: string, init: RequestInit) => Promise<Response>
   /** Functions of yours at named moments. */
   hooks?: Hooks
+  /**
+   * Take all scopes that were asked for as granted where the token response names none, as RFC 6749 5.1 has it. People can
+   * take scopes out of the request on its way through their browser, and would then pass `requireScope()` without the
+   * provider ever having been asked. Without this, such a login has the scope `openid` alone.
+   * @default false
+   */
+  dangerouslyAssumeRequestedScope?: boolean
   /**
    * Allow plain http for the issuer, its endpoints and `baseUrl`. For development only: whoever sits between can log in
    * as anybody.

@@ -1,14 +1,18 @@
 import type { Config } from './config/config.ts'
 import type { FindProvider } from './protocol/provider.ts'
+import { createEndedSessions, type EndedSessions } from './session/ended-sessions.ts'
 import { createLanding, type Landing } from './session/landing.ts'
 import { createTokenRecords, type TokenRecords } from './session/token-record.ts'
 import { createTransactions, type Transactions } from './session/transaction.ts'
 import { createSingleFlight } from './single-flight.ts'
-import type { Login, TokenRecord } from './types.ts'
+import type { IdTokenClaims, Login, TokenRecord } from './types.ts'
 
 /** A login as it comes out of the callback, and the tokens that came with it. */
 export interface CompletedLogin {
+  /** What goes into the session. */
   readonly login: Login
+  /** All claims, also those that the session does not keep. */
+  readonly claims: IdTokenClaims
   readonly tokens: TokenRecord
 }
 
@@ -19,6 +23,7 @@ export interface RelyingParty {
   readonly transactions: Transactions
   readonly tokenRecords: TokenRecords
   readonly landing: Landing
+  readonly ended: EndedSessions
   /**
    * Redeems an answer once, by its `state`: a doubled callback shares what the first one gets, since a code that is
    * used twice ends the tokens of both (RFC 6749 4.1.2).
@@ -32,7 +37,8 @@ export function createRelyingParty(config: Config): RelyingParty {
     findProvider: createLazyFinder(config),
     transactions: createTransactions(config),
     tokenRecords: createTokenRecords(config),
-    landing: createLanding(config.origin),
+    landing: createLanding(config),
+    ended: createEndedSessions(),
     redeemOnce: createSingleFlight<string, CompletedLogin>(),
   }
 }

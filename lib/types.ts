@@ -1,3 +1,5 @@
+import type { ResponseType } from './response-type.ts'
+
 /** A value that JSON can hold. */
 export type Json = null | boolean | number | string | readonly Json[] | { readonly [name: string]: Json }
 
@@ -64,6 +66,8 @@ export interface IdTokenClaims extends StandardClaims {
 
 /** A login on its way: between the redirect out and the redirect back. It lives sealed in one cookie of its own. */
 export interface Transaction {
+  /** What was asked for; absent: `code`. */
+  readonly responseType?: ResponseType
   readonly state: string
   readonly nonce: string
   readonly codeVerifier: string

@@ -1,14 +1,15 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { AuthorizationError, type Options } from '../lib/index.ts'
-import { codesOf } from './support/app.ts'
+import { codesOf, type TestApp } from './support/app.ts'
 import { type Browser, createBrowser, type Navigation, type Page } from './support/browser.ts'
 import { cookieOf, isTransaction, SESSION_COOKIE } from './support/login-cookies.ts'
+import { createRendezvous } from './support/rendezvous.ts'
 import { createStage } from './support/stage.ts'
 import { isCallback } from './support/stops.ts'
 import { answered } from './support/strict-context.ts'
 
-const BY_FORM: Partial<Options> = { authorizationParams: { response_mode: 'form_post' } }
+const BY_FORM: Partial<Options> = { responseMode: 'form_post' }
 
 const stage = createStage()
 const { start } = stage
@@ -102,7 +103,7 @@ describe('an answer in a form', () => {
     const nonce = /<script nonce="([\w+/=]{24})">/.exec(page.body)?.[1]
     assert.equal(
       page.headers['content-security-policy'],
-      `default-src 'none'; script-src 'nonce-${nonce}'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'`,
+      `default-src 'none'; script-src 'nonce-${nonce}'; base-uri 'none'; frame-ancestors 'none'`,
     )
     assert.equal(page.headers['cache-control'], 'no-store')
     assert.equal(page.headers['referrer-policy'], 'no-referrer')
@@ -156,8 +157,15 @@ describe('an answer in a form', () => {
 })
 
 describe('an answer that comes a second time', () => {
+  /** An app to which two callbacks come at the same moment. */
+  async function startForTwo(): Promise<TestApp> {
+    const { count, hold } = createRendezvous(2)
+    stage.provider.change.idToken = hold
+    return await start({}, { before: [count] })
+  }
+
   it('makes one token request where both come at the same moment, and both end signed in', async () => {
-    const app = await start()
+    const app = await startForTwo()
     const browser = app.browser()
     const answer = await startLogin(browser)
     const tabs = [browser.clone(), browser.clone()]
@@ -175,7 +183,7 @@ describe('an answer that comes a second time', () => {
   })
 
   it('fails twice with one token request where both come at the same moment and the code is bad', async () => {
-    const app = await start()
+    const app = await startForTwo()
     const browser = app.browser()
     const answer = await startLogin(browser)
     stage.provider.change.tokenResponse = answered(400, { error: 'invalid_grant' })
@@ -312,5 +320,16 @@ describe('with a session cookie that is SameSite=Strict', () => {
     assert.deepEqual(session['app'], { theme: 'dark' })
     assert.equal(await app.sessions(), 1)
     assert.equal(Object.keys(await app.records()).length, 2)
+  })
+})
+
+describe('an answer with very many parameters', () => {
+  it('is refused before any page is made of it', async () => {
+    const app = await start(BY_FORM)
+    const fields = Object.fromEntries(Array.from({ length: 60 }, (_, index) => [`field${index}`, 'x']))
+    const page = await app.browser().post('/callback', { state: 'x', ...fields }, { from: 'https://other.test' })
+    assert.equal(page.status, 400)
+    assert.deepEqual(codesOf(app), ['ERR_OIDC_CALLBACK_INVALID'])
+    assert.ok(page.body.length < 5000)
   })
 })

@@ -44,6 +44,9 @@ describe('the configuration', () => {
       origin: 'https://app.example',
       basePath: '',
       scope: 'openid profile email',
+      responseType: 'code',
+      responseMode: 'query',
+      authorizationSignedResponseAlg: 'RS256',
       authorizationParams: {},
       routes: { login: '/login', callback: '/callback', logout: '/logout' },
       logoutByGet: false,
@@ -62,6 +65,7 @@ describe('the configuration', () => {
       providerMetadata: undefined,
       fetch: undefined,
       hooks: {},
+      dangerouslyAssumeRequestedScope: false,
       dangerouslyAllowInsecureRequests: false,
     })
   })
@@ -184,13 +188,8 @@ describe('authorizationParams', () => {
     })
   })
 
-  it('may choose between query and form_post, ask for none alone, and for max_age 0', () => {
-    for (const params of [
-      { response_mode: 'query' },
-      { response_mode: 'form_post' },
-      { prompt: 'none' },
-      { max_age: '0' },
-    ]) {
+  it('may ask for none alone, and for max_age 0', () => {
+    for (const params of [{ prompt: 'none' }, { max_age: '0' }]) {
       assert.deepEqual(parse({ authorizationParams: params }).authorizationParams, params)
     }
   })
@@ -327,8 +326,16 @@ const wrong: readonly (readonly [string, unknown, RegExp])[] = [
   ['authorizationParams', { x: Number.NaN }, /^authorizationParams\.x must be a string or a finite number\.$/],
   ['authorizationParams', { x: Infinity }, /^authorizationParams\.x must be a string or a finite number\.$/],
   ['authorizationParams', { x: ['a'] }, /^authorizationParams\.x must be a string or a finite number\.$/],
-  ['authorizationParams', { response_mode: 'fragment' }, /^authorizationParams\.response_mode must be one of query, f/],
-  ['authorizationParams', { response_mode: 'okta_post_message' }, /^authorizationParams\.response_mode must be one of/],
+  [
+    'authorizationParams',
+    { response_mode: 'query' },
+    /^authorizationParams\.response_mode must not be set: use the op/,
+  ],
+  ['responseType', 'token', /^responseType must be one of code, id_token, /],
+  ['responseType', 'code code', /^responseType must be one of/],
+  ['responseType', ['code'], /^responseType must be one of/],
+  ['responseMode', 'okta_post_message', /^responseMode must be one of query, form_post, fragment, jwt, /],
+  ['authorizationSignedResponseAlg', 'none', /^authorizationSignedResponseAlg must be one of RS256, /],
   ['authorizationParams', { max_age: -1 }, /^authorizationParams\.max_age must be a whole number/],
   ['authorizationParams', { max_age: 1.5 }, /^authorizationParams\.max_age must be a whole number/],
   ['authorizationParams', { max_age: '' }, /^authorizationParams\.max_age must be a whole number/],
@@ -470,6 +477,26 @@ describe('options that contradict each other', () => {
         routes: { logout: '/bye' },
       },
       /^postLogoutRedirectUri must not be one of routes/,
+    ],
+    [
+      'a landing that routers take for a route',
+      { postLogoutRedirectUri: '/LOGOUT/' },
+      /^postLogoutRedirectUri must (not be one of routes|be)/,
+    ],
+    [
+      'a client secret that could be guessed',
+      { clientSecret: 'hunter2' },
+      /^secret must be given where clientSecret has/,
+    ],
+    [
+      'tokens in a query',
+      { responseType: 'token id_token', responseMode: 'query' },
+      /^responseMode must not be query where responseType has/,
+    ],
+    [
+      'a symmetric algorithm of the response without a secret',
+      { clientSecret: undefined, secret: 's'.repeat(32), authorizationSignedResponseAlg: 'HS256' },
+      /^authorizationSignedResponseAlg needs a clientSecret/,
     ],
     ['nothing to encrypt with', { clientSecret: undefined }, /^secret must be given where there is no clientSecret/],
   ]

@@ -127,8 +127,8 @@ const PLANS = [
 ] as const
 
 /** An app as one would register it for certification. */
-const settingsFor = (mode: string): Partial<AppOptions> => ({
-  options: { userinfo: true, scope: SCOPE, authorizationParams: { response_mode: mode } },
+const settingsFor = (mode: 'query' | 'form_post'): Partial<AppOptions> => ({
+  options: { userinfo: true, scope: SCOPE, responseMode: mode },
 })
 
 for (const [plan, mode] of PLANS) {
@@ -251,7 +251,7 @@ describe('oidcc-client-config-certification-test-plan', () => {
 
 describe('a module of the plan for everything', () => {
   it('oidcc-client-test-form-post-error ends with an error that is shown', async () => {
-    const options = { authorizationParams: { response_mode: 'form_post', prompt: 'none', max_age: 0 } }
+    const options = { responseMode: 'form_post' as const, authorizationParams: { prompt: 'none', max_age: 0 } }
     const stand = stopLater(await startStand({ provider: PROVIDER, app: { options } }))
     stand.provider.change.authorizationResponse = (params) => {
       params.delete('code')

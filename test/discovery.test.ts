@@ -227,7 +227,13 @@ describe('metadata', () => {
     const issuer = 'https://op.example.test'
     const metadata = { issuer, authorization_endpoint: `${issuer}/a`, token_endpoint: 'http://op.example.test/t' }
     const fetch = async (): Promise<Response> => Response.json({ ...metadata, jwks_uri: `${issuer}/k` })
-    const auth = oidc({ issuer, clientId: 'x', clientSecret: 'y', baseUrl: 'https://app.example.test', fetch })
+    const auth = oidc({
+      issuer,
+      clientId: 'x',
+      clientSecret: 'y'.repeat(32),
+      baseUrl: 'https://app.example.test',
+      fetch,
+    })
     await assert.rejects(auth.ready(), { code: 'ERR_OIDC_METADATA_INVALID', message: /for token_endpoint/ })
   })
 })

@@ -46,7 +46,7 @@ describe('the events', () => {
     const app = await start({ scope: 'openid' })
     await app.browser().open('/profile?a=1')
     const { issuer } = stage.provider
-    assert.deepEqual(messagesOf('express-oidc:login-start'), [{ issuer, returnTo: '/profile?a=1' }])
+    assert.deepEqual(messagesOf('express-oidc:login-start'), [{ issuer, path: '/profile' }])
     assert.deepEqual(messagesOf('express-oidc:login'), [{ issuer, sub: 'user-subject', scope: 'openid' }])
     assert.deepEqual(messagesOf('express-oidc:error'), [])
   })

@@ -76,14 +76,17 @@ for (const host of HOSTS) {
         assert.equal(page.headers['x-content-type-options'], 'nosniff')
       })
 
-      it(`lets a CORS preflight pass: ${path}`, async () => {
+      it(`answers a CORS preflight, and permits nothing: ${path}`, async () => {
         const page = await app.browser().fetch(`/portal${path}`, {
           method: 'OPTIONS',
           from: 'https://other.test',
           headers: { 'access-control-request-method': 'POST' },
         })
-        assert.notEqual(page.status, 401)
-        assert.equal(page.headers.location, undefined)
+        assert.deepEqual([page.status, page.body, page.headers.location], [204, '', undefined])
+        assert.deepEqual(
+          Object.keys(page.headers).filter((name) => name.startsWith('access-control-')),
+          [],
+        )
       })
 
       it(`stops an OPTIONS that is no preflight: ${path}`, async () => {
@@ -443,10 +446,10 @@ describe('.before()', () => {
     assert.deepEqual(app.otherErrors.map(String), ['RangeError: out of reach'])
   })
 
-  it('lets a CORS preflight pass by the handler', async () => {
+  it('shows a CORS preflight neither to the handler nor to those after it', async () => {
     const headers = { 'access-control-request-method': 'GET' }
     const page = await app.browser().fetch('/hello', { method: 'OPTIONS', headers })
-    assert.deepEqual(page.json(), { preflight: true })
+    assert.deepEqual([page.status, page.body], [204, ''])
   })
 
   it('returns what the handler returns', () => {
@@ -456,4 +459,27 @@ describe('.before()', () => {
       'the answer',
     )
   })
+})
+
+describe('a guard in front of handlers that do not look at the method', () => {
+  for (const host of HOSTS) {
+    it(`is not passed by a request that says to be a CORS preflight: ${host}`, async () => {
+      const app = await start({}, { host, routes: { '/api': [requireAuth(), answerJson(() => ({ top: 'secret' }))] } })
+      const headers = { 'access-control-request-method': 'GET', origin: app.origin }
+      const page = await app.browser().fetch('/api', { method: 'OPTIONS', headers })
+      assert.deepEqual([page.status, page.body], [204, ''])
+    })
+
+    it(`hands the rejection of a handler to next: ${host}`, async () => {
+      const fails = requireAuth().before<(req: Request, res: Response, next: Next) => unknown>(async ({ oidc }) => {
+        await oidc.accessToken()
+        throw new RangeError('out of reach')
+      })
+      const app = await start({}, { host, routes: { '/fails': fails } })
+      const browser = app.browser()
+      await browser.open('/profile')
+      assert.equal((await browser.open('/fails')).status, 500)
+      assert.deepEqual(app.otherErrors.map(String), ['RangeError: out of reach'])
+    })
+  }
 })

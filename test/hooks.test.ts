@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import type { ServerResponse } from 'node:http'
 import { describe, it } from 'node:test'
 import { AccessDeniedError, type Hooks, OidcError } from '../lib/index.ts'
 import type { TestApp } from './support/app.ts'
@@ -78,9 +79,16 @@ describe('afterLogin', () => {
   it('is told the claims and the scope, and writes into the new session, which is saved', async () => {
     const seen: unknown[] = []
     const app = await start({
-      afterLogin: async ({ req, claims, scope }) => {
+      afterLogin: async ({ req, claims, scope, tokens }) => {
         const { session, oidc } = req as AppRequest
-        seen.push(claims.sub, scope, oidc.isAuthenticated, session['cart'])
+        seen.push(
+          claims.sub,
+          claims['nonce'] !== undefined,
+          scope,
+          oidc.isAuthenticated,
+          session['cart'],
+          tokens.tokenType,
+        )
         await aMoment()
         session['user'] = { id: 7 }
       },
@@ -88,7 +96,7 @@ describe('afterLogin', () => {
     const browser = app.browser()
     await browser.open('/write')
     await browser.open('/profile')
-    assert.deepEqual(seen, ['user-subject', 'openid profile email', true, 'book'])
+    assert.deepEqual(seen, ['user-subject', true, 'openid profile email', false, 'book', 'Bearer'])
     assert.deepEqual((await browser.open('/session')).json()['user'], { id: 7 })
   })
 
@@ -210,3 +218,41 @@ for (const host of HOSTS) {
     assert.deepEqual(await app.records(), {})
   })
 }
+
+describe('a hook that answers the request itself', () => {
+  const say = ({ res }: { res: ServerResponse }): void => {
+    res.statusCode = 403
+    res.end('not here')
+  }
+
+  it('before a login keeps the browser here', async () => {
+    const app = await start({ beforeLogin: say })
+    const page = await app.browser().open('/login')
+    assert.deepEqual([page.status, page.body, stage.provider.calls['/authorize']], [403, 'not here', 0])
+  })
+
+  it('after a login leaves nobody logged in', async () => {
+    const app = await start({ afterLogin: say })
+    const browser = app.browser()
+    const page = await browser.open('/profile')
+    assert.deepEqual([page.status, page.body], [403, 'not here'])
+    assert.equal((await browser.fetch('/profile')).status, 401)
+    assert.deepEqual([await app.sessions(), await app.records(), app.otherErrors], [0, {}, []])
+  })
+
+  it('before a logout keeps the login', async () => {
+    const app = await start({ beforeLogout: say })
+    const browser = app.browser()
+    await browser.open('/profile')
+    assert.equal((await browser.post('/logout')).body, 'not here')
+    assert.equal((await browser.fetch('/profile')).status, 200)
+  })
+
+  it('after a logout keeps the browser here, logged out', async () => {
+    const app = await start({ afterLogout: say })
+    const browser = app.browser()
+    await browser.open('/profile')
+    assert.equal((await browser.post('/logout')).body, 'not here')
+    assert.deepEqual([(await browser.fetch('/profile')).status, app.otherErrors], [401, []])
+  })
+})

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import express from 'express'
-import { AuthorizationError, type Handler } from '../lib/index.ts'
+import { AuthorizationError, type ErrorCode, type Handler } from '../lib/index.ts'
 import { createSeal } from '../lib/session/sealed-value.ts'
 import { type AppOptions, codesOf } from './support/app.ts'
 import type { Browser, FetchOptions } from './support/browser.ts'
@@ -30,7 +30,7 @@ import { isCallback } from './support/stops.ts'
 type ParamsChange = (params: URLSearchParams) => void
 
 const FORM = 'application/x-www-form-urlencoded'
-const FORM_POST = { authorizationParams: { response_mode: 'form_post' } }
+const FORM_POST = { responseMode: 'form_post' } as const
 
 const set =
   (values: Readonly<Record<string, string>>): ParamsChange =>
@@ -156,7 +156,13 @@ const CONTENTS: readonly Row<ParamsChange>[] = [
   ['an access_token', set({ access_token: EVIL_HTML, token_type: 'Bearer' }), 'ERR_OIDC_RESPONSE_TOKEN'],
   ['an error beside a code', set({ error: 'access_denied' }), 'ERR_OIDC_AUTHORIZATION', 403],
   ['an empty error beside a code', set({ error: '' }), 'ERR_OIDC_AUTHORIZATION'],
-  ['an error beside an id_token', set({ error: 'login_required', id_token: 'x' }), 'ERR_OIDC_AUTHORIZATION', 401],
+]
+
+/** A token in a query is in logs by then, whatever stands beside it; in a form the error is what counts. */
+const errorBesideToken = (...end: readonly [ErrorCode, number]): Row<ParamsChange> => [
+  'an error beside an id_token',
+  set({ error: 'login_required', id_token: 'x' }),
+  ...end,
 ]
 
 // RFC 6749 4.1.2.1, OIDC Core 3.1.2.6, OIDC Unmet Authentication Requirements, RFC 8707 2, RFC 9396 5; Okta's own.
@@ -234,8 +240,22 @@ async function answerWith(stand: Stand, change: ParamsChange): Promise<Outcome> 
 const qsParser = express.urlencoded({ extended: true }) as unknown as Handler
 
 const WAYS: readonly (readonly [name: string, app: Partial<AppOptions>, rows: readonly Row<ParamsChange>[]])[] = [
-  ['in the query', {}, [...STATES, ...DOUBLED, ...ISSUERS, ...CONTENTS, ...ERRORS, ...BRACKETS]],
-  ['by form_post', { options: FORM_POST }, [...STATES, ...DOUBLED, ...ISSUERS, ...CONTENTS, ...ERRORS, ...BRACKETS]],
+  [
+    'in the query',
+    {},
+    [
+      ...[...STATES, ...DOUBLED, ...ISSUERS, ...CONTENTS, ...ERRORS, ...BRACKETS],
+      errorBesideToken('ERR_OIDC_RESPONSE_TOKEN', 400),
+    ],
+  ],
+  [
+    'by form_post',
+    { options: FORM_POST },
+    [
+      ...[...STATES, ...DOUBLED, ...ISSUERS, ...CONTENTS, ...ERRORS, ...BRACKETS],
+      errorBesideToken('ERR_OIDC_AUTHORIZATION', 401),
+    ],
+  ],
   [
     'by form_post, read by a body parser',
     { options: FORM_POST, bodyParser: true },
@@ -600,16 +620,6 @@ describe('an answer that was used before', () => {
     assert.deepEqual(codesOf(stand.app), ['ERR_OIDC_TOKEN_REQUEST'])
     assert.equal((await thief.fetch('/profile')).status, 401)
     assert.deepEqual([stand.provider.complaints, await stand.app.sessions()], [['/token: code was used before'], 1])
-  })
-
-  it('is redeemed once when it comes twice at the same time', async () => {
-    const { browser, answer } = await arrive(stand)
-    const pages = await Promise.all([browser.go(answer), browser.clone().go(answer)])
-    assert.deepEqual(
-      pages.map(({ status }) => status),
-      [200, 200],
-    )
-    assert.equal(stand.provider.calls['/token'], 1)
   })
 })
 

@@ -4,7 +4,6 @@ import { describe, it } from 'node:test'
 import session from 'express-session'
 import { type Handler, oidc, requireAuth } from '../lib/index.ts'
 import { type AppOptions, codesOf, startApp, type TestApp, usualOptions } from './support/app.ts'
-import { answerBy } from './support/app-routes.ts'
 import { createBrowser } from './support/browser.ts'
 import { HOSTS, type Host } from './support/hosts.ts'
 import { listen, sendText } from './support/http-server.ts'
@@ -34,20 +33,13 @@ const ARRANGEMENTS: readonly (readonly [name: string, arrangement: Arrangement])
 const provider = share(() => startProvider({ idToken: 'fat' }))
 const stopLater = stopAfterEach()
 
-async function startReportsApp(host: Host, arrangement: Arrangement): Promise<TestApp> {
-  const returnTo = `${arrangement.mountPath ?? ''}/profile`
-  const app = await startApp({
-    ...arrangement,
-    host,
-    provider: provider(),
-    options: { scope: 'openid profile email groups reports:read' },
-    routes: {
-      '/enter-by-form': answerBy(({ oidc }) =>
-        oidc.login({ returnTo, authorizationParams: { response_mode: 'form_post' } }),
-      ),
-    },
-  })
-  return stopLater(app)
+async function startReportsApp(
+  host: Host,
+  arrangement: Arrangement,
+  responseMode: 'query' | 'form_post',
+): Promise<TestApp> {
+  const options = { scope: 'openid profile email groups reports:read', responseMode }
+  return stopLater(await startApp({ ...arrangement, host, provider: provider(), options }))
 }
 
 /** Logs in at a guarded page, by a redirect. */
@@ -61,11 +53,11 @@ async function checkAnswerInQuery(app: TestApp): Promise<void> {
   await checkLogout(app, browser)
 }
 
-/** Logs in at a page of the application's own, and comes back by a form that the provider posts. */
+/** Comes back by a form that the provider posts. */
 async function checkAnswerInForm(app: TestApp): Promise<void> {
   provider().account = 'bob'
   const browser = app.browser()
-  const page = await browser.open(`${app.baseUrl}/enter-by-form`)
+  const page = await browser.open(`${app.baseUrl}/profile`)
   assert.deepEqual([page.status, page.url], [200, `${app.baseUrl}/profile`])
   assert.deepEqual([page.json()['sub'], page.json()['email']], ['bob', 'bob@example.test'])
   assert.equal((await browser.open(`${app.baseUrl}/admin`)).status, 403)
@@ -81,17 +73,22 @@ async function checkLogout(app: TestApp, browser: ReturnType<TestApp['browser']>
   assert.equal((await thief.open(`${app.baseUrl}/`)).json()['authenticated'], false)
 }
 
+const CHECKS = [
+  ['query', checkAnswerInQuery, []],
+  ['form_post', checkAnswerInForm, ['ERR_OIDC_INSUFFICIENT_CLAIM']],
+] as const
+
 for (const host of HOSTS) {
   describe(`in ${host}`, () => {
     for (const [name, arrangement] of ARRANGEMENTS) {
-      it(`a person logs in, passes guards by scope and claim or not, and logs out: ${name}`, async () => {
-        const app = await startReportsApp(host, arrangement)
-        await checkAnswerInQuery(app)
-        await checkAnswerInForm(app)
-        assert.equal(await app.sessions(), 0)
-        assert.deepEqual(codesOf(app), ['ERR_OIDC_INSUFFICIENT_CLAIM'])
-        assert.deepEqual(app.otherErrors, [])
-      })
+      for (const [responseMode, check, denials] of CHECKS) {
+        it(`a person logs in by ${responseMode}, passes guards or not, and logs out: ${name}`, async () => {
+          const app = await startReportsApp(host, arrangement, responseMode)
+          await check(app)
+          assert.equal(await app.sessions(), 0)
+          assert.deepEqual([codesOf(app), app.otherErrors], [denials, []])
+        })
+      }
     }
   })
 }

@@ -27,7 +27,7 @@ async function assertFails(app: TestApp, code: string, status: number): Promise<
   assert.deepEqual([page.status, page.json()], [status, { error: code }])
 }
 
-const BY_FORM: Partial<Options> = { authorizationParams: { response_mode: 'form_post' } }
+const BY_FORM: Partial<Options> = { responseMode: 'form_post' }
 
 function changeAnswer(change: (params: URLSearchParams) => void): (params: URLSearchParams) => URLSearchParams {
   return (params) => {

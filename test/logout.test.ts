@@ -227,7 +227,7 @@ describe('the logout route', () => {
   for (const [name, headers] of own) {
     it(`takes a POST ${name}`, async () => {
       const { status, stillIn } = await postFrom(headers)
-      assert.deepEqual([status, stillIn], [303, false])
+      assert.deepEqual([status, stillIn], [200, false])
     })
   }
 
@@ -319,5 +319,37 @@ describe('a logout at oidc-provider', () => {
     assert.deepEqual([page.status, new URL(page.url).pathname], [200, '/'])
     provider.account = 'bob'
     assert.equal((await browser.open('/profile')).json()['sub'], 'bob')
+  })
+})
+
+describe('a logout by a script', () => {
+  it('tells the script where to send the person', async () => {
+    const { app, browser } = await startLoggedIn()
+    const page = await browser.fetch('/logout', { method: 'POST', headers: { 'sec-fetch-site': 'same-origin' } })
+    assert.equal(page.status, 200)
+    const url = new URL(String(page.json()['logoutUrl']))
+    assert.equal(url.origin, new URL(stage.provider.issuer).origin)
+    assert.equal(url.searchParams.get('post_logout_redirect_uri'), app.baseUrl)
+    assert.equal(await isLoggedIn(browser), false)
+  })
+})
+
+describe('a logout by GET', () => {
+  it('does not happen because a browser fetches the page in advance', async () => {
+    const { app, browser } = await startLoggedIn({ logoutByGet: true })
+    const page = await browser.open('/logout', { headers: { 'sec-purpose': 'prefetch;prerender' }, follow: false })
+    assert.deepEqual([page.status, codesOf(app)], [403, ['ERR_OIDC_CROSS_SITE_LOGOUT']])
+    assert.equal(await isLoggedIn(browser), true)
+  })
+})
+
+describe('a very long ID Token', () => {
+  it('is no hint to the provider: no proxy would let it through', async () => {
+    stage.provider.change.idTokenClaims = (claims) => ({ ...claims, groups: Array(300).fill('a group of some length') })
+    const { browser } = await startLoggedIn()
+    const page = await browser.post('/logout', {}, { follow: false })
+    const { searchParams } = new URL(page.headers.location ?? '')
+    assert.equal(searchParams.get('id_token_hint'), null)
+    assert.equal(searchParams.get('client_id'), stage.provider.clientId)
   })
 })

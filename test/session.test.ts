@@ -718,3 +718,53 @@ describe('a seal', () => {
     assert.equal(createSeal([], 'tokens').open('x', 'y'), undefined)
   })
 })
+
+describe('two oidc() in one application', () => {
+  const STAFF = { sessionKey: 'staff', routes: { login: '/staff/in', callback: '/staff/back', logout: '/staff/out' } }
+
+  it('keep their logins and their tokens apart in one session', async () => {
+    const { issuer, clientId, clientSecret } = stage.provider
+    let staff: Handler | undefined
+    const app = await start(
+      {},
+      {
+        beforeOidc: [(req, res, next) => staff?.(req, res, next)],
+        routes: { '/both': answerJson(async ({ session, oidc }) => [Object.keys(session), await oidc.idToken()]) },
+      },
+    )
+    const options = { ...usualOptions({ issuer, clientId, clientSecret }, app.baseUrl), ...STAFF }
+    let staffTokens: unknown
+    const auth = oidc(options)
+    staff = (req, res, next) => {
+      auth(req, res, (error) => {
+        if (req.url !== '/both') return next(error)
+        const context = Reflect.get(req, 'oidc') as AppRequest['oidc']
+        context.idToken().then((token) => {
+          staffTokens = token
+          next()
+        }, next)
+      })
+    }
+    const browser = app.browser()
+    await browser.open('/staff/in')
+    await browser.open('/login')
+    const [keys, idToken] = (await browser.open('/both')).json() as unknown as [string[], string]
+    assert.ok(keys.includes('staff') && keys.includes('oidc'))
+    assert.match(idToken, /^ey/)
+    assert.match(String(staffTokens), /^ey/)
+    assert.notEqual(staffTokens, idToken)
+  })
+})
+
+describe('a function for sessionClaims', () => {
+  for (const [name, choose] of [
+    ['returns nothing', () => undefined],
+    ['returns a promise', async () => ({ name: 'x' })],
+  ] as const) {
+    it(`that ${name} ends the login with an error that says so`, async () => {
+      const app = await start({ sessionClaims: choose as unknown as () => Record<string, unknown> })
+      await app.browser().open('/profile')
+      assert.deepEqual([codesOf(app), await app.sessions()], [['ERR_OIDC_CONFIG'], 0])
+    })
+  }
+})

@@ -1,6 +1,6 @@
 import { ConfigError } from '../errors.ts'
 import { frozenCopy, isPlainObject } from './frozen-copy.ts'
-import { inOrder, must, objectWith, oneOf, type Rule } from './rule.ts'
+import { inOrder, must, objectWith, type Rule } from './rule.ts'
 
 const MADE_FOR_EACH_LOGIN = 'it is made for each login and protects it'
 
@@ -8,7 +8,8 @@ const MADE_FOR_EACH_LOGIN = 'it is made for each login and protects it'
 const RESERVED: ReadonlyMap<string, string> = new Map([
   ['client_id', 'use the option clientId'],
   ['redirect_uri', 'it is made of baseUrl and routes.callback'],
-  ['response_type', 'the middleware speaks the code flow'],
+  ['response_type', 'use the option responseType'],
+  ['response_mode', 'use the option responseMode'],
   ['scope', 'use the option scope'],
   ['state', MADE_FOR_EACH_LOGIN],
   ['nonce', MADE_FOR_EACH_LOGIN],
@@ -31,7 +32,6 @@ const prompt: Rule = must('not join none with another value', (value) => {
 })
 
 const PARAM_RULES: ReadonlyMap<string, Rule> = new Map([
-  ['response_mode', oneOf('query', 'form_post')],
   ['max_age', must('be a whole number of seconds, 0 or more', (value) => /^\d{1,15}$/.test(String(value)))],
   ['prompt', prompt],
 ])

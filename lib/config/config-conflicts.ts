@@ -37,14 +37,29 @@ const CONFLICTS: readonly Conflict[] = [
     ({ idTokenSignedResponseAlg: alg = '', clientSecret }) => alg.startsWith('HS') && clientSecret === undefined,
   ),
   conflict(
+    ['authorizationSignedResponseAlg', 'clientSecret'],
+    'authorizationSignedResponseAlg needs a clientSecret where it is HS256, HS384 or HS512.',
+    ({ authorizationSignedResponseAlg: alg = '', clientSecret }) => alg.startsWith('HS') && clientSecret === undefined,
+  ),
+  conflict(
     ['secret', 'clientSecret'],
     'secret must be given where there is no clientSecret: at least 32 random characters.',
     (options) => options.secret === undefined && options.clientSecret === undefined,
   ),
   conflict(
+    ['secret', 'clientSecret'],
+    'secret must be given where clientSecret has fewer than 32 characters: who sees a cookie could guess it.',
+    ({ secret, clientSecret }) => secret === undefined && clientSecret !== undefined && clientSecret.length < 32,
+  ),
+  conflict(
     ['providerMetadata', 'issuer'],
     'providerMetadata.issuer must equal issuer, character by character.',
     (options) => options.providerMetadata !== undefined && options.providerMetadata.issuer !== options.issuer,
+  ),
+  conflict(
+    ['responseType', 'responseMode'],
+    'responseMode must not be query where responseType has id_token or token: they would stay in logs and histories.',
+    ({ responseType = 'code', responseMode = '' }) => responseMode.startsWith('query') && responseType !== 'code',
   ),
   conflict(
     ['userinfo', 'providerMetadata'],
@@ -57,7 +72,7 @@ const CONFLICTS: readonly Conflict[] = [
     'postLogoutRedirectUri must not be one of routes: name the page that people see after a logout.',
     ({ postLogoutRedirectUri: landing, baseUrl = '', routes }) =>
       Object.values({ ...DEFAULT_ROUTES, ...routes }).some((path) => {
-        return landing === path || landing === baseUrl.replace(/\/$/, '') + path
+        return [path, baseUrl.replace(/\/$/, '') + path].some((own) => isSamePath(own, landing))
       }),
   ),
   { between: ['routes'], faults: equalRoutes },
@@ -70,6 +85,10 @@ const CONFLICTS: readonly Conflict[] = [
 /** One sentence for each contradiction between options; `isSound` tells which options have no fault of their own. */
 export function findConflicts(options: Given, isSound: (name: keyof Options) => boolean): readonly string[] {
   return CONFLICTS.filter(({ between }) => between.every(isSound)).flatMap(({ faults }) => faults(options))
+}
+
+function isSamePath(path: string, landing: string | undefined): boolean {
+  return landing?.toLowerCase().replace(/\/$/, '') === path.toLowerCase()
 }
 
 /** Routers may leave case aside, so two routes that differ in nothing else are one. */

@@ -1,6 +1,7 @@
 import { ConfigError } from '../errors.ts'
 import { parseLocalPath } from '../local-path.ts'
 import type { Hooks, Options, ProviderMetadata } from '../options.ts'
+import { findResponseType, type ResponseMode, type ResponseType } from '../response-type.ts'
 import { parseAuthorizationParams } from './authorization-params.ts'
 import { DEFAULT_ROUTES, findConflicts } from './config-conflicts.ts'
 import { frozenCopy, isPlainObject } from './frozen-copy.ts'
@@ -17,6 +18,9 @@ export interface Config {
   /** The path of `baseUrl` without its last slash: empty, or `/portal`. */
   readonly basePath: string
   readonly scope: string
+  readonly responseType: ResponseType
+  readonly responseMode: ResponseMode
+  readonly authorizationSignedResponseAlg: string
   readonly authorizationParams: Readonly<Record<string, string>>
   /** The paths of the routes, without `basePath`. */
   readonly routes: Readonly<Record<'login' | 'callback' | 'logout', string>>
@@ -38,6 +42,7 @@ export interface Config {
   readonly providerMetadata: ProviderMetadata | undefined
   readonly fetch: Options['fetch']
   readonly hooks: Hooks
+  readonly dangerouslyAssumeRequestedScope: boolean
   readonly dangerouslyAllowInsecureRequests: boolean
 }
 
@@ -84,6 +89,7 @@ const DEFAULTS = {
   clientSecret: undefined,
   scope: 'openid profile email',
   logoutByGet: false,
+  authorizationSignedResponseAlg: 'RS256',
   idTokenSignedResponseAlg: 'RS256',
   clockTolerance: 60,
   timeout: 10,
@@ -95,12 +101,14 @@ const DEFAULTS = {
   providerMetadata: undefined,
   fetch: undefined,
   hooks: Object.freeze({}),
+  dangerouslyAssumeRequestedScope: false,
   dangerouslyAllowInsecureRequests: false,
 } as const
 
 function createConfig(options: Readonly<Options>): Config {
   const { baseUrl, secret, routes: givenRoutes, authorizationParams, ...plain } = options
   const { origin, basePath } = parseBaseUrl(baseUrl)
+  const responseType = findResponseType(options.responseType) ?? 'code'
   const routes = Object.freeze({ ...DEFAULT_ROUTES, ...givenRoutes })
   return Object.freeze({
     tokenEndpointAuthMethod: options.clientSecret === undefined ? 'none' : 'client_secret_basic',
@@ -111,6 +119,8 @@ function createConfig(options: Readonly<Options>): Config {
     routes,
     redirectUri: origin + basePath + routes.callback,
     postLogoutRedirectUri: landingUrl(options),
+    responseType,
+    responseMode: options.responseMode ?? (responseType === 'code' ? 'query' : 'form_post'),
     authorizationParams: parseAuthorizationParams(authorizationParams),
     secrets: Object.freeze([secret ?? options.clientSecret].flat().filter((given) => given !== undefined)),
   })

@@ -1,4 +1,5 @@
 import type { Options } from '../options.ts'
+import { findResponseType, RESPONSE_MODES, RESPONSE_TYPES } from '../response-type.ts'
 import { authorizationParamsRule } from './authorization-params.ts'
 import { hasPlaceholder } from './issuer-advice.ts'
 import {
@@ -57,6 +58,11 @@ const sessionClaims: Rule = must(
     (Array.isArray(value) && value.every((claim) => typeof claim === 'string' && claim !== '')),
 )
 
+const signatureAlgorithm: Rule = oneOf(
+  ...['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'ES256', 'ES384', 'ES512'],
+  ...['EdDSA', 'Ed25519', 'HS256', 'HS384', 'HS512'],
+)
+
 /** What each option must be on its own. An option without a rule does not compile. */
 export const OPTION_RULES: Readonly<Record<keyof Options, Rule>> = {
   issuer,
@@ -64,15 +70,15 @@ export const OPTION_RULES: Readonly<Record<keyof Options, Rule>> = {
   clientSecret: optional(credential),
   baseUrl,
   scope: optional(scope),
+  responseType: optional(
+    must(`be one of ${RESPONSE_TYPES.join(', ')}`, (value) => findResponseType(value) !== undefined),
+  ),
+  responseMode: optional(oneOf(...RESPONSE_MODES)),
+  authorizationSignedResponseAlg: optional(signatureAlgorithm),
   authorizationParams: optional(authorizationParamsRule),
   routes: optional(members({ login: optional(routePath), callback: optional(routePath), logout: optional(routePath) })),
   logoutByGet: optional(trueOrFalse),
-  idTokenSignedResponseAlg: optional(
-    oneOf(
-      ...['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'ES256', 'ES384', 'ES512'],
-      ...['EdDSA', 'Ed25519', 'HS256', 'HS384', 'HS512'],
-    ),
-  ),
+  idTokenSignedResponseAlg: optional(signatureAlgorithm),
   tokenEndpointAuthMethod: optional(oneOf('client_secret_basic', 'client_secret_post', 'none')),
   clockTolerance: optional(seconds(0, 300)),
   timeout: optional(
@@ -98,5 +104,6 @@ export const OPTION_RULES: Readonly<Record<keyof Options, Rule>> = {
       afterLogout: optional(callable),
     }),
   ),
+  dangerouslyAssumeRequestedScope: optional(trueOrFalse),
   dangerouslyAllowInsecureRequests: optional(trueOrFalse),
 }

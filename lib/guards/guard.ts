@@ -56,24 +56,34 @@ export interface Guard {
 /** Makes a guard of a check. This is the one place where a denial becomes an answer. */
 export function createGuard(check: Check): Guard {
   function guard(req: Request, res: Response, next: Next): void {
-    if (isPreflight(req) || isAllowed(req, res, next, check)) next()
+    if (isAllowed(req, res, next, check)) next()
   }
   function before(handler: (req: Authenticated<Request>, res: Response, next: Next) => unknown): Handler {
     return function guarded(req, res, next) {
-      if (isPreflight(req)) return next()
-      return isAllowed(req, res, next, check) ? handler(req, res, next) : undefined
+      return isAllowed(req, res, next, check) ? forwardRejection(handler(req, res, next), next) : undefined
     }
   }
   // What the framework hands in is what it declared: only its names for it are wider than ours.
   return Object.assign(guard, { before }) as Guard
 }
 
-/**
- * A CORS preflight never carries a cookie: whoever answers it comes after us. No handler of GET, POST or the like sees it;
- * one of `app.all()` or `app.use()` does, with nobody logged in.
- */
+/** Express 5 looks at what a handler returns; Express 4 and Connect would let the rejection end the process. */
+function forwardRejection(result: unknown, next: Next): unknown {
+  return result instanceof Promise ? result.catch(next) : result
+}
+
+/** A CORS preflight never carries a cookie, so it can be no login that it lacks. */
 function isPreflight(req: Request): boolean {
   return req.method === 'OPTIONS' && headerOf(req, 'access-control-request-method') !== undefined
+}
+
+/**
+ * Neither a redirect nor a 401, and no permission either: a handler of `app.use()` does not look at the method, so
+ * nothing behind a guard may see a request that only says to be a preflight. `cors()` belongs in front.
+ */
+function answerPreflight(res: Response): void {
+  res.statusCode = 204
+  res.end()
 }
 
 function isAllowed<Req extends Request>(req: Req, res: Response, next: Next, check: Check): req is Authenticated<Req> {
@@ -82,7 +92,8 @@ function isAllowed<Req extends Request>(req: Req, res: Response, next: Next, che
     return false
   }
   if (!req.oidc.isAuthenticated) {
-    askForLogin(req, res)
+    if (isPreflight(req)) answerPreflight(res)
+    else askForLogin(req, res)
     return false
   }
   const denial = check(req.oidc)
@@ -103,7 +114,7 @@ function askForLogin(req: OidcRequest, res: Response): void {
   else sendLoginRequired(req, res)
 }
 
-/** The page that runs the script is not known here: the script adds it to the address as `returnTo`. */
+/** The page that runs the script is not known here: the script may put it in the place of `returnTo` in the address. */
 function sendLoginRequired(req: OidcRequest, res: Response): void {
   const body = { error: 'ERR_OIDC_LOGIN_REQUIRED', message: 'Please sign in.', loginUrl: req.oidc.loginUrl('/') }
   send(res, 401, 'application/json', JSON.stringify(body))

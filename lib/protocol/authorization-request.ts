@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { buildAuthorizationUrl, randomNonce, randomPKCECodeVerifier, randomState } from 'openid-client'
 import type { Config } from '../config/config.ts'
+import { partsOf } from '../response-type.ts'
 import type { Transaction } from '../types.ts'
 import type { Provider } from './provider.ts'
 
@@ -19,7 +20,7 @@ export interface LoginRequest {
 }
 
 /**
- * A new authorization request with code, PKCE S256, state and nonce (OIDC Core 3.1.2.1, RFC 7636 4.3). The state is a
+ * A new authorization request with state, nonce, and PKCE S256 for a code (OIDC Core 3.1.2.1, RFC 7636 4.3). The state is a
  * random handle of letters, digits, `-` and `_`: Okta takes little else.
  */
 export function createAuthorizationRequest(
@@ -28,6 +29,7 @@ export function createAuthorizationRequest(
   { returnTo, authorizationParams }: LoginRequest,
 ): AuthorizationRequest {
   const params = { ...config.authorizationParams, ...authorizationParams }
+  const { responseType, responseMode } = config
   const codeVerifier = randomPKCECodeVerifier()
   const transaction: Transaction = {
     state: randomState(),
@@ -36,23 +38,25 @@ export function createAuthorizationRequest(
     issuer: config.issuer,
     redirectUri: config.redirectUri,
     returnTo,
+    ...(responseType === 'code' ? {} : { responseType }),
     ...(params['max_age'] === undefined ? {} : { maxAge: Number(params['max_age']) }),
     startedAt: Math.floor(Date.now() / 1000),
   }
   const url = buildAuthorizationUrl(provider.client, {
     ...params,
-    response_type: 'code',
+    response_type: responseType,
+    ...(responseMode === 'query' ? {} : { response_mode: responseMode }),
     redirect_uri: transaction.redirectUri,
     scope: config.scope,
     state: transaction.state,
     nonce: transaction.nonce,
-    code_challenge: codeChallengeOf(codeVerifier),
-    code_challenge_method: 'S256',
+    ...(partsOf(responseType).code ? codeChallengeOf(codeVerifier) : {}),
   })
   return { url: url.href, transaction }
 }
 
 /** RFC 7636 4.2. openid-client's own goes over another thread (WebCrypto), which costs fifty times the hash. */
-function codeChallengeOf(codeVerifier: string): string {
-  return createHash('sha256').update(codeVerifier).digest('base64url')
+function codeChallengeOf(codeVerifier: string): Readonly<Record<string, string>> {
+  const codeChallenge = createHash('sha256').update(codeVerifier).digest('base64url')
+  return { code_challenge: codeChallenge, code_challenge_method: 'S256' }
 }

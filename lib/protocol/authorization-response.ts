@@ -1,5 +1,6 @@
 import { AuthorizationError, OidcError } from '../errors.ts'
 import type { ProviderMetadata } from '../options.ts'
+import { partsOf, type ResponseParts } from '../response-type.ts'
 import type { Transaction } from '../types.ts'
 
 /** The parameters that came to the callback, each at most once. */
@@ -24,31 +25,77 @@ export function stateOf(params: ResponseParams): string {
   throw new OidcError('ERR_OIDC_STATE_MISSING', 'The authorization response has no state: it answers no login of ours.')
 }
 
+/** What a response brought: all that its response type promises, and nothing else. */
+export interface AuthorizationResponse {
+  readonly code?: string | undefined
+  readonly idToken?: string | undefined
+  readonly accessToken?: string | undefined
+  /** The life of the access token, in seconds. */
+  readonly expiresIn?: number | undefined
+  readonly scope?: string | undefined
+}
+
 /**
- * Checks a response, whose state has found its transaction, and returns its code. The issuer comes first: an error of
- * another provider is no answer to this login (RFC 9207 2.4).
+ * Checks a response whose state has found its transaction. The issuer comes first: an error of another provider is no
+ * answer to this login (RFC 9207 2.4).
  */
 export function checkAuthorizationResponse(
   params: ResponseParams,
   transaction: Transaction,
   metadata: ProviderMetadata,
-): string {
-  checkIssuer(params.get('iss'), transaction, metadata)
+): AuthorizationResponse {
+  const expected = partsOf(transaction.responseType ?? 'code')
+  checkIssuer(params, expected, transaction, metadata)
   checkError(params)
-  if (params.has('id_token') || params.has('access_token')) {
-    throw new OidcError('ERR_OIDC_RESPONSE_TOKEN', 'The authorization response holds a token that was not asked for.')
-  }
-  const code = params.get('code') ?? ''
-  if (code === '')
+  checkUnasked(params, expected)
+  const { code, accessToken } = { code: textOf(params, 'code'), accessToken: textOf(params, 'access_token') }
+  if (expected.code && code === undefined) {
     throw new OidcError('ERR_OIDC_CODE_MISSING', 'The authorization response has neither code nor error.')
-  return code
+  }
+  if (expected.token && (accessToken === undefined || params.get('token_type')?.toLowerCase() !== 'bearer')) {
+    throw new OidcError('ERR_OIDC_ACCESS_TOKEN_MISSING', 'The authorization response has no access token to bear.')
+  }
+  if (expected.idToken && textOf(params, 'id_token') === undefined) {
+    throw new OidcError('ERR_OIDC_ID_TOKEN_MISSING', 'The authorization response has no ID Token.', { status: 400 })
+  }
+  const expiresIn = Number(/^\d{1,10}$/.exec(params.get('expires_in') ?? '')?.[0] ?? Number.NaN)
+  return {
+    code,
+    accessToken,
+    idToken: textOf(params, 'id_token'),
+    scope: params.get('scope'),
+    expiresIn: Number.isNaN(expiresIn) ? undefined : expiresIn,
+  }
 }
 
-function checkIssuer(iss: string | undefined, transaction: Transaction, metadata: ProviderMetadata): void {
+/** Whoever puts a token into an answer that was not to have one hopes that somebody takes it (OIDC Core 3.1.2.7). */
+function checkUnasked(params: ResponseParams, expected: ResponseParts): void {
+  const isUnasked = (name: string, isExpected: boolean): boolean => params.has(name) && !isExpected
+  if (isUnasked('id_token', expected.idToken) || isUnasked('access_token', expected.token)) {
+    throw new OidcError('ERR_OIDC_RESPONSE_TOKEN', 'The authorization response holds a token that was not asked for.')
+  }
+  if (isUnasked('code', expected.code)) {
+    throw new OidcError('ERR_OIDC_CALLBACK_INVALID', 'The authorization response holds a code that was not asked for.')
+  }
+}
+
+function textOf(params: ResponseParams, name: string): string | undefined {
+  return params.get(name) || undefined
+}
+
+function checkIssuer(
+  params: ResponseParams,
+  expected: ResponseParts,
+  transaction: Transaction,
+  metadata: ProviderMetadata,
+): void {
+  const iss = params.get('iss')
   if (transaction.issuer !== metadata.issuer || (iss !== undefined && iss !== transaction.issuer)) {
     throw new OidcError('ERR_OIDC_RESPONSE_ISSUER', 'The authorization response is from another issuer (mix-up).')
   }
-  if (iss === undefined && metadata['authorization_response_iss_parameter_supported'] === true) {
+  // RFC 9207 4: an ID Token says itself whose it is, and will be verified.
+  const isTold = iss !== undefined || (expected.idToken && params.has('id_token') && !params.has('error'))
+  if (!isTold && metadata['authorization_response_iss_parameter_supported'] === true) {
     throw new OidcError(
       'ERR_OIDC_RESPONSE_ISSUER_MISSING',
       'The authorization response lacks iss, although the provider announces it (RFC 9207 2.4).',

@@ -18,10 +18,12 @@ export interface ClaimExpectations {
   readonly code?: string | undefined
   /** The state of the transaction. */
   readonly state?: string | undefined
+  /** Hashes that must be there, since the browser brought the token and what it is to be bound to. */
+  readonly requiredHashes?: readonly ('at_hash' | 'c_hash')[] | undefined
   /** The `max_age` that was asked for, in seconds. */
   readonly maxAge?: number | undefined
   /** The hash of the signature's algorithm. */
-  readonly digest: string
+  readonly digest: string | undefined
   /** Seconds since 1970. */
   readonly now: number
 }
@@ -118,8 +120,10 @@ function hashRule(claim: string, of: 'accessToken' | 'code' | 'state', code: Err
   return {
     code,
     message,
-    holds: (claims, { digest, [of]: value }) =>
-      claims[claim] === undefined || (value !== undefined && claims[claim] === leftHalf(value, digest)),
+    holds: (claims, { digest, requiredHashes, [of]: value }) =>
+      claims[claim] === undefined
+        ? requiredHashes?.some((name) => name === claim) !== true
+        : digest !== undefined && value !== undefined && claims[claim] === leftHalf(value, digest),
   }
 }
 

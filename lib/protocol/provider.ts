@@ -2,6 +2,7 @@ import { allowInsecureRequests, Configuration, type ServerMetadata } from 'openi
 import type { Config } from '../config/config.ts'
 import { ProviderError } from '../errors.ts'
 import type { ProviderMetadata } from '../options.ts'
+import { partsOf } from '../response-type.ts'
 import { createCachedDocument } from './cached-document.ts'
 import { createHttpClient, type HttpClient } from './http-client.ts'
 import { createKeyStore, type KeyStore } from './key-store.ts'
@@ -82,7 +83,9 @@ function checkMetadata(document: Readonly<Record<string, unknown>>, config: Conf
         'a slash at the end included; at Okta, configure the domain that browsers use (custom domain or not).',
     )
   }
-  const missing = REQUIRED.filter((name) => document[name] === undefined)
+  // OIDC Discovery 3: a provider of the implicit flow alone has no token endpoint.
+  const needsTokens = partsOf(config.responseType).code
+  const missing = REQUIRED.filter((name) => document[name] === undefined && (needsTokens || name !== 'token_endpoint'))
   const faulty = [...REQUIRED, ...OPTIONAL].filter(
     (name) => document[name] !== undefined && !isEndpoint(document[name], config.dangerouslyAllowInsecureRequests),
   )

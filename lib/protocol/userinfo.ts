@@ -31,7 +31,7 @@ const CLAIMS_OF_SCOPE: Readonly<Record<string, readonly string[]>> = {
  */
 export async function completeClaims(
   provider: Provider,
-  config: Pick<Config, 'userinfo'>,
+  config: Pick<Config, 'userinfo' | 'scope'>,
   redeemed: RedeemedTokens,
 ): Promise<IdTokenClaims> {
   const { claims, tokens } = redeemed
@@ -41,7 +41,11 @@ export async function completeClaims(
   return { ...Object.fromEntries(further), ...claims }
 }
 
-function isWanted(provider: Provider, config: Pick<Config, 'userinfo'>, { claims, scope }: RedeemedTokens): boolean {
+function isWanted(
+  provider: Provider,
+  config: Pick<Config, 'userinfo' | 'scope'>,
+  { claims, scope = config.scope }: RedeemedTokens,
+): boolean {
   if (config.userinfo !== 'when-needed') return config.userinfo
   if (provider.metadata.userinfo_endpoint === undefined) return false
   return scope.split(' ').some((name) => {

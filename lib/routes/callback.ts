@@ -1,110 +1,105 @@
 import { OidcError } from '../errors.ts'
-import { publish } from '../events.ts'
-import { allowMethods, headerOf, type Request, type Response, readForm, redirect, requestQuery } from '../http.ts'
+import { allowMethods, type Request, type Response, readForm, redirect, requestQuery } from '../http.ts'
 import {
   checkAuthorizationResponse,
   type ResponseParams,
   readAuthorizationResponse,
   stateOf,
 } from '../protocol/authorization-response.ts'
-import { redeemCode } from '../protocol/tokens.ts'
+import { readResponseJwt } from '../protocol/response-jwt.ts'
+import { redeemResponse } from '../protocol/tokens.ts'
 import { completeClaims } from '../protocol/userinfo.ts'
 import type { CompletedLogin, RelyingParty } from '../relying-party.ts'
+import { carriageOf } from '../response-type.ts'
 import { requireSession, type SessionRequest } from '../session/express-session.ts'
-import { destroySession, readLogin, saveSession, startSession } from '../session/login-session.ts'
+import { readLogin } from '../session/login-session.ts'
 import { chooseSessionClaims } from '../session/session-claims.ts'
-import { isStrict, sessionCookieName } from '../session/session-cookie.ts'
 import type { Transaction } from '../types.ts'
-import { sendRelayPage, takeRelayMark } from './relay-page.ts'
+import { beginSession } from './begin-session.ts'
+import { relayAnswer } from './relay.ts'
 
 /** `GET` or `POST /callback`: takes the provider's answer, and ends in a session and a redirect, or in an error. */
 export async function callbackRoute(rp: RelyingParty, req: Request, res: Response): Promise<void> {
   allowMethods(req, 'GET', 'POST')
+  const { origin, basePath } = rp.config
   const request = requireSession(req)
   const fields = req.method === 'POST' ? await readForm(req) : requestQuery(req)
-  const isRelayed = takeRelayMark(fields)
-  if (!isRelayed && needsRelay(rp, request, fields)) return relay(rp, request, res, fields)
+  const response = readAuthorizationResponse(fields)
+  if (req.method === 'GET') checkQuery(rp, fields)
+  if (await relayAnswer(rp, request, res, fields)) return
 
-  const params = readAuthorizationResponse(fields)
-  const transaction = takeTransaction(rp, request, res, params)
-  if (transaction === undefined) return redirect(res, rp.config.origin + homeOf(rp))
+  const found = await findTransaction(rp, request, res, response)
+  if (found === undefined) return redirect(res, `${origin}${basePath}/`)
+  const { params, transaction } = found
   const completed = await rp.redeemOnce(transaction.state, () => redeem(rp, params, transaction))
-  await beginSession(rp, request, res, completed, transaction.startedAt)
-  redirect(res, rp.config.origin + transaction.returnTo)
+  if (await beginSession(rp, request, res, completed, transaction.startedAt)) {
+    redirect(res, origin + transaction.returnTo)
+  }
 }
 
-function homeOf(rp: RelyingParty): string {
-  return `${rp.config.basePath}/`
+/**
+ * OAuth 2.0 Multiple Response Types 5: whatever is in a query is in logs, histories and referrers too. So are the tokens
+ * in a JWT (JARM 2.3.1).
+ */
+function checkQuery({ config }: RelyingParty, fields: URLSearchParams): void {
+  const isOpaque = fields.has('response') && config.responseType !== 'code'
+  if (!isOpaque && !fields.has('id_token') && !fields.has('access_token')) return
+  throw new OidcError('ERR_OIDC_RESPONSE_TOKEN', 'The authorization response has a token in its query.')
 }
 
-/** Whether the browser has kept a cookie back that this answer needs, because another site sent it here. */
-function needsRelay(rp: RelyingParty, req: SessionRequest, fields: URLSearchParams): boolean {
-  const state = fields.get('state')
-  if (state === null) return false
-  if (req.method === 'POST') return !rp.transactions.has(req, state)
-  const site = headerOf(req, 'sec-fetch-site') ?? 'cross-site'
-  return isStrict(req.session.cookie) && site !== 'same-origin'
-}
-
-/** The session that express-session has made in the absence of the browser's own must not take its place. */
-async function relay(rp: RelyingParty, req: SessionRequest, res: Response, fields: URLSearchParams): Promise<void> {
-  if (sessionCookieName(req, req.sessionID) === undefined) await destroySession(req)
-  sendRelayPage(res, rp.config.redirectUri, fields)
+/** An answer, and the login on its way that it belongs to. */
+interface FoundTransaction {
+  readonly params: ResponseParams
+  readonly transaction: Transaction
 }
 
 /**
  * The login that this answer belongs to; `undefined` where there is none any more, but the person is logged in: a late or
  * repeated answer (the back button, a second tab) is no failure then.
  */
-function takeTransaction(
+async function findTransaction(
   rp: RelyingParty,
   req: SessionRequest,
   res: Response,
-  params: ResponseParams,
-): Transaction | undefined {
+  response: ResponseParams,
+): Promise<FoundTransaction | undefined> {
   try {
-    return rp.transactions.take(req, res, stateOf(params))
+    const params = await openResponse(rp, response)
+    return { params, transaction: rp.transactions.take(req, res, stateOf(params)) }
   } catch (error) {
     if (error instanceof OidcError && readLogin(req, rp.config) !== undefined) return undefined
     throw error
   }
 }
 
+/** A response that was asked for as a JWT is taken as nothing else, and none is taken for one (JARM 2.4). */
+async function openResponse(rp: RelyingParty, response: ResponseParams): Promise<ResponseParams> {
+  const { isJwt } = carriageOf(rp.config.responseMode, rp.config.responseType)
+  if (isJwt) return readResponseJwt(await rp.findProvider(), rp.config, response)
+  if (!response.has('response')) return response
+  throw new OidcError('ERR_OIDC_CALLBACK_INVALID', 'The authorization response is a JWT, which was not asked for.')
+}
+
 async function redeem(rp: RelyingParty, params: ResponseParams, transaction: Transaction): Promise<CompletedLogin> {
   const { config } = rp
   const provider = await rp.findProvider()
-  const code = checkAuthorizationResponse(params, transaction, provider.metadata)
-  const redeemed = await redeemCode(provider, config, code, transaction)
+  const response = checkAuthorizationResponse(params, transaction, provider.metadata)
+  const redeemed = await redeemResponse(provider, config, response, transaction)
   const claims = await completeClaims(provider, config, redeemed)
   const loggedInAt = Math.floor(Date.now() / 1000)
   const login = {
     claims: chooseSessionClaims(claims, config),
-    scope: redeemed.scope,
+    scope: redeemed.scope ?? scopeWhenUntold(rp),
     loggedInAt,
     expiresAt: loggedInAt + config.loginLifetime,
   }
-  return { login, tokens: redeemed.tokens }
+  return { login, claims, tokens: redeemed.tokens }
 }
 
-async function beginSession(
-  rp: RelyingParty,
-  req: SessionRequest,
-  res: Response,
-  { login, tokens }: CompletedLogin,
-  startedAt: number,
-): Promise<void> {
-  const { claims, scope } = login
-  if (readLogin(req, rp.config) !== undefined) await rp.tokenRecords.remove(req)
-  await startSession(req, rp.config, login, startedAt)
-  try {
-    await rp.config.hooks.afterLogin?.({ req, res, claims, scope })
-    await rp.tokenRecords.save(req, tokens, login)
-    await saveSession(req)
-  } catch (error) {
-    // express-session would save what is left of it when the answer ends.
-    await Promise.allSettled([rp.tokenRecords.remove(req), destroySession(req)])
-    throw error
-  }
-  rp.landing.mark(req, res)
-  publish['express-oidc:login'](() => ({ issuer: claims.iss, sub: claims.sub, scope }))
+/**
+ * RFC 6749 5.1: a scope that is left out is the one that was asked for. But the request went through the person's own
+ * browser, where scopes can be taken out of it, and no provider would say so: what it does not name is not believed.
+ */
+function scopeWhenUntold({ config }: RelyingParty): string {
+  return config.dangerouslyAssumeRequestedScope ? config.scope : 'openid'
 }

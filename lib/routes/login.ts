@@ -1,11 +1,11 @@
 import { publish } from '../events.ts'
-import { allowMethods, type Request, type Response, redirect, requestQuery } from '../http.ts'
+import { allowMethods, headerOf, type Request, type Response, redirect, requestQuery } from '../http.ts'
 import { createAuthorizationRequest, type LoginRequest } from '../protocol/authorization-request.ts'
 import type { RelyingParty } from '../relying-party.ts'
 import { safeReturnTo } from '../return-to.ts'
-import { requireSession } from '../session/express-session.ts'
+import { requireSession, type SessionRequest } from '../session/express-session.ts'
 import { readLogin } from '../session/login-session.ts'
-import { checkSecureCookie } from '../session/session-cookie.ts'
+import { checkSecureCookie, isStrict } from '../session/session-cookie.ts'
 
 /** `GET /login?returnTo=/path`: starts a login. A `returnTo` that is not ours is as good as none. */
 export async function loginRoute(rp: RelyingParty, req: Request, res: Response): Promise<void> {
@@ -20,11 +20,24 @@ export async function loginRoute(rp: RelyingParty, req: Request, res: Response):
  */
 export async function startLogin(rp: RelyingParty, req: Request, res: Response, wanted: LoginRequest): Promise<void> {
   const { config } = rp
-  checkSecureCookie(requireSession(req))
-  if (readLogin(req, config) === undefined) rp.landing.check(req, res)
+  const request = requireSession(req)
+  checkSecureCookie(request)
+  if (readLogin(req, config) === undefined && !isBlindToSession(request)) rp.landing.check(req, res)
   await config.hooks.beforeLogin?.({ req, res, returnTo: wanted.returnTo })
+  if (res.headersSent) return
   const { url, transaction } = createAuthorizationRequest(await rp.findProvider(), config, wanted)
   rp.transactions.begin(req, res, transaction)
-  publish['express-oidc:login-start'](() => ({ issuer: config.issuer, returnTo: wanted.returnTo }))
+  publish['express-oidc:login-start'](() => ({ issuer: config.issuer, path: pathOf(wanted.returnTo) }))
   redirect(res, url)
+}
+
+/** A Strict cookie stays away from what another site began: that it is not there says nothing. */
+function isBlindToSession(req: SessionRequest): boolean {
+  const site = headerOf(req, 'sec-fetch-site')
+  return isStrict(req.session.cookie) && site !== undefined && site !== 'same-origin'
+}
+
+/** Queries may hold what is nobody else's business. */
+function pathOf(returnTo: string): string {
+  return returnTo.replace(/[?#].*$/, '')
 }

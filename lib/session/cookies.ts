@@ -25,19 +25,20 @@ export function createCookieWriter(origin: string): CookieWriter {
   }
 }
 
+/**
+ * What stands between two cookies beside the semicolon (RFC 6265 4.2.1). A name behind other white space, such as a
+ * no-break space, is another name, to which browsers hold no prefix.
+ */
+const LEADING_SPACE = /^[ \t]+/
+
 /** The cookies of a request, in the order they came, undecoded. A malformed header yields fewer, never an error. */
 export function readCookies(req: Request): ReadonlyMap<string, string> {
   const cookies = new Map<string, string>()
   for (const pair of (headerOf(req, 'cookie') ?? '').split(';')) {
     const end = pair.indexOf('=')
-    const name = trim(pair.slice(0, Math.max(end, 0)))
+    const name = pair.slice(0, Math.max(end, 0)).replace(LEADING_SPACE, '')
     // Of two with one name the first is the more specific one (RFC 6265 5.4).
-    if (name !== '' && !cookies.has(name)) cookies.set(name, trim(pair.slice(end + 1)))
+    if (name !== '' && !cookies.has(name)) cookies.set(name, pair.slice(end + 1))
   }
   return cookies
-}
-
-/** Spaces and tabs alone: a name behind a no-break space is another name, to which browsers hold no prefix. */
-function trim(text: string): string {
-  return text.replace(/^[ \t]+|[ \t]+$/g, '')
 }

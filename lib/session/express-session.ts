@@ -70,10 +70,9 @@ function unsupported(): OidcError {
 export function storeOperation<Value>(
   run: (done: (error: unknown, value?: Value) => void) => void,
 ): Promise<Value | undefined> {
-  return new Promise((resolve, reject) => {
-    run((error, value) => {
-      if (error === undefined || error === null) return resolve(value)
-      reject(new OidcError('ERR_OIDC_SESSION_STORE', 'The session store failed.', { cause: error }))
-    })
+  return new Promise<Value | undefined>((resolve, reject) => {
+    run((error, value) => (error === undefined || error === null ? resolve(value) : reject(error)))
+  }).catch((error: unknown) => {
+    throw new OidcError('ERR_OIDC_SESSION_STORE', 'The session store failed.', { cause: error })
   })
 }

@@ -1,32 +1,34 @@
+import { createHash } from 'node:crypto'
+import type { Config } from '../config/config.ts'
 import { OidcError } from '../errors.ts'
 import type { Request, Response } from '../http.ts'
 import { createCookieWriter, readCookies } from './cookies.ts'
 
 /**
- * Breaks the endless loop of a browser that logs in but whose session does not come back. A login leaves a mark for a few
- * seconds. A new login that finds the mark, but no session, makes a second mark, and one that finds that is stopped: once
- * may be chance (a session that the application ended itself), twice is a loop.
+ * Breaks the endless loop of a browser that logs in but whose session does not come back. Each completed login leaves a
+ * mark for a few seconds, and a login that finds two of them, but no session, is stopped: once may be chance (a session
+ * that the application ended itself), twice is a loop.
  */
 export interface Landing {
+  /** A login was completed. */
   mark(req: Request, res: Response): void
   unmark(res: Response): void
-  /** Throws `ERR_OIDC_SESSION_NOT_KEPT` at the second time in a row. Trying again later is possible. */
+  /** Throws `ERR_OIDC_SESSION_NOT_KEPT` where two logins in a row have left no session. Trying again is possible. */
   check(req: Request, res: Response): void
 }
 
-const NAME = 'oidc-landed'
 const SECONDS = 10
 
-export function createLanding(origin: string): Landing {
-  const cookies = createCookieWriter(origin)
-  const name = cookies.name(NAME)
+export function createLanding(config: Pick<Config, 'origin' | 'basePath' | 'clientId' | 'sessionKey'>): Landing {
+  const cookies = createCookieWriter(config.origin)
+  // Cookies are shared by all applications of a host.
+  const place = [config.clientId, config.basePath, config.sessionKey].join('\n')
+  const name = cookies.name(`oidc-landed.${createHash('sha256').update(place).digest('base64url').slice(0, 8)}`)
   return {
-    mark: (req, res) => cookies.set(res, name, readCookies(req).get(name) === '2' ? '2' : '1', SECONDS),
+    mark: (req, res) => cookies.set(res, name, readCookies(req).has(name) ? '2' : '1', SECONDS),
     unmark: (res) => cookies.clear(res, name),
     check(req, res) {
-      const mark = readCookies(req).get(name)
-      if (mark === undefined) return
-      if (mark !== '2') return cookies.set(res, name, '2', SECONDS)
+      if (readCookies(req).get(name) !== '2') return
       cookies.clear(res, name)
       throw new OidcError(
         'ERR_OIDC_SESSION_NOT_KEPT',

@@ -1,23 +1,38 @@
 import type { Config } from '../config/config.ts'
 import type { Request } from '../http.ts'
 import type { Login } from '../types.ts'
+import type { EndedSessions } from './ended-sessions.ts'
 import { type SessionLike, type SessionRequest, storeOperation } from './express-session.ts'
 
 type SessionConfig = Pick<Config, 'sessionKey' | 'issuer'>
+
+/** What is kept in `req.session[sessionKey]`: what guards need, and the way to the tokens. */
+interface OidcSession {
+  readonly login: Login
+  /** Where the tokens of this login are kept: see `token-record.ts`. */
+  readonly tokensId: string
+}
 
 /**
  * The login that this session holds, or `undefined` where there is none, it has ended, or it is another issuer's. Reads
  * plain data: no store is asked and nothing is checked twice. A request without a session is a request without a login.
  */
 export function readLogin(req: Request, config: SessionConfig): Login | undefined {
-  const login = isRecord(req.session) ? heldLogin(req.session, config) : undefined
+  const login = isRecord(req.session) ? heldSession(req.session, config)?.login : undefined
   if (login === undefined || login.claims.iss !== config.issuer) return undefined
   return login.expiresAt > Date.now() / 1000 ? login : undefined
 }
 
-function heldLogin(session: Readonly<Record<string, unknown>>, config: SessionConfig): Login | undefined {
+/** Where the tokens of the login that this session holds, or has held, are kept. */
+export function readTokensId(req: SessionRequest, config: SessionConfig): string | undefined {
+  return heldSession(req.session, config)?.tokensId
+}
+
+function heldSession(session: Readonly<Record<string, unknown>>, config: SessionConfig): OidcSession | undefined {
   const held = session[config.sessionKey]
-  return isRecord(held) && isLogin(held['login']) ? held['login'] : undefined
+  return isRecord(held) && isLogin(held['login']) && typeof held['tokensId'] === 'string'
+    ? { login: held['login'], tokensId: held['tokensId'] }
+    : undefined
 }
 
 /** A store gives back what was put into it, but sessions are shared with the application: a guard reads no surprises. */
@@ -33,24 +48,24 @@ function isRecord(value: unknown): value is Record<string, unknown> {
 }
 
 /**
- * Puts a login into the session, under a new session id (session fixation). What the application had stored is carried
- * over from an anonymous session or one of the same person, never from another's. The caller saves.
+ * Makes ready the session for a login, under a new session id (session fixation). What the application had stored is
+ * carried over from an anonymous session or one of the same person, never from another's. The login is not in it yet.
  *
  * @param startedAt When this login was started, in seconds since 1970.
  */
 export async function startSession(
   req: SessionRequest,
   config: SessionConfig,
+  ended: EndedSessions,
   login: Login,
   startedAt: number,
 ): Promise<void> {
-  const previous = heldLogin(req.session, config)
-  if (previous === undefined || !isSameEvent(previous, login, startedAt)) {
-    const kept = previous === undefined || isSamePerson(previous, login) ? applicationData(req.session, config) : {}
-    await storeOperation((done) => req.session.regenerate(done))
-    Object.assign(req.session, kept)
-  }
-  req.session[config.sessionKey] = { login }
+  const previous = heldSession(req.session, config)?.login
+  if (previous !== undefined && isSameEvent(previous, login, startedAt) && !ended.has(req)) return
+  const kept = previous === undefined || isSamePerson(previous, login) ? applicationData(req.session, config) : {}
+  if (previous !== undefined) ended.add(req)
+  await storeOperation((done) => req.session.regenerate(done))
+  Object.assign(req.session, kept)
 }
 
 /**
@@ -70,12 +85,19 @@ function applicationData(session: SessionLike, config: SessionConfig): Record<st
   return kept
 }
 
-/** Writes the session to its store: always before a redirect, or the next request may come too early to find it. */
-export async function saveSession(req: SessionRequest): Promise<void> {
+/** Puts the login into the session and writes it to its store: before the redirect, or the next request comes too early. */
+export async function saveLogin(req: SessionRequest, config: SessionConfig, held: OidcSession): Promise<void> {
+  req.session[config.sessionKey] = held
   await storeOperation((done) => req.session.save(done))
 }
 
-/** Ends the session, with all that the application kept in it. */
+/** Ends the session, with all that the application kept in it, also for requests that are still under way. */
+export async function endSession(req: SessionRequest, ended: EndedSessions): Promise<void> {
+  ended.add(req)
+  await destroySession(req)
+}
+
+/** Drops a session that nobody has logged in with. */
 export async function destroySession(req: SessionRequest): Promise<void> {
   await storeOperation((done) => req.session.destroy(done))
 }

@@ -1,4 +1,5 @@
 import type { Config } from '../config/config.ts'
+import { ConfigError } from '../errors.ts'
 import type { IdTokenClaims } from '../types.ts'
 
 /** Without these a session could not be told whose it is, ended from the provider's side, or asked for a stronger login. */
@@ -14,7 +15,10 @@ export function chooseSessionClaims(claims: IdTokenClaims, config: Pick<Config, 
 
 function choose(claims: IdTokenClaims, choice: Config['sessionClaims']): Readonly<Record<string, unknown>> {
   if (choice === undefined) return claims
-  return typeof choice === 'function' ? choice(claims) : pick(claims, choice)
+  if (typeof choice !== 'function') return pick(claims, choice)
+  const chosen: unknown = choice(claims)
+  if (typeof chosen === 'object' && chosen !== null && !('then' in chosen)) return { ...chosen }
+  throw new ConfigError(['sessionClaims must be a function that returns an object of claims, and no promise.'])
 }
 
 function pick(claims: IdTokenClaims, names: readonly string[]): Record<string, unknown> {

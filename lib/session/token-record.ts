@@ -1,42 +1,41 @@
-import { createHash } from 'node:crypto'
+import { randomBytes } from 'node:crypto'
 import type { Config } from '../config/config.ts'
 import type { Login, TokenRecord } from '../types.ts'
-import { type SessionRequest, storeOperation } from './express-session.ts'
+import { type StoreLike, storeOperation } from './express-session.ts'
 import { createSeal } from './sealed-value.ts'
 
 /**
  * The tokens of a login, beside its session in the same store. express-session reads and writes the whole session at
- * each request, and the last writer wins; a record of its own keeps guarded requests cheap and a rotated token safe.
+ * each request, and the last writer wins; a record of its own keeps guarded requests cheap and a rotated token safe. It
+ * has a random id, which the session knows, so it stays with the login when the session id changes.
  */
 export interface TokenRecords {
-  /** Keeps the tokens for the current session id until the login ends, encrypted. */
-  save(req: SessionRequest, tokens: TokenRecord, login: Login): Promise<void>
-  read(req: SessionRequest): Promise<TokenRecord | undefined>
-  remove(req: SessionRequest): Promise<void>
+  /** Keeps the tokens until the login ends, encrypted. Returns their id. */
+  save(store: StoreLike, tokens: TokenRecord, login: Login): Promise<string>
+  read(store: StoreLike, id: string): Promise<TokenRecord | undefined>
+  remove(store: StoreLike, id: string): Promise<void>
 }
 
-export function createTokenRecords(config: Pick<Config, 'secrets' | 'sessionKey'>): TokenRecords {
+export function createTokenRecords(config: Pick<Config, 'secrets'>): TokenRecords {
   const seal = createSeal(config.secrets, 'tokens')
-  const keyOf = (req: SessionRequest): string => {
-    const hash = createHash('sha256').update(`${config.sessionKey}\n${req.sessionID}`).digest('base64url')
-    return `oidc-tokens:${hash}`
-  }
+  const keyOf = (id: string): string => `oidc-tokens:${id}`
   return {
-    async save(req, tokens, login) {
-      const key = keyOf(req)
+    async save(store, tokens, login) {
+      const id = randomBytes(16).toString('base64url')
+      const key = keyOf(id)
       const record = { cookie: lifetimeUntil(login.expiresAt), tokens: seal.seal(JSON.stringify(tokens), key) }
-      await storeOperation((done) => req.sessionStore.set(key, record, done))
+      await storeOperation((done) => store.set(key, record, done))
+      return id
     },
-    async read(req) {
-      const key = keyOf(req)
-      const record = await storeOperation<unknown>((done) => req.sessionStore.get(key, done))
+    async read(store, id) {
+      const key = keyOf(id)
+      const record = await storeOperation<unknown>((done) => store.get(key, done))
       const sealed = typeof record === 'object' && record !== null && 'tokens' in record ? record.tokens : undefined
       const text = typeof sealed === 'string' ? seal.open(sealed, key) : undefined
       return text === undefined ? undefined : JSON.parse(text)
     },
-    async remove(req) {
-      const key = keyOf(req)
-      await storeOperation((done) => req.sessionStore.destroy(key, done))
+    async remove(store, id) {
+      await storeOperation((done) => store.destroy(keyOf(id), done))
     },
   }
 }

@@ -14,8 +14,8 @@ import { createSeal } from './sealed-value.ts'
 export interface Transactions {
   /** Keeps a transaction in the browser. The oldest gives way when there are too many. */
   begin(req: Request, res: Response, transaction: Transaction): void
-  /** Whether this browser holds the transaction of a `state`, in whatever condition. */
-  has(req: Request, state: string): boolean
+  /** Whether this browser has sent any transaction, in whatever condition. */
+  hasAny(req: Request): boolean
   /**
    * Reads and removes the transaction of a `state`. Throws `ERR_OIDC_TRANSACTION_MISSING`, `_INVALID` or `_EXPIRED`.
    */
@@ -40,6 +40,8 @@ export function createTransactions(config: Pick<Config, 'origin' | 'secrets' | '
     const present = [...readCookies(req)]
       .filter(([name]) => name.startsWith(prefix))
       .map(([name, value]) => ({ name, size: value.length, startedAt: open(name, value)?.startedAt ?? 0 }))
+      // Browsers send the oldest first (RFC 6265 5.4), which decides within one second.
+      .reverse()
       .sort((one, other) => other.startedAt - one.startedAt)
     let characters = size
     present.forEach((cookie, index) => {
@@ -55,7 +57,7 @@ export function createTransactions(config: Pick<Config, 'origin' | 'secrets' | '
       makeRoom(req, res, value.length)
       cookies.set(res, name, value, config.transactionLifetime)
     },
-    has: (req, state) => readCookies(req).has(prefix + hashOf(state)),
+    hasAny: (req) => [...readCookies(req).keys()].some((name) => name.startsWith(prefix)),
     take(req, res, state) {
       const name = prefix + hashOf(state)
       const value = readCookies(req).get(name)

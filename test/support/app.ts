@@ -143,12 +143,19 @@ export function atNode(answer: Navigation | undefined, { port }: TestApp): Navig
 
 /** What an app at this provider cannot do without, as long as it has no TLS. */
 export function usualOptions({ issuer, clientId, clientSecret }: Registration, baseUrl: string): Options {
-  return { issuer, clientId, clientSecret, baseUrl, dangerouslyAllowInsecureRequests: true }
+  const usual = { issuer, clientId, clientSecret, baseUrl, dangerouslyAllowInsecureRequests: true }
+  return clientSecret.length < 32 ? { ...usual, secret: 'a secret for those whose own is short' } : usual
 }
 
 function createOptions({ provider, options }: AppOptions, baseUrl: string): Options {
-  const all = { ...usualOptions(provider ?? { issuer: '', clientId: '', clientSecret: '' }, baseUrl), ...options }
+  const registration = { issuer: '', clientId: '', clientSecret: '', ...provider, ...definedIn(options) }
+  const all = { ...usualOptions(registration, baseUrl), ...options }
   return 'clientSecret' in all && all.clientSecret === '' ? withoutSecret(all) : all
+}
+
+function definedIn({ issuer, clientId, clientSecret }: Partial<Options> = {}): Partial<Registration> {
+  const given = Object.entries({ issuer, clientId, clientSecret })
+  return Object.fromEntries(given.filter(([, value]) => value !== undefined))
 }
 
 /** A public client has no secret, and an empty one is a fault. */

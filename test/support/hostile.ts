@@ -114,16 +114,18 @@ export async function arrive({ app }: Stand, browser: Browser = app.browser()): 
   return { browser, answer: page.next }
 }
 
-/** The parameters of an answer, in the query or in the form. */
+/** The parameters of an answer, in the query, in the fragment or in the form. */
 export function paramsOf({ url, fields }: Navigation): URLSearchParams {
-  return new URLSearchParams(fields ?? new URL(url).search)
+  const { search, hash } = new URL(url)
+  return new URLSearchParams(fields ?? (hash === '' ? search : hash.slice(1)))
 }
 
 /** The same answer with other parameters. */
 export function withParams(answer: Navigation, params: URLSearchParams): Navigation {
   if (answer.fields) return { ...answer, fields: params }
   const url = new URL(answer.url)
-  url.search = String(params)
+  if (url.hash === '') url.search = String(params)
+  else url.hash = String(params)
   return { ...answer, url: url.href }
 }
 
@@ -208,6 +210,7 @@ export function assertHarmless({ app, provider }: Stand, page: Page): void {
     assert.doesNotMatch(text, TOKEN)
     assert.ok(!text.includes(provider.clientSecret), 'the client secret is shown')
     for (const { form, query } of provider.requests) assertNotShown(text, form, query)
+    for (const accessToken of provider.accessTokens.keys()) assert.ok(!text.includes(accessToken), 'a token is shown')
   }
 }
 

@@ -27,18 +27,25 @@ export function readForms(html: string, pageUrl: string): readonly HtmlForm[] {
 
 /**
  * The form that a page submits by itself: by a script that its Content-Security-Policy lets run, by `onload`, or marked
- * with `data-auto-submit`.
+ * with `data-auto-submit`. A script that reads `location.hash` is taken to add what is there.
  */
 export function autoSubmittedForm(html: string, pageUrl: string, policy: string | undefined): HtmlForm | undefined {
   const page = withoutNoscript(html)
   const forms = readForms(page, pageUrl)
   const marked = findTags(page, 'form').findIndex(({ attributes }) => attributes.has('data-auto-submit'))
   if (marked !== -1) return forms[marked]
-  const submits = /\.(?:submit|requestSubmit)\(/
+  const submits = /\.(?:submit|requestSubmit)(?:\.call)?\(/
   const sources = scriptSources(policy)
-  const byScript = findTags(page, 'script').some((script) => submits.test(script.content) && mayRun(script, sources))
+  const scripts = findTags(page, 'script').filter((script) => submits.test(script.content) && mayRun(script, sources))
+  const byScript = scripts.length > 0
+  if (scripts.some(({ content }) => content.includes('location.hash'))) return withFragment(forms[0], pageUrl)
   const byHandler = (!sources || sources.includes("'unsafe-inline'")) && /\bonload\s*=\s*["'][^"']*submit\(/i.test(page)
   return byScript || byHandler ? forms[0] : undefined
+}
+
+/** What a script does that adds the parameters of the page's fragment to the form. */
+function withFragment(form: HtmlForm | undefined, pageUrl: string): HtmlForm | undefined {
+  return form && { ...form, fields: [...form.fields, ...new URLSearchParams(new URL(pageUrl).hash.slice(1))] }
 }
 
 function withoutNoscript(html: string): string {

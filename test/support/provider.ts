@@ -14,6 +14,8 @@ export interface ProviderOptions {
   readonly clients?: readonly Readonly<Record<string, unknown>>[]
   /** `fat`: the claims of the scopes are in the ID Token. `thin`, the default: they are at UserInfo only (OIDC Core 5.4). */
   readonly idToken?: 'thin' | 'fat'
+  /** Features of oidc-provider besides those that are always on. */
+  readonly features?: Readonly<Record<string, unknown>>
   /** More or other configuration of oidc-provider. */
   readonly configuration?: Readonly<Record<string, unknown>>
 }
@@ -154,6 +156,7 @@ function configurationOf(options: ProviderOptions, keys: SigningKeys): object {
       revocation: { enabled: true, allowedPolicy: () => true },
       introspection: { enabled: true, allowedPolicy: () => true },
       rpInitiatedLogout: { enabled: true, logoutSource: logOutAtOnce, postLogoutSuccessSource: saySignedOut },
+      ...options.features,
     },
     clientBasedCORS: () => false,
     renderError,

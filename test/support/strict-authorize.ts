@@ -10,9 +10,15 @@ import {
   type StrictContext,
   type StrictRequest,
 } from './strict-context.ts'
+import { issueIdToken, signByProvider } from './strict-id-token.ts'
+import { type AskedResponse, readAskedResponse } from './strict-response-type.ts'
 
-/** OIDC Core 3.1.2: answers at once, as the account of the moment. */
-export function answerAuthorize(context: StrictContext, request: StrictRequest, res: ServerResponse): void {
+/** OIDC Core 3.1.2, 3.2.2, 3.3.2: answers at once, as the account of the moment. */
+export async function answerAuthorize(
+  context: StrictContext,
+  request: StrictRequest,
+  res: ServerResponse,
+): Promise<void> {
   const params = request.method === 'POST' ? request.form : request.query
   const unsafe = findFault(context, '/authorize', redirectDemands(context, params))
   if (unsafe) {
@@ -20,14 +26,17 @@ export function answerAuthorize(context: StrictContext, request: StrictRequest, 
     sendText(res, 400, 'text/html', `<p>${escapeHtml(unsafe.fault)}</p>`)
     return
   }
-  const refused = findFault(context, '/authorize', requestDemands(params))
+  const asked = readAskedResponse(params)
+  const refused = findFault(context, '/authorize', requestDemands(params, asked))
   const answer = new URLSearchParams(
-    refused ? { error: refused.error, error_description: refused.fault } : { code: issueCode(context, params) },
+    refused ? { error: refused.error, error_description: refused.fault } : await grantAsked(context, params, asked),
   )
   const state = params.get('state')
   if (state !== null) answer.set('state', state)
   if (context.issParameter !== 'absent') answer.set('iss', context.issuer)
-  sendAnswer(context, params, answer, res)
+  const changed = context.change.authorizationResponse?.(answer) ?? answer
+  const sent = asked.isJwt ? new URLSearchParams({ response: await signResponse(context, changed) }) : changed
+  sendAnswer(params.get('redirect_uri') ?? '', asked, sent, res)
 }
 
 function redirectDemands(context: StrictContext, params: URLSearchParams): readonly Demand[] {
@@ -38,26 +47,26 @@ function redirectDemands(context: StrictContext, params: URLSearchParams): reado
   ]
 }
 
-function requestDemands(params: URLSearchParams): readonly Demand[] {
+function requestDemands(params: URLSearchParams, asked: AskedResponse): readonly Demand[] {
   const has = (name: string, pattern: RegExp): boolean => pattern.test(params.get(name) ?? '')
-  const mode = params.get('response_mode') ?? 'query'
+  const lacks = (name: string, pattern: RegExp): boolean => asked.code && !has(name, pattern)
   return [
-    [!has('response_type', /^code$/), 'unsupported_response_type', 'response_type is not code'],
+    [asked.fault === 'type', 'unsupported_response_type', 'response_type is not known'],
+    [asked.fault === 'mode', 'invalid_request', 'response_mode is not known'],
+    [asked.fault === 'query', 'invalid_request', 'response_mode would put tokens into the query'],
     [!has('scope', /(^| )openid( |$)/), 'invalid_scope', 'scope has no openid'],
     [!has('scope', /^[!#-[\]-~]+( [!#-[\]-~]+)*$/), 'invalid_scope', 'scope is malformed'],
     [!has('state', /^.{16,}$/), 'invalid_request', 'state is missing or easy to guess'],
     [!has('nonce', /^.{16,}$/), 'invalid_request', 'nonce is missing or easy to guess'],
-    [!has('code_challenge', /^[\w-]{43}$/), 'invalid_request', 'code_challenge is missing or malformed'],
-    [!has('code_challenge_method', /^S256$/), 'invalid_request', 'code_challenge_method is not S256'],
-    [!['query', 'fragment', 'form_post'].includes(mode), 'invalid_request', 'response_mode is not known'],
+    [lacks('code_challenge', /^[\w-]{43}$/), 'invalid_request', 'code_challenge is missing or malformed'],
+    [lacks('code_challenge_method', /^S256$/), 'invalid_request', 'code_challenge_method is not S256'],
     [params.has('max_age') && !has('max_age', /^\d+$/), 'invalid_request', 'max_age is not a number'],
     [params.has('client_secret'), 'invalid_request', 'a secret was sent through the browser'],
   ]
 }
 
-function issueCode(context: StrictContext, params: URLSearchParams): string {
-  const code = randomBytes(24).toString('base64url')
-  const grant: AuthorizationGrant = {
+function createGrant(context: StrictContext, params: URLSearchParams): AuthorizationGrant {
+  return {
     redirectUri: params.get('redirect_uri') ?? '',
     scope: params.get('scope') ?? '',
     nonce: params.get('nonce') ?? '',
@@ -68,18 +77,48 @@ function issueCode(context: StrictContext, params: URLSearchParams): string {
     sid: randomBytes(8).toString('hex'),
     isRedeemed: false,
   }
-  context.codes.set(code, grant)
-  return code
 }
 
-function sendAnswer(context: StrictContext, params: URLSearchParams, good: URLSearchParams, res: ServerResponse): void {
-  const answer = context.change.authorizationResponse?.(good) ?? good
-  const redirectUri = params.get('redirect_uri') ?? ''
-  if (params.get('response_mode') === 'form_post') {
+/** Whatever the response type asks for, all of one grant (OAuth 2.0 Multiple Response Types 3 and 5). */
+async function grantAsked(
+  context: StrictContext,
+  params: URLSearchParams,
+  asked: AskedResponse,
+): Promise<Record<string, string>> {
+  const grant = createGrant(context, params)
+  const code = asked.code ? randomBytes(24).toString('base64url') : undefined
+  const accessToken = asked.token ? randomBytes(24).toString('base64url') : undefined
+  if (code !== undefined) context.codes.set(code, grant)
+  if (accessToken !== undefined) context.accessTokens.set(accessToken, grant)
+  const { frontIdTokenHeader: header, frontIdTokenClaims: claims, frontIdToken: jwt } = context.change
+  const isFat = code === undefined && accessToken === undefined
+  const idToken = asked.idToken
+    ? await issueIdToken(context, grant, { accessToken, code, isFat }, { header, claims, jwt })
+    : undefined
+  return {
+    ...(code === undefined ? {} : { code }),
+    ...(accessToken === undefined
+      ? {}
+      : { access_token: accessToken, token_type: 'Bearer', expires_in: '3600', scope: grant.scope }),
+    ...(idToken === undefined ? {} : { id_token: idToken }),
+  }
+}
+
+/** JARM 2.1. */
+async function signResponse(context: StrictContext, params: URLSearchParams): Promise<string> {
+  const { authorizationSignedResponseAlg: alg, change, issuer: iss, clientId: aud } = context
+  const exp = Math.floor(Date.now() / 1000) + 600
+  const claims = { ...Object.fromEntries(params), iss, aud, exp }
+  const jwt = signByProvider(context, alg, change.responseJwtHeader, change.responseJwtClaims?.(claims) ?? claims)
+  return change.responseJwt ? await change.responseJwt(jwt) : jwt
+}
+
+function sendAnswer(redirectUri: string, { by }: AskedResponse, answer: URLSearchParams, res: ServerResponse): void {
+  if (by === 'form_post') {
     sendText(res, 200, 'text/html; charset=utf-8', formPostPage(redirectUri, answer))
     return
   }
-  const separator = params.get('response_mode') === 'fragment' ? '#' : '?'
+  const separator = by === 'fragment' ? '#' : '?'
   res.writeHead(302, { Location: `${redirectUri}${separator}${answer}`, 'Cache-Control': 'no-store' }).end()
 }
 

@@ -35,6 +35,14 @@ export interface Changes {
   jwks?: JsonChange | undefined
   /** The parameters of the authorization response, errors included; to repeat, drop or replace. */
   authorizationResponse?: ((params: URLSearchParams) => URLSearchParams) | undefined
+  /** What comes by the front channel, in the place of the token endpoint's ID Token or beside it. */
+  frontIdTokenHeader?: ((header: JsonObject) => JsonObject) | undefined
+  frontIdTokenClaims?: ((claims: JsonObject) => JsonObject) | undefined
+  frontIdToken?: ((jwt: string) => string | Promise<string>) | undefined
+  /** JARM: the parameters of the authorization response, and what makes a JWT of them. */
+  responseJwtHeader?: ((header: JsonObject) => JsonObject) | undefined
+  responseJwtClaims?: ((claims: JsonObject) => JsonObject) | undefined
+  responseJwt?: ((jwt: string) => string | Promise<string>) | undefined
   tokenResponse?: JsonChange | undefined
   idTokenHeader?: ((header: JsonObject) => JsonObject) | undefined
   idTokenClaims?: ((claims: JsonObject) => JsonObject) | undefined
@@ -80,6 +88,8 @@ export interface StrictContext {
   readonly clientSecret: string
   readonly tokenEndpointAuthMethod: TokenEndpointAuthMethod
   readonly alg: string
+  /** What authorization responses as JWTs are signed with. */
+  readonly authorizationSignedResponseAlg: string
   readonly issParameter: 'announced' | 'sent' | 'absent'
   readonly idToken: 'fat' | 'thin'
   keys: SigningKeys

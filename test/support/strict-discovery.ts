@@ -20,9 +20,17 @@ function metadata({ issuer, endpointUrls, tokenEndpointAuthMethod, issParameter 
     userinfo_endpoint: endpointUrls['/userinfo'],
     jwks_uri: endpointUrls['/jwks'],
     end_session_endpoint: endpointUrls['/logout'],
-    response_types_supported: ['code'],
-    response_modes_supported: ['query', 'fragment', 'form_post'],
-    grant_types_supported: ['authorization_code', 'refresh_token'],
+    // In odd orders: the words of a response type have none.
+    response_types_supported: [
+      ...['code', 'id_token', 'token id_token'],
+      ...['id_token code', 'token code', 'token code id_token'],
+    ],
+    response_modes_supported: [
+      ...['query', 'fragment', 'form_post'],
+      ...['jwt', 'query.jwt', 'fragment.jwt', 'form_post.jwt'],
+    ],
+    authorization_signing_alg_values_supported: ['RS256', 'PS256', 'ES256', 'EdDSA', 'HS256'],
+    grant_types_supported: ['authorization_code', 'refresh_token', 'implicit'],
     subject_types_supported: ['public'],
     id_token_signing_alg_values_supported: ['RS256', 'PS256', 'ES256', 'EdDSA', 'HS256'],
     token_endpoint_auth_methods_supported: [tokenEndpointAuthMethod],

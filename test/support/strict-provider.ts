@@ -33,6 +33,8 @@ export interface StrictProviderOptions {
   readonly tokenEndpointAuthMethod?: TokenEndpointAuthMethod
   /** What ID Tokens are signed with: RS256 unless told. */
   readonly alg?: string
+  /** What authorization responses as JWTs (JARM) are signed with: RS256 unless told. */
+  readonly authorizationSignedResponseAlg?: string
   /** RFC 9207: `announced` in the metadata and sent, the default; `sent` without a word; or `absent`. */
   readonly issParameter?: 'announced' | 'sent' | 'absent'
   /** `fat`, the default: the claims of the scopes are in the ID Token, as well as at UserInfo. */
@@ -61,6 +63,8 @@ export interface StrictProvider {
   authTime: number | undefined
   /** The registered redirect URIs; absent: every one on the loopback interface. */
   redirectUris: readonly string[] | undefined
+  /** Every access token that was ever given out, by its text. */
+  readonly accessTokens: ReadonlyMap<string, unknown>
   /** The signing keys of the moment, to forge tokens with `signJws`. */
   readonly keys: SigningKeys
   /** New keys, with new `kid`s; the old ones are gone. */
@@ -116,6 +120,7 @@ function createContext(options: StrictProviderOptions, keys: SigningKeys, origin
     clientSecret: options.clientSecret ?? 'a-Secret_of.40-characters_0123456789abcd',
     tokenEndpointAuthMethod: options.tokenEndpointAuthMethod ?? 'client_secret_basic',
     alg: options.alg ?? 'RS256',
+    authorizationSignedResponseAlg: options.authorizationSignedResponseAlg ?? 'RS256',
     issParameter: options.issParameter ?? 'announced',
     idToken: options.idToken ?? 'fat',
     keys,

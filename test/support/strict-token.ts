@@ -1,7 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto'
 import type { ServerResponse } from 'node:http'
-import { claimsForScope } from './accounts.ts'
-import { keyForAlg, signJws, tokenHash } from './signing-keys.ts'
 import {
   type AuthorizationGrant,
   type Demand,
@@ -12,6 +10,7 @@ import {
   type StrictRequest,
   sendChanged,
 } from './strict-context.ts'
+import { issueIdToken } from './strict-id-token.ts'
 
 /** OIDC Core 3.1.3 and 12. */
 export async function answerToken(context: StrictContext, request: StrictRequest, res: ServerResponse): Promise<void> {
@@ -101,6 +100,7 @@ function formEncode(text: string): string {
 }
 
 async function issueTokens(context: StrictContext, grant: AuthorizationGrant): Promise<JsonObject> {
+  const { idTokenHeader: header, idTokenClaims: claims, idToken: jwt } = context.change
   const accessToken = randomBytes(24).toString('base64url')
   context.accessTokens.set(accessToken, grant)
   const refreshToken = randomBytes(24).toString('base64url')
@@ -111,40 +111,7 @@ async function issueTokens(context: StrictContext, grant: AuthorizationGrant): P
     token_type: 'Bearer',
     expires_in: 3600,
     scope: grant.scope,
-    id_token: await issueIdToken(context, grant, accessToken),
+    id_token: await issueIdToken(context, grant, { accessToken }, { header, claims, jwt }),
     ...(hasRefreshToken ? { refresh_token: refreshToken } : {}),
-  }
-}
-
-async function issueIdToken(context: StrictContext, grant: AuthorizationGrant, accessToken: string): Promise<string> {
-  const { alg, change, keys, clientSecret } = context
-  const isSymmetric = alg.startsWith('HS')
-  const key = keyForAlg(keys, alg)
-  const header = isSymmetric ? { alg } : { alg, kid: key.kid }
-  const claims = idTokenClaims(context, grant, accessToken)
-  const jwt = signJws(
-    alg,
-    isSymmetric ? clientSecret : key.privateKey,
-    change.idTokenHeader?.(header) ?? header,
-    change.idTokenClaims?.(claims) ?? claims,
-  )
-  const sent = change.idToken ? await change.idToken(jwt) : jwt
-  context.idTokens.add(sent)
-  return sent
-}
-
-function idTokenClaims(context: StrictContext, grant: AuthorizationGrant, accessToken: string): JsonObject {
-  const now = Math.floor(Date.now() / 1000)
-  return {
-    iss: context.issuer,
-    sub: grant.account.sub,
-    aud: context.clientId,
-    exp: now + 300,
-    iat: now,
-    nonce: grant.nonce,
-    at_hash: tokenHash(context.alg, accessToken),
-    sid: grant.sid,
-    ...(grant.asksAuthTime ? { auth_time: grant.authTime } : {}),
-    ...(context.idToken === 'fat' ? claimsForScope(grant.account, grant.scope) : {}),
   }
 }

@@ -1,0 +1,88 @@
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import { createEndedSessions } from '../lib/session/ended-sessions.ts'
+import type { SessionRequest } from '../lib/session/express-session.ts'
+import { type AppRequest, answerBy } from './support/app-routes.ts'
+import { createStage } from './support/stage.ts'
+
+const stage = createStage()
+
+/** A route that waits until it is told to go on, and then writes into its session. */
+function createSlowRoute() {
+  let arrived = (): void => undefined
+  let goOn = (): void => undefined
+  const hasArrived = new Promise<void>((resolve) => {
+    arrived = resolve
+  })
+  const mayGoOn = new Promise<void>((resolve) => {
+    goOn = resolve
+  })
+  const route = answerBy(async (req: AppRequest, res) => {
+    arrived()
+    await mayGoOn
+    req.session['seen'] = 'late'
+    res.end('done')
+  })
+  return { route, hasArrived, goOn: () => goOn() }
+}
+
+for (const [name, session] of [
+  ['as usual', {}],
+  ['that are saved at each request', { resave: true }],
+  ['whose cookie is set at each answer', { rolling: true, cookie: { maxAge: 600_000 } }],
+] as const) {
+  describe(`sessions ${name}`, () => {
+    it('stay ended when a request that began before the logout writes them afterwards', async () => {
+      const slow = createSlowRoute()
+      const { app, browser } = await stage.startLoggedIn({}, { routes: { '/slow': slow.route }, session })
+      const thief = browser.clone()
+      const answer = browser.fetch('/slow')
+      await slow.hasArrived
+      await browser.post('/logout')
+      slow.goOn()
+      assert.equal((await answer).body, 'done')
+      assert.equal(await app.sessions(), 0)
+      for (const one of [browser, thief]) assert.equal((await one.fetch('/profile')).status, 401)
+    })
+
+    it('of the person before stay ended when somebody else has logged in', async () => {
+      const slow = createSlowRoute()
+      const { app, browser } = await stage.startLoggedIn({}, { routes: { '/slow': slow.route }, session })
+      const before = browser.clone()
+      const answer = browser.fetch('/slow')
+      await slow.hasArrived
+      stage.provider.account = { sub: 'another', claims: { name: 'Another' } }
+      await browser.open('/login?returnTo=/profile')
+      slow.goOn()
+      await answer
+      assert.equal(await app.sessions(), 1)
+      assert.equal((await before.fetch('/profile')).status, 401)
+    })
+  })
+}
+
+describe('the memory of ended sessions', () => {
+  function requestOf(sessionID: string, store: object): SessionRequest {
+    return { sessionID, sessionStore: store } as unknown as SessionRequest
+  }
+
+  it('forgets the oldest where there are too many, and those of long ago', (context) => {
+    context.mock.timers.enable({ apis: ['Date'] })
+    const written: string[] = []
+    const store = { set: (id: string, _data: unknown, done: (count: number) => void) => done(written.push(id)) }
+    const ended = createEndedSessions()
+    for (let index = 0; index <= 10_000; index++) ended.add(requestOf(`s${index}`, store))
+    assert.deepEqual([ended.has(requestOf('s0', store)), ended.has(requestOf('s1', store))], [false, true])
+    context.mock.timers.tick(600_001)
+    ended.add(requestOf('new', store))
+    assert.deepEqual([ended.has(requestOf('s10000', store)), ended.has(requestOf('new', store))], [false, true])
+  })
+
+  it('calls back where nothing is written', async () => {
+    const store = { set: (_id: string, _data: unknown, done: () => void) => done() }
+    const request = requestOf('one', store)
+    createEndedSessions().add(request)
+    await new Promise<void>((resolve) => request.sessionStore.set('one', {}, () => resolve()))
+    await new Promise<void>((resolve) => request.sessionStore.set('other', {}, () => resolve()))
+  })
+})
