@@ -1,13 +1,16 @@
-import { setTimeout } from 'node:timers/promises'
+import { setImmediate } from 'node:timers/promises'
 import type { Handler } from '../../lib/index.ts'
 
-/** Where several requests wait for each other, so that they are under way at the same time. */
+/** Where several callbacks wait for each other, so that they are under way at the same time. */
 export interface Rendezvous {
   /** Counts the callbacks that arrive: for the front of an app. */
   readonly count: Handler
-  /** Holds an ID Token back until all have arrived, and had the time to ask for it. */
+  /** Holds an ID Token back until all have arrived, and have had their turns to ask for it. */
   readonly hold: (jwt: string) => Promise<string>
 }
+
+/** Turns of the event loop from the arrival of a callback to its token request; a handful in fact. */
+const TURNS = 50
 
 export function createRendezvous(callbacks: number): Rendezvous {
   let missing = callbacks
@@ -23,7 +26,7 @@ export function createRendezvous(callbacks: number): Rendezvous {
     },
     hold: async (jwt) => {
       await complete
-      await setTimeout(50)
+      for (let turn = 0; turn < TURNS; turn++) await setImmediate()
       return jwt
     },
   }
