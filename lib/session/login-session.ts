@@ -30,17 +30,26 @@ export function readTokensId(req: SessionRequest, config: SessionConfig): string
 
 function heldSession(session: Readonly<Record<string, unknown>>, config: SessionConfig): OidcSession | undefined {
   const held = session[config.sessionKey]
-  return isRecord(held) && isLogin(held['login']) && typeof held['tokensId'] === 'string'
-    ? { login: held['login'], tokensId: held['tokensId'] }
-    : undefined
+  return isOidcSession(held) ? held : undefined
 }
 
 /** A store gives back what was put into it, but sessions are shared with the application: a guard reads no surprises. */
+function isOidcSession(value: unknown): value is OidcSession {
+  return isRecord(value) && isLogin(value['login']) && typeof value['tokensId'] === 'string'
+}
+
 function isLogin(value: unknown): value is Login {
-  if (!isRecord(value) || !isRecord(value['claims'])) return false
-  const { claims, scope, loggedInAt, expiresAt } = value
-  const hasTexts = [claims['iss'], claims['sub'], scope].every((text) => typeof text === 'string')
-  return hasTexts && claims['sub'] !== '' && typeof loggedInAt === 'number' && typeof expiresAt === 'number'
+  return isRecord(value) && isPerson(value['claims']) && hasTerms(value)
+}
+
+function isPerson(claims: unknown): boolean {
+  return (
+    isRecord(claims) && typeof claims['iss'] === 'string' && typeof claims['sub'] === 'string' && claims['sub'] !== ''
+  )
+}
+
+function hasTerms({ scope, loggedInAt, expiresAt }: Readonly<Record<string, unknown>>): boolean {
+  return typeof scope === 'string' && typeof loggedInAt === 'number' && typeof expiresAt === 'number'
 }
 
 function isRecord(value: unknown): value is Record<string, unknown> {

@@ -21,7 +21,8 @@ export function createTokenRecords(config: Pick<Config, 'secrets'>): TokenRecord
   const keyOf = (id: string): string => `oidc-tokens:${id}`
   return {
     async save(store, tokens, login) {
-      const id = randomBytes(16).toString('base64url')
+      // Short, since every request of the session carries it to the store and back; nothing hangs on guessing it.
+      const id = randomBytes(12).toString('base64url')
       const key = keyOf(id)
       const record = { cookie: lifetimeUntil(login.expiresAt), tokens: seal.seal(JSON.stringify(tokens), key) }
       await storeOperation((done) => store.set(key, record, done))
