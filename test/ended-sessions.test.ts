@@ -4,6 +4,7 @@ import { createEndedSessions } from '../lib/session/ended-sessions.ts'
 import type { SessionRequest } from '../lib/session/express-session.ts'
 import { type AppRequest, answerBy } from './support/app-routes.ts'
 import { createStage } from './support/stage.ts'
+import { isCallback } from './support/stops.ts'
 
 const stage = createStage()
 
@@ -60,6 +61,38 @@ for (const [name, session] of [
     })
   })
 }
+
+describe('a login that is completed after its session was ended', () => {
+  it('gets a session of its own, although it began together with the one that ended', async () => {
+    const { browser } = await stage.startLoggedIn()
+    const { next } = await browser.open('/login?returnTo=/profile', { stopBefore: isCallback })
+    await browser.open('/login?returnTo=/profile')
+    const thief = browser.clone()
+    const before = stage.provider.calls['/token']
+    let arrived = (): void => undefined
+    let goOn = (): void => undefined
+    const hasArrived = new Promise<void>((resolve) => {
+      arrived = resolve
+    })
+    const mayGoOn = new Promise<void>((resolve) => {
+      goOn = resolve
+    })
+    stage.provider.change.idToken = async (jwt) => {
+      arrived()
+      await mayGoOn
+      return jwt
+    }
+    assert.ok(next)
+    const page = browser.go(next)
+    await hasArrived
+    await browser.post('/logout')
+    goOn()
+    assert.equal((await page).status, 200)
+    // No second way over the provider was needed, as it would be had the login been put into the ended session.
+    assert.equal(stage.provider.calls['/token'], before + 1)
+    assert.equal((await thief.fetch('/profile')).status, 401)
+  })
+})
 
 describe('the memory of ended sessions', () => {
   function requestOf(sessionID: string, store: object): SessionRequest {

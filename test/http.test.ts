@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { createServer, type IncomingMessage, request } from 'node:http'
+import { Readable } from 'node:stream'
 import { describe, it } from 'node:test'
 import express from 'express'
 import express4 from 'express4'
@@ -245,5 +246,17 @@ describe('readForm', () => {
       }, resolve)
     })
     assert.ok((await outcome) instanceof Error)
+  })
+})
+
+describe('a form that does not come in full', () => {
+  it('is refused as one, whatever has broken off', async () => {
+    const broken = new Readable({
+      read() {
+        this.destroy(new Error('aborted'))
+      },
+    })
+    const req = Object.assign(broken, { headers: { 'content-type': 'application/x-www-form-urlencoded' } })
+    await assert.rejects(readForm(req as unknown as Request), { code: 'ERR_OIDC_CALLBACK_INVALID' })
   })
 })

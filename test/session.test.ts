@@ -768,3 +768,23 @@ describe('a function for sessionClaims', () => {
     })
   }
 })
+
+describe('logins one soon after the other', () => {
+  it('are no loop where a Strict cookie only stays away from links of another site', async () => {
+    const app = await start({}, { session: { cookie: { sameSite: 'strict' } } })
+    const browser = app.browser()
+    for (let click = 0; click < 4; click++) {
+      assert.equal((await browser.open('/profile', { from: 'https://other.test' })).status, 200)
+    }
+    assert.deepEqual(codesOf(app), [])
+  })
+
+  it('are no loop where they are those of several applications of one host', async () => {
+    const browser = createBrowser({})
+    for (const sessionKey of ['one', 'two', 'three', 'four']) {
+      const app = await start({ sessionKey })
+      assert.equal((await browser.open(`${app.baseUrl}/profile`)).status, 200)
+      assert.deepEqual(codesOf(app), [])
+    }
+  })
+})
