@@ -10,11 +10,11 @@ try {
   process.exitCode = 1
 }
 
-function greet({ baseUrl, issuer, isEmbedded }: Example): void {
-  console.log(`Harbourline Reports   ${baseUrl}`)
-  console.log(
-    `OpenID provider       ${issuer}${isEmbedded ? '   (embedded; the sign-in page shows names and passwords)' : ''}`,
-  )
+function greet({ baseUrl, providers, isEmbedded }: Example): void {
+  const column = (text: string): string => text.padEnd(28)
+  const remark = isEmbedded ? '   (embedded; its sign-in page shows names and passwords)' : ''
+  console.log(`${column('Harbourline Reports')}${baseUrl}`)
+  for (const { title, issuer } of providers) console.log(`${column(title)}${issuer}${remark}`)
   console.log('Stop with Ctrl+C.')
   console.log(`Ready: ${baseUrl}`)
 }
@@ -32,5 +32,5 @@ function explain(error: unknown): string {
   if (!(error instanceof Error)) return String(error)
   if (Reflect.get(error, 'code') !== 'EADDRINUSE') return error.message
   const port = Reflect.get(error, 'port')
-  return `Port ${port} is in use: set PORT and PROVIDER_PORT to others, or to 0 for any free ones.`
+  return `Port ${port} is in use: set PORT, PROVIDER_PORT and PARTNER_PORT to others, or to 0 for any free ones.`
 }

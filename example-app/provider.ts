@@ -3,13 +3,15 @@ import express, { type ErrorRequestHandler, type Express } from 'express'
 import { Provider } from 'oidc-provider'
 import { serveAssets } from './assets.ts'
 import { brokenOff, type Client, createConfiguration, SCOPES } from './provider/configuration.ts'
+import type { Identity } from './provider/identities.ts'
 import { createInteractions } from './provider/interactions.ts'
 import { providerProblemPage } from './provider/pages.ts'
 import { securityHeaders } from './security-headers.ts'
 import { openServer } from './server.ts'
 
-/** What the embedded provider must know. */
+/** What an embedded provider must know. */
 export interface EmbeddedProviderOptions {
+  readonly identity: Identity
   /** 0 takes any free port. */
   readonly port: number
   readonly host: string
@@ -27,29 +29,32 @@ export interface EmbeddedProvider {
   close(): Promise<void>
 }
 
-/** Starts an OpenID provider for development: two people, one client, new keys and an empty memory at each start. */
+/** Starts an OpenID provider for development: one client, new keys and an empty memory at each start. */
 export async function startEmbeddedProvider(options: EmbeddedProviderOptions): Promise<EmbeddedProvider> {
-  const { port, host, baseUrl } = options
+  const { identity, port, host, baseUrl } = options
   const server = await openServer(port, host)
   const clientId = 'harbourline'
   const clientSecret = randomBytes(32).toString('base64url')
-  const client = { clientId, clientSecret, clientName: 'Harbourline Reports', baseUrl }
-  server.serve(createPages(new Provider(server.origin, await createConfiguration(client)), client))
+  // Each of several providers has a callback of its own, by its name.
+  const callback = `/callback/${identity.name}`
+  const client = { clientId, clientSecret, clientName: 'Harbourline Reports', baseUrl, callback }
+  const provider = new Provider(server.origin, await createConfiguration(identity, client))
+  server.serve(createPages(provider, identity, client))
   return { issuer: server.origin, clientId, clientSecret, scope: SCOPES.join(' '), close: server.close }
 }
 
 /** Our own pages in front, everything of the protocol behind them. */
-function createPages(provider: Provider, client: Client): Express {
+function createPages(provider: Provider, identity: Identity, client: Client): Express {
   const app = express()
   app.disable('x-powered-by')
-  app.use(securityHeaders({ formTargets: [client.baseUrl], scripts: 'own' }))
+  app.use(securityHeaders({ formTargets: [client.baseUrl], scripts: 'own', frames: 'none' }))
   app.use('/assets', serveAssets())
-  app.use(createInteractions(provider, client.clientName))
+  app.use(createInteractions(provider, identity, client.clientName))
   app.get('/', (_req, res) => res.redirect(303, client.baseUrl))
   app.use(provider.callback())
   const showBrokenOff: ErrorRequestHandler = (error, _req, res, next) => {
     if (res.headersSent) next(error)
-    else res.status(400).send(providerProblemPage(brokenOff(client)))
+    else res.status(400).send(providerProblemPage(identity, brokenOff(client)))
   }
   app.use(showBrokenOff)
   return app

@@ -9,10 +9,12 @@ export interface PagePolicy {
   readonly formTargets: readonly string[]
   /** Whether the server's own script files may run. */
   readonly scripts: 'own' | 'none'
+  /** Whether the server's own pages may be framed in its pages. */
+  readonly frames: 'own' | 'none'
 }
 
 /** Headers for every answer: a strict Content-Security-Policy, no framing, no sniffing, nothing kept in caches. */
-export function securityHeaders({ formTargets, scripts }: PagePolicy): RequestHandler {
+export function securityHeaders({ formTargets, scripts, frames }: PagePolicy): RequestHandler {
   const policy = [
     "default-src 'none'",
     "style-src 'self'",
@@ -21,6 +23,7 @@ export function securityHeaders({ formTargets, scripts }: PagePolicy): RequestHa
     "base-uri 'none'",
     "frame-ancestors 'none'",
     ...(scripts === 'own' ? ["script-src 'self'"] : []),
+    ...(frames === 'own' ? ["frame-src 'self'"] : []),
   ].join('; ')
   return function setSecurityHeaders(_req, res, next) {
     res.set({

@@ -18,7 +18,8 @@ export interface Settings {
   readonly sessionSecret: string
   readonly redisUrl: string | undefined
   readonly providerPort: number
-  /** Absent: an embedded provider is started. */
+  readonly partnerPort: number
+  /** Absent: two embedded providers are started. */
   readonly client: RegisteredClient | undefined
 }
 
@@ -39,6 +40,7 @@ export function readSettings(env: Environment): Settings {
     sessionSecret: readSessionSecret(env, redisUrl),
     redisUrl,
     providerPort: readPort(env, 'PROVIDER_PORT', 3001),
+    partnerPort: readPort(env, 'PARTNER_PORT', 3002),
     client: readClient(env),
   }
 }
@@ -84,6 +86,6 @@ function readClient(env: Environment): RegisteredClient | undefined {
   if (issuer) throw new SettingsError('ISSUER needs CLIENT_ID too: the name that the app is registered under there.')
   const orphan = ['CLIENT_ID', 'CLIENT_SECRET', 'SCOPE'].find((name) => env[name])
   if (orphan)
-    throw new SettingsError(`${orphan} is set but ISSUER is not: set both, or none for the embedded provider.`)
+    throw new SettingsError(`${orphan} is set but ISSUER is not: set both, or none for the embedded providers.`)
   return undefined
 }

@@ -1,4 +1,5 @@
-import { createApp } from './app.ts'
+import { createApp, type Registration } from './app.ts'
+import { FAIRHAVEN, HARBOURLINE, type Identity } from './provider/identities.ts'
 import { startEmbeddedProvider } from './provider.ts'
 import { openServer } from './server.ts'
 import { connectSharedSessions } from './session-store.ts'
@@ -8,10 +9,10 @@ import type { RegisteredClient, Settings } from './settings.ts'
 export interface Example {
   /** Where browsers see the app. */
   readonly baseUrl: string
-  readonly issuer: string
-  /** Whether the provider is the embedded one. */
+  /** How the app is registered: at two embedded providers, or at one of somebody else. */
+  readonly providers: readonly Registration[]
   readonly isEmbedded: boolean
-  /** Stops the app, the embedded provider and the connection to the store. */
+  /** Stops the app, the embedded providers and the connection to the store. */
   close(): Promise<void>
 }
 
@@ -26,27 +27,31 @@ export async function startExample(settings: Settings): Promise<Example> {
     parts.push(part)
     return part
   }
+  const embed = async (identity: Identity, port: number, baseUrl: string): Promise<Registration> => {
+    const { issuer, clientId, clientSecret, scope } = await start(
+      startEmbeddedProvider({ identity, port, host: settings.host, baseUrl }),
+    )
+    const { name, owner, title, mark, audience } = identity
+    return { name, title: `${owner} ${title}`, mark, audience, issuer, clientId, clientSecret, scope }
+  }
   try {
     const server = await start(openServer(settings.port, settings.host))
     const baseUrl = settings.baseUrl ?? server.origin
     const sessions = settings.redisUrl ? await start(connectSharedSessions(settings.redisUrl)) : undefined
-    const client =
-      settings.client ??
-      (await start(startEmbeddedProvider({ port: settings.providerPort, host: settings.host, baseUrl })))
-    const { sessionSecret } = settings
-    server.serve(await createApp({ ...registration(client), baseUrl, sessionSecret, store: sessions?.store }))
-    return { baseUrl, issuer: client.issuer, isEmbedded: settings.client === undefined, close }
+    const { client, providerPort, partnerPort, sessionSecret } = settings
+    const providers = client
+      ? [registration(client)]
+      : [await embed(HARBOURLINE, providerPort, baseUrl), await embed(FAIRHAVEN, partnerPort, baseUrl)]
+    server.serve(await createApp({ providers, baseUrl, sessionSecret, store: sessions?.store }))
+    return { baseUrl, providers, isEmbedded: client === undefined, close }
   } catch (error) {
     await close()
     throw error
   }
 }
 
-function registration({
-  issuer,
-  clientId,
-  clientSecret,
-  scope,
-}: RegisteredClient): Required<RegisteredClient> & { scope: string } {
-  return { issuer, clientId, clientSecret, scope: scope ?? 'openid profile email' }
+/** The name `default` has the callback of a provider that is alone. */
+function registration({ issuer, clientId, clientSecret, scope }: RegisteredClient): Registration {
+  const look = { name: 'default', title: new URL(issuer).host, mark: '/assets/mark.svg', audience: '' }
+  return { ...look, issuer, clientId, clientSecret, scope: scope ?? 'openid profile email' }
 }

@@ -1,13 +1,18 @@
-import { parseAuthorizationParams } from './config/authorization-params.ts'
+import { type AuthRequirement, meetsRequirement, parseRequirement } from './authentication-requirement.ts'
+import { checkInterval } from './check-interval.ts'
+import type { IdTokenClaims } from './claims.ts'
+import { ONLY_PROVIDER } from './config/config.ts'
 import { OidcError } from './errors.ts'
-import type { Request, Response } from './http.ts'
-import type { LoginOptions, OidcContext, OidcMethods } from './oidc-context.ts'
-import type { LoginRequest } from './protocol/authorization-request.ts'
-import type { RelyingParty } from './relying-party.ts'
-import { appPath, safeReturnTo } from './return-to.ts'
+import { type Request, type Response, wantsPage } from './http.ts'
+import type { Json } from './json-object.ts'
+import type { AccessTokenRequest, ApiRequestInit, LoginOptions, OidcContext, OidcMethods } from './oidc-context.ts'
+import { clientOf, type RelyingParty } from './relying-party.ts'
+import { safeReturnTo } from './return-to.ts'
+import { loginUrl, pageOf, providerParam } from './routes/login-url.ts'
 import { requireSession } from './session/express-session.ts'
-import { readLogin, readTokensId } from './session/login-session.ts'
-import type { IdTokenClaims, Json, Login, TokenRecord } from './types.ts'
+import { isCheckedWithin } from './session/last-check.ts'
+import { readLastLogin, readLogin, readTokensId } from './session/login-session.ts'
+import type { AccessToken, Login, TokenRecord } from './types.ts'
 
 /** `req.oidc` for one request. Everything in it is read when it is asked for: a request that asks nothing costs nothing. */
 export function createContext(rp: RelyingParty, req: Request, res: Response): OidcContext {
@@ -34,6 +39,11 @@ class Context implements OidcMethods {
     return this.#login !== undefined
   }
 
+  get provider(): string | undefined {
+    const login = this.#login
+    return login === undefined ? undefined : (login.provider ?? ONLY_PROVIDER)
+  }
+
   get claims(): IdTokenClaims | undefined {
     return this.#login?.claims
   }
@@ -46,13 +56,43 @@ class Context implements OidcMethods {
     return this.#login?.expiresAt
   }
 
-  loginUrl(returnTo: string = pageOf(this.#rp, this.#req)): string {
-    return loginUrl(this.#rp, returnTo)
+  loginUrl(returnTo: string = pageOf(this.#rp, this.#req), requirement?: AuthRequirement): string {
+    if (requirement === undefined) return loginUrl(this.#rp, { returnTo })
+    // The same person has to prove more, so it has to be at the same provider.
+    const sealed = this.#rp.requirements.seal(parseRequirement(requirement))
+    return loginUrl(this.#rp, { returnTo, ...providerParam(this.#rp, this.#login), requirement: sealed })
+  }
+
+  silentLoginUrl(): string | undefined {
+    if (!this.#rp.silentLogins.mayTry(this.#req) || this.isAuthenticated) return undefined
+    const returnTo = safeReturnTo(pageOf(this.#rp, this.#req), this.#rp.config)
+    // Whoever would not come back to this page is left on it.
+    if (returnTo === undefined) return undefined
+    this.#rp.silentLogins.mark(this.#res)
+    const last = providerParam(this.#rp, readLastLogin(this.#req, this.#rp.config))
+    return loginUrl(this.#rp, { returnTo, ...last, prompt: 'none' })
+  }
+
+  sessionCheckUrl(seconds: number): string | undefined {
+    const [interval, login] = [checkInterval(seconds), this.#login]
+    const isPage = this.#req.method === 'GET' && wantsPage(this.#req)
+    if (!isPage || login === undefined || isCheckedWithin(interval, this.#req, this.#rp.config)) return undefined
+    const provider = providerParam(this.#rp, login)
+    return loginUrl(this.#rp, { returnTo: pageOf(this.#rp, this.#req), ...provider, prompt: 'none' })
+  }
+
+  meets(requirement: AuthRequirement): boolean {
+    const [login, required] = [this.#login, parseRequirement(requirement)]
+    const { clockTolerance } = this.#rp.config
+    if (login === undefined) return false
+    return meetsRequirement(login.claims, required, { clockTolerance, loggedInAt: login.loggedInAt })
   }
 
   async login(options: LoginOptions = {}): Promise<void> {
-    const { startLogin } = await import('./routes/login.ts')
-    await startLogin(this.#rp, this.#req, this.#res, readLoginOptions(this.#rp, this.#req, options))
+    const { chosenClient, startLogin } = await import('./routes/login.ts')
+    const { readLoginOptions } = await import('./routes/login-options.ts')
+    const client = chosenClient(this.#rp, options.provider ?? this.provider)
+    await startLogin(this.#rp, client, this.#req, this.#res, readLoginOptions(this.#rp, this.#req, options))
   }
 
   async logout(): Promise<void> {
@@ -69,45 +109,28 @@ class Context implements OidcMethods {
     return (await this.tokens())?.idToken ?? unavailable('There is no ID Token: nobody is logged in.')
   }
 
-  async accessToken(): Promise<string> {
-    return usableAccessToken(await this.tokens())
+  async accessToken(request: AccessTokenRequest = {}): Promise<string> {
+    return (await this.#freshTokens(request)).accessToken
+  }
+
+  async fetch(url: string | URL, init: ApiRequestInit = {}): Promise<globalThis.Response> {
+    const { requestApi } = await import('./api-request.ts')
+    return requestApi(this.#rp, requireSession(this.#req), this.#login, url, init)
   }
 
   async userinfo(): Promise<Readonly<Record<string, Json>>> {
-    return askUserInfo(this.#rp, await this.accessToken(), this.#login)
+    return askUserInfo(this.#rp, await this.#freshTokens({}), this.#login)
+  }
+
+  async #freshTokens(request: AccessTokenRequest): Promise<AccessToken> {
+    const { freshTokens } = await import('./token-refresh.ts')
+    const { scope, resource } = request
+    return freshTokens(this.#rp, requireSession(this.#req), this.#login, { scope, resource })
   }
 
   get #login(): Login | undefined {
     return readLogin(this.#req, this.#rp.config)
   }
-}
-
-function loginUrl({ config }: RelyingParty, returnTo: string): string {
-  return `${config.basePath}${config.routes.login}?returnTo=${encodeURIComponent(returnTo)}`
-}
-
-/** The page that this request is for; a request that changes something cannot be come back to. */
-function pageOf({ config }: RelyingParty, req: Request): string {
-  const isRead = req.method === 'GET' || req.method === 'HEAD'
-  return isRead ? appPath(req.originalUrl ?? req.url ?? '/', config) : `${config.basePath}/`
-}
-
-function readLoginOptions(rp: RelyingParty, req: Request, options: LoginOptions): LoginRequest {
-  const wanted = options.returnTo ?? pageOf(rp, req)
-  const returnTo = safeReturnTo(wanted, rp.config)
-  if (returnTo === undefined && options.returnTo !== undefined) {
-    throw new OidcError('ERR_OIDC_RETURN_TO', 'returnTo is not a path of this application that one can come back to.')
-  }
-  return {
-    returnTo: returnTo ?? `${rp.config.basePath}/`,
-    authorizationParams: parseAuthorizationParams(options.authorizationParams ?? {}),
-  }
-}
-
-function usableAccessToken(tokens: TokenRecord | undefined): string {
-  if (tokens?.accessToken === undefined) return unavailable('There is no access token for this request.')
-  const isOver = tokens.expiresAt !== undefined && tokens.expiresAt <= Date.now() / 1000
-  return isOver ? unavailable('The access token has expired: a new login brings a new one.') : tokens.accessToken
 }
 
 function unavailable(message: string): never {
@@ -116,10 +139,11 @@ function unavailable(message: string): never {
 
 async function askUserInfo(
   rp: RelyingParty,
-  accessToken: string,
+  token: AccessToken,
   login: Login | undefined,
 ): Promise<Readonly<Record<string, Json>>> {
-  const sub = login?.claims.sub ?? unavailable('Nobody is logged in.')
+  if (login === undefined) return unavailable('Nobody is logged in.')
+  const { sub } = login.claims
   const { readUserInfo } = await import('./protocol/userinfo.ts')
-  return (await readUserInfo(await rp.findProvider(), accessToken, sub)) ?? { sub }
+  return (await readUserInfo(await clientOf(rp, login).findProvider(), token, sub)) ?? { sub }
 }

@@ -1,94 +1,4 @@
-/**
- * Every error code of the library with the HTTP status that it is answered with. `docs/errors.md` has a heading for
- * each: what happened, the usual cause, what to do.
- */
-export const ERROR_STATUS = {
-  // The application is set up wrongly.
-  ERR_OIDC_CONFIG: 500,
-  ERR_OIDC_NOT_MOUNTED: 500,
-  ERR_OIDC_SESSION_MISSING: 500,
-  ERR_OIDC_SESSION_UNSUPPORTED: 500,
-  ERR_OIDC_SESSION_COOKIE_INSECURE: 500,
-  ERR_OIDC_SESSION_NOT_KEPT: 500,
-  ERR_OIDC_SESSION_STORE: 503,
-  ERR_OIDC_RETURN_TO: 500,
-  // The provider cannot be asked, or answers what no provider may answer.
-  ERR_OIDC_PROVIDER_UNREACHABLE: 503,
-  ERR_OIDC_PROVIDER_TIMEOUT: 504,
-  ERR_OIDC_PROVIDER_BUSY: 503,
-  ERR_OIDC_PROVIDER_STATUS: 502,
-  ERR_OIDC_PROVIDER_REDIRECT: 502,
-  ERR_OIDC_PROVIDER_RESPONSE_TOO_LARGE: 502,
-  ERR_OIDC_PROVIDER_RESPONSE_INVALID: 502,
-  ERR_OIDC_DISCOVERY_ISSUER: 502,
-  ERR_OIDC_METADATA_INVALID: 502,
-  ERR_OIDC_KEYS_INVALID: 502,
-  // A route is called in a way that it does not answer.
-  ERR_OIDC_METHOD_NOT_ALLOWED: 405,
-  ERR_OIDC_CROSS_SITE_LOGOUT: 403,
-  // The authorization response (the callback).
-  ERR_OIDC_CALLBACK_INVALID: 400,
-  ERR_OIDC_STATE_MISSING: 400,
-  ERR_OIDC_TRANSACTION_MISSING: 400,
-  ERR_OIDC_TRANSACTION_INVALID: 400,
-  ERR_OIDC_TRANSACTION_EXPIRED: 400,
-  ERR_OIDC_RESPONSE_ISSUER: 400,
-  ERR_OIDC_RESPONSE_ISSUER_MISSING: 400,
-  ERR_OIDC_RESPONSE_TOKEN: 400,
-  ERR_OIDC_RESPONSE_JWT_MISSING: 400,
-  ERR_OIDC_RESPONSE_JWT_MALFORMED: 400,
-  ERR_OIDC_RESPONSE_JWT_TOO_LARGE: 400,
-  ERR_OIDC_RESPONSE_JWT_ENCRYPTED: 400,
-  ERR_OIDC_RESPONSE_JWT_ALG: 400,
-  ERR_OIDC_RESPONSE_JWT_TYPE: 400,
-  ERR_OIDC_RESPONSE_JWT_CRIT: 400,
-  ERR_OIDC_RESPONSE_JWT_KEY: 400,
-  ERR_OIDC_RESPONSE_JWT_SIGNATURE: 400,
-  ERR_OIDC_RESPONSE_JWT_ISSUER: 400,
-  ERR_OIDC_RESPONSE_JWT_AUDIENCE: 400,
-  ERR_OIDC_RESPONSE_JWT_EXPIRED: 400,
-  ERR_OIDC_CODE_MISSING: 400,
-  ERR_OIDC_ACCESS_TOKEN_MISSING: 400,
-  ERR_OIDC_AUTHORIZATION: 400,
-  // The token endpoint.
-  ERR_OIDC_TOKEN_REQUEST: 502,
-  ERR_OIDC_TOKEN_RESPONSE: 502,
-  // The ID Token.
-  ERR_OIDC_ID_TOKEN_MISSING: 502,
-  ERR_OIDC_ID_TOKEN_MALFORMED: 502,
-  ERR_OIDC_ID_TOKEN_TOO_LARGE: 502,
-  ERR_OIDC_ID_TOKEN_ENCRYPTED: 502,
-  ERR_OIDC_ID_TOKEN_ALG: 502,
-  ERR_OIDC_ID_TOKEN_TYPE: 502,
-  ERR_OIDC_ID_TOKEN_CRIT: 502,
-  ERR_OIDC_ID_TOKEN_KEY: 502,
-  ERR_OIDC_ID_TOKEN_SIGNATURE: 502,
-  ERR_OIDC_ID_TOKEN_ISSUER: 502,
-  ERR_OIDC_ID_TOKEN_SUBJECT: 502,
-  ERR_OIDC_ID_TOKEN_AUDIENCE: 502,
-  ERR_OIDC_ID_TOKEN_AUTHORIZED_PARTY: 502,
-  ERR_OIDC_ID_TOKEN_EXPIRED: 502,
-  ERR_OIDC_ID_TOKEN_ISSUED_AT: 502,
-  ERR_OIDC_ID_TOKEN_NOT_BEFORE: 502,
-  ERR_OIDC_ID_TOKEN_NONCE: 502,
-  ERR_OIDC_ID_TOKEN_AUTH_TIME: 502,
-  ERR_OIDC_ID_TOKEN_ACCESS_TOKEN_HASH: 502,
-  ERR_OIDC_ID_TOKEN_CODE_HASH: 502,
-  ERR_OIDC_ID_TOKEN_STATE_HASH: 502,
-  ERR_OIDC_ID_TOKENS_DIFFER: 502,
-  // UserInfo.
-  ERR_OIDC_USERINFO: 502,
-  ERR_OIDC_USERINFO_SUBJECT: 502,
-  // Tokens asked for by the application.
-  ERR_OIDC_TOKEN_UNAVAILABLE: 401,
-  // Guards.
-  ERR_OIDC_LOGIN_REQUIRED: 401,
-  ERR_OIDC_INSUFFICIENT_SCOPE: 403,
-  ERR_OIDC_INSUFFICIENT_CLAIM: 403,
-} as const
-
-/** A stable name for what went wrong: program against this, never against the message. */
-export type ErrorCode = keyof typeof ERROR_STATUS
+import { ERROR_STATUS, type ErrorCode } from './error-status.ts'
 
 /** What an {@link OidcError} may carry beside its code and message. */
 export interface OidcErrorOptions {
@@ -146,12 +56,24 @@ export class ConfigError extends OidcError {
 
 /** What a provider said of its own refusal (RFC 6749 4.1.2.1 and 5.2). All of it is untrusted text. */
 export interface ProviderRefusal {
-  /** The registered or private error code, as the provider sent it. */
+  /** The registered or private error code, as the provider sent it: `invalid_client`, or `E0000047` of Okta's own APIs. */
   error: string
   /** The provider's text for developers. It may hold what the user typed: escape it, never interpret it. */
   errorDescription?: string | undefined
   /** A page about the error. */
   errorUri?: string | undefined
+}
+
+/** What a {@link ProviderError} may carry beside what every error does. */
+export interface ProviderErrorOptions extends OidcErrorOptions {
+  /** What the provider said. */
+  refusal?: ProviderRefusal | undefined
+  /** Seconds to wait before asking again. */
+  retryAfter?: number | undefined
+  /** The provider's name for the failure, already checked in form. */
+  errorId?: string | undefined
+  /** The provider's name for the request, already checked in form. */
+  requestId?: string | undefined
 }
 
 /** The provider cannot be reached, refuses, or answers what the standards forbid. */
@@ -160,19 +82,21 @@ export class ProviderError extends OidcError {
   readonly refusal: ProviderRefusal | undefined
   /** Seconds to wait before asking again, where the provider told (429 and 503). */
   readonly retryAfter: number | undefined
+  /** The name that Okta gave to this failure, for its support: at most 64 letters, digits, `.`, `_`, `@` and `-`. */
+  readonly errorId: string | undefined
+  /** The name that Okta gave to the request, for its support and its System Log, of the same characters. */
+  readonly requestId: string | undefined
 
-  constructor(
-    code: ErrorCode,
-    message: string,
-    options: OidcErrorOptions & { refusal?: ProviderRefusal | undefined; retryAfter?: number | undefined } = {},
-  ) {
-    const { refusal, retryAfter, headers, ...rest } = options
+  constructor(code: ErrorCode, message: string, options: ProviderErrorOptions = {}) {
+    const { refusal, retryAfter, errorId, requestId, headers, ...rest } = options
     super(code, message, {
       ...rest,
       headers: retryAfter === undefined ? { ...headers } : { 'Retry-After': String(retryAfter), ...headers },
     })
     this.refusal = refusal
     this.retryAfter = retryAfter
+    this.errorId = errorId
+    this.requestId = requestId
   }
 }
 

@@ -8,16 +8,32 @@ import { debuglog } from 'node:util'
 export interface Events {
   /** A login has left for the provider. */
   'express-oidc:login-start': {
-    readonly issuer: string /** Where the person will come back to, without query. */
+    /** The name of the provider, here and below; `default` where there is one alone. */
+    readonly provider: string
+    readonly issuer: string
+    /** Where the person will come back to, without query. */
     readonly path: string
   }
   /** A login was completed. */
-  'express-oidc:login': { readonly issuer: string; readonly sub: string; readonly scope: string }
-  /** A login was ended by the logout route or `req.oidc.logout()`. */
-  'express-oidc:logout': { readonly issuer: string; readonly sub: string | undefined }
+  'express-oidc:login': {
+    readonly provider: string
+    readonly issuer: string
+    readonly sub: string
+    readonly scope: string
+  }
+  /** A login was ended. */
+  'express-oidc:logout': {
+    readonly provider: string
+    /** By the logout route or `req.oidc.logout()`, by one of the provider's channels, or because a silent login found nobody. */
+    readonly how: 'application' | 'backchannel' | 'frontchannel' | 'session-check' | 'token-revocation'
+    readonly issuer: string | undefined
+    readonly sub: string | undefined
+  }
+  /** Access tokens of a login were refreshed. */
+  'express-oidc:refresh': { readonly provider: string; readonly issuer: string; readonly sub: string }
   /** A guard refused a request. */
   'express-oidc:denied': { readonly code: string; readonly path: string }
-  /** A route failed; `error` is what was passed to `next`. */
+  /** A route failed; `error` is what was passed to `next`, or what a provider was told of its logout token. */
   'express-oidc:error': { readonly code: string; readonly error: unknown }
   /** The provider was asked for something: one of its documents, tokens, UserInfo. */
   'express-oidc:provider': {
@@ -47,6 +63,7 @@ export const publish: { readonly [Name in keyof Events]: (message: () => Events[
   'express-oidc:login-start': createChannel('express-oidc:login-start'),
   'express-oidc:login': createChannel('express-oidc:login'),
   'express-oidc:logout': createChannel('express-oidc:logout'),
+  'express-oidc:refresh': createChannel('express-oidc:refresh'),
   'express-oidc:denied': createChannel('express-oidc:denied'),
   'express-oidc:error': createChannel('express-oidc:error'),
   'express-oidc:provider': createChannel('express-oidc:provider'),

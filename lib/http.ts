@@ -16,9 +16,6 @@ export type Next = (error?: unknown) => void
 /** A middleware or route handler of Express or Connect. */
 export type Handler = (req: Request, res: Response, next: Next) => void
 
-const LONGEST_FORM = 128 * 1024
-const FORM = /^application\/x-www-form-urlencoded\s*(?:;|$)/i
-
 /** The path of the request, without its query, as it stands below the place where the middleware is mounted. */
 export function requestPath(req: Request): string {
   const url = req.url ?? '/'
@@ -47,10 +44,20 @@ export function wantsPage(req: IncomingMessage): boolean {
   const mode = headerOf(req, 'sec-fetch-mode')
   if (mode !== undefined) {
     const destination = headerOf(req, 'sec-fetch-dest') ?? 'document'
-    return mode === 'navigate' && destination === 'document' && headerOf(req, 'sec-purpose') === undefined
+    return mode === 'navigate' && destination === 'document' && !isPrefetch(req)
   }
   if (headerOf(req, 'x-requested-with') !== undefined) return false
   return headerOf(req, 'accept')?.includes('text/html') ?? false
+}
+
+/** Whether a person opens a page, and the browser says so: crawlers, which keep no cookies, do not. */
+export function isPageVisit(req: IncomingMessage): boolean {
+  return req.method === 'GET' && headerOf(req, 'sec-fetch-mode') === 'navigate' && wantsPage(req)
+}
+
+/** Whether a browser fetches this in advance: nobody has asked for it yet, and may never do. */
+export function isPrefetch(req: IncomingMessage): boolean {
+  return headerOf(req, 'sec-purpose') !== undefined
 }
 
 /** Throws `ERR_OIDC_METHOD_NOT_ALLOWED` unless the request's method is one of those allowed. */
@@ -71,12 +78,12 @@ export function redirect(res: Response, location: string): void {
   res.end()
 }
 
-/** Answers with a complete body that no cache keeps and no page frames. */
-export function send(res: Response, status: number, type: string, body: string): void {
+/** Answers with a complete body, which no cache keeps unless told. */
+export function send(res: Response, status: number, type: string, body: string, cacheControl = 'no-store'): void {
   res.statusCode = status
   res.setHeader('Content-Type', `${type}; charset=utf-8`)
   res.setHeader('Content-Length', String(Buffer.byteLength(body)))
-  res.setHeader('Cache-Control', 'no-store')
+  res.setHeader('Cache-Control', cacheControl)
   res.setHeader('Referrer-Policy', 'no-referrer')
   res.setHeader('X-Content-Type-Options', 'nosniff')
   res.end(body)
@@ -93,48 +100,4 @@ const ENTITIES: ReadonlyMap<string, string> = new Map([
 /** Text made safe for HTML content and for quoted attributes. */
 export function escapeHtml(text: string): string {
   return text.replace(/[&<>"']/g, (character) => String(ENTITIES.get(character)))
-}
-
-/**
- * The fields of a posted form, whether a body parser has read it or not. Throws `ERR_OIDC_CALLBACK_INVALID` for another
- * content type, for more than 128 KiB, and for fields that are not plain text.
- */
-export async function readForm(req: Request): Promise<URLSearchParams> {
-  if (!FORM.test(headerOf(req, 'content-type') ?? '')) throw invalidForm('The body is not a form.')
-  // Some body parsers set `body` to an empty object without having read anything: what was read decides.
-  return req.readableDidRead ? parsedForm(req.body) : new URLSearchParams(await readText(req))
-}
-
-async function readText(req: Request): Promise<string> {
-  const chunks: Buffer[] = []
-  let size = 0
-  try {
-    for await (const chunk of req) {
-      size += chunk.length
-      if (size > LONGEST_FORM) throw invalidForm('The form is too long.')
-      chunks.push(chunk)
-    }
-  } catch (error) {
-    throw error instanceof OidcError ? error : invalidForm('The form has not come in full.')
-  }
-  return Buffer.concat(chunks).toString('utf8')
-}
-
-function parsedForm(body: unknown): URLSearchParams {
-  if (typeof body === 'string' || Buffer.isBuffer(body)) return new URLSearchParams(body.toString())
-  if (typeof body !== 'object' || body === null) throw invalidForm('The body was read, but not kept in req.body.')
-  const fields = new URLSearchParams()
-  for (const [name, value] of Object.entries(body)) {
-    for (const one of [value].flat()) fields.append(name, plainText(one))
-  }
-  return fields
-}
-
-function plainText(value: unknown): string {
-  if (typeof value !== 'string') throw invalidForm('A field of the form is not plain text.')
-  return value
-}
-
-function invalidForm(message: string): OidcError {
-  return new OidcError('ERR_OIDC_CALLBACK_INVALID', message)
 }

@@ -1,17 +1,20 @@
-import { parseOptions } from './config/config.ts'
+import type { Config } from './config/config.ts'
+import { parseOptions } from './config/parse-options.ts'
 import { createContext } from './context.ts'
 import { OidcError } from './errors.ts'
 import { publish } from './events.ts'
-import { type Next, type Request, type Response, requestPath } from './http.ts'
+import { type Next, type Request, type Response, redirect, requestPath } from './http.ts'
+import type { OidcContext } from './oidc-context.ts'
 import type { Options } from './options.ts'
-import { createRelyingParty, type RelyingParty } from './relying-party.ts'
+import { type Client, createRelyingParty, type RelyingParty } from './relying-party.ts'
 import { partsOf } from './response-type.ts'
+import { noteUse } from './session/idle-timeout.ts'
 
 /** The middleware that `oidc()` makes. */
 export interface OidcMiddleware {
   (req: Request, res: Response, next: Next): void
   /**
-   * Asks the provider for its metadata and keys now, for those who want to fail at start rather than at the first login.
+   * Asks each provider for its metadata and keys now, for those who want to fail at start rather than at the first login.
    * Rejects with a `ProviderError`.
    */
   ready(): Promise<void>
@@ -36,27 +39,38 @@ type LoadRoute = () => Promise<Route>
  */
 export function oidc(options: Options): OidcMiddleware {
   const rp = createRelyingParty(parseOptions(options))
-  if (partsOf(rp.config.responseType).token) warnOfToken(rp.config.responseType)
+  for (const { config } of rp.clients.values()) warnOfToken(config)
   const routes = createRoutes(rp)
+  const { silentLogin, idleTimeout } = rp.config
 
-  function oidcMiddleware(req: Request & { oidc?: unknown }, res: Response, next: Next): void {
-    req.oidc = createContext(rp, req, res)
+  function oidcMiddleware(req: Request & { oidc?: OidcContext }, res: Response, next: Next): void {
+    const context = createContext(rp, req, res)
+    req.oidc = context
+    if (idleTimeout !== undefined) noteUse(req, rp.config)
+    rp.ended.watch(req)
     const loadRoute = routes.get(requestPath(req))
-    if (loadRoute === undefined) next()
-    else answer(loadRoute, rp, req, res).catch((error: unknown) => fail(error, next))
+    if (loadRoute !== undefined) return void answer(loadRoute, rp, req, res).catch((error) => fail(error, next))
+    const url = silentLogin ? context.silentLoginUrl() : undefined
+    if (url === undefined) next()
+    else redirect(res, url)
   }
 
   return Object.assign(oidcMiddleware, {
     async ready() {
-      const { keys } = await rp.findProvider()
-      const alg = rp.config.idTokenSignedResponseAlg
-      if (!alg.startsWith('HS')) await keys.keysFor({ alg })
+      await Promise.all([...rp.clients.values()].map(prepare))
     },
   })
 }
 
+async function prepare({ findProvider, config }: Client): Promise<void> {
+  const { keys } = await findProvider()
+  const alg = config.idTokenSignedResponseAlg
+  if (!alg.startsWith('HS')) await keys.keysFor({ alg })
+}
+
 /** RFC 9700 2.1.2. */
-function warnOfToken(responseType: string): void {
+function warnOfToken({ responseType }: Config): void {
+  if (!partsOf(responseType).token) return
   process.emitWarning(`responseType '${responseType}' sends an access token through the browser: 'code' does not.`, {
     code: 'EXPRESS_OIDC_FRONT_CHANNEL_TOKEN',
     type: 'SecurityWarning',
@@ -77,11 +91,40 @@ function fail(reason: unknown, next: Next): void {
 }
 
 /** A route answers below the mount path, and where the application sees the whole path of `baseUrl`, there too. */
-function createRoutes({ config }: RelyingParty): ReadonlyMap<string, LoadRoute> {
-  const routes: readonly (readonly [string, LoadRoute])[] = [
-    [config.routes.login, async () => (await import('./routes/login.ts')).loginRoute],
-    [config.routes.callback, async () => (await import('./routes/callback.ts')).callbackRoute],
-    [config.routes.logout, async () => (await import('./routes/logout.ts')).logoutRoute],
+function createRoutes(rp: RelyingParty): ReadonlyMap<string, LoadRoute> {
+  const { routes: paths, basePath } = rp.config
+  const clients = [...rp.clients.values()]
+  const hasReference = clients.some(({ config }) => config.requestObjectBy === 'reference')
+  const hasKeys = clients.some(({ config }) => config.clientKeys.length > 0)
+  const routes: readonly (readonly [string | undefined, LoadRoute])[] = [
+    [paths.login, async () => (await import('./routes/login.ts')).loginRoute],
+    ...clients.map((client) => [client.config.callback, () => loadCallback(client)] as const),
+    [paths.logout, async () => (await import('./routes/logout.ts')).logoutRoute],
+    [paths.backchannelLogout, async () => (await import('./routes/backchannel-logout.ts')).backchannelLogoutRoute],
+    [paths.frontchannelLogout, async () => (await import('./routes/frontchannel-logout.ts')).frontchannelLogoutRoute],
+    [paths.sessionCheck, async () => (await import('./routes/session-check.ts')).sessionCheckRoute],
+    [paths.tokenRevocation, async () => (await import('./routes/token-revocation.ts')).tokenRevocationRoute],
+    [paths.initiateLogin, async () => (await import('./routes/initiate-login.ts')).initiateLoginRoute],
+    [hasKeys ? paths.jwks : undefined, createJwksLoader(rp)],
+    [
+      hasReference ? paths.requestObjects : undefined,
+      async () => (await import('./routes/request-objects.ts')).requestObjectsRoute,
+    ],
   ]
-  return new Map(routes.flatMap(([path, route]) => [[path, route] as const, [config.basePath + path, route] as const]))
+  const mounted = routes.flatMap(([path, load]) => (path === undefined ? [] : [[path, load] as const]))
+  return new Map(mounted.flatMap(([path, load]) => [[path, load] as const, [basePath + path, load] as const]))
+}
+
+/** The keys are imported once, not for each request. */
+function createJwksLoader(rp: RelyingParty): LoadRoute {
+  let route: Promise<Route> | undefined
+  return () => {
+    route ??= import('./routes/jwks.ts').then(({ createJwksRoute }) => createJwksRoute(rp))
+    return route
+  }
+}
+
+async function loadCallback(client: Client): Promise<Route> {
+  const { callbackRoute } = await import('./routes/callback.ts')
+  return (rp, req, res) => callbackRoute(rp, client, req, res)
 }

@@ -1,14 +1,19 @@
-import type { Config } from './config/config.ts'
+import type { AppConfig } from './config/config.ts'
 import { decodePath, parseLocalPath } from './local-path.ts'
 
 /** What must be known of the application to judge a path. */
-type Place = Pick<Config, 'origin' | 'basePath' | 'routes'>
+interface Place extends Pick<AppConfig, 'origin' | 'basePath'> {
+  readonly routes: Readonly<Record<string, string>>
+  /** The callbacks of several providers. */
+  readonly callbacks?: readonly string[]
+  readonly providerChooser?: string | undefined
+}
 
 /**
  * The path of this application that `value` stands for, with query and fragment, serialised by the WHATWG parser, so
  * that it can be sent in a `Location` header as it is. Undefined for everything that leaves the application: other
  * origins in any disguise, paths outside of `basePath`, what is no string. Our own routes are refused as well: to return
- * to login would loop, to return to logout would log out.
+ * to login would loop, to return to logout would log out; who has chosen a provider does not want to choose again.
  *
  * @example
  * ```ts
@@ -30,7 +35,7 @@ export function safeReturnTo(value: unknown, config: Place): string | undefined 
  * mounted at, and a proxy may take off `basePath`, which is then put in front again. It is not checked:
  * {@link safeReturnTo} does that.
  */
-export function appPath(url: string, config: Pick<Config, 'basePath'>): string {
+export function appPath(url: string, config: Pick<AppConfig, 'basePath'>): string {
   return isAtOrBelow(url.replace(/[?#].*$/s, ''), config.basePath) ? url : config.basePath + url
 }
 
@@ -39,9 +44,12 @@ function isAtOrBelow(path: string, basePath: string): boolean {
 }
 
 /** Routers differ in what they take for the same path, so case, encoding and slashes at the end are left aside. */
-function isOwnRoute(path: string, { basePath, routes }: Place): boolean {
+function isOwnRoute(path: string, { basePath, routes, callbacks = [], providerChooser }: Place): boolean {
   const wanted = foldPath(path)
-  return Object.values(routes).some((route) => wanted === foldPath(route) || wanted === foldPath(basePath + route))
+  const chooser = providerChooser === undefined ? [] : [providerChooser]
+  return [...Object.values(routes), ...callbacks, ...chooser].some(
+    (route) => wanted === foldPath(route) || wanted === foldPath(basePath + route),
+  )
 }
 
 function foldPath(path: string): string | undefined {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { afterEach, beforeEach, describe, it, mock } from 'node:test'
-import { type CachedDocument, createCachedDocument } from '../lib/protocol/cached-document.ts'
+import { type CachedDocument, createCachedDocument } from '../lib/http-client/cached-document.ts'
 
 /** A document whose copies are numbered, from an endpoint that can be set up in between. */
 function startDocument(headers: Record<string, string> = {}) {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { AuthorizationError, type Options } from '../lib/index.ts'
-import { codesOf, type TestApp } from './support/app.ts'
+import { AuthorizationError } from '../lib/index.ts'
+import { type AnyOptions, codesOf, type TestApp } from './support/app.ts'
 import { type Browser, createBrowser, type Navigation, type Page } from './support/browser.ts'
 import { cookieOf, isTransaction, SESSION_COOKIE } from './support/login-cookies.ts'
 import { createRendezvous } from './support/rendezvous.ts'
@@ -9,7 +9,7 @@ import { createStage } from './support/stage.ts'
 import { isCallback } from './support/stops.ts'
 import { answered } from './support/strict-context.ts'
 
-const BY_FORM: Partial<Options> = { responseMode: 'form_post' }
+const BY_FORM: Partial<AnyOptions> = { responseMode: 'form_post' }
 
 const stage = createStage()
 const { start } = stage

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { parseAuthorizationParams } from '../lib/config/authorization-params.ts'
-import { type Config, parseOptions } from '../lib/config/config.ts'
+import type { Config } from '../lib/config/config.ts'
+import { parseOptions } from '../lib/config/parse-options.ts'
 import { ConfigError } from '../lib/errors.ts'
 
 const SECRET = 'a-client-secret-of-thirty-two-ch'
@@ -21,7 +22,12 @@ const good = (changes: object = {}) => ({
   ...changes,
 })
 
-const parse = (changes: object = {}): Config => parseOptions(good(changes))
+const parseOne = (options: unknown): Config => {
+  const [config, ...others] = parseOptions(options).clients
+  assert.ok(config !== undefined && others.length === 0)
+  return config
+}
+const parse = (changes: object = {}): Config => parseOne(good(changes))
 
 function faultsOf(options: unknown): readonly string[] {
   try {
@@ -48,8 +54,53 @@ describe('the configuration', () => {
       responseMode: 'query',
       authorizationSignedResponseAlg: 'RS256',
       authorizationParams: {},
-      routes: { login: '/login', callback: '/callback', logout: '/logout' },
+      routes: {
+        login: '/login',
+        callback: '/callback',
+        logout: '/logout',
+        jwks: '/jwks',
+        requestObjects: '/request',
+        sessionCheck: '/session-check',
+        backchannelLogout: '/backchannel-logout',
+        frontchannelLogout: '/frontchannel-logout',
+      },
+      name: 'default',
+      callback: '/callback',
+      callbacks: ['/callback'],
+      issuers: new Map([['default', 'https://id.example']]),
+      clientIds: new Map([['default', 'web']]),
+      providerChooser: undefined,
+      passthroughParams: [],
+      silentLogin: false,
+      registration: undefined,
+      profile: undefined,
+      idTokenEncryptedResponseAlg: undefined,
+      idTokenEncryptedResponseEnc: 'A128CBC-HS256',
+      userinfoSignedResponseAlg: undefined,
+      userinfoEncryptedResponseAlg: undefined,
+      userinfoEncryptedResponseEnc: 'A128CBC-HS256',
+      authorizationEncryptedResponseAlg: undefined,
+      authorizationEncryptedResponseEnc: 'A128CBC-HS256',
+      tokenEndpointAuthSigningAlg: undefined,
+      clientAssertionAudience: undefined,
+      clientKeys: [],
+      tlsClientCertificate: undefined,
+      requirePushedAuthorizationRequests: false,
+      requestObjectSigningAlg: undefined,
+      requestObjectEncryptionAlg: undefined,
+      requestObjectEncryptionEnc: 'A128CBC-HS256',
+      requestObjectBy: 'value',
+      dpopBoundAccessTokens: false,
+      dpopSigningAlg: 'ES256',
+      userinfoBearerMethod: 'header',
+      claimsProviders: [],
+      discovery: 'oidc',
+      discoveryWithClientId: false,
+      tenants: undefined,
+      endSessionParams: undefined,
       logoutByGet: false,
+      revokeTokens: true,
+      clearSiteData: [],
       redirectUri: 'https://app.example/callback',
       postLogoutRedirectUri: 'https://app.example',
       idTokenSignedResponseAlg: 'RS256',
@@ -57,8 +108,11 @@ describe('the configuration', () => {
       clockTolerance: 60,
       timeout: 10,
       sessionKey: 'oidc',
+      sharedState: undefined,
       secrets: [SECRET],
       loginLifetime: 86400,
+      loginExpiry: 'lifetime',
+      idleTimeout: undefined,
       transactionLifetime: 1800,
       sessionClaims: undefined,
       userinfo: 'when-needed',
@@ -262,7 +316,7 @@ const wrong: readonly (readonly [string, unknown, RegExp])[] = [
   ['issuer', 'https://dev-1.okta.com/oauth2/default/v1/token', /^issuer is an endpoint/],
   ['issuer', 'http://id.example', /^issuer must be https; .* dangerouslyAllowInsecureRequests/],
   ['issuer', 'http://localhost:8080', /^issuer must be https; .* dangerouslyAllowInsecureRequests/],
-  ['clientId', undefined, /^clientId must be a non-empty string\.$/],
+  ['clientId', undefined, /^clientId must be given, or registration in its place\.$/],
   ['clientId', '', /^clientId must be a non-empty string\.$/],
   ['clientId', 7, /^clientId must be a non-empty string\.$/],
   ['clientId', ' web', /^clientId must hold printable ASCII/],
@@ -322,10 +376,23 @@ const wrong: readonly (readonly [string, unknown, RegExp])[] = [
   ['authorizationParams', { '': 'x' }, /^authorizationParams must have names of/],
   ['authorizationParams', JSON.parse('{ "__proto__": "x" }'), /^authorizationParams must have names of/],
   ['authorizationParams', { prompt: null }, /^authorizationParams\.prompt must be a string or a finite number\.$/],
-  ['authorizationParams', { claims: {} }, /^authorizationParams\.claims must be a string or a finite number\.$/],
-  ['authorizationParams', { x: Number.NaN }, /^authorizationParams\.x must be a string or a finite number\.$/],
-  ['authorizationParams', { x: Infinity }, /^authorizationParams\.x must be a string or a finite number\.$/],
-  ['authorizationParams', { x: ['a'] }, /^authorizationParams\.x must be a string or a finite number\.$/],
+  ['authorizationParams', { prompt: ['login'] }, /^authorizationParams\.prompt must be a string or a finite number\.$/],
+  ['authorizationParams', { x: null }, /^authorizationParams\.x must be text, a number, or an object or list/],
+  ['authorizationParams', { x: true }, /^authorizationParams\.x must be text, a number, or an object or list/],
+  ['authorizationParams', { x: Number.NaN }, /^authorizationParams\.x must be text, a number, or an object or list/],
+  ['authorizationParams', { x: Infinity }, /^authorizationParams\.x must be text, a number, or an object or list/],
+  [
+    'authorizationParams',
+    { claims: { id_token: new Date(0) } },
+    /^authorizationParams\.claims must be text, a number, or/,
+  ],
+  ['authorizationParams', { resource: '/relative' }, /^authorizationParams\.resource must be an absolute URI/],
+  [
+    'authorizationParams',
+    { resource: 'https://api.example/#x' },
+    /^authorizationParams\.resource must be an absolute URI/,
+  ],
+  ['authorizationParams', { resource: [] }, /^authorizationParams\.resource must be an absolute URI/],
   [
     'authorizationParams',
     { response_mode: 'query' },
@@ -372,13 +439,14 @@ const wrong: readonly (readonly [string, unknown, RegExp])[] = [
   ['idTokenSignedResponseAlg', 'none', /^idTokenSignedResponseAlg must be one of RS256, /],
   ['idTokenSignedResponseAlg', 'rs256', /^idTokenSignedResponseAlg must be one of RS256, /],
   ['idTokenSignedResponseAlg', ['RS256'], /^idTokenSignedResponseAlg must be one of RS256, /],
-  ['tokenEndpointAuthMethod', 'private_key_jwt', /^tokenEndpointAuthMethod must be one of client_secret_basic, /],
+  ['tokenEndpointAuthMethod', 'basic', /^tokenEndpointAuthMethod must be one of client_secret_basic, /],
+  ['tokenEndpointAuthMethod', 'private_key_jwt', /^tokenEndpointAuthMethod private_key_jwt needs a key for signatures/],
   ['tokenEndpointAuthMethod', 'none', /^tokenEndpointAuthMethod is none, yet there is a clientSecret/],
   ...[-1, 301, 1.5, '60', Number.NaN, Infinity, null].map(
     (value) => ['clockTolerance', value, /^clockTolerance must be a whole number of seconds from 0 to 300\.$/] as const,
   ),
   ...[0, -1, 120.5, '10', Number.NaN, Infinity].map(
-    (value) => ['timeout', value, /^timeout must be a number of seconds above 0, at most 120\.$/] as const,
+    (value) => ['timeout', value, /^timeout must be a number of seconds from 0\.001 to 120\.$/] as const,
   ),
   ['sessionKey', '', /^sessionKey must be a non-empty string\.$/],
   ['sessionKey', Symbol('oidc'), /^sessionKey must be a non-empty string\.$/],
@@ -495,7 +563,12 @@ describe('options that contradict each other', () => {
     ],
     [
       'a symmetric algorithm of the response without a secret',
-      { clientSecret: undefined, secret: 's'.repeat(32), authorizationSignedResponseAlg: 'HS256' },
+      {
+        clientSecret: undefined,
+        secret: 's'.repeat(32),
+        responseMode: 'jwt',
+        authorizationSignedResponseAlg: 'HS256',
+      },
       /^authorizationSignedResponseAlg needs a clientSecret/,
     ],
     ['nothing to encrypt with', { clientSecret: undefined }, /^secret must be given where there is no clientSecret/],
@@ -572,7 +645,7 @@ describe('all faults', () => {
     const faults = faultsOf({ client_id: 'web', issuer: 'x', scope: 7, hooks: { onLogin: 1 }, timeout: 0 })
     assert.deepEqual(
       faults.map((fault) => fault.split(' ')[0]),
-      ['client_id', 'issuer', 'clientId', 'baseUrl', 'scope', 'timeout', 'hooks.onLogin', 'secret'],
+      ['client_id', 'baseUrl', 'timeout', 'hooks.onLogin', 'secret', 'issuer', 'scope', 'clientId'],
     )
   })
 
@@ -612,7 +685,7 @@ describe('the options object', () => {
   })
 
   it('may be without a prototype', () => {
-    assert.deepEqual(parseOptions(Object.assign(Object.create(null), good())), parse())
+    assert.deepEqual(parseOne(Object.assign(Object.create(null), good())), parse())
   })
 
   it('counts with its own members only', () => {
@@ -629,7 +702,7 @@ describe('the options object', () => {
   it('is never written to, and what becomes of it later changes nothing', () => {
     const options = good({ routes: { login: '/in' }, sessionClaims: ['email'], secret: ['s'.repeat(32)] })
     const before = structuredClone(options)
-    const config = parseOptions(options)
+    const config = parseOne(options)
     assert.deepEqual(options, before)
     assert.ok(!Object.isFrozen(options))
     Object.assign(options, { issuer: 'https://evil.example' })
@@ -637,7 +710,7 @@ describe('the options object', () => {
   })
 
   it('may be frozen itself', () => {
-    assert.deepEqual(parseOptions(Object.freeze(good())), parse())
+    assert.deepEqual(parseOne(Object.freeze(good())), parse())
   })
 
   it('becomes a deeply frozen configuration, with its functions kept as they are', () => {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it, mock } from 'node:test'
 import { type OidcMiddleware, type Options, oidc, ProviderError, type ProviderMetadata } from '../lib/index.ts'
-import { codesOf, type TestApp, usualOptions } from './support/app.ts'
+import { type AnyOptions, codesOf, type TestApp, usualOptions } from './support/app.ts'
 import { createStage } from './support/stage.ts'
 import { isAtProvider, isCallback } from './support/stops.ts'
 import type { JsonChange, RawHandler } from './support/strict-context.ts'
@@ -268,8 +268,8 @@ describe('providerMetadata', () => {
 })
 
 describe('ready()', () => {
-  function middleware(options: Partial<Options> = {}): OidcMiddleware {
-    return oidc({ ...usualOptions(stage.provider, 'http://127.0.0.1:1'), ...options })
+  function middleware(options: Partial<AnyOptions> = {}): OidcMiddleware {
+    return oidc({ ...usualOptions(stage.provider, 'http://127.0.0.1:1'), ...options } as Options)
   }
 
   it('asks for metadata and keys, and for nothing again', async () => {

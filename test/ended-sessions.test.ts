@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { createEndedSessions } from '../lib/session/ended-sessions.ts'
+import { createEndedSessions, type EndedSessions } from '../lib/session/ended-sessions.ts'
 import type { SessionRequest } from '../lib/session/express-session.ts'
+import { createSessionIndex } from '../lib/session/session-index.ts'
+import { createMemoryState } from '../lib/state/memory-state.ts'
 import { type AppRequest, answerBy } from './support/app-routes.ts'
 import { createStage } from './support/stage.ts'
 import { isCallback } from './support/stops.ts'
@@ -95,26 +97,40 @@ describe('a login that is completed after its session was ended', () => {
 })
 
 describe('the memory of ended sessions', () => {
+  const config = {
+    origin: 'http://127.0.0.1',
+    basePath: '',
+    sessionKey: 'oidc',
+    clientIds: new Map(),
+    loginLifetime: 60,
+  }
+  const state = createMemoryState()
+  const create = (): EndedSessions =>
+    createEndedSessions(
+      config,
+      createSessionIndex(config, () => state),
+    )
+
   function requestOf(sessionID: string, store: object): SessionRequest {
     return { sessionID, sessionStore: store } as unknown as SessionRequest
   }
 
-  it('forgets the oldest where there are too many, and those of long ago', (context) => {
+  it('forgets the oldest where there are too many, and those of long ago', async (context) => {
     context.mock.timers.enable({ apis: ['Date'] })
     const written: string[] = []
     const store = { set: (id: string, _data: unknown, done: (count: number) => void) => done(written.push(id)) }
-    const ended = createEndedSessions()
-    for (let index = 0; index <= 10_000; index++) ended.add(requestOf(`s${index}`, store))
+    const ended = create()
+    for (let index = 0; index <= 10_000; index++) await ended.add(requestOf(`s${index}`, store))
     assert.deepEqual([ended.has(requestOf('s0', store)), ended.has(requestOf('s1', store))], [false, true])
     context.mock.timers.tick(600_001)
-    ended.add(requestOf('new', store))
+    await ended.add(requestOf('new', store))
     assert.deepEqual([ended.has(requestOf('s10000', store)), ended.has(requestOf('new', store))], [false, true])
   })
 
   it('calls back where nothing is written', async () => {
     const store = { set: (_id: string, _data: unknown, done: () => void) => done() }
     const request = requestOf('one', store)
-    createEndedSessions().add(request)
+    await create().add(request)
     await new Promise<void>((resolve) => request.sessionStore.set('one', {}, () => resolve()))
     await new Promise<void>((resolve) => request.sessionStore.set('other', {}, () => resolve()))
   })

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { ERROR_STATUS } from '../lib/errors.ts'
+import { ERROR_STATUS } from '../lib/error-status.ts'
 import { filesBelow, readText } from './support/code-blocks.ts'
 
 interface Section {

@@ -46,8 +46,10 @@ describe('the events', () => {
     const app = await start({ scope: 'openid' })
     await app.browser().open('/profile?a=1')
     const { issuer } = stage.provider
-    assert.deepEqual(messagesOf('express-oidc:login-start'), [{ issuer, path: '/profile' }])
-    assert.deepEqual(messagesOf('express-oidc:login'), [{ issuer, sub: 'user-subject', scope: 'openid' }])
+    assert.deepEqual(messagesOf('express-oidc:login-start'), [{ provider: 'default', issuer, path: '/profile' }])
+    assert.deepEqual(messagesOf('express-oidc:login'), [
+      { provider: 'default', issuer, sub: 'user-subject', scope: 'openid' },
+    ])
     assert.deepEqual(messagesOf('express-oidc:error'), [])
   })
 
@@ -59,8 +61,8 @@ describe('the events', () => {
     await browser.post('/logout')
     const { issuer } = stage.provider
     assert.deepEqual(messagesOf('express-oidc:logout'), [
-      { issuer, sub: 'user-subject' },
-      { issuer, sub: undefined },
+      { provider: 'default', how: 'application', issuer, sub: 'user-subject' },
+      { provider: 'default', how: 'application', issuer: undefined, sub: undefined },
     ])
   })
 

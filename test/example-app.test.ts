@@ -1,17 +1,27 @@
 import assert from 'node:assert/strict'
 import { mkdir } from 'node:fs/promises'
-import { after, afterEach, before, describe, it } from 'node:test'
+import { after, afterEach, before, describe, it, mock } from 'node:test'
 import type { Browser, BrowserContext, BrowserContextOptions, Page } from 'playwright-core'
 import { readSettings } from '../example-app/settings.ts'
 import { type Example, startExample } from '../example-app/start.ts'
+import { createBrowser } from './support/browser.ts'
 import { launchChromium, skipWithoutChromium } from './support/chromium.ts'
+import { createStage } from './support/stage.ts'
 
-const PASSWORDS = { alice: 'tide-table', bob: 'life-jacket' } as const
+const PASSWORDS = { alice: 'tide-table', bob: 'life-jacket', carol: 'spring-flood' } as const
 
 type Person = keyof typeof PASSWORDS
 
-/** Fills in the provider's sign-in page. */
+/** Says where the account is. */
+async function choose(page: Page, provider: 'Harbourline Accounts' | 'Port of Fairhaven'): Promise<void> {
+  await page.getByRole('link', { name: provider }).click()
+}
+
+/** Chooses the provider of this person where the app asks for it, and fills in the sign-in page there. */
 async function signIn(page: Page, person: Person): Promise<void> {
+  if (new URL(page.url()).pathname === '/choose') {
+    await choose(page, person === 'carol' ? 'Port of Fairhaven' : 'Harbourline Accounts')
+  }
   await page.getByLabel('User name').fill(person)
   await page.getByLabel('Password').fill(PASSWORDS[person])
   await page.getByRole('button', { name: 'Sign in' }).click()
@@ -41,6 +51,11 @@ describe('the example app', { skip: skipWithoutChromium }, () => {
     return context
   }
 
+  /** Where the provider of this name is. */
+  function issuerOf(provider: 'harbourline' | 'fairhaven'): string {
+    return example.providers.find(({ name }) => name === provider)?.issuer ?? assert.fail()
+  }
+
   /** A page of the app in a browser where nobody has signed in yet. */
   async function open(path: string): Promise<Page> {
     const context = await openBrowser()
@@ -68,13 +83,14 @@ describe('the example app', { skip: skipWithoutChromium }, () => {
 
   before(async () => {
     await mkdir('screenshots', { recursive: true })
-    example = await startExample(readSettings({ PORT: '0', PROVIDER_PORT: '0' }))
+    example = await startExample(readSettings({ PORT: '0', PROVIDER_PORT: '0', PARTNER_PORT: '0' }))
     const launched = await launchChromium()
     assert.ok(launched)
     browser = launched
   })
 
   afterEach(async () => {
+    mock.timers.reset()
     await Promise.all(contexts.splice(0).map((context) => context.close()))
     assert.deepEqual(violations.splice(0), [])
   })
@@ -86,7 +102,9 @@ describe('the example app', { skip: skipWithoutChromium }, () => {
 
   it('brings Bob back to the profile that he asked for, with his claims and scopes and without any token', async () => {
     const page = await open('/profile')
-    assert.equal(new URL(page.url()).origin, example.issuer)
+    assert.equal(await heading(page), 'Where is your account?')
+    await choose(page, 'Harbourline Accounts')
+    assert.equal(new URL(page.url()).origin, issuerOf('harbourline'))
     await signIn(page, 'bob')
     await allow(page)
     await assertOnProfile([page])
@@ -136,8 +154,64 @@ describe('the example app', { skip: skipWithoutChromium }, () => {
     assert.equal(await heading(page), 'People and groups')
   })
 
+  it('signs Carol in at the provider of the port, where she has her account, and out there again', async () => {
+    const page = await open('/reports')
+    await choose(page, 'Port of Fairhaven')
+    assert.equal(new URL(page.url()).origin, issuerOf('fairhaven'))
+    await signIn(page, 'carol')
+    await allow(page)
+    assert.equal(await heading(page), 'Traffic report')
+    await page.goto(`${example.baseUrl}/profile`)
+    await page.getByText('Profile at Port of Fairhaven').waitFor()
+    const signOut = page.waitForRequest((request) => request.url().startsWith(`${issuerOf('fairhaven')}/session/end`))
+    await page.getByRole('button', { name: 'Sign out' }).click()
+    await signOut
+    await page.getByText('You are signed out.').waitFor()
+    await page.goto(`${example.baseUrl}/profile`)
+    await choose(page, 'Port of Fairhaven')
+    assert.equal(await heading(page), 'Sign in')
+  })
+
+  it('notices at the profile, a minute later, that Bob is signed out at the provider', async () => {
+    const page = await open('/profile')
+    await signIn(page, 'bob')
+    await allow(page)
+    const authorized = (): Promise<unknown> =>
+      page.waitForRequest((request) => new URL(request.url()).searchParams.get('prompt') === 'none')
+    mock.timers.enable({ apis: ['Date'], now: Date.now() + 60_000 })
+    await Promise.all([authorized(), page.reload()])
+    await assertOnProfile([page])
+    await page.context().clearCookies({ name: /^_harbourline_session/ })
+    mock.timers.tick(60_000)
+    await Promise.all([authorized(), page.reload()])
+    assert.equal(await heading(page), 'Where is your account?')
+    await page.goto(`${example.baseUrl}/`)
+    assert.equal(await page.getByRole('button', { name: 'Sign out' }).count(), 0)
+  })
+
+  it('asks for the password once more, at the same provider, before money moves', async () => {
+    const page = await open('/profile')
+    await signIn(page, 'carol')
+    await allow(page)
+    await page.goto(`${example.baseUrl}/refunds`)
+    assert.equal(await heading(page), 'Refunds to approve')
+    mock.timers.enable({ apis: ['Date'], now: Date.now() + 300_000 })
+    await page.getByRole('button', { name: 'Approve the refund for Ida Holm' }).click()
+    assert.equal(new URL(page.url()).origin, issuerOf('fairhaven'))
+    assert.equal(await heading(page), 'Is it still you?')
+    await page.screenshot({ path: 'screenshots/step-up.png' })
+    await page.getByLabel('Password').fill(PASSWORDS.carol)
+    await page.getByRole('button', { name: 'Sign in' }).click()
+    assert.equal(page.url(), `${example.baseUrl}/refunds`)
+    assert.equal(await page.getByText('Approved').count(), 0)
+    await page.getByRole('button', { name: 'Approve the refund for Ida Holm' }).click()
+    await page.getByText('Approved').waitFor()
+    assert.equal(await page.getByRole('button', { name: 'Approve' }).count(), 2)
+  })
+
   it('asks again after a wrong password, and says what was wrong', async () => {
     const page = await open('/profile')
+    await choose(page, 'Harbourline Accounts')
     await page.getByLabel('User name').fill('bob')
     await page.getByLabel('Password').fill('guess')
     await page.getByRole('button', { name: 'Sign in' }).click()
@@ -153,6 +227,7 @@ describe('the example app', { skip: skipWithoutChromium }, () => {
     await page.getByRole('button', { name: 'Refuse' }).click()
     assert.equal(await heading(page), 'Sign-in was cancelled')
     await page.getByRole('link', { name: 'Try again' }).click()
+    await choose(page, 'Harbourline Accounts')
     await allow(page)
     await assertOnProfile([page])
   })
@@ -170,7 +245,7 @@ describe('the example app', { skip: skipWithoutChromium }, () => {
   })
 
   it('explains a callback that no login began, and an address that is none', async () => {
-    const page = await open('/callback?code=made-up&state=made-up')
+    const page = await open('/callback/harbourline?code=made-up&state=made-up')
     assert.equal(await heading(page), 'Sign-in did not work')
     const answer = await page.goto(`${example.baseUrl}/nowhere`)
     assert.equal(answer?.status(), 404)
@@ -179,7 +254,10 @@ describe('the example app', { skip: skipWithoutChromium }, () => {
 
   it('signs in each of five tabs that are restored at once', async () => {
     const tabs = await openFiveTabs(await openBrowser())
-    for (const tab of tabs) assert.equal(await heading(tab), 'Sign in')
+    for (const tab of tabs) {
+      await choose(tab, 'Harbourline Accounts')
+      assert.equal(await heading(tab), 'Sign in')
+    }
     const [first, ...others] = tabs
     assert.ok(first)
     await signIn(first, 'bob')
@@ -203,7 +281,7 @@ describe('the example app', { skip: skipWithoutChromium }, () => {
     await assertOnProfile(tabs)
   })
 
-  it('signs five restored tabs in without a question where only the session of the app was lost', async () => {
+  it('signs five restored tabs in without a password where only the session of the app was lost', async () => {
     const context = await openBrowser()
     const page = await context.newPage()
     await page.goto(`${example.baseUrl}/profile`)
@@ -212,7 +290,9 @@ describe('the example app', { skip: skipWithoutChromium }, () => {
     await assertOnProfile([page])
     await context.clearCookies({ name: 'harbourline' })
     await context.clearCookies({ name: /^oidc-landed/ })
-    await assertOnProfile(await openFiveTabs(context))
+    const tabs = await openFiveTabs(context)
+    for (const tab of tabs) await choose(tab, 'Harbourline Accounts')
+    await assertOnProfile(tabs)
   })
 
   const looks: Record<string, BrowserContextOptions> = {
@@ -232,17 +312,44 @@ describe('the example app', { skip: skipWithoutChromium }, () => {
       await page.goto(example.baseUrl)
       await keep('home')
       await page.getByRole('banner').getByRole('link', { name: 'Sign in' }).click()
+      await keep('choose')
+      await choose(page, 'Port of Fairhaven')
+      await keep('sign-in-fairhaven')
+      await page.goBack()
+      await choose(page, 'Harbourline Accounts')
       await keep('sign-in')
       await signIn(page, 'alice')
       await keep('consent')
       await allow(page)
       await keep('profile')
-      for (const name of ['reports', 'admin', 'no-such-page']) {
+      for (const name of ['reports', 'admin', 'refunds', 'no-such-page']) {
         await page.goto(`${example.baseUrl}/${name}`)
         await keep(name)
       }
     })
   }
+})
+
+describe('the example app at a provider of somebody else', () => {
+  const stage = createStage()
+
+  it('asks nobody to choose, and comes back to the callback of a provider that is alone', async () => {
+    const { issuer, clientId, clientSecret } = stage.provider
+    const env = { PORT: '0', ISSUER: issuer, CLIENT_ID: clientId, CLIENT_SECRET: clientSecret }
+    const example = await startExample(readSettings(env))
+    try {
+      const browser = createBrowser({ origin: example.baseUrl })
+      const page = await browser.open('/profile')
+      assert.deepEqual([page.status, page.url], [200, `${example.baseUrl}/profile`])
+      const [asked] = stage.provider.authorizationRequests
+      assert.equal(asked?.get('redirect_uri'), `${example.baseUrl}/callback`)
+      assert.deepEqual([example.isEmbedded, stage.provider.complaints], [false, []])
+      const hostile = await browser.open(`/choose?returnTo=${encodeURIComponent('"><script>alert(1)</script>')}`)
+      assert.doesNotMatch(hostile.body, /<script/)
+    } finally {
+      await example.close()
+    }
+  })
 })
 
 describe('the settings of the example app', () => {
@@ -251,6 +358,7 @@ describe('the settings of the example app', () => {
     [{ PORT: 'http' }, 'PORT'],
     [{ PORT: '65536' }, 'PORT'],
     [{ PROVIDER_PORT: '-1' }, 'PROVIDER_PORT'],
+    [{ PARTNER_PORT: '3001x' }, 'PARTNER_PORT'],
     [{ BASE_URL: 'reports.example.com' }, 'BASE_URL'],
     [{ BASE_URL: 'https://example.com/reports' }, 'BASE_URL'],
     [{ ISSUER: 'https://login.example.com' }, 'ISSUER'],
@@ -269,11 +377,11 @@ describe('the settings of the example app', () => {
     })
   }
 
-  it('starts the embedded provider where no issuer is set', () => {
-    const { client, port, providerPort, baseUrl } = readSettings({})
+  it('starts the embedded providers where no issuer is set', () => {
+    const { client, port, providerPort, partnerPort, baseUrl } = readSettings({})
     assert.deepEqual(
-      { client, port, providerPort, baseUrl },
-      { client: undefined, port: 3000, providerPort: 3001, baseUrl: undefined },
+      { client, port, providerPort, partnerPort, baseUrl },
+      { client: undefined, port: 3000, providerPort: 3001, partnerPort: 3002, baseUrl: undefined },
     )
   })
 

@@ -175,8 +175,22 @@ describe('requireAuth', () => {
     assert.equal(judge(requireAuth(), requestOf({})), 'let through')
   })
 
-  it('is told that it takes no options, rather than leave one aside', () => {
-    assert.throws(() => Reflect.apply(requireAuth, undefined, [{ maxAge: 300 }]), ConfigError)
+  it('is told of options that are none, rather than leave one aside', () => {
+    for (const wrong of [
+      {},
+      { max_age: 300 },
+      { maxAge: 300, roles: ['a'] },
+      { maxAge: 0 },
+      { maxAge: '300' },
+      { acr: [] },
+      { acr: 'a b' },
+      { amr: '"' },
+      [],
+      'mfa',
+      null,
+    ]) {
+      assert.throws(() => Reflect.apply(requireAuth, undefined, [wrong]), ConfigError)
+    }
   })
 
   it('is told that it must be called, rather than let a request hang', () => {

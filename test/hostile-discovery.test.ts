@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict'
 import { beforeEach, describe, it, mock } from 'node:test'
-import type { Options } from '../lib/index.ts'
-import { codesOf } from './support/app.ts'
+import { type AnyOptions, codesOf } from './support/app.ts'
 import {
   assertLoggedIn,
   assertRefused,
@@ -190,7 +189,7 @@ describe('metadata over https', () => {
       return params
     }
     provider.change.idTokenClaims = (claims) => ({ ...claims, iss: PUBLIC })
-    const options: Partial<Options> = {
+    const options: Partial<AnyOptions> = {
       issuer: PUBLIC,
       dangerouslyAllowInsecureRequests: false,
       userinfo: true,

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import { createPublicKey } from 'node:crypto'
 import { before, describe, it } from 'node:test'
-import type { ErrorCode, Options } from '../lib/index.ts'
+import type { ErrorCode } from '../lib/index.ts'
 import type { ResponseType } from '../lib/response-type.ts'
-import type { AppOptions } from './support/app.ts'
+import type { AnyOptions, AppOptions } from './support/app.ts'
 import type { Navigation } from './support/browser.ts'
 import {
   arrive,
@@ -44,7 +44,7 @@ before(async () => {
 const inFront = <Item>([name, change, code]: Row<Item>): Row<Item> => [name, change, code, 400]
 
 /** A stand for the tests of a `describe`. */
-function useStand(options: Partial<Options>, app: Partial<AppOptions> = {}): Stand {
+function useStand(options: Partial<AnyOptions>, app: Partial<AppOptions> = {}): Stand {
   return createStand({ app: { ...app, options } })
 }
 

@@ -6,47 +6,8 @@ import { codesOf } from './support/app.ts'
 import { answerBy, answerJson } from './support/app-routes.ts'
 import type { Page } from './support/browser.ts'
 import { createStand, type Stand } from './support/hostile.ts'
+import { RETURN_TO_PAYLOADS as PAYLOADS } from './support/return-to-payloads.ts'
 import { firstRequest } from './support/strict-provider.ts'
-
-const PAYLOADS: readonly string[] = [
-  ...[
-    '//evil.example',
-    '///evil.example',
-    '////evil.example/',
-    '//evil.example:443/login',
-    '//',
-    '//evil%E3%80%82example',
-  ],
-  ...['/\\evil.example', '\\\\evil.example', '/\\/evil.example', '\\/evil.example', '/x/..\\..\\evil.example'],
-  ...['/%2fevil.example', '/%2f%2fevil.example', '/%5cevil.example', '/%252fevil.example', '/%25252fevil.example'],
-  ...[
-    '/\t/evil.example',
-    '/\n/evil.example',
-    '/\r\nLocation: https://evil.example',
-    '/%09/evil.example',
-    '/%0d%0aX: y',
-  ],
-  ...['/\0/evil.example', '/%00', ' //evil.example', '/ /evil.example', '/\u00a0/evil.example', '/\u2028/evil.example'],
-  ...['/\uff0fevil.example', '/\u2044evil.example', '/\uff3cevil.example', '/%ef%bc%8fevil.example'],
-  ...['/..//evil.example', '/.//evil.example', '/x/..//evil.example', '/%2e%2e//evil.example', '/%252e%252e//x'],
-  ...['https://evil.example', 'https:evil.example', 'HTTPS:/evil.example', 'http://127.0.0.1/', '@evil.example'],
-  ...['javascript:alert(1)', 'java\nscript:alert(1)', 'data:text/html,<script>alert(1)</script>', 'file:///etc/passwd'],
-  ...[
-    '',
-    'profile',
-    '.',
-    '?',
-    '#',
-    'null',
-    '[object Object]',
-    '/login',
-    '/LOGIN/',
-    '/%6cogin',
-    '/logout',
-    '/callback?a=b',
-  ],
-  ...['<script>alert(1)</script>', '"><img src=x onerror=alert(1)>', `/${'x'.repeat(1024)}`, '/%', '/%ff', '/%zz'],
-]
 
 const QUERIES: readonly string[] = [
   'returnTo=//evil.example',

@@ -9,8 +9,8 @@ import { inspect, promisify } from 'node:util'
 import { gzipSync } from 'node:zlib'
 import type { Config } from '../lib/config/config.ts'
 import { ProviderError } from '../lib/errors.ts'
-import { createHttpClient } from '../lib/protocol/http-client.ts'
-import { statusError } from '../lib/protocol/provider-status.ts'
+import { createHttpClient } from '../lib/http-client/http-client.ts'
+import { statusError } from '../lib/http-client/provider-status.ts'
 
 const servers: net.Server[] = []
 const sockets: net.Socket[] = []
@@ -392,7 +392,7 @@ describe('connections of its own', () => {
   it('keep no process alive', async () => {
     const origin = await startServer((_, res) => json(res, {}, { 'Keep-Alive': 'timeout=600' }))
     const script = `
-      import { createHttpClient } from '${new URL('../lib/protocol/http-client.ts', import.meta.url)}'
+      import { createHttpClient } from '${new URL('../lib/http-client/http-client.ts', import.meta.url)}'
       const config = { timeout: 600, fetch: undefined, dangerouslyAllowInsecureRequests: true }
       await createHttpClient(config).getJson('${origin}')
       const doneAt = Date.now()

@@ -10,13 +10,13 @@ import {
   escapeHtml,
   headerOf,
   type Request,
-  readForm,
   redirect,
   requestPath,
   requestQuery,
   send,
   wantsPage,
 } from '../lib/http.ts'
+import { readForm } from '../lib/request-body.ts'
 import { type Answer, exchange } from './support/http-exchange.ts'
 import { listen, sendJson } from './support/http-server.ts'
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { describe, it } from 'node:test'
 import { type Options, ProviderError } from '../lib/index.ts'
-import type { TestApp } from './support/app.ts'
+import type { AnyOptions, TestApp } from './support/app.ts'
 import type { Browser, Page } from './support/browser.ts'
 import { readForms } from './support/html-form.ts'
 import { sendText } from './support/http-server.ts'
@@ -27,7 +27,7 @@ async function assertFails(app: TestApp, code: string, status: number): Promise<
   assert.deepEqual([page.status, page.json()], [status, { error: code }])
 }
 
-const BY_FORM: Partial<Options> = { responseMode: 'form_post' }
+const BY_FORM: Partial<AnyOptions> = { responseMode: 'form_post' }
 
 function changeAnswer(change: (params: URLSearchParams) => void): (params: URLSearchParams) => URLSearchParams {
   return (params) => {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { generateKeyPairSync, type KeyObject } from 'node:crypto'
 import { afterEach, beforeEach, describe, it, mock } from 'node:test'
-import { createKeyStore } from '../lib/protocol/key-store.ts'
+import { createKeyStore } from '../lib/jose/key-store.ts'
 
 const rsa = publicJwk(generateKeyPairSync('rsa', { modulusLength: 2048 }).publicKey)
 const otherRsa = publicJwk(generateKeyPairSync('rsa', { modulusLength: 2048 }).publicKey)

@@ -11,14 +11,29 @@ const LAYERS: Readonly<Record<string, { readonly imports: readonly string[]; rea
   {
     base: { imports: ['base', 'config (type)'], packages: [] },
     config: { imports: ['base', 'config'], packages: [] },
-    protocol: { imports: ['base', 'config', 'protocol'], packages: ['jose', 'openid-client'] },
+    'http-client': { imports: ['base', 'config', 'http-client'], packages: [] },
+    jose: { imports: ['base', 'config', 'http-client', 'jose'], packages: ['jose'] },
+    registration: { imports: ['base', 'config', 'http-client', 'jose', 'registration'], packages: [] },
+    protocol: {
+      imports: ['base', 'config', 'http-client', 'jose', 'registration', 'protocol'],
+      packages: ['jose', 'openid-client'],
+    },
     session: { imports: ['base', 'config', 'session'], packages: [] },
-    'relying-party': { imports: ['base', 'config', 'protocol', 'session'], packages: [] },
-    routes: { imports: ['base', 'config', 'protocol', 'session', 'relying-party', 'routes'], packages: [] },
-    context: { imports: ['base', 'config', 'protocol', 'session', 'relying-party', 'routes'], packages: [] },
+    state: { imports: ['base', 'session', 'state'], packages: [] },
+    redis: { imports: ['base', 'state'], packages: [] },
+    postgres: { imports: ['base', 'state'], packages: [] },
+    'relying-party': { imports: ['base', 'config', 'protocol', 'session', 'state'], packages: [] },
+    routes: { imports: ['base', 'config', 'jose', 'protocol', 'session', 'relying-party', 'routes'], packages: [] },
+    'token-refresh': { imports: ['base', 'config', 'protocol', 'session', 'relying-party'], packages: [] },
+    'api-request': { imports: ['base', 'protocol', 'session', 'relying-party', 'token-refresh'], packages: [] },
+    context: {
+      imports: ['base', 'config', 'protocol', 'session', 'relying-party', 'routes', 'token-refresh', 'api-request'],
+      packages: [],
+    },
     guards: { imports: ['base', 'guards'], packages: [] },
     oidc: { imports: ['base', 'config', 'protocol', 'session', 'relying-party', 'routes', 'context'], packages: [] },
-    index: { imports: ['base', 'guards', 'oidc'], packages: [] },
+    index: { imports: ['base', 'guards', 'oidc', 'protocol'], packages: [] },
+    command: { imports: ['base', 'config', 'http-client', 'protocol', 'registration', 'command'], packages: [] },
   }
 
 interface Import {
@@ -107,10 +122,10 @@ describe('the layers of lib/', () => {
     )
   })
 
-  it('hold files of at most 150 lines, options.ts of 250', () => {
+  it('hold files of at most 150 lines, options.ts and error-status.ts of 250', () => {
     const long = FILES.filter((file) => {
       const lines = readFileSync(join(LIB, file), 'utf8').split('\n').length - 1
-      return lines > (file.endsWith('options.ts') || file === 'errors.ts' ? 250 : 150)
+      return lines > (file.endsWith('options.ts') || file === 'error-status.ts' ? 250 : 150)
     })
     assert.deepEqual(
       long.map((file) => relative('.', file)),
@@ -118,10 +133,11 @@ describe('the layers of lib/', () => {
     )
   })
 
-  it('hold plain ASCII, no console, no process.env and no any', () => {
+  it('hold plain ASCII, no console, no process.env but in the command itself, and no any', () => {
     for (const file of FILES) {
       const source = readFileSync(join(LIB, file), 'utf8')
-      const code = source.replace(/\/\*[\s\S]*?\*\/|\/\/.*$/gm, '')
+      const text = file === 'command/main.ts' ? source.replace('process.env', '') : source
+      const code = text.replace(/\/\*[\s\S]*?\*\/|\/\/.*$/gm, '')
       assert.doesNotMatch(code, /\P{ASCII}|\bconsole\.|process\.env|[:<,]\s*any\b|\bas any\b|@ts-/u, file)
     }
   })

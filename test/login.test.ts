@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { createServer, request, type Server } from 'node:http'
 import { describe, it, mock } from 'node:test'
-import { type LoginOptions, type Options, oidc, type Response } from '../lib/index.ts'
-import { atNode, codesOf, type TestApp, usualOptions } from './support/app.ts'
+import { type LoginOptions, oidc, type Response } from '../lib/index.ts'
+import { type AnyOptions, atNode, codesOf, type TestApp, usualOptions } from './support/app.ts'
 import { type AppRequest, answerBy, answerJson } from './support/app-routes.ts'
 import type { Browser, Page } from './support/browser.ts'
 import { listen } from './support/http-server.ts'
@@ -18,7 +18,7 @@ const stage = createStage()
 const { start } = stage
 
 /** An app whose page `/enter` logs in as the application wants it. */
-function startWithEnter(login: LoginOptions, options: Partial<Options> = {}): Promise<TestApp> {
+function startWithEnter(login: LoginOptions, options: Partial<AnyOptions> = {}): Promise<TestApp> {
   return start(options, { routes: { '/enter': answerBy(({ oidc }) => oidc.login(login)) } })
 }
 
@@ -226,9 +226,14 @@ describe('authorizationParams', () => {
 
   it('are not taken from the address of the login route', async () => {
     const app = await start()
-    const page = await app.browser().open('/login?prompt=none&scope=openid+admin', { stopBefore: isAtProvider })
+    const page = await app
+      .browser()
+      .open('/login?prompt=login&display=popup&scope=openid+admin', { stopBefore: isAtProvider })
     const params = authorizationParams(page)
-    assert.deepEqual([params.get('prompt'), params.get('scope')], [null, 'openid profile email'])
+    assert.deepEqual(
+      [params.get('prompt'), params.get('display'), params.get('scope')],
+      [null, null, 'openid profile email'],
+    )
   })
 
   it('with max_age have the answer checked', async () => {
@@ -446,7 +451,7 @@ describe('a login on its way', () => {
 })
 
 describe('a client', () => {
-  async function logInAt(atProvider: StrictProviderOptions, options: Partial<Options> = {}): Promise<void> {
+  async function logInAt(atProvider: StrictProviderOptions, options: Partial<AnyOptions> = {}): Promise<void> {
     const provider = await stage.startOther(atProvider)
     const app = await start(options, { provider })
     const page = await app.browser().open('/profile')

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
+import type { ServerResponse } from 'node:http'
 import { describe, it } from 'node:test'
-import { codesOf, type TestApp } from './support/app.ts'
+import { type AnyOptions, codesOf, type TestApp } from './support/app.ts'
 import { answerBy } from './support/app-routes.ts'
 import { type Browser, createBrowser } from './support/browser.ts'
 import { exchange } from './support/http-exchange.ts'
@@ -8,6 +9,7 @@ import { startProvider } from './support/provider.ts'
 import { destroyRecords, isTokens } from './support/records.ts'
 import { createStage } from './support/stage.ts'
 import { isAtProvider } from './support/stops.ts'
+import { firstRequest } from './support/strict-provider.ts'
 
 const stage = createStage({ app: { errorHandler: 'json' } })
 const { startLoggedIn } = stage
@@ -344,12 +346,115 @@ describe('a logout by GET', () => {
 })
 
 describe('a very long ID Token', () => {
-  it('is no hint to the provider: no proxy would let it through', async () => {
-    stage.provider.change.idTokenClaims = (claims) => ({ ...claims, groups: Array(300).fill('a group of some length') })
+  const groups = Array(300).fill('a group of some length')
+
+  it('is posted to the provider by a page, since no address would hold it', async () => {
+    stage.provider.change.idTokenClaims = (claims) => ({ ...claims, groups })
+    const { app, browser } = await startLoggedIn()
+    const { idToken } = (await browser.open('/tokens')).json()
+    const page = await browser.post('/logout')
+    assert.match(page.url, new RegExp(`^${app.baseUrl}/\\?state=[\\w-]{43}$`))
+    const asked = firstRequest(stage.provider, '/logout')
+    assert.deepEqual([asked?.method, asked?.form.get('id_token_hint')], ['POST', idToken])
+    assert.deepEqual([[...(asked?.query ?? [])], stage.provider.complaints], [[], []])
+  })
+
+  it('is no part of the address that a script is given', async () => {
+    stage.provider.change.idTokenClaims = (claims) => ({ ...claims, groups })
     const { browser } = await startLoggedIn()
-    const page = await browser.post('/logout', {}, { follow: false })
-    const { searchParams } = new URL(page.headers.location ?? '')
+    const { logoutUrl } = (await browser.fetch('/logout', { method: 'POST' })).json()
+    const { searchParams } = new URL(String(logoutUrl))
     assert.equal(searchParams.get('id_token_hint'), null)
     assert.equal(searchParams.get('client_id'), stage.provider.clientId)
+  })
+
+  it('stands in a page that runs nothing but its own script and shows nothing unescaped', async () => {
+    stage.provider.change.idTokenClaims = (claims) => ({ ...claims, groups })
+    const { browser } = await startLoggedIn()
+    const page = await browser.post('/logout', {}, { follow: false })
+    assert.match(
+      String(page.headers['content-security-policy']),
+      /^default-src 'none'; script-src 'nonce-[^']+'; base-uri/,
+    )
+    assert.equal(page.headers['cache-control'], 'no-store')
+  })
+})
+
+describe('the tokens of a login that is logged out', () => {
+  const scope = 'openid profile email offline_access'
+
+  it('are revoked at the provider: the refresh token, and all that came of it', async () => {
+    const { browser } = await startLoggedIn({ scope })
+    const { refreshToken } = (await browser.open('/tokens')).json()
+    await browser.post('/logout')
+    const asked = firstRequest(stage.provider, '/revoke')
+    assert.deepEqual(
+      [asked?.form.get('token'), asked?.form.get('token_type_hint'), stage.provider.calls['/revoke']],
+      [refreshToken, 'refresh_token', 1],
+    )
+    assert.deepEqual(stage.provider.complaints, [])
+  })
+
+  it('are revoked at the provider: the access token where there is nothing else', async () => {
+    const { browser } = await startLoggedIn()
+    const { accessToken } = (await browser.open('/tokens')).json()
+    await browser.post('/logout')
+    const asked = firstRequest(stage.provider, '/revoke')
+    assert.deepEqual([asked?.form.get('token'), asked?.form.get('token_type_hint')], [accessToken, 'access_token'])
+  })
+
+  it('are left alone where revokeTokens is false', async () => {
+    const { browser } = await startLoggedIn({ revokeTokens: false })
+    await browser.post('/logout')
+    assert.equal(stage.provider.calls['/revoke'], 0)
+  })
+
+  for (const [name, raw] of [
+    ['refuses', (_req: unknown, res: ServerResponse) => void res.writeHead(503).end()],
+    ['hangs up', (_req: unknown, res: ServerResponse) => void res.destroy()],
+  ] as const) {
+    it(`do not keep anybody logged in where the provider ${name}`, async () => {
+      const { app, browser } = await startLoggedIn()
+      stage.provider.change.raw['/revoke'] = raw
+      const page = await browser.post('/logout')
+      assert.match(page.url, /\?state=/)
+      assert.deepEqual([await app.sessions(), codesOf(app)], [0, []])
+    })
+  }
+})
+
+describe('further parameters of the logout at the provider', () => {
+  async function paramsWith(options: Partial<AnyOptions>): Promise<URLSearchParams> {
+    const { browser } = await startLoggedIn(options)
+    const page = await browser.post('/logout', {}, { stopBefore: isAtProvider })
+    return new URL(page.next?.url ?? '').searchParams
+  }
+
+  it('are sent as they are given', async () => {
+    const params = await paramsWith({ endSessionParams: { logout_hint: 'ada', ui_locales: 'nl' } })
+    assert.deepEqual([params.get('logout_hint'), params.get('ui_locales')], ['ada', 'nl'])
+  })
+
+  it('are made of the claims of the login that ends', async () => {
+    const params = await paramsWith({ endSessionParams: (claims) => ({ logout_hint: String(claims?.email) }) })
+    assert.match(String(params.get('logout_hint')), /@/)
+  })
+
+  for (const given of [{ state: 'x' }, { id_token_hint: 'x' }, { 'a b': 'x' }, { logout_hint: '' }, null]) {
+    it(`cannot be ${JSON.stringify(given)}`, async () => {
+      const { app, browser } = await startLoggedIn({ endSessionParams: () => given as never })
+      await browser.post('/logout')
+      assert.deepEqual([codesOf(app), await app.sessions()], [['ERR_OIDC_CONFIG'], 0])
+    })
+  }
+})
+
+describe('Clear-Site-Data', () => {
+  it('is sent where it is asked for, and not otherwise', async () => {
+    const { browser } = await startLoggedIn({ clearSiteData: ['cache', 'storage'] })
+    const page = await browser.post('/logout', {}, { follow: false })
+    assert.equal(page.headers['clear-site-data'], '"cache", "storage"')
+    const other = await startLoggedIn()
+    assert.equal((await other.browser.post('/logout', {}, { follow: false })).headers['clear-site-data'], undefined)
   })
 })

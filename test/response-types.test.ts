@@ -4,7 +4,7 @@ import { setImmediate } from 'node:timers/promises'
 import type { BrowserContext } from 'playwright-core'
 import { ConfigError, type Options, oidc } from '../lib/index.ts'
 import { RESPONSE_MODES, RESPONSE_TYPES, type ResponseMode, type ResponseType } from '../lib/response-type.ts'
-import { type AppOptions, startApp, type TestApp } from './support/app.ts'
+import { type AnyOptions, type AppOptions, startApp, type TestApp } from './support/app.ts'
 import { answerJson } from './support/app-routes.ts'
 import type { Navigation } from './support/browser.ts'
 import { launchChromium, skipWithoutChromium } from './support/chromium.ts'
@@ -168,7 +168,7 @@ describe('an answer that brings tokens', () => {
   afterEach(() => stand?.stop())
   after(() => provider.stop())
 
-  async function start(options: Partial<Options>, settings: Partial<AppOptions> = {}): Promise<Stand> {
+  async function start(options: Partial<AnyOptions>, settings: Partial<AppOptions> = {}): Promise<Stand> {
     stand = await startStandAt(provider, { options, ...settings })
     return stand
   }
@@ -292,14 +292,15 @@ describe('an answer that brings tokens', () => {
       await start(implicit)
       const { browser, answer } = await arrive(stand)
       await browser.go(answer)
-      const { expiresAt, ...tokens } = (await browser.fetch('/tokens')).json()
+      const { expiresAt, issuedAt, ...tokens } = (await browser.fetch('/tokens')).json()
       const params = paramsOf(answer)
       assert.deepEqual(tokens, {
         idToken: params.get('id_token'),
         accessToken: params.get('access_token'),
         tokenType: 'Bearer',
       })
-      assert.ok(Math.abs(Number(expiresAt) - Date.now() / 1000 - 3600) < 10)
+      assert.equal(Number(expiresAt) - Number(issuedAt), 3600)
+      assert.ok(Math.abs(Number(issuedAt) - Date.now() / 1000) < 10)
     })
 
     it('keeps the ID Token of id_token alone, and no access token', async () => {
@@ -312,7 +313,7 @@ describe('an answer that brings tokens', () => {
     const assumed = { dangerouslyAssumeRequestedScope: true }
     const SCOPES: readonly (readonly [
       name: string,
-      options: Partial<Options>,
+      options: Partial<AnyOptions>,
       scope: string | undefined,
       expected: string,
     ])[] = [

@@ -96,7 +96,7 @@ describe('the strict provider', () => {
     ['another redirect_uri', { redirect_uri: 'http://127.0.0.1:2/callback' }, 'redirect_uri is another one'],
     ['another verifier', { code_verifier: 'v'.repeat(43) }, 'code_verifier does not match'],
     ['an unknown code', { code: 'unknown' }, 'code is not known'],
-    ['the secret in the body', { client_secret: 'x' }, 'client_secret is wrong, or does not belong into the body'],
+    ['the secret in the body', { client_secret: 'x' }, 'more than one method of client authentication'],
   ]
   for (const [name, changes, complaint] of wrongRedemptions) {
     it(`complains of a token request with ${name}`, async () => {

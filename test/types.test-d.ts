@@ -4,6 +4,7 @@ import connect from 'connect'
 import express, { Router } from 'express'
 import {
   AccessDeniedError,
+  type AddressClaim,
   type AnonymousContext,
   type Authenticated,
   type AuthenticatedContext,
@@ -26,10 +27,13 @@ import {
   type ProviderRefusal,
   type Request,
   type Response,
+  requireAmr,
   requireAuth,
   requireClaim,
+  requireGroup,
   requireScope,
   type TokenRecord,
+  type VerifiedClaim,
 } from '../lib/index.ts'
 
 type Equals<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false
@@ -88,6 +92,16 @@ app.get('/', async (req) => {
   expectTrue<Equals<ReturnType<typeof req.oidc.loginUrl>, string>>()
   await req.oidc.login()
   await req.oidc.login({ returnTo: '/a', authorizationParams: { prompt: 'login', max_age: 0 } })
+  await req.oidc.login({ requirement: { acr: 'phr', maxAge: 300, amr: ['mfa', 'hwk'] } })
+  expectTrue<Equals<ReturnType<typeof req.oidc.meets>, boolean>>()
+  expectTrue<Equals<ReturnType<typeof req.oidc.silentLoginUrl>, string | undefined>>()
+  expectText(req.oidc.loginUrl('/a', { acr: ['phr', 'phrh'] as const }))
+  // @ts-expect-error it is called maxAge here
+  req.oidc.meets({ max_age: 300 })
+  // @ts-expect-error seconds are a number
+  req.oidc.meets({ maxAge: '300' })
+  // @ts-expect-error what is left open would demand less than was meant
+  req.oidc.meets({ acr: process.env['ACR'] })
   // @ts-expect-error a URL object is no path
   await req.oidc.login({ returnTo: new URL('https://app.test/a') })
   // @ts-expect-error a parameter is text or a number
@@ -144,6 +158,28 @@ export const inExpress: express.RequestHandler = requireAuth().before<express.Re
 // @ts-expect-error there is nobody to guard: a handler is missing
 requireAuth().before()
 
+// Claims are those of the standard, and any others.
+
+export function readClaims(claims: IdTokenClaims): void {
+  expectTrue<Equals<typeof claims.email_verified, VerifiedClaim | undefined>>()
+  expectTrue<Equals<typeof claims.address, AddressClaim | undefined>>()
+  expectTrue<Equals<typeof claims.updated_at, number | string | undefined>>()
+  expectTrue<Equals<(typeof claims)['name#ja-Kana-JP'], string | undefined>>()
+  const department: Json | AddressClaim | undefined = claims['https://example.test/department']
+  if (typeof department === 'string') expectText(department)
+  if (claims.email_verified === 'true') expectText('sent as text')
+  // @ts-expect-error some providers send text, and the text `false` is true
+  expectBoolean(claims.email_verified ?? false)
+  // @ts-expect-error a street may be missing
+  expectText(claims.address?.street_address)
+  // @ts-expect-error the standard knows no such part of an address
+  claims.address?.street
+  // @ts-expect-error what has a tag may be missing
+  expectText(claims['family_name#ja-Hani-JP'])
+}
+
+function expectBoolean(_value: boolean): void {}
+
 // Claims of one's own.
 
 interface StaffClaims extends IdTokenClaims {
@@ -185,8 +221,8 @@ oidc({ ...required, scope: ['openid', 'email'] })
 oidc({ ...required, tokenEndpointAuthMethod: 'basic' })
 // @ts-expect-error true, false or 'when-needed'
 oidc({ ...required, userinfo: 'always' })
-// @ts-expect-error parameters are text or numbers
-oidc({ ...required, authorizationParams: { prompt: ['login'] } })
+// @ts-expect-error parameters are text, numbers, lists or objects
+oidc({ ...required, authorizationParams: { prompt: true } })
 // @ts-expect-error there is no such route
 oidc({ ...required, routes: { signIn: '/sign-in' } })
 // @ts-expect-error a route may be moved, not be turned off
@@ -239,8 +275,33 @@ requireClaim('groups', { oneOf: ['admin'] })
 requireClaim(async () => true)
 // @ts-expect-error the same for one claim
 requireClaim('email', async () => true)
-// @ts-expect-error requireAuth takes no options
-requireAuth({ maxAge: 300 })
+
+requireGroup('Domain Admins')
+requireGroup({ anyOf: ['a', 'b'] as const }, { claim: 'https://example.test/roles' })
+requireGroup({ allOf: ['a', 'b'] }, { claim: ['realm_access', 'roles'] as const })
+requireAmr('mfa')
+requireAmr({ anyOf: ['hwk', 'of our own'] })
+app.get('/staff', requireGroup('staff').before(sayHello))
+expectTrue<Equals<ReturnType<typeof requireAmr>, Guard>>()
+
+// @ts-expect-error a group is missing
+requireGroup()
+// @ts-expect-error groups have names
+requireGroup(7)
+// @ts-expect-error a list could mean any or all of it
+requireGroup(['a', 'b'])
+// @ts-expect-error that is what requireClaim is for
+requireGroup((groups: unknown) => groups === 'a')
+// @ts-expect-error there is no such option
+requireGroup('a', { name: 'roles' })
+// @ts-expect-error the claim is not given by itself
+requireGroup('a', 'roles')
+// @ts-expect-error methods have names
+requireAmr({ anyOf: [true] })
+// @ts-expect-error amr is the only claim there is
+requireAmr('mfa', { claim: 'methods' })
+// @ts-expect-error an age is a number of seconds
+requireAuth({ maxAge: '300' })
 
 // Errors.
 

@@ -53,3 +53,19 @@ export const MEMBERS: readonly Member[] = [
   { name: 'Dana Lindqvist', email: 'dana@harbourline.example', groups: ['staff', 'timetable'] },
   { name: 'Emre Yıldız', email: 'emre@harbourline.example', groups: ['staff', 'captains'] },
 ]
+
+/** Money that somebody is to get back. */
+export interface Refund {
+  readonly number: string
+  readonly passenger: string
+  readonly crossing: string
+  /** In euros. */
+  readonly amount: number
+}
+
+/** Refunds that wait. Invented, too. */
+export const REFUNDS: readonly Refund[] = [
+  { number: '2041', passenger: 'Ida Holm', crossing: 'Oldquay – Skerry Island, 14 November', amount: 48.5 },
+  { number: '2042', passenger: 'Jonas Reet', crossing: 'Oldquay – North Sound, 14 November', amount: 112 },
+  { number: '2043', passenger: 'Marta Lindh', crossing: 'North Sound – Tern Holm, 16 November', amount: 26.4 },
+]

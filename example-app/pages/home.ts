@@ -46,7 +46,7 @@ function signedOut(farewell: boolean): Html {
       </figure>
     </section>
     <section id="pages" aria-labelledby="pages-title">
-      <h2 id="pages-title" class="section-title">Three pages, three kinds of door</h2>
+      <h2 id="pages-title" class="section-title">Four pages, four kinds of door</h2>
       ${doors('signed-out')}
     </section>
   </div>`
@@ -66,6 +66,13 @@ const DOORS: ReadonlyArray<{ path: string; title: string; text: string; guard: s
     text: 'Who may do what at Harbourline.',
     guard: "requireClaim('groups', 'admin')",
     need: 'Members of the group admin',
+  },
+  {
+    path: '/refunds',
+    title: 'Refunds',
+    text: 'Money for cancelled crossings.',
+    guard: 'requireAuth({ maxAge: 120 })',
+    need: 'Anybody who has just signed in',
   },
   {
     path: '/profile',

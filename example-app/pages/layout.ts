@@ -20,6 +20,7 @@ const LINKS: ReadonlyArray<readonly [path: string, label: string]> = [
   ['/', 'Home'],
   ['/reports', 'Reports'],
   ['/admin', 'Admin'],
+  ['/refunds', 'Refunds'],
   ['/profile', 'Profile'],
 ]
 
@@ -30,8 +31,19 @@ export function toInitials(name: string): string {
   return letters.join('').toUpperCase() || '?'
 }
 
-/** The whole document, for the app and, with another header, for the embedded provider. */
-export function toDocument(title: string, header: Part, main: Html, footer: Part): string {
+/** A whole document: of the app, or with another header and look of an embedded provider. */
+export interface Document {
+  readonly title: string
+  /** The address of the mark of whoever shows it. */
+  readonly mark: string
+  /** The class of its look. */
+  readonly theme: string
+  readonly header: Part
+  readonly main: Html
+  readonly footer: Part
+}
+
+export function toDocument({ title, mark, theme, header, main, footer }: Document): string {
   return toText(html`<!doctype html>
 <html lang="en">
 <head>
@@ -39,10 +51,10 @@ export function toDocument(title: string, header: Part, main: Html, footer: Part
   <meta name="viewport" content="width=device-width, initial-scale=1">
   <meta name="color-scheme" content="light dark">
   <title>${title}</title>
-  <link rel="icon" href="/assets/mark.svg" type="image/svg+xml">
+  <link rel="icon" href="${mark}" type="image/svg+xml">
   <link rel="stylesheet" href="/assets/style.css">
 </head>
-<body>
+<body class="${theme}">
   <a class="skip" href="#main">Skip to the content</a>
   ${header}
   <main id="main" tabindex="-1">${main}</main>
@@ -62,7 +74,8 @@ export function layout({ title, path, visitor, body }: Page): string {
   const footer = html`<p>
     Harbourline is a made-up ferry company: the example of <b>express-oidc</b>. All figures are invented.
   </p>`
-  return toDocument(`${title} · Harbourline`, header, body, footer)
+  const look = { mark: '/assets/mark.svg', theme: 'harbourline' }
+  return toDocument({ title: `${title} · Harbourline`, ...look, header, main: body, footer })
 }
 
 function link(to: string, label: string, path: string): Html {

@@ -1,4 +1,4 @@
-import type { IdTokenClaims } from '../../lib/types.ts'
+import type { IdTokenClaims } from '../../lib/claims.ts'
 import { type Html, html } from '../html.ts'
 import { loginPanel, personPanel } from './claim-table.ts'
 import { instant } from './instant.ts'
@@ -7,6 +7,8 @@ import { layout, toInitials, type Visitor } from './layout.ts'
 /** What the app knows about the person who is signed in. No token is part of it. */
 export interface Profile {
   readonly visitor: Visitor
+  /** Where the person has signed in. */
+  readonly providerTitle: string | undefined
   readonly claims: IdTokenClaims
   /** The granted scopes, separated by spaces. */
   readonly scope: string
@@ -27,14 +29,20 @@ const SCOPES: Readonly<Record<string, string>> = {
   offline_access: 'stay signed in while you are away',
 }
 
+/**
+ * Notices within seconds that the person has signed out at the provider, where that has a page to ask (OIDC Session
+ * Management); it is empty where it has none, as the embedded providers.
+ */
+const SESSION_CHECK = html`<iframe src="/session-check" title="Watches the session at the provider" hidden></iframe>`
+
 /** The person's own page. */
 export function profilePage(profile: Profile): string {
-  const { visitor, claims, scope } = profile
+  const { visitor, providerTitle, claims, scope } = profile
   const body = html`<div class="frame">
     <header class="page-head with-avatar">
       <span class="avatar large" aria-hidden="true">${toInitials(visitor.name)}</span>
       <div>
-        <p class="overline">Profile</p>
+        <p class="overline">Profile${providerTitle && ` at ${providerTitle}`}</p>
         <h1>${visitor.name}</h1>
         ${visitor.email && html`<p class="lead">${visitor.email}</p>`}
       </div>
@@ -43,6 +51,7 @@ export function profilePage(profile: Profile): string {
       <div>${personPanel(claims, profile.now)}${loginPanel(claims, profile.now)}</div>
       <div>${times(profile)}${scopes(scope)}</div>
     </div>
+    ${SESSION_CHECK}
   </div>`
   return layout({ title: 'Profile', path: '/profile', visitor, body })
 }
@@ -54,6 +63,7 @@ function times({ expiresAt, accessTokenExpiresAt, now }: Profile): Html {
     <dl class="facts">
       <div><dt>This sign-in ends</dt><dd>${instant(expiresAt, now)}</dd></div>
       <div><dt>Access token ends</dt><dd>${tokenEnd}</dd></div>
+      <div><dt>Checked with the provider</dt><dd>Every minute</dd></div>
     </dl>
   </section>`
 }

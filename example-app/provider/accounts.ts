@@ -8,8 +8,8 @@ export interface Account {
   readonly claims: Readonly<Record<string, string | boolean | readonly string[]>>
 }
 
-/** The two people of the demonstration. */
-export const ACCOUNTS: readonly Account[] = [
+/** Two people who work at Harbourline. */
+export const STAFF: readonly Account[] = [
   {
     accountId: 'harbourline-alice',
     userName: 'alice',
@@ -42,13 +42,35 @@ export const ACCOUNTS: readonly Account[] = [
   },
 ]
 
+/** Somebody from the port, who has no account at Harbourline. */
+export const PARTNERS: readonly Account[] = [
+  {
+    accountId: 'fairhaven-carol',
+    userName: 'carol',
+    password: 'spring-flood',
+    role: 'partner',
+    claims: {
+      name: 'Carol Castell',
+      given_name: 'Carol',
+      family_name: 'Castell',
+      preferred_username: 'carol',
+      email: 'carol@fairhaven.example',
+      email_verified: true,
+      groups: ['partner'],
+    },
+  },
+]
+
 /** The account with that name and password. */
-export function findAccountByPassword(userName: string, password: string): Account | undefined {
-  return ACCOUNTS.find((account) => account.userName === userName.trim().toLowerCase() && account.password === password)
+export function findAccountByPassword(
+  accounts: readonly Account[],
+  userName: string,
+  password: string,
+): Account | undefined {
+  return accounts.find((account) => account.userName === userName.trim().toLowerCase() && account.password === password)
 }
 
-/** The account behind a subject identifier, as oidc-provider asks for it. */
-export function findAccount(_context: unknown, accountId: string): object | undefined {
-  const account = ACCOUNTS.find((candidate) => candidate.accountId === accountId)
-  return account && { accountId, claims: () => ({ sub: accountId, ...account.claims }) }
+/** The account behind a subject identifier. */
+export function findAccountById(accounts: readonly Account[], accountId: string | undefined): Account | undefined {
+  return accounts.find((account) => account.accountId === accountId)
 }

@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto'
 import { exportJWK, generateKeyPair } from 'jose'
 import type { Problem } from '../pages/problem.ts'
-import { findAccount } from './accounts.ts'
+import { findAccountById } from './accounts.ts'
+import type { Identity } from './identities.ts'
 import { createMemoryAdapter } from './memory-adapter.ts'
 import { providerProblemPage, signOutPage } from './pages.ts'
 
@@ -12,6 +13,8 @@ export interface Client {
   readonly clientName: string
   /** Where browsers see it. */
   readonly baseUrl: string
+  /** Where its answers go, below that. */
+  readonly callback: string
 }
 
 /** As much as is used of the context of Koa, which oidc-provider is built on. */
@@ -37,13 +40,13 @@ export function brokenOff({ baseUrl, clientName }: Client): Problem {
 }
 
 /** The configuration of oidc-provider. New keys are made each time. */
-export async function createConfiguration(client: Client): Promise<object> {
+export async function createConfiguration(identity: Identity, client: Client): Promise<object> {
   const { privateKey } = await generateKeyPair('RS256', { extractable: true })
   return {
     adapter: createMemoryAdapter(),
     clients: [clientMetadata(client)],
     jwks: { keys: [{ ...(await exportJWK(privateKey)), alg: 'RS256', use: 'sig' }] },
-    cookies: { keys: [randomBytes(32).toString('base64url')] },
+    cookies: { keys: [randomBytes(32).toString('base64url')], names: cookieNames(identity) },
     scopes: SCOPES,
     claims: {
       openid: ['sub'],
@@ -51,28 +54,39 @@ export async function createConfiguration(client: Client): Promise<object> {
       email: ['email', 'email_verified'],
       groups: ['groups'],
     },
-    findAccount,
+    findAccount: (_context: unknown, accountId: string) => toAccount(identity, accountId),
     clientBasedCORS: () => false,
     features: {
       devInteractions: { enabled: false },
       rpInitiatedLogout: {
         enabled: true,
-        logoutSource,
-        postLogoutSuccessSource: (context: PageContext) => show(context, providerProblemPage(signedOut(client))),
+        logoutSource: (context: PageContext, form: string) => showSignOut(identity, context, form),
+        postLogoutSuccessSource: (context: PageContext) =>
+          show(context, providerProblemPage(identity, signedOut(client))),
       },
     },
     interactions: { url: (_context: unknown, { uid }: { uid: string }) => `/interaction/${uid}` },
-    renderError: (context: PageContext) => show(context, providerProblemPage(brokenOff(client))),
+    renderError: (context: PageContext) => show(context, providerProblemPage(identity, brokenOff(client))),
     ttl: { AccessToken: HOUR, Grant: 12 * HOUR, IdToken: HOUR, Interaction: HOUR, Session: 12 * HOUR },
   }
 }
 
-function clientMetadata({ clientId, clientSecret, clientName, baseUrl }: Client): object {
+/** Cookies do not know ports: two providers on one host would take each other's for their own. */
+function cookieNames({ name }: Identity): object {
+  return { session: `_${name}_session`, interaction: `_${name}_interaction`, resume: `_${name}_resume` }
+}
+
+function toAccount({ accounts }: Identity, accountId: string): object | undefined {
+  const account = findAccountById(accounts, accountId)
+  return account && { accountId, claims: () => ({ sub: accountId, ...account.claims }) }
+}
+
+function clientMetadata({ clientId, clientSecret, clientName, baseUrl, callback }: Client): object {
   return {
     client_id: clientId,
     client_secret: clientSecret,
     client_name: clientName,
-    redirect_uris: [`${baseUrl}/callback`],
+    redirect_uris: [baseUrl + callback],
     post_logout_redirect_uris: [`${baseUrl}/signed-out`],
   }
 }
@@ -82,9 +96,9 @@ function signedOut({ baseUrl, clientName }: Client): Problem {
   return { status: 200, title: 'You are signed out', text: 'See you soon.', action }
 }
 
-function logoutSource(context: PageContext, form: string): void {
+function showSignOut(identity: Identity, context: PageContext, form: string): void {
   // RP-Initiated Logout 1.0, 2: without a hint of whose session it is, the person is to be asked.
-  show(context, signOutPage({ form, confirmation: context.oidc.entities.IdTokenHint ? 'auto' : 'ask' }))
+  show(context, signOutPage(identity, { form, confirmation: context.oidc.entities.IdTokenHint ? 'auto' : 'ask' }))
 }
 
 function show(context: PageContext, page: string): void {

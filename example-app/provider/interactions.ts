@@ -1,6 +1,7 @@
 import express, { type Request, type Router } from 'express'
 import type { InteractionDetails, Provider } from 'oidc-provider'
-import { findAccountByPassword } from './accounts.ts'
+import { findAccountById, findAccountByPassword } from './accounts.ts'
+import type { Identity } from './identities.ts'
 import { consentPage, signInPage, type Wish } from './pages.ts'
 
 const WISHES: readonly Wish[] = [
@@ -17,22 +18,25 @@ const WISHES: readonly Wish[] = [
 ]
 
 /** The pages between the request for a login and its answer: sign in, allow, refuse. */
-export function createInteractions(provider: Provider, clientName: string): Router {
+export function createInteractions(provider: Provider, identity: Identity, clientName: string): Router {
   const router = express.Router()
   const form = express.urlencoded({ extended: false, limit: '8kb' })
 
   router.get('/interaction/:uid', async (req, res) => {
     const details = await provider.interactionDetails(req, res)
-    const { uid, prompt } = details
-    if (prompt.name === 'login') res.send(signInPage({ uid, failedUserName: undefined }))
-    else res.send(consentPage(uid, clientName, wishesOf(details)))
+    const { uid, prompt, session } = details
+    // Who is asked although there is a session is to prove once more who they are.
+    const known = findAccountById(identity.accounts, session?.accountId)
+    const occasion = known ? 'again' : 'first'
+    if (prompt.name === 'login') res.send(signInPage(identity, { uid, occasion, userName: known?.userName }))
+    else res.send(consentPage(identity, { uid, clientName, wishes: wishesOf(details) }))
   })
 
   router.post('/interaction/:uid/sign-in', form, async (req, res) => {
     const { uid } = await provider.interactionDetails(req, res)
     const userName = fields(req, 'name').join()
-    const account = findAccountByPassword(userName, fields(req, 'password').join())
-    if (!account) return void res.status(422).send(signInPage({ uid, failedUserName: userName }))
+    const account = findAccountByPassword(identity.accounts, userName, fields(req, 'password').join())
+    if (!account) return void res.status(422).send(signInPage(identity, { uid, occasion: 'failed', userName }))
     const login = { accountId: account.accountId, amr: ['pwd'], remember: false }
     await provider.interactionFinished(req, res, { login })
   })

@@ -1,43 +1,47 @@
 import { type Html, html, trusted } from '../html.ts'
 import { toDocument } from '../pages/layout.ts'
 import { type Problem, problemBody } from '../pages/problem.ts'
-import { ACCOUNTS, type Account } from './accounts.ts'
+import type { Account } from './accounts.ts'
+import type { Identity } from './identities.ts'
 
 /** What the provider calls itself: another site than the app, and it says so. */
-function page(title: string, body: Html): string {
+function page({ name, owner, title: service, mark }: Identity, title: string, main: Html): string {
   const header = html`<header class="site-header"><div class="frame">
     <span class="brand">
-      <img src="/assets/mark.svg" alt="" width="28" height="28">Harbourline <small>Accounts</small>
+      <img src="${mark}" alt="" width="28" height="28">${owner} <small>${service}</small>
     </span>
   </div></header>`
-  const footer = html`<p>This is the embedded OpenID provider of the example. It forgets everything when it stops.</p>`
-  return toDocument(`${title} · Harbourline Accounts`, header, body, footer)
+  const footer = html`<p>This is an embedded OpenID provider of the example. It forgets everything when it stops.</p>`
+  return toDocument({ title: `${title} · ${owner} ${service}`, mark, theme: name, header, main, footer })
 }
 
 /** A sign-in to ask for. */
 export interface SignIn {
   readonly uid: string
-  /** What was typed before, and was wrong. */
-  readonly failedUserName: string | undefined
+  /** `again`: somebody is signed in, and is to prove it once more. `failed`: what was typed before was wrong. */
+  readonly occasion: 'first' | 'again' | 'failed'
+  /** What is filled in already. */
+  readonly userName: string | undefined
 }
 
 /** Asks for name and password. */
-export function signInPage({ uid, failedUserName }: SignIn): string {
-  const failed = failedUserName !== undefined
+export function signInPage(identity: Identity, { uid, occasion, userName }: SignIn): string {
+  const failed = occasion === 'failed'
   return page(
+    identity,
     'Sign in',
     html`<div class="dialog">
     <section class="panel">
-      <h1>Sign in</h1>
-      <p class="lead">to go on to Harbourline Reports</p>
+      <h1>${occasion === 'again' ? 'Is it still you?' : 'Sign in'}</h1>
+      <p class="lead">${occasion === 'again' ? 'Your password once more, please.' : 'to go on to Harbourline Reports'}</p>
       ${failed && html`<p class="notice alarm" role="alert" id="failed">That name and password do not match.</p>`}
       <form method="post" action="/interaction/${uid}/sign-in">
         <p class="field"><label for="name">User name</label>
-          <input id="name" name="name" value="${failedUserName}" autocomplete="username" autocapitalize="none"
-            spellcheck="false" required${failed ? html` aria-describedby="failed"` : html` autofocus`}></p>
+          <input id="name" name="name" value="${userName}" autocomplete="username" autocapitalize="none"
+            spellcheck="false" required${failed && DESCRIBED}${occasion === 'first' && AUTOFOCUS}></p>
         <p class="field"><label for="password">Password</label>
           <input id="password" name="password" type="password" autocomplete="current-password"
-            required${failed && html` aria-describedby="failed" autofocus`}></p>
+            required${failed && DESCRIBED}${occasion !== 'first' && AUTOFOCUS}></p>
         <p class="actions"><button class="button">Sign in</button></p>
       </form>
       ${refusal(uid, 'Cancel')}
@@ -46,12 +50,15 @@ export function signInPage({ uid, failedUserName }: SignIn): string {
       <h2 id="accounts">People of this demonstration</h2>
       <table>
         <thead><tr>${['User name', 'Password', 'Group'].map((name) => html`<th scope="col">${name}</th>`)}</tr></thead>
-        <tbody>${ACCOUNTS.map(accountRow)}</tbody>
+        <tbody>${identity.accounts.map(accountRow)}</tbody>
       </table>
     </section>
   </div>`,
   )
 }
+
+const DESCRIBED = html` aria-describedby="failed"`
+const AUTOFOCUS = html` autofocus`
 
 function accountRow({ userName, password, role }: Account): Html {
   return html`<tr><td><code>${userName}</code></td><td><code>${password}</code></td><td>${role}</td></tr>`
@@ -65,9 +72,17 @@ export interface Wish {
   readonly necessity: 'needed' | 'optional'
 }
 
+/** A consent to ask for. */
+export interface Consent {
+  readonly uid: string
+  readonly clientName: string
+  readonly wishes: readonly Wish[]
+}
+
 /** Asks what the app may have. */
-export function consentPage(uid: string, clientName: string, wishes: readonly Wish[]): string {
+export function consentPage(identity: Identity, { uid, clientName, wishes }: Consent): string {
   return page(
+    identity,
     'Allow access',
     html`<div class="dialog">
     <section class="panel">
@@ -109,14 +124,15 @@ export interface SignOut {
 }
 
 /** Ends the provider's own session: at once, or where that might be somebody else's wish, with a button. */
-export function signOutPage({ form, confirmation }: SignOut): string {
+export function signOutPage(identity: Identity, { form, confirmation }: SignOut): string {
   const button = html`<p class="actions"><button class="button" form="op.logoutForm">Sign out</button></p>`
   return page(
+    identity,
     'Sign out',
     html`<div class="dialog">
     <section class="panel">
       <h1>${confirmation === 'auto' ? 'Signing you out …' : 'Sign out?'}</h1>
-      <p class="lead">This ends your session at Harbourline Accounts.</p>
+      <p class="lead">This ends your session at ${identity.owner}, too.</p>
       ${trusted(form)}<input type="hidden" form="op.logoutForm" name="logout" value="yes">
       ${confirmation === 'ask' && button}
       ${confirmation === 'auto' && html`<noscript>${button}</noscript><script src="/assets/submit.js"></script>`}
@@ -126,6 +142,6 @@ export function signOutPage({ form, confirmation }: SignOut): string {
 }
 
 /** A page of the provider's own that leads nowhere else but back to the app. */
-export function providerProblemPage(problem: Problem): string {
-  return page(problem.title, problemBody(problem))
+export function providerProblemPage(identity: Identity, problem: Problem): string {
+  return page(identity, problem.title, problemBody(problem))
 }

@@ -1,11 +1,12 @@
 import { ConfigError } from '../errors.ts'
-import { frozenCopy, isPlainObject } from './frozen-copy.ts'
+import { frozenCopy, isJson, isPlainObject } from './frozen-copy.ts'
 import { inOrder, must, objectWith, type Rule } from './rule.ts'
 
 const MADE_FOR_EACH_LOGIN = 'it is made for each login and protects it'
 
 // A parameter set twice, or by another hand, undoes what the middleware checks in the answer (OIDC Core 3.1.2.1).
-const RESERVED: ReadonlyMap<string, string> = new Map([
+/** Parameters that no one else may set, and why. */
+export const RESERVED_PARAMS: ReadonlyMap<string, string> = new Map([
   ['client_id', 'use the option clientId'],
   ['redirect_uri', 'it is made of baseUrl and routes.callback'],
   ['response_type', 'use the option responseType'],
@@ -19,11 +20,46 @@ const RESERVED: ReadonlyMap<string, string> = new Map([
   ['request_uri', 'it would replace every other parameter'],
   ['iss', 'it belongs to the answer'],
   ['response', 'it belongs to the answer'],
+  ['dpop_jkt', MADE_FOR_EACH_LOGIN],
+  ['client_secret', 'it would be seen by everybody'],
+  ['client_assertion', 'it would be seen by everybody'],
+  ['client_assertion_type', 'it would be seen by everybody'],
 ])
 
 const textOrNumber: Rule = must('be a string or a finite number', (value) =>
   typeof value === 'number' ? Number.isFinite(value) : typeof value === 'string',
 )
+
+/** OIDC Core 5.5. */
+const claims: Rule = must('be a JSON object (OIDC Core 5.5)', (value) => isPlainObject(parsed(value)))
+
+/** RFC 9396 2. */
+const authorizationDetails: Rule = must('be a list of objects that each have a type (RFC 9396 2)', (value) => {
+  const details = parsed(value)
+  return (
+    Array.isArray(details) && details.every((detail) => isPlainObject(detail) && typeof detail['type'] === 'string')
+  )
+})
+
+/** A value, or where it is text the JSON in it. */
+function parsed(value: unknown): unknown {
+  if (typeof value !== 'string') return value
+  try {
+    return JSON.parse(value)
+  } catch {
+    return undefined
+  }
+}
+
+const jsonValue: Rule = must('be text, a number, or an object or list that JSON can hold', (value) => {
+  return value !== null && typeof value !== 'boolean' && isJson(value)
+})
+
+/** RFC 8707 2: each an absolute URI without fragment. */
+const resource: Rule = must('be an absolute URI without fragment, or a list of such URIs', (value) => {
+  const list = [value].flat()
+  return list.length > 0 && list.every((uri) => typeof uri === 'string' && URL.canParse(uri) && !uri.includes('#'))
+})
 
 // OIDC Core 3.1.2.1: "none" with any other value is an error.
 const prompt: Rule = must('not join none with another value', (value) => {
@@ -31,9 +67,22 @@ const prompt: Rule = must('not join none with another value', (value) => {
   return !values.includes('none') || values.length === 1
 })
 
-const PARAM_RULES: ReadonlyMap<string, Rule> = new Map([
-  ['max_age', must('be a whole number of seconds, 0 or more', (value) => /^\d{1,15}$/.test(String(value)))],
-  ['prompt', prompt],
+const PARAM_RULES: ReadonlyMap<string, Rule> = new Map<string, Rule>([
+  [
+    'max_age',
+    inOrder(
+      textOrNumber,
+      must('be a whole number of seconds, 0 or more', (value) => /^\d{1,15}$/.test(String(value))),
+    ),
+  ],
+  ['prompt', inOrder(textOrNumber, prompt)],
+  ['resource', resource],
+  ['claims', inOrder(jsonValue, claims)],
+  ['authorization_details', inOrder(jsonValue, authorizationDetails)],
+  // Separated by spaces, where somebody would think of a list.
+  ...['acr_values', 'ui_locales', 'claims_locales', 'display', 'login_hint', 'id_token_hint'].map(
+    (name) => [name, textOrNumber] as const,
+  ),
 ])
 
 /** What `authorizationParams` must be, in the options and at one login. */
@@ -45,26 +94,34 @@ export const authorizationParamsRule: Rule = objectWith((params, name) =>
 )
 
 function paramNameFaults(param: string, name: string): readonly string[] {
-  const reason = RESERVED.get(param)
+  const reason = RESERVED_PARAMS.get(param)
   if (reason !== undefined) return [`${name}.${param} must not be set: ${reason}.`]
   const isName = /^[\w.-]+$/.test(param) && param !== '__proto__'
   return isName ? [] : [`${name} must have names of letters, digits, dots, hyphens and underscores (RFC 6749 A).`]
 }
 
 function paramRule(param: string): Rule {
-  const rule = PARAM_RULES.get(param)
-  return rule === undefined ? textOrNumber : inOrder(textOrNumber, rule)
+  return PARAM_RULES.get(param) ?? jsonValue
 }
 
+/** Authorization request parameters as they are sent: only `resource` may come several times. */
+export type WireParams = Readonly<Record<string, string | readonly string[]>>
+
 /**
- * Checks authorization request parameters and makes strings of their values. For those of a single login as for the
+ * Checks authorization request parameters and makes text of their values. For those of a single login as for the
  * option: none may set what the middleware sets. Absent parameters are none.
  *
  * @throws ConfigError with one sentence for each fault.
  */
-export function parseAuthorizationParams(params: unknown): Readonly<Record<string, string>> {
+export function parseAuthorizationParams(params: unknown): WireParams {
   const given = frozenCopy(params ?? {})
   const faults = authorizationParamsRule(given, 'authorizationParams')
   if (faults.length > 0 || !isPlainObject(given)) throw new ConfigError(faults)
-  return Object.freeze(Object.fromEntries(Object.entries(given).map(([name, value]) => [name, String(value)])))
+  return Object.freeze(Object.fromEntries(Object.entries(given).map(([name, value]) => [name, wireValue(name, value)])))
+}
+
+/** OIDC Core 5.5, RFC 9396 2: JSON as text. */
+function wireValue(name: string, value: unknown): string | readonly string[] {
+  if (name === 'resource') return [value].flat().map(String)
+  return typeof value === 'object' ? JSON.stringify(value) : String(value)
 }

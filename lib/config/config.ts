@@ -1,139 +1,110 @@
-import { ConfigError } from '../errors.ts'
-import { parseLocalPath } from '../local-path.ts'
-import type { Hooks, Options, ProviderMetadata } from '../options.ts'
-import { findResponseType, type ResponseMode, type ResponseType } from '../response-type.ts'
-import { parseAuthorizationParams } from './authorization-params.ts'
-import { DEFAULT_ROUTES, findConflicts } from './config-conflicts.ts'
-import { frozenCopy, isPlainObject } from './frozen-copy.ts'
-import { unknownNames } from './option-names.ts'
-import { OPTION_RULES } from './option-rules.ts'
+import type { Hooks } from '../hooks.ts'
+import type { ApplicationOptions } from '../options.ts'
+import type { ClientAuthMethod, ProviderMetadata, ProviderOptions } from '../provider-options.ts'
+import type { ResponseMode, ResponseType } from '../response-type.ts'
 
-/** The complete configuration of one `oidc()` call: checked, with every default filled in, deeply frozen. */
-export interface Config {
-  readonly issuer: string
-  readonly clientId: string
-  readonly clientSecret: string | undefined
+/** The routes that every application has. */
+export type RouteName =
+  | ('login' | 'callback' | 'logout' | 'backchannelLogout' | 'frontchannelLogout')
+  | ('jwks' | 'requestObjects' | 'sessionCheck')
+
+/** What holds for the whole application: checked, with every default filled in, deeply frozen. */
+export interface AppConfig {
   /** Scheme, host and port of `baseUrl`: `https://app.example.com`. */
   readonly origin: string
   /** The path of `baseUrl` without its last slash: empty, or `/portal`. */
   readonly basePath: string
-  readonly scope: string
-  readonly responseType: ResponseType
-  readonly responseMode: ResponseMode
-  readonly authorizationSignedResponseAlg: string
-  readonly authorizationParams: Readonly<Record<string, string>>
   /** The paths of the routes, without `basePath`. */
-  readonly routes: Readonly<Record<'login' | 'callback' | 'logout', string>>
+  readonly routes: Readonly<Record<RouteName, string>> & {
+    readonly [name: string]: string
+    readonly initiateLogin?: string
+    readonly tokenRevocation?: string
+  }
+  /** The paths of the callbacks of all providers. */
+  readonly callbacks: readonly string[]
+  readonly providerChooser: string | undefined
+  readonly passthroughParams: readonly string[]
+  readonly silentLogin: boolean
   readonly logoutByGet: boolean
-  /** `origin`, `basePath` and the callback route. */
-  readonly redirectUri: string
+  readonly revokeTokens: boolean
+  readonly clearSiteData: NonNullable<ApplicationOptions['clearSiteData']>
   readonly postLogoutRedirectUri: string
-  readonly idTokenSignedResponseAlg: string
-  readonly tokenEndpointAuthMethod: 'client_secret_basic' | 'client_secret_post' | 'none'
   readonly clockTolerance: number
   readonly timeout: number
   readonly sessionKey: string
   /** Newest first, never empty. */
   readonly secrets: readonly string[]
   readonly loginLifetime: number
+  readonly loginExpiry: 'lifetime' | 'id_token' | 'session_expiry'
+  readonly idleTimeout: number | undefined
   readonly transactionLifetime: number
-  readonly sessionClaims: Options['sessionClaims']
-  readonly userinfo: boolean | 'when-needed'
-  readonly providerMetadata: ProviderMetadata | undefined
-  readonly fetch: Options['fetch']
+  readonly sessionClaims: ApplicationOptions['sessionClaims']
+  readonly sharedState: ApplicationOptions['sharedState']
+  readonly fetch: ApplicationOptions['fetch']
   readonly hooks: Hooks
-  readonly dangerouslyAssumeRequestedScope: boolean
   readonly dangerouslyAllowInsecureRequests: boolean
+  /** The issuers by the names of their providers. */
+  readonly issuers: ReadonlyMap<string, string>
+  /** The client identifiers by the names of their providers; empty for a client that registers itself. */
+  readonly clientIds: ReadonlyMap<string, string>
 }
 
-/**
- * Makes the configuration out of the options of `oidc()`. They are copied first: the caller's object is never written
- * to, and what it becomes later changes nothing.
- *
- * @throws ConfigError with one sentence for each fault of the options, all at once. None holds a secret.
- */
-export function parseOptions(options: unknown): Config {
-  const given = copyOptions(options)
-  const faults = findFaults(given)
-  if (faults.length > 0) throw new ConfigError(faults)
-  // Each rule has passed: the foreign value gets its type here.
-  return createConfig(given as Readonly<Options>)
+/** All that concerns one client at one provider, the application's part included. */
+export interface Config extends AppConfig {
+  /** The name of the provider; {@link ONLY_PROVIDER} where there is one alone. */
+  readonly name: string
+  readonly issuer: string
+  /** Empty until the client is registered, where `registration` is given. */
+  readonly clientId: string
+  readonly clientSecret: ProviderOptions['clientSecret']
+  readonly registration: ProviderOptions['registration']
+  /** The path of this provider's callback, without `basePath`. */
+  readonly callback: string
+  /** `origin`, `basePath` and `callback`. */
+  readonly redirectUri: string
+  readonly scope: string
+  readonly responseType: ResponseType
+  readonly responseMode: ResponseMode
+  readonly authorizationParams: ProviderOptions['authorizationParams']
+  readonly profile: ProviderOptions['profile']
+  readonly idTokenSignedResponseAlg: string
+  readonly idTokenEncryptedResponseAlg: string | undefined
+  readonly idTokenEncryptedResponseEnc: string
+  readonly userinfoSignedResponseAlg: string | undefined
+  readonly userinfoEncryptedResponseAlg: string | undefined
+  readonly userinfoEncryptedResponseEnc: string
+  readonly authorizationSignedResponseAlg: string
+  readonly authorizationEncryptedResponseAlg: string | undefined
+  readonly authorizationEncryptedResponseEnc: string
+  readonly tokenEndpointAuthMethod: ClientAuthMethod
+  readonly tokenEndpointAuthSigningAlg: string | undefined
+  readonly clientAssertionAudience: string | undefined
+  readonly clientKeys: NonNullable<ProviderOptions['clientKeys']>
+  readonly tlsClientCertificate: ProviderOptions['tlsClientCertificate']
+  readonly requirePushedAuthorizationRequests: boolean
+  readonly requestObjectSigningAlg: string | undefined
+  readonly requestObjectEncryptionAlg: string | undefined
+  readonly requestObjectEncryptionEnc: string
+  readonly requestObjectBy: 'value' | 'reference'
+  readonly dpopBoundAccessTokens: boolean
+  readonly dpopSigningAlg: string
+  readonly userinfo: boolean | 'when-needed'
+  readonly userinfoBearerMethod: 'header' | 'body'
+  readonly claimsProviders: readonly string[]
+  readonly discovery: string
+  readonly discoveryWithClientId: boolean
+  readonly providerMetadata: ProviderMetadata | undefined
+  readonly tenants: ProviderOptions['tenants']
+  readonly endSessionParams: ProviderOptions['endSessionParams']
+  readonly dangerouslyAssumeRequestedScope: boolean
 }
 
-/** Without a prototype, so that nothing is ever read from one. */
-function copyOptions(options: unknown): Readonly<Partial<Options>> {
-  if (isRequestOrApp(options)) throw new ConfigError([APP_USE])
-  const copy = frozenCopy(options)
-  if (!isPlainObject(copy)) throw new ConfigError(['options must be a plain object: oidc({ issuer, clientId, ... }).'])
-  return Object.assign(Object.create(null), copy)
+/** What the options of one `oidc()` call come to. */
+export interface Configuration {
+  readonly app: AppConfig
+  /** One for each provider, in the order of the options. */
+  readonly clients: readonly Config[]
 }
 
-const APP_USE = 'It seems you wrote app.use(oidc); it must be app.use(oidc({ ... })).'
-
-function isRequestOrApp(value: unknown): boolean {
-  if (typeof value === 'function') return 'handle' in value && 'use' in value
-  return typeof value === 'object' && value !== null && 'headers' in value && 'method' in value && 'url' in value
-}
-
-function findFaults(given: Readonly<Partial<Options>>): readonly string[] {
-  const names = Object.keys(OPTION_RULES) as (keyof Options)[]
-  const faults = new Map(names.map((name) => [name, OPTION_RULES[name](given[name], name)]))
-  return [
-    ...unknownNames(given, names),
-    ...[...faults.values()].flat(),
-    ...findConflicts(given, (name) => faults.get(name)?.length === 0),
-  ]
-}
-
-const DEFAULTS = {
-  clientSecret: undefined,
-  scope: 'openid profile email',
-  logoutByGet: false,
-  authorizationSignedResponseAlg: 'RS256',
-  idTokenSignedResponseAlg: 'RS256',
-  clockTolerance: 60,
-  timeout: 10,
-  sessionKey: 'oidc',
-  loginLifetime: 86400,
-  transactionLifetime: 1800,
-  sessionClaims: undefined,
-  userinfo: 'when-needed',
-  providerMetadata: undefined,
-  fetch: undefined,
-  hooks: Object.freeze({}),
-  dangerouslyAssumeRequestedScope: false,
-  dangerouslyAllowInsecureRequests: false,
-} as const
-
-function createConfig(options: Readonly<Options>): Config {
-  const { baseUrl, secret, routes: givenRoutes, authorizationParams, ...plain } = options
-  const { origin, basePath } = parseBaseUrl(baseUrl)
-  const responseType = findResponseType(options.responseType) ?? 'code'
-  const routes = Object.freeze({ ...DEFAULT_ROUTES, ...givenRoutes })
-  return Object.freeze({
-    tokenEndpointAuthMethod: options.clientSecret === undefined ? 'none' : 'client_secret_basic',
-    ...DEFAULTS,
-    ...plain,
-    origin,
-    basePath,
-    routes,
-    redirectUri: origin + basePath + routes.callback,
-    postLogoutRedirectUri: landingUrl(options),
-    responseType,
-    responseMode: options.responseMode ?? (responseType === 'code' ? 'query' : 'form_post'),
-    authorizationParams: parseAuthorizationParams(authorizationParams),
-    secrets: Object.freeze([secret ?? options.clientSecret].flat().filter((given) => given !== undefined)),
-  })
-}
-
-function parseBaseUrl(baseUrl: string): Pick<Config, 'origin' | 'basePath'> {
-  const { origin, pathname } = new URL(baseUrl)
-  return { origin, basePath: pathname.replace(/\/$/, '') }
-}
-
-/** OIDC RP-Initiated Logout 2: compared with what is registered, so an absolute URL stays as it was given. */
-function landingUrl({ baseUrl, postLogoutRedirectUri = baseUrl }: Readonly<Options>): string {
-  const { origin, basePath } = parseBaseUrl(baseUrl)
-  const path = parseLocalPath(postLogoutRedirectUri, origin)
-  return path === undefined ? postLogoutRedirectUri : origin + basePath + path.pathname + path.search + path.hash
-}
+/** The name of the provider where the options give only one. */
+export const ONLY_PROVIDER = 'default'

@@ -20,7 +20,10 @@ const ADVICE: readonly Advice[] = [
     sentence: 'has its scheme twice: leave one https:// out',
     fits: ({ text }) => /^https?:\/\/https?(?::|\/\/)/i.test(text),
   },
-  { sentence: 'ends its host in .com twice: leave one out', fits: ({ host }) => /\.com\.com$/.test(host) },
+  {
+    sentence: 'ends its host in .com twice: leave one out',
+    fits: ({ isOkta, host }) => isOkta && /\.com\.com$/.test(host),
+  },
   {
     sentence: 'is the address of the discovery document: leave out /.well-known/ and what follows',
     fits: ({ path }) => /\/\.well-known\/(?:openid-configuration|oauth-authorization-server)\/?$/.test(path),
@@ -45,7 +48,7 @@ const ADVICE: readonly Advice[] = [
  */
 export function issuerAdvice(issuer: string): readonly string[] {
   const [, host = '', path = ''] = /^https?:\/\/([^/?#:]*)[^/?#]*([^?#]*)/i.exec(issuer) ?? []
-  const isOkta = /\.(?:okta|oktapreview|okta-emea)\.com$/i.test(host)
+  const isOkta = /\.(?:okta|oktapreview|okta-emea)\.com(?:\.com)?$/i.test(host)
   const parts = { text: issuer, host: host.toLowerCase(), path, isOkta }
   return ADVICE.filter(({ fits }) => fits(parts)).map(({ sentence }) => sentence)
 }

@@ -33,6 +33,8 @@ export function unknownNames(given: object, known: readonly string[], prefix: st
 }
 
 function nearestName(name: string, known: readonly string[]): string | undefined {
+  // What sounds like one of ours is a slip of the pen; what every object has is not.
+  if (name in Object.prototype) return undefined
   const wanted = fold(name)
   const relative = RELATIVES.get(wanted)
   return known.find((candidate) => candidate === relative) ?? mostAlike(wanted, known)

@@ -19,7 +19,13 @@ export function optional(rule: Rule): Rule {
 
 /** Rules of which each takes the ones before for granted: the faults of the first that finds any. */
 export function inOrder(...rules: readonly Rule[]): Rule {
-  return (value, name) => rules.map((rule) => rule(value, name)).find((faults) => faults.length > 0) ?? []
+  return (value, name) => {
+    for (const rule of rules) {
+      const faults = rule(value, name)
+      if (faults.length > 0) return faults
+    }
+    return []
+  }
 }
 
 /** Checks the members of a plain object; anything else is a fault of its own. */
@@ -57,4 +63,9 @@ export function seconds(least: number, most: number): Rule {
     `be a whole number of seconds from ${least} to ${most}`,
     (value) => typeof value === 'number' && Number.isInteger(value) && value >= least && value <= most,
   )
+}
+
+/** Whatever the first rule takes, or else the second: it has the word on what is wrong. */
+export function either(first: Rule, second: Rule): Rule {
+  return (value, name) => (first(value, name).length === 0 ? [] : second(value, name))
 }

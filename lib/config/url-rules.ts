@@ -7,9 +7,16 @@ import { filledText, inOrder, must, objectWith, optional, type Rule } from './ru
 /** The issuer identifier, with advice for values that are typically wrong. */
 export const issuer: Rule = inOrder(
   filledText,
-  (value, name) => issuerAdvice(String(value)).map((sentence) => `${name} ${sentence}.`),
-  must("be an absolute https URL without query, fragment or credentials, as the provider's metadata has it", isIssuer),
+  (value, name) => issuerAdvice(withTenant(value)).map((sentence) => `${name} ${sentence}.`),
+  must("be an absolute https URL without query, fragment or credentials, as the provider's metadata has it", (value) =>
+    isIssuer(withTenant(value)),
+  ),
 )
+
+/** An issuer that stands for many tenants is an issuer with any one of them in its path: whose host it is, is fixed. */
+function withTenant(value: unknown): string {
+  return String(value).replace(/^(https?:\/\/[^/]+\/.*)\{tenantid\}/, '$1tenant')
+}
 
 /** Where browsers see the application. Its path ends up in front of every route, in redirects and in cookies. */
 export const baseUrl: Rule = must(
@@ -37,7 +44,7 @@ const endpoint: Rule = must(
 const ENDPOINTS: Readonly<Record<string, Rule>> = {
   issuer: filledText,
   authorization_endpoint: endpoint,
-  token_endpoint: endpoint,
+  token_endpoint: optional(endpoint),
   jwks_uri: endpoint,
   userinfo_endpoint: optional(endpoint),
   end_session_endpoint: optional(endpoint),

@@ -1,4 +1,5 @@
-import { AccessDeniedError, type ErrorCode, OidcError } from '../errors.ts'
+import type { ErrorCode } from '../error-status.ts'
+import { AccessDeniedError, OidcError } from '../errors.ts'
 import { publish } from '../events.ts'
 import {
   type Handler,
@@ -12,17 +13,20 @@ import {
   wantsPage,
 } from '../http.ts'
 import type { AuthenticatedContext, OidcContext } from '../oidc-context.ts'
-import type { Login } from '../types.ts'
+import type { AuthenticationRequirement } from '../types.ts'
+import { challengeOf } from './challenge.ts'
 
 /** Why somebody who is logged in may not do this. */
 export interface Denial {
   readonly code: ErrorCode
   /** For the operator. */
   readonly message: string
+  /** What a new login would have to come to, where one would help. */
+  readonly requirement?: AuthenticationRequirement
 }
 
-/** What a guard asks of a login: pure, synchronous, and without a look at the request. */
-export type Check = (login: Pick<Login, 'claims' | 'scope'>) => Denial | undefined
+/** What a guard asks of a login: synchronous, and without a look at the request. */
+export type Check = (login: Pick<AuthenticatedContext, 'claims' | 'scope' | 'meets'>) => Denial | undefined
 
 /** A request that `oidc()` has seen. */
 export type OidcRequest = Request & { readonly oidc: OidcContext }
@@ -53,14 +57,22 @@ export interface Guard {
   before<Known extends AnyHandler>(handler: GuardedHandler<Known>): Known & Handler
 }
 
+/** What a guard holds a request to. */
+interface Rule {
+  readonly check: Check
+  /** What a login must come to: whoever is not logged in is asked for no less at once. */
+  readonly requirement: AuthenticationRequirement | undefined
+}
+
 /** Makes a guard of a check. This is the one place where a denial becomes an answer. */
-export function createGuard(check: Check): Guard {
+export function createGuard(check: Check, requirement?: AuthenticationRequirement): Guard {
+  const rule = { check, requirement }
   function guard(req: Request, res: Response, next: Next): void {
-    if (isAllowed(req, res, next, check)) next()
+    if (isAllowed(req, res, next, rule)) next()
   }
   function before(handler: (req: Authenticated<Request>, res: Response, next: Next) => unknown): Handler {
     return function guarded(req, res, next) {
-      return isAllowed(req, res, next, check) ? forwardRejection(handler(req, res, next), next) : undefined
+      return isAllowed(req, res, next, rule) ? forwardRejection(handler(req, res, next), next) : undefined
     }
   }
   // What the framework hands in is what it declared: only its names for it are wider than ours.
@@ -86,38 +98,51 @@ function answerPreflight(res: Response): void {
   res.end()
 }
 
-function isAllowed<Req extends Request>(req: Req, res: Response, next: Next, check: Check): req is Authenticated<Req> {
+function isAllowed<Req extends Request>(req: Req, res: Response, next: Next, rule: Rule): req is Authenticated<Req> {
   if (!hasContext(req)) {
     next(new OidcError('ERR_OIDC_NOT_MOUNTED', 'req.oidc is missing: mount app.use(oidc({ ... })) before this guard.'))
     return false
   }
   if (!req.oidc.isAuthenticated) {
     if (isPreflight(req)) answerPreflight(res)
-    else askForLogin(req, res)
+    else askForLogin(req, res, rule)
     return false
   }
-  const denial = check(req.oidc)
+  const denial = rule.check(req.oidc)
   if (denial === undefined) return true
   publishDenial(req, denial.code)
-  next(new AccessDeniedError(denial.code, denial.message))
+  if (denial.requirement === undefined) next(new AccessDeniedError(denial.code, denial.message))
+  else if (wantsPage(req)) redirect(res, req.oidc.loginUrl(undefined, denial.requirement))
+  else sendChallenge(req, res, denial, denial.requirement)
   return false
 }
 
-function hasContext(req: Request): req is OidcRequest {
+/** Whether `oidc()` has seen this request. */
+export function hasContext(req: Request): req is OidcRequest {
   return 'oidc' in req && typeof req.oidc === 'object' && req.oidc !== null
 }
 
 /** A page is sent to log in and comes back; a script gets a 401 with the address to send the person to. */
-function askForLogin(req: OidcRequest, res: Response): void {
+function askForLogin(req: OidcRequest, res: Response, { requirement }: Rule): void {
   publishDenial(req, 'ERR_OIDC_LOGIN_REQUIRED')
-  if (wantsPage(req)) redirect(res, req.oidc.loginUrl())
-  else sendLoginRequired(req, res)
+  if (wantsPage(req)) redirect(res, req.oidc.loginUrl(undefined, requirement))
+  else sendLoginRequired(req, res, { code: 'ERR_OIDC_LOGIN_REQUIRED', message: 'Please sign in.' }, requirement)
+}
+
+function sendChallenge(req: OidcRequest, res: Response, denial: Denial, requirement: AuthenticationRequirement): void {
+  res.setHeader('WWW-Authenticate', challengeOf(requirement))
+  sendLoginRequired(req, res, denial, requirement)
 }
 
 /** The page that runs the script is not known here: the script may put it in the place of `returnTo` in the address. */
-function sendLoginRequired(req: OidcRequest, res: Response): void {
-  const body = { error: 'ERR_OIDC_LOGIN_REQUIRED', message: 'Please sign in.', loginUrl: req.oidc.loginUrl('/') }
-  send(res, 401, 'application/json', JSON.stringify(body))
+function sendLoginRequired(
+  req: OidcRequest,
+  res: Response,
+  { code, message }: Denial,
+  requirement: AuthenticationRequirement | undefined,
+): void {
+  const loginUrl = req.oidc.loginUrl('/', requirement)
+  send(res, 401, 'application/json', JSON.stringify({ error: code, message, loginUrl }))
 }
 
 function publishDenial(req: Request, code: ErrorCode): void {

@@ -1,14 +1,14 @@
+import type { IdTokenClaims } from '../claims.ts'
 import { ConfigError } from '../errors.ts'
-import type { IdTokenClaims } from '../types.ts'
-import { createGuard, type Guard } from './guard.ts'
-
-type Value = string | number | boolean
-
-/** What a claim must be: a value that it equals or, being a list, includes; or one of several; or all of several. */
-export type ClaimRequirement = Value | { readonly anyOf: readonly Value[] } | { readonly allOf: readonly Value[] }
-
-/** The name of a claim, or the way to a nested one: `['address', 'country']`. */
-export type ClaimPath = string | readonly string[]
+import {
+  type ClaimPath,
+  type ClaimRequirement,
+  claimGuard,
+  claimValueGuard,
+  parseClaimPath,
+  parseClaimRequirement,
+} from './claim-requirement.ts'
+import type { Guard } from './guard.ts'
 
 type Test = (value: unknown) => boolean
 
@@ -32,58 +32,18 @@ export function requireClaim(
   requirement?: ClaimRequirement | Test,
 ): Guard {
   if (typeof claim === 'function') return claimGuard('The claims are not as required.', (claims) => claim(claims))
-  const path = parsePath(claim)
-  const test = parseRequirement(requirement)
-  return claimGuard(`The claim ${path.join('.')} is not as required.`, (claims) => test(valueAt(claims, path)))
+  return claimValueGuard(parseClaimPath(claim, 'requireClaim'), parseTest(requirement))
 }
 
-function claimGuard(message: string, isEnough: (claims: IdTokenClaims) => boolean): Guard {
-  // Only `true` lets through: a predicate that forgets to return, or returns a promise, refuses.
-  return createGuard(({ claims }) =>
-    isEnough(claims) === true ? undefined : { code: 'ERR_OIDC_INSUFFICIENT_CLAIM', message },
-  )
-}
-
-/** Own members only: `constructor` and `__proto__` are no claims unless somebody sent them. */
-function valueAt(claims: IdTokenClaims, path: readonly string[]): unknown {
-  let value: unknown = claims
-  for (const name of path) {
-    if (typeof value !== 'object' || value === null || !Object.hasOwn(value, name)) return undefined
-    value = Object.getOwnPropertyDescriptor(value, name)?.value
-  }
-  return value
-}
-
-function parsePath(claim: unknown): readonly string[] {
-  const path = [claim].flat()
-  if (path.length > 0 && path.every((name) => typeof name === 'string' && name !== '')) return path.map(String)
-  throw new ConfigError(['requireClaim takes the name of a claim, or a list of names for a nested one.'])
-}
-
-function parseRequirement(requirement: unknown): Test {
+function parseTest(requirement: ClaimRequirement | Test | undefined): Test {
   if (typeof requirement === 'function') return (value) => requirement(value)
-  if (isValue(requirement)) return (value) => holds(value, requirement)
-  const anyOf = valuesOf(requirement, 'anyOf')
-  if (anyOf !== undefined) return (value) => anyOf.some((one) => holds(value, one))
-  const allOf = valuesOf(requirement, 'allOf')
-  if (allOf !== undefined) return (value) => allOf.every((one) => holds(value, one))
+  const test = parseClaimRequirement(requirement, isValue)
+  if (test !== undefined) return test
   throw new ConfigError([
     'requireClaim takes a value, { anyOf: [ ... ] }, { allOf: [ ... ] } or a function, with values that are text, numbers or booleans.',
   ])
 }
 
-function isValue(value: unknown): value is Value {
+function isValue(value: unknown): boolean {
   return ['string', 'number', 'boolean'].includes(typeof value)
-}
-
-function valuesOf(requirement: unknown, name: 'anyOf' | 'allOf'): readonly Value[] | undefined {
-  // The one member that is looked for, and none beside it that would be dropped in silence.
-  if (typeof requirement !== 'object' || requirement === null || Object.keys(requirement).join() !== name)
-    return undefined
-  const values: unknown = Reflect.get(requirement, name)
-  return Array.isArray(values) && values.length > 0 && values.every(isValue) ? [...values] : undefined
-}
-
-function holds(value: unknown, expected: Value): boolean {
-  return Array.isArray(value) ? value.includes(expected) : value === expected
 }

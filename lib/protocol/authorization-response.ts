@@ -1,7 +1,8 @@
 import { AuthorizationError, OidcError } from '../errors.ts'
-import type { ProviderMetadata } from '../options.ts'
+import { isNameOf } from '../issuer.ts'
 import { partsOf, type ResponseParts } from '../response-type.ts'
 import type { Transaction } from '../types.ts'
+import type { Provider } from './provider.ts'
 
 /** The parameters that came to the callback, each at most once. */
 export type ResponseParams = ReadonlyMap<string, string>
@@ -33,6 +34,8 @@ export interface AuthorizationResponse {
   /** The life of the access token, in seconds. */
   readonly expiresIn?: number | undefined
   readonly scope?: string | undefined
+  /** The state of the person's session at the provider (OIDC Session Management 2). */
+  readonly sessionState?: string | undefined
 }
 
 /**
@@ -42,10 +45,10 @@ export interface AuthorizationResponse {
 export function checkAuthorizationResponse(
   params: ResponseParams,
   transaction: Transaction,
-  metadata: ProviderMetadata,
+  provider: Pick<Provider, 'config' | 'metadata'>,
 ): AuthorizationResponse {
   const expected = partsOf(transaction.responseType ?? 'code')
-  checkIssuer(params, expected, transaction, metadata)
+  checkIssuer(params, expected, transaction, provider)
   checkError(params)
   checkUnasked(params, expected)
   const { code, accessToken } = { code: textOf(params, 'code'), accessToken: textOf(params, 'access_token') }
@@ -64,6 +67,8 @@ export function checkAuthorizationResponse(
     accessToken,
     idToken: textOf(params, 'id_token'),
     scope: params.get('scope'),
+    // OIDC Session Management 3.1: it is sent in one message with the client id, a space between.
+    sessionState: /^[\x21-\x7e]{1,512}$/.exec(params.get('session_state') ?? '')?.[0],
     expiresIn: Number.isNaN(expiresIn) ? undefined : expiresIn,
   }
 }
@@ -87,18 +92,20 @@ function checkIssuer(
   params: ResponseParams,
   expected: ResponseParts,
   transaction: Transaction,
-  metadata: ProviderMetadata,
+  { config, metadata }: Pick<Provider, 'config' | 'metadata'>,
 ): void {
   const iss = params.get('iss')
-  if (transaction.issuer !== metadata.issuer || (iss !== undefined && iss !== transaction.issuer)) {
+  if (transaction.issuer !== metadata.issuer || (iss !== undefined && !isNameOf(transaction.issuer, iss))) {
     throw new OidcError('ERR_OIDC_RESPONSE_ISSUER', 'The authorization response is from another issuer (mix-up).')
   }
   // RFC 9207 4: an ID Token says itself whose it is, and will be verified.
   const isTold = iss !== undefined || (expected.idToken && params.has('id_token') && !params.has('error'))
-  if (!isTold && metadata['authorization_response_iss_parameter_supported'] === true) {
+  // FAPI 2.0 Security Profile 5.3.3.2: whatever the provider announces.
+  const isDemanded = config.profile !== undefined || metadata['authorization_response_iss_parameter_supported'] === true
+  if (!isTold && isDemanded) {
     throw new OidcError(
       'ERR_OIDC_RESPONSE_ISSUER_MISSING',
-      'The authorization response lacks iss, although the provider announces it (RFC 9207 2.4).',
+      'The authorization response lacks iss, although the provider announces it or the profile demands it (RFC 9207 2.4).',
     )
   }
 }

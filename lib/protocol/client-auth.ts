@@ -1,6 +1,9 @@
-import type { Config } from '../config/config.ts'
-
-type ClientConfig = Pick<Config, 'clientId' | 'clientSecret' | 'tokenEndpointAuthMethod'>
+import { ConfigError, OidcError, ProviderError } from '../errors.ts'
+import { isObject } from '../json-object.ts'
+import { assertionAudience, CLIENT_ASSERTION_TYPE, createClientAssertion } from './client-assertion.ts'
+import { readClientSecret } from './client-secret.ts'
+import { defaultSigningAlg, findSigner, isSymmetric } from './client-signer.ts'
+import type { Provider } from './provider.ts'
 
 /** What goes into a request to the provider, so that it knows the client (OIDC Core 9). */
 export interface ClientAuthentication {
@@ -9,17 +12,84 @@ export interface ClientAuthentication {
   readonly params: Readonly<Record<string, string>>
 }
 
-/** How the client proves itself: by one method, never by two (RFC 6749 2.3). */
-export function authenticateClient(config: ClientConfig): ClientAuthentication {
-  const { clientId, clientSecret = '' } = config
+/** An endpoint, by the name that the metadata has for it. */
+export type EndpointName = `${string}_endpoint`
+
+/**
+ * How the client proves itself: by one method, never by two (RFC 6749 2.3). New for each request, since an assertion is
+ * good for one. Throws `ERR_OIDC_CLIENT_SECRET` and `ERR_OIDC_CONFIG` where there is nothing to do it with.
+ *
+ * @param endpoint The URL that the request goes to.
+ */
+export async function authenticateClient(provider: Provider, endpoint: string): Promise<ClientAuthentication> {
+  const { config } = provider
+  const { clientId } = config
   switch (config.tokenEndpointAuthMethod) {
     case 'client_secret_basic':
-      return { headers: { authorization: basicCredentials(clientId, clientSecret) }, params: {} }
+      return { headers: { authorization: basicCredentials(clientId, await secretOf(provider)) }, params: {} }
     case 'client_secret_post':
-      return { headers: {}, params: { client_id: clientId, client_secret: clientSecret } }
+      return { headers: {}, params: { client_id: clientId, client_secret: await secretOf(provider) } }
+    case 'client_secret_jwt':
+      return await assertClient(provider, endpoint, config.tokenEndpointAuthSigningAlg ?? 'HS256')
+    case 'private_key_jwt':
+      return await assertClient(provider, endpoint, config.tokenEndpointAuthSigningAlg ?? algOfKeys(provider))
+    // RFC 8705 2: the proof is in TLS; the body says whose it is.
+    case 'tls_client_auth':
+    case 'self_signed_tls_client_auth':
     case 'none':
       return { headers: {}, params: { client_id: clientId } }
   }
+}
+
+/**
+ * Where the provider has an endpoint: where a client certificate is shown, that may be elsewhere (RFC 8705 5). Throws
+ * `ERR_OIDC_METADATA_INVALID` where it has none, or none over https.
+ */
+export function endpointOf({ config, metadata }: Pick<Provider, 'config' | 'metadata'>, name: EndpointName): string {
+  const { mtls_endpoint_aliases: aliases } = metadata
+  const alias = showsCertificate(config) && isObject(aliases) ? aliases[name] : undefined
+  const endpoint = alias ?? metadata[name]
+  if (typeof endpoint === 'string' && isAddress(endpoint, config.dangerouslyAllowInsecureRequests)) return endpoint
+  throw new ProviderError('ERR_OIDC_METADATA_INVALID', `The provider's metadata has no https URL for ${name}.`)
+}
+
+function showsCertificate(config: Provider['config']): boolean {
+  const { tokenEndpointAuthMethod: method, tlsClientCertificate } = config
+  return tlsClientCertificate !== undefined || method === 'tls_client_auth' || method === 'self_signed_tls_client_auth'
+}
+
+function isAddress(value: string, insecure: boolean): boolean {
+  const protocol = URL.canParse(value) ? new URL(value).protocol : ''
+  return protocol === 'https:' || (insecure && protocol === 'http:')
+}
+
+function algOfKeys(provider: Provider): string {
+  return defaultSigningAlg(provider, provider.metadata['token_endpoint_auth_signing_alg_values_supported'])
+}
+
+/** RFC 7523 2.2. */
+async function assertClient(provider: Provider, endpoint: string, alg: string): Promise<ClientAuthentication> {
+  const { clientId, tokenEndpointAuthMethod: method } = provider.config
+  if (isSymmetric(alg) !== (method === 'client_secret_jwt')) {
+    throw new ConfigError([`tokenEndpointAuthSigningAlg must be one of ${method}.`])
+  }
+  const assertion = await createClientAssertion({
+    ...(await findSigner(provider, alg)),
+    clientId,
+    audience: assertionAudience(provider, endpoint),
+    now: Math.floor(Date.now() / 1000),
+  })
+  return {
+    headers: {},
+    // RFC 7521 4.2 lets `client_id` be left out, and some providers look for nothing else.
+    params: { client_id: clientId, client_assertion_type: CLIENT_ASSERTION_TYPE, client_assertion: assertion },
+  }
+}
+
+async function secretOf({ config }: Provider): Promise<string> {
+  const secret = await readClientSecret(config)
+  if (secret !== undefined && secret !== '') return secret
+  throw new OidcError('ERR_OIDC_CLIENT_SECRET', `For ${config.tokenEndpointAuthMethod} there must be a clientSecret.`)
 }
 
 /**

@@ -1,17 +1,20 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
-import type { ErrorCode } from '../errors.ts'
-import type { Json } from '../types.ts'
-import type { JsonObject } from './json-object.ts'
+import type { ErrorCode } from '../error-status.ts'
+import { isInstant } from '../instant.ts'
+import { isOfIssuer } from '../issuer.ts'
+import type { Json, JsonObject } from '../json-object.ts'
 
 /** What an ID Token's claims are held against. */
 export interface ClaimExpectations {
-  /** Compared character by character. */
+  /** Compared character by character, the tenant put in where it has one. */
   readonly issuer: string
   readonly clientId: string
   /** In seconds. */
   readonly clockTolerance: number
   /** The one of the transaction. */
-  readonly nonce: string
+  readonly nonce: string | undefined
+  /** It came by a refresh, where a nonce need not be (OIDC Core 12.2). */
+  readonly isRefreshed?: boolean
   /** The access token that came along. */
   readonly accessToken?: string | undefined
   /** The code that was redeemed. */
@@ -35,8 +38,6 @@ export interface ClaimRule {
   readonly holds: (claims: JsonObject, expected: ClaimExpectations) => boolean
 }
 
-/** The end of ECMAScript's time, in seconds: what lies beyond is no instant. */
-const LAST_INSTANT = 8.64e12
 /** How long ago an ID Token may have been issued, in seconds: it comes straight from the token endpoint. */
 const MAX_AGE_OF_TOKEN = 86_400
 
@@ -46,7 +47,7 @@ export const CLAIM_RULES: readonly ClaimRule[] = [
     // OIDC Core 3.1.3.7 (2).
     code: 'ERR_OIDC_ID_TOKEN_ISSUER',
     message: 'The ID Token is of another issuer.',
-    holds: ({ iss }, { issuer }) => iss === issuer,
+    holds: (claims, { issuer }) => isOfIssuer(issuer, claims),
   },
   {
     // OIDC Core 2.
@@ -93,7 +94,10 @@ export const CLAIM_RULES: readonly ClaimRule[] = [
     // OIDC Core 3.1.3.7 (11), 15.5.2: a nonce that was never sent is equal to none.
     code: 'ERR_OIDC_ID_TOKEN_NONCE',
     message: 'The ID Token does not belong to this login: its nonce is another.',
-    holds: ({ nonce }, expected) => typeof nonce === 'string' && nonce !== '' && isSame(nonce, expected.nonce),
+    holds: ({ nonce }, expected) => {
+      if (nonce === undefined) return expected.isRefreshed === true
+      return typeof nonce === 'string' && nonce !== '' && isSame(nonce, expected.nonce ?? '')
+    },
   },
   {
     // OIDC Core 3.1.3.7 (13): what was asked for is checked.
@@ -125,10 +129,6 @@ function hashRule(claim: string, of: 'accessToken' | 'code' | 'state', code: Err
         ? requiredHashes?.some((name) => name === claim) !== true
         : digest !== undefined && value !== undefined && claims[claim] === leftHalf(value, digest),
   }
-}
-
-function isInstant(value: Json | undefined): value is number {
-  return typeof value === 'number' && Math.abs(value) <= LAST_INSTANT
 }
 
 function isStrings(value: Json | undefined): value is readonly string[] {

@@ -1,27 +1,40 @@
 import { allowInsecureRequests, Configuration, type ServerMetadata } from 'openid-client'
 import type { Config } from '../config/config.ts'
-import { ProviderError } from '../errors.ts'
-import type { ProviderMetadata } from '../options.ts'
-import { partsOf } from '../response-type.ts'
-import { createCachedDocument } from './cached-document.ts'
-import { createHttpClient, type HttpClient } from './http-client.ts'
-import { createKeyStore, type KeyStore } from './key-store.ts'
+import { createCachedDocument } from '../http-client/cached-document.ts'
+import { adviseOnDiscovery, checkMetadata, discoveryUrl } from '../http-client/discovery.ts'
+import { createHttpClient, type HttpClient } from '../http-client/http-client.ts'
+import { type ClientKeys, createClientKeys } from '../jose/client-keys.ts'
+import { createKeyStore, type KeyStore } from '../jose/key-store.ts'
+import type { ProviderMetadata } from '../provider-options.ts'
+import { createClientRegistration } from '../registration/client-registration.ts'
+import { registeredConfig } from '../registration/registered-config.ts'
+import { type ClaimsProviders, createClaimsProviders } from './claims-provider.ts'
+import { createDpopNonces, type DpopNonces } from './dpop-nonces.ts'
+import { createPulse } from './provider-pulse.ts'
 
-/** One provider as it presents itself at present. */
+/** One provider as it presents itself at present, and this application as it is known there. */
 export interface Provider {
   readonly metadata: ProviderMetadata
+  /** The options, with what the provider has answered to a registration in their place. */
+  readonly config: Config
   /** The way to ask it for something. */
   readonly http: HttpClient
   /** openid-client, for the requests that the browser carries to this provider. */
   readonly client: Configuration
+  /** The provider's keys. */
   readonly keys: KeyStore
+  /** Our own keys. */
+  readonly clientKeys: ClientKeys
+  /** What the provider's servers want in the next proof of possession. */
+  readonly dpopNonces: DpopNonces
+  /** Others whose claims are taken. */
+  readonly claimsProviders: ClaimsProviders
+  /** Asks whether it answers at present. Rejects with a `ProviderError` where it does not, after two seconds at most. */
+  readonly checkPulse: () => Promise<void>
 }
 
 /** Finds the provider: by discovery at first use, and again when its metadata has aged. */
 export type FindProvider = () => Promise<Provider>
-
-const REQUIRED = ['authorization_endpoint', 'token_endpoint', 'jwks_uri'] as const
-const OPTIONAL = ['userinfo_endpoint', 'end_session_endpoint'] as const
 
 /**
  * The way to the provider of a configuration. Nothing is asked before the first use; one request is under way at a time;
@@ -29,80 +42,46 @@ const OPTIONAL = ['userinfo_endpoint', 'end_session_endpoint'] as const
  */
 export function createProviderFinder(config: Config): FindProvider {
   const http = createHttpClient(config)
+  const lasting = {
+    http,
+    clientKeys: createClientKeys(config.clientKeys),
+    dpopNonces: createDpopNonces(),
+    claimsProviders: createClaimsProviders(config),
+    checkPulse: createPulse(config, config.providerMetadata?.jwks_uri ?? discoveryUrl(config)),
+  }
+  const { registration } = config
+  const registered = registration && createClientRegistration({ http, config, registration })
   // Keys outlive the metadata that named them: a renewed document mostly names the same address.
   let keys: { readonly uri: string; readonly store: KeyStore } | undefined
 
-  function present(document: Readonly<Record<string, unknown>>): Provider {
+  function present(document: Readonly<Record<string, unknown>>): Omit<Provider, 'client'> {
     const metadata = checkMetadata(document, config)
     if (keys?.uri !== metadata.jwks_uri)
       keys = { uri: metadata.jwks_uri, store: createKeyStore(http, metadata.jwks_uri) }
-    return { metadata, http, client: createClient(config, metadata), keys: keys.store }
+    return { ...lasting, metadata, config, keys: keys.store }
+  }
+
+  async function asRegistered(provider: Omit<Provider, 'client'>): Promise<Provider> {
+    const own =
+      registered === undefined ? config : registeredConfig(config, await registered.current(provider.metadata))
+    return { ...provider, config: own, client: createClient(own, provider.metadata) }
   }
 
   if (config.providerMetadata !== undefined) {
     const provider = present(config.providerMetadata)
-    return async () => provider
+    return () => asRegistered(provider)
   }
   const discovery = createCachedDocument({
     load: async () => {
-      const { json, headers } = await http.getJson(discoveryUrl(config.issuer)).catch(adviseOnIssuer)
+      const { json, headers } = await http.getJson(discoveryUrl(config)).catch(adviseOnDiscovery(config))
       return { value: present(json), headers }
     },
   })
-  return () => discovery.get()
+  return async () => asRegistered(await discovery.get())
 }
 
 function createClient(config: Config, metadata: ProviderMetadata): Configuration {
   const client = new Configuration(metadata as ServerMetadata, config.clientId)
   if (config.dangerouslyAllowInsecureRequests) allowInsecureRequests(client)
   return client
-}
-
-/** OIDC Discovery 4: a slash at the issuer's end is taken off, never doubled. */
-function discoveryUrl(issuer: string): string {
-  return `${issuer.replace(/\/$/, '')}/.well-known/openid-configuration`
-}
-
-function adviseOnIssuer(error: unknown): never {
-  if (!(error instanceof ProviderError) || error.code !== 'ERR_OIDC_PROVIDER_STATUS') throw error
-  throw new ProviderError(
-    'ERR_OIDC_PROVIDER_STATUS',
-    `Discovery failed: ${error.message} The issuer option is probably wrong: it is the issuer as the provider names it, ` +
-      "without '/.well-known/openid-configuration'. For Okta it is 'https://{domain}' (org authorization server) or " +
-      "'https://{domain}/oauth2/{id}' (custom authorization server, which needs API Access Management).",
-    { cause: error },
-  )
-}
-
-/** OIDC Discovery 4.3: the issuer is compared as it is, and every endpoint that we may call must be one. */
-function checkMetadata(document: Readonly<Record<string, unknown>>, config: Config): ProviderMetadata {
-  if (document['issuer'] !== config.issuer) {
-    throw new ProviderError(
-      'ERR_OIDC_DISCOVERY_ISSUER',
-      "The provider's metadata names another issuer than the issuer option. They must be equal character by character, " +
-        'a slash at the end included; at Okta, configure the domain that browsers use (custom domain or not).',
-    )
-  }
-  // OIDC Discovery 3: a provider of the implicit flow alone has no token endpoint.
-  const needsTokens = partsOf(config.responseType).code
-  const missing = REQUIRED.filter((name) => document[name] === undefined && (needsTokens || name !== 'token_endpoint'))
-  const faulty = [...REQUIRED, ...OPTIONAL].filter(
-    (name) => document[name] !== undefined && !isEndpoint(document[name], config.dangerouslyAllowInsecureRequests),
-  )
-  if (missing.length > 0 || faulty.length > 0) throw invalidMetadata(missing, faulty)
-  return document as ProviderMetadata
-}
-
-function isEndpoint(value: unknown, insecure: boolean): boolean {
-  if (typeof value !== 'string' || !URL.canParse(value)) return false
-  const { protocol } = new URL(value)
-  return protocol === 'https:' || (insecure && protocol === 'http:')
-}
-
-function invalidMetadata(missing: readonly string[], faulty: readonly string[]): ProviderError {
-  const sentences = [
-    missing.length > 0 ? `lacks ${missing.join(', ')}` : undefined,
-    faulty.length > 0 ? `has no https URL for ${faulty.join(', ')}` : undefined,
-  ].filter((sentence) => sentence !== undefined)
-  return new ProviderError('ERR_OIDC_METADATA_INVALID', `The provider's metadata ${sentences.join(' and ')}.`)
 }

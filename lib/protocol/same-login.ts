@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util'
+import type { IdTokenClaims } from '../claims.ts'
 import { OidcError } from '../errors.ts'
-import type { IdTokenClaims } from '../types.ts'
 
 /**
  * What both ID Tokens of a hybrid answer may say differently: when each was made, what it is bound to, and what Entra ID

@@ -1,12 +1,15 @@
-import type { Config } from '../config/config.ts'
+import type { IdTokenClaims } from '../claims.ts'
 import { OidcError } from '../errors.ts'
 import { carriageOf } from '../response-type.ts'
-import type { IdTokenClaims, TokenRecord, Transaction } from '../types.ts'
+import type { TokenRecord, Transaction } from '../types.ts'
 import type { AuthorizationResponse } from './authorization-response.ts'
-import { type IdTokenExpectations, verifyIdToken } from './id-token.ts'
+import { type IdTokenExpectations, type VerifiedIdToken, verifyIdToken } from './id-token.ts'
 import type { Provider } from './provider.ts'
 import { checkSameLogin } from './same-login.ts'
+import { checkTenant } from './tenant.ts'
 import { requestTokens } from './token-endpoint.ts'
+import { expectationsOf } from './token-expectations.ts'
+import { createTokenRecord } from './token-record.ts'
 
 /** What an answer was worth. The claims are those of verified ID Tokens. */
 export interface RedeemedTokens {
@@ -18,45 +21,36 @@ export interface RedeemedTokens {
 
 /**
  * Redeems an authorization response: verifies the ID Token that came with the browser, then, and only then, redeems the
- * code (OIDC Core 3.2.2.8, 3.3.2.8). Throws the codes of ID Tokens and what {@link requestTokens} does.
+ * code (OIDC Core 3.2.2.8, 3.3.2.8). Throws the codes of ID Tokens, what {@link requestTokens} does, and
+ * `ERR_OIDC_TENANT`.
  */
 export async function redeemResponse(
   provider: Provider,
-  config: Config,
   response: AuthorizationResponse,
   transaction: Transaction,
 ): Promise<RedeemedTokens> {
-  const expected = expectationsOf(config, response, transaction)
-  if (response.code === undefined) return takeFrontChannel(provider, config, response, expected)
-  const inFront = response.idToken === undefined ? undefined : await verifyInFront(provider, response.idToken, expected)
-  return redeemCode(provider, config, response.code, transaction, expected, inFront)
+  const expected = await idTokenExpectations(provider, response, transaction)
+  const { idToken, code } = response
+  const inFront = idToken === undefined ? undefined : await verifyInFront(provider, idToken, expected)
+  const redeemed =
+    code === undefined
+      ? takeFrontChannel(provider, response, inFront)
+      : await redeemCode(provider, { ...response, code }, transaction, expected, inFront)
+  await checkTenant(provider.config, redeemed.claims)
+  return redeemed
 }
 
-async function takeFrontChannel(
+async function idTokenExpectations(
   provider: Provider,
-  config: Config,
-  response: AuthorizationResponse,
-  expected: IdTokenExpectations,
-): Promise<RedeemedTokens> {
-  const { idToken, accessToken, expiresIn } = response
-  const claims = await verifyInFront(provider, idToken, expected)
-  // A scope in an answer that nobody has signed is the browser's word for it.
-  const { isJwt } = carriageOf(config.responseMode, config.responseType)
-  const scope = isJwt ? response.scope : undefined
-  return { claims, scope, tokens: tokenRecord({ idToken: String(idToken), accessToken, expiresIn }, now()) }
-}
-
-function expectationsOf(
-  config: Config,
   response: AuthorizationResponse,
   transaction: Transaction,
-): IdTokenExpectations {
+): Promise<IdTokenExpectations> {
+  const { clientId, clockTolerance } = provider.config
   return {
+    ...(await expectationsOf(provider, 'ID_TOKEN')),
     issuer: transaction.issuer,
-    clientId: config.clientId,
-    clientSecret: config.clientSecret,
-    alg: config.idTokenSignedResponseAlg,
-    clockTolerance: config.clockTolerance,
+    clientId,
+    clockTolerance,
     nonce: transaction.nonce,
     accessToken: response.accessToken,
     code: response.code,
@@ -68,9 +62,9 @@ function expectationsOf(
 /** What the browser brought may have been put there by anybody: it must be bound to all that came along with it. */
 async function verifyInFront(
   provider: Provider,
-  idToken: string | undefined,
+  idToken: string,
   expected: IdTokenExpectations,
-): Promise<IdTokenClaims> {
+): Promise<VerifiedIdToken> {
   // OIDC Core 3.2.2.9 and 3.3.2.11.
   const hashes = [['at_hash', expected.accessToken] as const, ['c_hash', expected.code] as const]
   const requiredHashes = hashes.filter(([, value]) => value !== undefined).map(([hash]) => hash)
@@ -83,45 +77,58 @@ async function verifyInFront(
   }
 }
 
-async function redeemCode(
-  provider: Provider,
-  config: Config,
-  code: string,
-  transaction: Transaction,
-  expected: IdTokenExpectations,
-  inFront: IdTokenClaims | undefined,
-): Promise<RedeemedTokens> {
-  const askedAt = now()
-  const response = await requestTokens(provider, config, {
-    grant_type: 'authorization_code',
-    code,
-    // The redirect URI that was sent: it is never rebuilt from the request's host.
-    redirect_uri: transaction.redirectUri,
-    code_verifier: transaction.codeVerifier,
-  })
-  const { id_token: idToken, access_token: accessToken, refresh_token: refreshToken, expires_in: expiresIn } = response
-  const claims = await verifyIdToken(idToken, provider.keys, { ...expected, accessToken })
-  if (inFront !== undefined) checkSameLogin(inFront, claims)
+function takeFrontChannel(
+  { config }: Provider,
+  { accessToken, expiresIn, scope, sessionState }: AuthorizationResponse,
+  inFront: VerifiedIdToken | undefined,
+): RedeemedTokens {
+  if (inFront === undefined) throw new TypeError('An answer without code and ID Token was taken.')
+  const { claims, token } = inFront
+  // A scope in an answer that nobody has signed is the browser's word for it.
+  const { isJwt } = carriageOf(config.responseMode, config.responseType)
   return {
-    claims: { ...inFront, ...claims },
-    scope: response.scope,
-    tokens: tokenRecord({ idToken: String(idToken), accessToken, refreshToken, expiresIn }, askedAt),
+    claims,
+    scope: isJwt ? scope : undefined,
+    tokens: createTokenRecord({
+      idToken: token,
+      accessToken,
+      tokenType: 'Bearer',
+      expiresIn,
+      sessionState,
+      askedAt: now(),
+    }),
   }
 }
 
-interface Tokens {
-  readonly idToken: string
-  readonly accessToken?: string | undefined
-  readonly refreshToken?: string | undefined
-  readonly expiresIn?: number | undefined
-}
-
-function tokenRecord({ idToken, accessToken, refreshToken, expiresIn }: Tokens, askedAt: number): TokenRecord {
+async function redeemCode(
+  provider: Provider,
+  { code, sessionState }: AuthorizationResponse & { readonly code: string },
+  { redirectUri, codeVerifier, dpopKey, nonce }: Transaction,
+  expected: IdTokenExpectations,
+  inFront: VerifiedIdToken | undefined,
+): Promise<RedeemedTokens> {
+  const askedAt = now()
+  const grant = {
+    grant_type: 'authorization_code',
+    code,
+    // The redirect URI that was sent: it is never rebuilt from the request's host.
+    redirect_uri: redirectUri,
+    code_verifier: codeVerifier,
+  }
+  const response = await requestTokens(provider, grant, { dpopKey })
+  const { access_token: accessToken, token_type: tokenType } = response
+  const { refresh_token: refreshToken, expires_in: expiresIn } = response
+  const { claims, token } = await verifyIdToken(response.id_token, provider.keys, { ...expected, accessToken })
+  if (inFront !== undefined) checkSameLogin(inFront.claims, claims)
   return {
-    idToken,
-    ...(accessToken === undefined ? {} : { accessToken, tokenType: 'Bearer' }),
-    ...(refreshToken === undefined ? {} : { refreshToken }),
-    ...(expiresIn === undefined ? {} : { expiresAt: askedAt + expiresIn }),
+    claims: { ...inFront?.claims, ...claims },
+    scope: response.scope,
+    tokens: createTokenRecord({
+      ...{ idToken: token, accessToken, tokenType, refreshToken, expiresIn, askedAt },
+      nonce,
+      sessionState,
+      dpopKey: tokenType === 'DPoP' ? dpopKey : undefined,
+    }),
   }
 }
 

@@ -1,5 +1,9 @@
-import { OidcError } from '../errors.ts'
-import { allowMethods, type Request, type Response, readForm, redirect, requestQuery } from '../http.ts'
+import { meetsRequirement } from '../authentication-requirement.ts'
+import type { IdTokenClaims } from '../claims.ts'
+import { type Config, ONLY_PROVIDER } from '../config/config.ts'
+import { AccessDeniedError, OidcError } from '../errors.ts'
+import { allowMethods, type Request, type Response, redirect, requestQuery } from '../http.ts'
+import { endOfLogin } from '../login-expiry.ts'
 import {
   checkAuthorizationResponse,
   type ResponseParams,
@@ -9,7 +13,8 @@ import {
 import { readResponseJwt } from '../protocol/response-jwt.ts'
 import { redeemResponse } from '../protocol/tokens.ts'
 import { completeClaims } from '../protocol/userinfo.ts'
-import type { CompletedLogin, RelyingParty } from '../relying-party.ts'
+import type { Client, CompletedLogin, RelyingParty } from '../relying-party.ts'
+import { readForm } from '../request-body.ts'
 import { carriageOf } from '../response-type.ts'
 import { requireSession, type SessionRequest } from '../session/express-session.ts'
 import { readLogin } from '../session/login-session.ts'
@@ -17,22 +22,26 @@ import { chooseSessionClaims } from '../session/session-claims.ts'
 import type { Transaction } from '../types.ts'
 import { beginSession } from './begin-session.ts'
 import { relayAnswer } from './relay.ts'
+import { redeemUnlessSilent } from './silent-answer.ts'
 
 /** `GET` or `POST /callback`: takes the provider's answer, and ends in a session and a redirect, or in an error. */
-export async function callbackRoute(rp: RelyingParty, req: Request, res: Response): Promise<void> {
+export async function callbackRoute(rp: RelyingParty, client: Client, req: Request, res: Response): Promise<void> {
   allowMethods(req, 'GET', 'POST')
   const { origin, basePath } = rp.config
   const request = requireSession(req)
   const fields = req.method === 'POST' ? await readForm(req) : requestQuery(req)
   const response = readAuthorizationResponse(fields)
-  if (req.method === 'GET') checkQuery(rp, fields)
-  if (await relayAnswer(rp, request, res, fields)) return
+  if (req.method === 'GET') checkQuery(client, fields)
+  if (await relayAnswer(rp, client, request, res, fields)) return
 
-  const found = await findTransaction(rp, request, res, response)
+  const found = await findTransaction(rp, client, request, res, response)
   if (found === undefined) return redirect(res, `${origin}${basePath}/`)
   const { params, transaction } = found
-  const completed = await rp.redeemOnce(transaction.state, () => redeem(rp, params, transaction))
-  if (await beginSession(rp, request, res, completed, transaction.startedAt)) {
+  checkProvider(client.config, transaction)
+  const completed = await redeemUnlessSilent(rp, request, res, transaction, () =>
+    rp.redeemOnce(transaction.state, () => redeem(client, params, transaction)),
+  )
+  if (completed === undefined || (await beginSession(rp, request, res, completed, transaction))) {
     redirect(res, origin + transaction.returnTo)
   }
 }
@@ -41,7 +50,7 @@ export async function callbackRoute(rp: RelyingParty, req: Request, res: Respons
  * OAuth 2.0 Multiple Response Types 5: whatever is in a query is in logs, histories and referrers too. So are the tokens
  * in a JWT (JARM 2.3.1).
  */
-function checkQuery({ config }: RelyingParty, fields: URLSearchParams): void {
+function checkQuery({ config }: Client, fields: URLSearchParams): void {
   const isOpaque = fields.has('response') && config.responseType !== 'code'
   if (!isOpaque && !fields.has('id_token') && !fields.has('access_token')) return
   throw new OidcError('ERR_OIDC_RESPONSE_TOKEN', 'The authorization response has a token in its query.')
@@ -59,12 +68,13 @@ interface FoundTransaction {
  */
 async function findTransaction(
   rp: RelyingParty,
+  client: Client,
   req: SessionRequest,
   res: Response,
   response: ResponseParams,
 ): Promise<FoundTransaction | undefined> {
   try {
-    const params = await openResponse(rp, response)
+    const params = await openResponse(client, response)
     return { params, transaction: rp.transactions.take(req, res, stateOf(params)) }
   } catch (error) {
     if (error instanceof OidcError && readLogin(req, rp.config) !== undefined) return undefined
@@ -73,33 +83,50 @@ async function findTransaction(
 }
 
 /** A response that was asked for as a JWT is taken as nothing else, and none is taken for one (JARM 2.4). */
-async function openResponse(rp: RelyingParty, response: ResponseParams): Promise<ResponseParams> {
-  const { isJwt } = carriageOf(rp.config.responseMode, rp.config.responseType)
-  if (isJwt) return readResponseJwt(await rp.findProvider(), rp.config, response)
+async function openResponse({ config, findProvider }: Client, response: ResponseParams): Promise<ResponseParams> {
+  const { isJwt } = carriageOf(config.responseMode, config.responseType)
+  if (isJwt) return readResponseJwt(await findProvider(), response)
   if (!response.has('response')) return response
   throw new OidcError('ERR_OIDC_CALLBACK_INVALID', 'The authorization response is a JWT, which was not asked for.')
 }
 
-async function redeem(rp: RelyingParty, params: ResponseParams, transaction: Transaction): Promise<CompletedLogin> {
-  const { config } = rp
-  const provider = await rp.findProvider()
-  const response = checkAuthorizationResponse(params, transaction, provider.metadata)
-  const redeemed = await redeemResponse(provider, config, response, transaction)
-  const claims = await completeClaims(provider, config, redeemed)
+async function redeem(client: Client, params: ResponseParams, transaction: Transaction): Promise<CompletedLogin> {
+  const provider = await client.findProvider()
+  const { config } = provider
+  const response = checkAuthorizationResponse(params, transaction, provider)
+  const redeemed = await redeemResponse(provider, response, transaction)
+  checkRequirement(config, transaction, redeemed.claims)
+  const claims = await completeClaims(provider, redeemed)
   const loggedInAt = Math.floor(Date.now() / 1000)
   const login = {
+    ...(transaction.provider === undefined ? {} : { provider: transaction.provider }),
     claims: chooseSessionClaims(claims, config),
-    scope: redeemed.scope ?? scopeWhenUntold(rp),
+    scope: redeemed.scope ?? scopeWhenUntold(config),
     loggedInAt,
-    expiresAt: loggedInAt + config.loginLifetime,
+    expiresAt: endOfLogin(config, redeemed.claims, loggedInAt),
   }
   return { login, claims, tokens: redeemed.tokens }
+}
+
+/** RFC 9700 4.4.2.2: each provider's answers have an address of their own. */
+function checkProvider({ name }: Config, { provider = ONLY_PROVIDER }: Transaction): void {
+  if (provider === name) return
+  throw new OidcError('ERR_OIDC_RESPONSE_ISSUER', 'The authorization response came to the address of another provider.')
+}
+
+/** Asked for is not granted: providers may ignore `acr_values` and `max_age`. The login that was there stays. */
+function checkRequirement(config: Config, { requirement }: Transaction, claims: IdTokenClaims): void {
+  if (requirement === undefined || meetsRequirement(claims, requirement, config)) return
+  throw new AccessDeniedError(
+    'ERR_OIDC_INSUFFICIENT_AUTHENTICATION',
+    'The provider has not authenticated the person as strongly or as recently as this page needs.',
+  )
 }
 
 /**
  * RFC 6749 5.1: a scope that is left out is the one that was asked for. But the request went through the person's own
  * browser, where scopes can be taken out of it, and no provider would say so: what it does not name is not believed.
  */
-function scopeWhenUntold({ config }: RelyingParty): string {
-  return config.dangerouslyAssumeRequestedScope ? config.scope : 'openid'
+function scopeWhenUntold({ dangerouslyAssumeRequestedScope, scope }: Config): string {
+  return dangerouslyAssumeRequestedScope ? scope : 'openid'
 }

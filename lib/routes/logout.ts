@@ -1,11 +1,15 @@
+import { ONLY_PROVIDER } from '../config/config.ts'
 import { OidcError } from '../errors.ts'
 import { publish } from '../events.ts'
 import { allowMethods, headerOf, type Request, type Response, redirect, send, wantsPage } from '../http.ts'
-import { createEndSessionUrl } from '../protocol/end-session.ts'
+import type { EndSessionRequest } from '../protocol/end-session.ts'
 import type { RelyingParty } from '../relying-party.ts'
 import { requireSession, type SessionRequest } from '../session/express-session.ts'
-import { endSession, readLogin, readTokensId } from '../session/login-session.ts'
+import { endSession, readLastLogin, readLogin, readTokensId } from '../session/login-session.ts'
 import { expireSessionCookie } from '../session/session-cookie.ts'
+import type { TokenRecord } from '../types.ts'
+import { sendLogoutPage } from './logout-page.ts'
+import { logoutAtProvider } from './provider-logout.ts'
 
 /** `POST /logout` from one of our own pages: ends the login here and at the provider. */
 export async function logoutRoute(rp: RelyingParty, req: Request, res: Response): Promise<void> {
@@ -21,38 +25,47 @@ export async function logoutRoute(rp: RelyingParty, req: Request, res: Response)
 export async function endLogin(rp: RelyingParty, req: Request, res: Response): Promise<void> {
   const { config } = rp
   const request = requireSession(req)
-  const claims = readLogin(req, config)?.claims
-  await config.hooks.beforeLogout?.({ req, res, claims })
+  const [login, last] = [readLogin(req, config), readLastLogin(req, config)]
+  const event = { req, res, provider: last?.provider ?? ONLY_PROVIDER, claims: login?.claims }
+  await config.hooks.beforeLogout?.(event)
   if (res.headersSent) return
-  const idToken = await takeIdToken(rp, request)
   const { sessionID, session } = request
+  const tokensId = readTokensId(request, config)
   await endSession(request, rp.ended)
+  // Only now: a refresh that is on its way either has kept its tokens before this, or finds that the login has ended.
+  const tokens = tokensId === undefined ? undefined : await takeTokens(rp, request, tokensId)
   expireSessionCookie(req, res, sessionID, session.cookie)
+  if (config.clearSiteData.length > 0) {
+    res.setHeader('Clear-Site-Data', config.clearSiteData.map((what) => `"${what}"`).join(', '))
+  }
   rp.landing.unmark(res)
-  await config.hooks.afterLogout?.({ req, res, claims })
-  publish['express-oidc:logout'](() => ({ issuer: config.issuer, sub: claims?.sub }))
-  if (!res.headersSent) leave(req, res, (await endSessionUrl(rp, idToken)) ?? config.postLogoutRedirectUri)
+  rp.silentLogins.markLogout(res)
+  await config.hooks.afterLogout?.(event)
+  publish['express-oidc:logout'](() => ({
+    provider: event.provider,
+    how: 'application',
+    issuer: login?.claims.iss,
+    sub: login?.claims.sub,
+  }))
+  if (res.headersSent) return
+  leave(req, res, await logoutAtProvider(rp, last, tokens), config.postLogoutRedirectUri)
 }
 
 /** A script cannot follow a redirect to another site: it is told where to send the person. */
-function leave(req: Request, res: Response, url: string): void {
-  if (wantsPage(req)) redirect(res, url)
-  else send(res, 200, 'application/json', JSON.stringify({ logoutUrl: url }))
+function leave(req: Request, res: Response, request: EndSessionRequest | undefined, landing: string): void {
+  if (!wantsPage(req)) send(res, 200, 'application/json', JSON.stringify({ logoutUrl: request?.address ?? landing }))
+  else if (request?.method === 'POST') sendLogoutPage(res, request)
+  else redirect(res, request?.url ?? landing)
 }
 
-async function takeIdToken(rp: RelyingParty, req: SessionRequest): Promise<string | undefined> {
-  const id = readTokensId(req, rp.config)
-  if (id === undefined) return undefined
-  const tokens = await rp.tokenRecords.read(req.sessionStore, id)
-  await rp.tokenRecords.remove(req.sessionStore, id)
-  return tokens?.idToken
-}
-
-/** A provider that is down must not keep anybody logged in: then the logout is local. */
-async function endSessionUrl(rp: RelyingParty, idToken: string | undefined): Promise<string | undefined> {
-  if (idToken === undefined) return undefined
-  const provider = await rp.findProvider().catch(() => undefined)
-  return provider === undefined ? undefined : createEndSessionUrl(provider, rp.config, idToken)
+async function takeTokens(
+  { tokenRecords }: RelyingParty,
+  { sessionStore }: SessionRequest,
+  id: string,
+): Promise<TokenRecord | undefined> {
+  const tokens = await tokenRecords.read(sessionStore, id)
+  await tokenRecords.remove(sessionStore, id)
+  return tokens
 }
 
 /** Another site must not be able to log anybody out: a browser says where a request comes from (RFC 9700 4.7). */

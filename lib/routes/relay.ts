@@ -1,5 +1,5 @@
 import { headerOf, type Request, type Response } from '../http.ts'
-import type { RelyingParty } from '../relying-party.ts'
+import type { Client, RelyingParty } from '../relying-party.ts'
 import { carriageOf } from '../response-type.ts'
 import type { SessionRequest } from '../session/express-session.ts'
 import { destroySession } from '../session/login-session.ts'
@@ -12,22 +12,23 @@ import { sendFragmentPage, sendRelayPage, takeRelayMark } from './relay-page.ts'
  */
 export async function relayAnswer(
   rp: RelyingParty,
+  client: Client,
   req: SessionRequest,
   res: Response,
   fields: URLSearchParams,
 ): Promise<boolean> {
   const isRelayed = takeRelayMark(fields)
-  const isInFragment = awaitsFragment(rp, req, fields)
+  const isInFragment = awaitsFragment(client, req, fields)
   if (isRelayed || !(isInFragment || lacksCookie(rp, req, fields))) return false
   // The session that express-session has made in the absence of the browser's own must not take its place.
   if (sessionCookieName(req, req.sessionID) === undefined) await destroySession(req)
-  if (isInFragment) sendFragmentPage(res, rp.config.redirectUri)
-  else sendRelayPage(res, rp.config.redirectUri, fields)
+  if (isInFragment) sendFragmentPage(res, client.config.redirectUri)
+  else sendRelayPage(res, client.config.redirectUri, fields)
   return true
 }
 
 /** A browser keeps the fragment of its address to itself: an answer that is in it looks like none. */
-function awaitsFragment({ config }: RelyingParty, req: Request, fields: URLSearchParams): boolean {
+function awaitsFragment({ config }: Client, req: Request, fields: URLSearchParams): boolean {
   const isAwaited = carriageOf(config.responseMode, config.responseType).by === 'fragment'
   return isAwaited && req.method === 'GET' && !['state', 'error', 'response'].some((name) => fields.has(name))
 }

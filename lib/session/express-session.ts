@@ -66,13 +66,31 @@ function unsupported(): OidcError {
   )
 }
 
-/** Runs one operation of express-session or its store. Throws `ERR_OIDC_SESSION_STORE` where it fails. */
-export function storeOperation<Value>(
+/** The store behind the session of this request; `undefined` where express-session has not seen it. */
+export function storeOf(req: object): StoreLike | undefined {
+  return 'sessionStore' in req ? (req.sessionStore as StoreLike | undefined) : undefined
+}
+
+/** How long one operation may take, in milliseconds: some clients queue for ever what they cannot send. */
+const LIMIT = 10_000
+
+/**
+ * Runs one operation of express-session or its store. Throws `ERR_OIDC_SESSION_STORE` where it fails or gives no answer
+ * within ten seconds, and what the shared state has thrown as it is.
+ */
+export async function storeOperation<Value>(
   run: (done: (error: unknown, value?: Value) => void) => void,
 ): Promise<Value | undefined> {
-  return new Promise<Value | undefined>((resolve, reject) => {
-    run((error, value) => (error === undefined || error === null ? resolve(value) : reject(error)))
-  }).catch((error: unknown) => {
+  let timer: NodeJS.Timeout | undefined
+  try {
+    return await new Promise<Value | undefined>((resolve, reject) => {
+      timer = setTimeout(() => reject(new Error(`There was no answer within ${LIMIT / 1000} seconds.`)), LIMIT)
+      run((error, value) => (error === undefined || error === null ? resolve(value) : reject(error)))
+    })
+  } catch (error) {
+    if (error instanceof OidcError) throw error
     throw new OidcError('ERR_OIDC_SESSION_STORE', 'The session store failed.', { cause: error })
-  })
+  } finally {
+    clearTimeout(timer)
+  }
 }

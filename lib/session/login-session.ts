@@ -1,59 +1,37 @@
-import type { Config } from '../config/config.ts'
+import type { AppConfig } from '../config/config.ts'
+import { ONLY_PROVIDER } from '../config/config.ts'
 import type { Request } from '../http.ts'
+import { isOfIssuer } from '../issuer.ts'
 import type { Login } from '../types.ts'
 import type { EndedSessions } from './ended-sessions.ts'
 import { type SessionLike, type SessionRequest, storeOperation } from './express-session.ts'
+import { heldSession, type OidcSession } from './held-session.ts'
+import { isIdle } from './idle-timeout.ts'
 
-type SessionConfig = Pick<Config, 'sessionKey' | 'issuer'>
-
-/** What is kept in `req.session[sessionKey]`: what guards need, and the way to the tokens. */
-interface OidcSession {
-  readonly login: Login
-  /** Where the tokens of this login are kept: see `token-record.ts`. */
-  readonly tokensId: string
-}
+type SessionConfig = Pick<AppConfig, 'sessionKey' | 'issuers' | 'idleTimeout'>
 
 /**
  * The login that this session holds, or `undefined` where there is none, it has ended, or it is another issuer's. Reads
  * plain data: no store is asked and nothing is checked twice. A request without a session is a request without a login.
  */
 export function readLogin(req: Request, config: SessionConfig): Login | undefined {
-  const login = isRecord(req.session) ? heldSession(req.session, config)?.login : undefined
-  if (login === undefined || login.claims.iss !== config.issuer) return undefined
-  return login.expiresAt > Date.now() / 1000 ? login : undefined
+  const login = readLastLogin(req, config)
+  if (login === undefined || login.expiresAt <= Date.now() / 1000) return undefined
+  const held = config.idleTimeout === undefined ? undefined : heldSession(req.session, config)
+  return held !== undefined && isIdle(held, config) ? undefined : login
+}
+
+/** The same, but also a login whose time is over: the provider may still have its own session of it. */
+export function readLastLogin(req: Request, config: SessionConfig): Login | undefined {
+  const login = heldSession(req.session, config)?.login
+  if (login === undefined) return undefined
+  // One of a provider that the options have no longer, or of another issuer under its name, is no login here.
+  return isOfIssuer(config.issuers.get(login.provider ?? ONLY_PROVIDER), login.claims) ? login : undefined
 }
 
 /** Where the tokens of the login that this session holds, or has held, are kept. */
 export function readTokensId(req: SessionRequest, config: SessionConfig): string | undefined {
   return heldSession(req.session, config)?.tokensId
-}
-
-function heldSession(session: Readonly<Record<string, unknown>>, config: SessionConfig): OidcSession | undefined {
-  const held = session[config.sessionKey]
-  return isOidcSession(held) ? held : undefined
-}
-
-/** A store gives back what was put into it, but sessions are shared with the application: a guard reads no surprises. */
-function isOidcSession(value: unknown): value is OidcSession {
-  return isRecord(value) && isLogin(value['login']) && typeof value['tokensId'] === 'string'
-}
-
-function isLogin(value: unknown): value is Login {
-  return isRecord(value) && isPerson(value['claims']) && hasTerms(value)
-}
-
-function isPerson(claims: unknown): boolean {
-  return (
-    isRecord(claims) && typeof claims['iss'] === 'string' && typeof claims['sub'] === 'string' && claims['sub'] !== ''
-  )
-}
-
-function hasTerms({ scope, loggedInAt, expiresAt }: Readonly<Record<string, unknown>>): boolean {
-  return typeof scope === 'string' && typeof loggedInAt === 'number' && typeof expiresAt === 'number'
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null
 }
 
 /**
@@ -70,9 +48,9 @@ export async function startSession(
   startedAt: number,
 ): Promise<void> {
   const previous = heldSession(req.session, config)?.login
-  if (previous !== undefined && isSameEvent(previous, login, startedAt) && !ended.has(req)) return
+  if (previous !== undefined && isSameEvent(previous, login, startedAt) && !ended.has(req)) return ended.release(req)
   const kept = previous === undefined || isSamePerson(previous, login) ? applicationData(req.session, config) : {}
-  if (previous !== undefined) ended.add(req)
+  if (previous !== undefined) await ended.add(req)
   await storeOperation((done) => req.session.regenerate(done))
   Object.assign(req.session, kept)
 }
@@ -82,7 +60,11 @@ export async function startSession(
  * together. The session id is new already, and another one would end the session under the tabs that came first.
  */
 function isSameEvent(previous: Login, login: Login, startedAt: number): boolean {
-  return isSamePerson(previous, login) && previous.claims.acr === login.claims.acr && previous.loggedInAt >= startedAt
+  return (
+    isSamePerson(previous, login) &&
+    previous.claims.acr === login.claims.acr &&
+    previous.loggedInAt >= Math.floor(startedAt)
+  )
 }
 
 function isSamePerson(one: Login, other: Login): boolean {
@@ -100,10 +82,29 @@ export async function saveLogin(req: SessionRequest, config: SessionConfig, held
   await storeOperation((done) => req.session.save(done))
 }
 
+/** Puts a changed login into the session, in the place of its own. */
+export function writeLogin(req: SessionRequest, config: SessionConfig, login: Login): void {
+  const held = heldSession(req.session, config)
+  if (held !== undefined) req.session[config.sessionKey] = { ...held, login }
+}
+
+/** Puts the login into the session as another request of this process has left it. */
+export function takeNewestLogin(req: SessionRequest, config: SessionConfig, { superseded }: EndedSessions): void {
+  const held = heldSession(req.session, config)
+  const newest = held && superseded.newest(held)
+  if (newest !== held) req.session[config.sessionKey] = newest
+}
+
 /** Ends the session, with all that the application kept in it, also for requests that are still under way. */
 export async function endSession(req: SessionRequest, ended: EndedSessions): Promise<void> {
-  ended.add(req)
+  await ended.add(req)
   await destroySession(req)
+}
+
+/** Whether the session is in its store: one that another node has ended is not. */
+export async function isStored(req: SessionRequest): Promise<boolean> {
+  const data = await storeOperation<unknown>((done) => req.sessionStore.get(req.sessionID, done))
+  return data !== undefined && data !== null
 }
 
 /** Drops a session that nobody has logged in with. */

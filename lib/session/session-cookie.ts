@@ -1,7 +1,7 @@
 import { OidcError } from '../errors.ts'
 import { headerOf, type Request, type Response } from '../http.ts'
 import { readCookies } from './cookies.ts'
-import type { SessionCookie, SessionRequest } from './express-session.ts'
+import { type SessionCookie, type SessionRequest, storeOperation } from './express-session.ts'
 
 /** Whether the browser keeps this session's cookie back from navigations that another site began. */
 export function isStrict(cookie: SessionCookie): boolean {
@@ -34,6 +34,16 @@ function isSecure(req: Request): boolean {
  */
 export function sessionCookieName(req: Request, sessionId: string): string | undefined {
   return [...readCookies(req)].find(([, value]) => signedValue(value).startsWith(`s:${sessionId}.`))?.[0]
+}
+
+/**
+ * Drops the session that express-session has made because none came with the request: it must not take the place of the
+ * browser's own, which was kept back, nor be written for a request of no browser.
+ */
+export async function dropNewSession(req: SessionRequest): Promise<void> {
+  if (req.session !== undefined && sessionCookieName(req, req.sessionID) === undefined) {
+    await storeOperation((done) => req.session.destroy(done))
+  }
 }
 
 /** Deletes the browser's cookie of a session that was destroyed, so that open pages need no look into the store. */

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import type { Config } from '../config/config.ts'
+import type { AppConfig } from '../config/config.ts'
 import type { Login, TokenRecord } from '../types.ts'
 import { type StoreLike, storeOperation } from './express-session.ts'
 import { createSeal } from './sealed-value.ts'
@@ -12,22 +12,30 @@ import { createSeal } from './sealed-value.ts'
 export interface TokenRecords {
   /** Keeps the tokens until the login ends, encrypted. Returns their id. */
   save(store: StoreLike, tokens: TokenRecord, login: Login): Promise<string>
+  /** Keeps other tokens in the place of a login's own. */
+  replace(store: StoreLike, id: string, tokens: TokenRecord, login: Login): Promise<void>
   read(store: StoreLike, id: string): Promise<TokenRecord | undefined>
   remove(store: StoreLike, id: string): Promise<void>
 }
 
-export function createTokenRecords(config: Pick<Config, 'secrets'>): TokenRecords {
+export function createTokenRecords(config: Pick<AppConfig, 'secrets'>): TokenRecords {
   const seal = createSeal(config.secrets, 'tokens')
   const keyOf = (id: string): string => `oidc-tokens:${id}`
+
+  async function replace(store: StoreLike, id: string, tokens: TokenRecord, login: Login): Promise<void> {
+    const key = keyOf(id)
+    const record = { cookie: lifetimeUntil(login.expiresAt), tokens: seal.seal(JSON.stringify(tokens), key) }
+    await storeOperation((done) => store.set(key, record, done))
+  }
+
   return {
     async save(store, tokens, login) {
       // Short, since every request of the session carries it to the store and back; nothing hangs on guessing it.
       const id = randomBytes(12).toString('base64url')
-      const key = keyOf(id)
-      const record = { cookie: lifetimeUntil(login.expiresAt), tokens: seal.seal(JSON.stringify(tokens), key) }
-      await storeOperation((done) => store.set(key, record, done))
+      await replace(store, id, tokens, login)
       return id
     },
+    replace,
     async read(store, id) {
       const key = keyOf(id)
       const record = await storeOperation<unknown>((done) => store.get(key, done))
@@ -41,8 +49,8 @@ export function createTokenRecords(config: Pick<Config, 'secrets'>): TokenRecord
   }
 }
 
-/** Stores learn a record's life from `cookie`, some from `expires`, others from `maxAge`. */
-function lifetimeUntil(expiresAt: number): Record<string, unknown> {
+/** The `cookie` of a record of ours: stores learn its life from there, some from `expires`, others from `maxAge`. */
+export function lifetimeUntil(expiresAt: number): Record<string, unknown> {
   const maxAge = Math.max(0, expiresAt * 1000 - Date.now())
   return { path: '/', httpOnly: true, originalMaxAge: maxAge, maxAge, expires: new Date(expiresAt * 1000) }
 }

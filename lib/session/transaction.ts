@@ -1,5 +1,5 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
-import type { Config } from '../config/config.ts'
+import type { AppConfig } from '../config/config.ts'
 import { OidcError } from '../errors.ts'
 import type { Request, Response } from '../http.ts'
 import type { Transaction } from '../types.ts'
@@ -27,7 +27,9 @@ const PREFIX = 'oidc-tx.'
 const MOST_COOKIES = 6
 const MOST_CHARACTERS = 6000
 
-export function createTransactions(config: Pick<Config, 'origin' | 'secrets' | 'transactionLifetime'>): Transactions {
+export function createTransactions(
+  config: Pick<AppConfig, 'origin' | 'secrets' | 'transactionLifetime'>,
+): Transactions {
   const seal = createSeal(config.secrets, 'transaction')
   const cookies = createCookieWriter(config.origin)
   const prefix = cookies.name(PREFIX)

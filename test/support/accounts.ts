@@ -1,4 +1,4 @@
-import type { StandardClaims } from '../../lib/types.ts'
+import type { StandardClaims } from '../../lib/claims.ts'
 
 /** A person who can log in at a test provider. */
 export interface Account {

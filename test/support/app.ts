@@ -1,6 +1,7 @@
 import express from 'express'
 import session, { type SessionData, type SessionOptions, type Store } from 'express-session'
 import {
+  type ApplicationOptions,
   type ErrorCode,
   type ErrorHandler,
   errorPage,
@@ -9,6 +10,8 @@ import {
   type OidcMiddleware,
   type Options,
   oidc,
+  type ProviderOptions,
+  type SeveralProvidersOptions,
 } from '../../lib/index.ts'
 import { defaultRoutes, type Routes } from './app-routes.ts'
 import { type Browser, createBrowser, type Navigation } from './browser.ts'
@@ -17,11 +20,16 @@ import type { Host } from './hosts.ts'
 import { type Listening, listen, sendJson } from './http-server.ts'
 import { startTlsProxy } from './tls.ts'
 
+/** The options of `oidc()`, of one provider or of several. */
+export type AnyOptions = ApplicationOptions & ProviderOptions & Pick<SeveralProvidersOptions, 'providers'>
+
 /** What an app is told of its provider. */
 export interface Registration {
   readonly issuer: string
   readonly clientId: string
   readonly clientSecret: string
+  /** What else belongs to that client, as the provider knows it. `options` go before. */
+  readonly clientOptions?: Partial<AnyOptions>
 }
 
 export interface AppOptions {
@@ -30,7 +38,7 @@ export interface AppOptions {
   /** Gives `issuer`, `clientId` and `clientSecret`, where `options` does not. */
   readonly provider?: Registration
   /** Plain http is allowed unless this says otherwise: the tests run without TLS. */
-  readonly options?: Partial<Options>
+  readonly options?: Partial<AnyOptions>
   /** Options of express-session that differ; `false`: no session at all. */
   readonly session?: Partial<SessionOptions> | false
   /** Run before everything else. */
@@ -61,7 +69,7 @@ export interface TestApp {
   browser(): Browser
   /** The number of sessions in the store in which somebody is logged in. */
   sessions(): Promise<number>
-  /** Everything in the store, the token records included, by id. */
+  /** Everything in the store, the token records included, by id; but for the state that the nodes share. */
   records(): Promise<Readonly<Record<string, SessionData>>>
   readonly store: Store
   /** What reached the error handlers, in order. */
@@ -148,18 +156,24 @@ export function usualOptions({ issuer, clientId, clientSecret }: Registration, b
 }
 
 function createOptions({ provider, options }: AppOptions, baseUrl: string): Options {
+  if (options?.providers !== undefined) {
+    const { issuer: _eachHasItsOwn, providers, ...shared } = options
+    const secret = 'the secret of an app with several providers'
+    return { baseUrl, secret, dangerouslyAllowInsecureRequests: true, ...shared, providers }
+  }
   const registration = { issuer: '', clientId: '', clientSecret: '', ...provider, ...definedIn(options) }
-  const all = { ...usualOptions(registration, baseUrl), ...options }
-  return 'clientSecret' in all && all.clientSecret === '' ? withoutSecret(all) : all
+  const all = { ...usualOptions(registration, baseUrl), ...provider?.clientOptions, ...options }
+  // What a test leaves out on purpose is for the library to find.
+  return ('clientSecret' in all && all.clientSecret === '' ? withoutSecret(all) : all) as Options
 }
 
-function definedIn({ issuer, clientId, clientSecret }: Partial<Options> = {}): Partial<Registration> {
+function definedIn({ issuer, clientId, clientSecret }: Partial<AnyOptions> = {}): Partial<Registration> {
   const given = Object.entries({ issuer, clientId, clientSecret })
   return Object.fromEntries(given.filter(([, value]) => value !== undefined))
 }
 
 /** A public client has no secret, and an empty one is a fault. */
-function withoutSecret({ clientSecret: _none, ...options }: Options): Options {
+function withoutSecret({ clientSecret: _none, ...options }: object & { clientSecret?: unknown }): object {
   return options
 }
 
@@ -188,7 +202,7 @@ function readStore(store: Store): Promise<Record<string, SessionData>> {
     if (!store.all) throw new Error('this store cannot be read')
     store.all((error, records) => {
       if (error) reject(error)
-      else resolve(Object.fromEntries(Object.entries(records ?? {})))
+      else resolve(Object.fromEntries(Object.entries(records ?? {}).filter(([id]) => !id.startsWith('oidc-state:'))))
     })
   })
 }

@@ -9,9 +9,14 @@ type Handler = import('express').RequestHandler
 type Store = import('express-session').Store
 declare const app: import('express').Express
 declare const issuer: string, clientId: string, clientSecret: string, baseUrl: string
-declare const secret: string, sessionSecret: string, store: Store
+declare const secret: string, oldSecret: string, sessionSecret: string, store: Store
+declare const options: import('${ROOT}lib/options.ts').SingleProviderOptions
+declare const signingKey: import('${ROOT}lib/provider-options.ts').PrivateJwk
+declare const encryptionKey: import('${ROOT}lib/provider-options.ts').PrivateJwk
+declare const certificate: string, certificateKey: string
 declare const showProfile: Handler, showReports: Handler, showOrders: Handler, showAdmin: Handler, showStaff: Handler
 declare const showBoard: Handler, showDutch: Handler, showVerified: Handler, showBoth: Handler
+declare const showAccount: Handler, showPayments: Handler
 declare function findUser(iss: string, sub: string): Promise<{ id: string } | undefined>
 declare const config: import('${ROOT}lib/config/config.ts').Config
 declare const jwksUri: string
@@ -63,18 +68,20 @@ function projectOf(blocks: readonly CodeBlock[]): unknown {
       allowImportingTsExtensions: true,
       noUnusedLocals: false,
       noUnusedParameters: false,
-      paths: { 'express-oidc': [join(ROOT, 'lib/index.ts')] },
+      paths: { 'express-oidc': [join(ROOT, 'lib/index.ts')], 'express-oidc/*': [join(ROOT, 'lib/*.ts')] },
     },
     files: ['prelude.d.ts', ...blocks.map((_, index) => `block-${index}.ts`)],
+    // Else it would be all that the project at the top includes.
+    include: [],
   }
 }
 
 /** One line for each import that a block leaves to its surroundings; at least one, so that it is a module. */
-function headerOf({ file, code }: CodeBlock): readonly string[] {
+export function headerOf({ file, code }: CodeBlock): readonly string[] {
   const imports = new Map([...LIBRARY, ...exportsOf(file), ...COMMON])
   const isUsed = (name: string): boolean => new RegExp(`(?<![\\w.'"/-])${name}\\b(?!['"-]|:\\s)`).test(code)
   const isDeclared = (name: string): boolean =>
-    new RegExp(`^import .*\\b${name}\\b|\\bconst (?:\\{[^}]*)?\\b${name}\\b`, 'm').test(code)
+    new RegExp(`^import [^'"]*\\b${name}\\b|\\bconst (?:\\{[^}]*)?\\b${name}\\b`, 'm').test(code)
   const missing = [...imports].filter(([name]) => isUsed(name) && !isDeclared(name))
   return ['export {}', ...missing.map(([, line]) => line)]
 }

@@ -9,6 +9,10 @@ import { createClient } from 'redis'
 export interface TestRedis {
   /** The path of its unix socket: `createClient({ socket: { path, tls: false } })`. */
   readonly socketPath: string
+  /** Ends the server at once, as a machine does that dies. */
+  kill(): Promise<void>
+  /** Starts one in its place, on the same socket. It has what the old one had where that was to be kept. */
+  start(): Promise<void>
   stop(): Promise<void>
 }
 
@@ -16,24 +20,36 @@ export interface TestRedis {
 export const skipWithoutRedis: string | false =
   spawnSync('redis-server', ['--version']).status === 0 ? false : 'skipped: redis-server is not installed'
 
-/** Starts redis-server on a unix socket in a folder of its own; undefined where it is not installed. */
-export async function startRedis(): Promise<TestRedis | undefined> {
+/**
+ * Starts redis-server on a unix socket in a folder of its own; undefined where it is not installed.
+ *
+ * @param data Whether it is there again after a `kill()`; gone unless told.
+ */
+export async function startRedis(data: 'kept' | 'gone' = 'gone'): Promise<TestRedis | undefined> {
   if (skipWithoutRedis) return undefined
   const folder = await mkdtemp(join(tmpdir(), 'oidc-redis-'))
   const socketPath = join(folder, 'redis.sock')
   const settings = ['--port', '0', '--unixsocket', socketPath, '--save', '', '--daemonize', 'no', '--dir', folder]
-  const server = spawn('redis-server', settings, { stdio: 'ignore' })
+  const kept = data === 'kept' ? ['--appendonly', 'yes', '--appendfsync', 'always'] : []
+  let server: ChildProcess | undefined
+  const start = async (): Promise<void> => {
+    server = spawn('redis-server', [...settings, ...kept], { stdio: 'ignore' })
+    await answers(socketPath)
+  }
+  const kill = async (): Promise<void> => {
+    if (server !== undefined) await end(server, 'SIGKILL')
+  }
   const stop = async (): Promise<void> => {
-    await end(server)
+    if (server !== undefined) await end(server, 'SIGTERM')
     await rm(folder, { recursive: true, force: true })
   }
   try {
-    await answers(socketPath)
+    await start()
   } catch (error) {
     await stop()
     throw error
   }
-  return { socketPath, stop }
+  return { socketPath, start, kill, stop }
 }
 
 async function answers(path: string): Promise<void> {
@@ -51,10 +67,10 @@ async function answers(path: string): Promise<void> {
   }
 }
 
-function end(server: ChildProcess): Promise<void> {
+function end(server: ChildProcess, signal: NodeJS.Signals): Promise<void> {
   return new Promise((resolve) => {
-    if (server.exitCode !== null) return resolve()
+    if (server.exitCode !== null || server.signalCode !== null) return resolve()
     server.once('exit', () => resolve())
-    server.kill()
+    server.kill(signal)
   })
 }

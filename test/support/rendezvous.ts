@@ -1,9 +1,9 @@
 import { setImmediate } from 'node:timers/promises'
 import type { Handler } from '../../lib/index.ts'
 
-/** Where several callbacks wait for each other, so that they are under way at the same time. */
+/** Where several requests, callbacks unless told, wait for each other, so that they are under way at the same time. */
 export interface Rendezvous {
-  /** Counts the callbacks that arrive: for the front of an app. */
+  /** Counts those that arrive: for the front of an app. */
   readonly count: Handler
   /** Holds an ID Token back until all have arrived, and have had their turns to ask for it. */
   readonly hold: (jwt: string) => Promise<string>
@@ -12,15 +12,15 @@ export interface Rendezvous {
 /** Turns of the event loop from the arrival of a callback to its token request; a handful in fact. */
 const TURNS = 50
 
-export function createRendezvous(callbacks: number): Rendezvous {
-  let missing = callbacks
+export function createRendezvous(requests: number, path: string = '/callback'): Rendezvous {
+  let missing = requests
   let release = (): void => undefined
   const complete = new Promise<void>((resolve) => {
     release = resolve
   })
   return {
     count: (req, _res, next) => {
-      if (req.url?.startsWith('/callback')) missing -= 1
+      if (req.url?.startsWith(path)) missing -= 1
       if (missing === 0) release()
       next()
     },

@@ -2,6 +2,7 @@ import {
   constants,
   createHash,
   createHmac,
+  createPublicKey,
   generateKeyPair,
   type JsonWebKey,
   type KeyObject,
@@ -10,15 +11,15 @@ import {
 } from 'node:crypto'
 import { promisify } from 'node:util'
 
-/** One signing key of a provider. */
+/** One key of a provider. */
 export interface SigningKey {
   readonly kid: string
   readonly privateKey: KeyObject
-  /** The public key as the provider publishes it: with `kid` and `use`, without `alg`. */
+  /** The public key as the provider publishes it: with `kid` and `use`, and where it signs without `alg`. */
   readonly jwk: JsonWebKey & { readonly kid: string; readonly use: string }
 }
 
-/** The keys of a provider. The last is one that no algorithm of ours can use: a client has to cope with it. */
+/** The signing keys of a provider. The last is one that no algorithm of ours can use: a client has to cope with it. */
 export interface SigningKeys {
   readonly rsa: SigningKey
   readonly p256: SigningKey
@@ -26,6 +27,17 @@ export interface SigningKeys {
   readonly p521: SigningKey
   readonly ed25519: SigningKey
   readonly secp256k1: SigningKey
+}
+
+/** Keys that others encrypt to. Each says in its JWK what it is for. */
+export interface EncryptionKeys {
+  readonly rsa: SigningKey
+  readonly p256: SigningKey
+}
+
+/** A set as it is published (RFC 7517 5). */
+export interface KeySet {
+  readonly keys: readonly JsonWebKey[]
 }
 
 const generate = promisify(generateKeyPair)
@@ -43,20 +55,67 @@ export async function createSigningKeys(): Promise<SigningKeys> {
   return { rsa, p256, p384, p521, ed25519, secp256k1 }
 }
 
-async function generateKeyPairOf(
-  kind: 'rsa' | 'ed25519' | 'P-256' | 'P-384' | 'P-521' | 'secp256k1',
-): Promise<SigningKey> {
-  const pair =
-    kind === 'rsa'
-      ? await generate('rsa', { modulusLength: 2048 })
-      : kind === 'ed25519'
-        ? await generate('ed25519')
-        : await generate('ec', { namedCurve: kind })
-  const kid = randomBytes(8).toString('hex')
-  return {
+/** A second key of the kinds that have one in the conformance suite's set. */
+export async function createSecondKeys(): Promise<Pick<SigningKeys, 'rsa' | 'p256'>> {
+  const [rsa, p256] = await Promise.all([generateKeyPairOf('rsa'), generateKeyPairOf('P-256')])
+  return { rsa, p256 }
+}
+
+/** What a provider publishes to have request objects encrypted to. */
+export async function createEncryptionKeys(): Promise<EncryptionKeys> {
+  const [rsa, p256] = await Promise.all([
+    generateKeyPairOf('rsa', { use: 'enc', alg: 'RSA-OAEP-256' }),
+    generateKeyPairOf('P-256', { use: 'enc', alg: 'ECDH-ES' }),
+  ])
+  return { rsa, p256 }
+}
+
+/** Private keys of a client, as JWKs: one of each kind to sign, and to decrypt. None says an `alg`. */
+export async function createClientKeys(): Promise<readonly JsonWebKey[]> {
+  const enc = { use: 'enc' }
+  const { secp256k1: _ofNobody, ...signing } = await createSigningKeys()
+  const decrypting = await Promise.all([
+    generateKeyPairOf('rsa', enc),
+    generateKeyPairOf('P-256', enc),
+    generateKeyPairOf('x25519', enc),
+  ])
+  return [...Object.values(signing), ...decrypting].map(({ privateKey, jwk: { kid, use } }) => ({
+    ...privateKey.export({ format: 'jwk' }),
     kid,
-    privateKey: pair.privateKey,
-    jwk: { ...pair.publicKey.export({ format: 'jwk' }), kid, use: 'sig' },
+    use,
+  }))
+}
+
+/** The public parts of private keys, as a client publishes them. */
+export function publicKeySet(privateJwks: readonly JsonWebKey[]): KeySet {
+  const keys = privateJwks.map((jwk) => {
+    const { kty: _, crv: __, n, e, x, y, d, p, q, dp, dq, qi, ...named } = jwk
+    return { ...createPublicKey({ key: jwk, format: 'jwk' }).export({ format: 'jwk' }), ...named }
+  })
+  return { keys }
+}
+
+type Kind = 'rsa' | 'ed25519' | 'x25519' | 'P-256' | 'P-384' | 'P-521' | 'secp256k1'
+
+async function generateKeyPairOf(
+  kind: Kind,
+  named: { use: string; alg?: string } = { use: 'sig' },
+): Promise<SigningKey> {
+  const { publicKey, privateKey } = await generatePairOf(kind)
+  const kid = randomBytes(8).toString('hex')
+  return { kid, privateKey, jwk: { ...publicKey.export({ format: 'jwk' }), kid, ...named } }
+}
+
+function generatePairOf(kind: Kind): Promise<{ readonly publicKey: KeyObject; readonly privateKey: KeyObject }> {
+  switch (kind) {
+    case 'rsa':
+      return generate('rsa', { modulusLength: 2048 })
+    case 'ed25519':
+      return generate('ed25519')
+    case 'x25519':
+      return generate('x25519')
+    default:
+      return generate('ec', { namedCurve: kind })
   }
 }
 

@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict'
 import { after, afterEach, before, beforeEach, mock } from 'node:test'
-import type { Options } from '../../lib/index.ts'
-import { type AppOptions, startApp, type TestApp } from './app.ts'
+import { type AnyOptions, type AppOptions, startApp, type TestApp } from './app.ts'
 import type { Browser } from './browser.ts'
 import { type StrictProvider, type StrictProviderOptions, startStrictProvider } from './strict-provider.ts'
 
@@ -18,9 +17,9 @@ export interface Stage {
   /** As new before each test, but for its keys. It is there while tests and hooks run, not while they are described. */
   readonly provider: StrictProvider
   /** An app at that provider. */
-  start(options?: Partial<Options>, settings?: AppSettings): Promise<TestApp>
+  start(options?: Partial<AnyOptions>, settings?: AppSettings): Promise<TestApp>
   /** An app and a browser in which somebody is logged in. */
-  startLoggedIn(options?: Partial<Options>, settings?: AppSettings): Promise<{ app: TestApp; browser: Browser }>
+  startLoggedIn(options?: Partial<AnyOptions>, settings?: AppSettings): Promise<{ app: TestApp; browser: Browser }>
   /** Another provider, for one test. */
   startOther(options?: StrictProviderOptions): Promise<StrictProvider>
   readonly stopLater: StopLater
@@ -40,7 +39,7 @@ export function createStage(settings: StageSettings = {}): Stage {
   afterEach(() => mock.timers.reset())
   const stopLater = stopAfterEach()
 
-  async function start(options: Partial<Options> = {}, own: AppSettings = {}): Promise<TestApp> {
+  async function start(options: Partial<AnyOptions> = {}, own: AppSettings = {}): Promise<TestApp> {
     return stopLater(await startApp({ provider: provider(), ...settings.app, ...own, options }))
   }
   return {

@@ -1,45 +1,31 @@
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import type { JsonWebKey } from 'node:crypto'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import { type Account, USER_SUBJECT } from './accounts.ts'
-import { type Listening, listen, readBody } from './http-server.ts'
-import { createSigningKeys, type SigningKeys } from './signing-keys.ts'
-import { answerAuthorize } from './strict-authorize.ts'
+import type { AnyOptions } from './app.ts'
+import type { Answer } from './http-exchange.ts'
+import { readBody } from './http-server.ts'
+import type { SigningKeys } from './signing-keys.ts'
+import { createContext } from './strict-assembly.ts'
+import type { StrictClient } from './strict-client.ts'
 import {
+  type AccessTokenRecord,
   type Changes,
+  type ClaimsFrom,
   ENDPOINTS,
   type Endpoint,
+  type RefreshTokenRecord,
   type StrictContext,
   type StrictRequest,
-  type TokenEndpointAuthMethod,
 } from './strict-context.ts'
-import { answerDiscovery, answerJwks } from './strict-discovery.ts'
-import { answerLogout } from './strict-logout.ts'
-import { answerToken } from './strict-token.ts'
-import { answerUserinfo } from './strict-userinfo.ts'
+import { type EndpointUrls, findEndpoint } from './strict-endpoints.ts'
+import { createProviderKeys, renewKeys } from './strict-keys.ts'
+import { certificateOf, type Listeners, portOf, startListeners } from './strict-listeners.ts'
+import { issueLogoutToken, type LogoutSubject, postLogoutToken } from './strict-logout-token.ts'
+import { type StrictProviderOptions, withProfile } from './strict-options.ts'
+import { answerEndpoint, isOffered } from './strict-routes.ts'
+import type { Certificate } from './tls-certificate.ts'
 
-/** Where issuer and endpoints lie: two of them as Okta has them, one as Auth0. */
-const LAYOUTS = {
-  plain: { issuerPath: '', endpointPath: '' },
-  'trailing-slash': { issuerPath: '/tenant/', endpointPath: '/tenant' },
-  'okta-org': { issuerPath: '', endpointPath: '/oauth2/v1' },
-  'okta-custom': { issuerPath: '/oauth2/default', endpointPath: '/oauth2/default/v1' },
-} as const
-
-export interface StrictProviderOptions {
-  readonly layout?: keyof typeof LAYOUTS
-  /** The path of the issuer, where the layout's will not do. */
-  readonly issuerPath?: string
-  readonly clientId?: string
-  readonly clientSecret?: string
-  readonly tokenEndpointAuthMethod?: TokenEndpointAuthMethod
-  /** What ID Tokens are signed with: RS256 unless told. */
-  readonly alg?: string
-  /** What authorization responses as JWTs (JARM) are signed with: RS256 unless told. */
-  readonly authorizationSignedResponseAlg?: string
-  /** RFC 9207: `announced` in the metadata and sent, the default; `sent` without a word; or `absent`. */
-  readonly issParameter?: 'announced' | 'sent' | 'absent'
-  /** `fat`, the default: the claims of the scopes are in the ID Token, as well as at UserInfo. */
-  readonly idToken?: 'fat' | 'thin'
-}
+export type { StrictProviderOptions } from './strict-options.ts'
 
 /**
  * A small provider of our own: right by default, strict about what it is asked, and a test can change exactly one
@@ -49,7 +35,15 @@ export interface StrictProvider {
   readonly issuer: string
   readonly clientId: string
   readonly clientSecret: string
-  readonly endpointUrls: Readonly<Record<Endpoint, string>>
+  readonly endpointUrls: EndpointUrls
+  /** Those for clients with certificates, where the provider asks for any. */
+  readonly mtlsEndpointUrls: Partial<EndpointUrls> | undefined
+  /** What an app needs to be the client that the provider knows: `startApp` takes it from here. */
+  readonly clientOptions: Partial<AnyOptions>
+  /** The client's private keys, as JWKs; empty where none are needed. */
+  readonly clientKeys: readonly JsonWebKey[]
+  readonly clientCertificate: Certificate | undefined
+  readonly initialAccessToken: string
   readonly change: Changes
   /** What the client has done wrong. A test of a good flow asserts that it is empty. */
   readonly complaints: readonly string[]
@@ -57,18 +51,44 @@ export interface StrictProvider {
   readonly calls: Readonly<Record<Endpoint, number>>
   /** Every request, in order. */
   readonly requests: readonly StrictRequest[]
+  /** The parameters of every authorization request, those pushed or in request objects included. */
+  readonly authorizationRequests: readonly URLSearchParams[]
   /** Who logs in. */
   account: Account
+  /** Whether somebody is: else `prompt=none` is refused. Without that prompt the person logs in at once. */
+  loggedIn: boolean
+  /** Who is logged in in which browser (OIDC Session Management). */
+  readonly browserStates: ReadonlyMap<string, string>
+  /** How the person logged in; absent: `pwd`, said where an `acr` is asked for. */
+  amr: readonly string[] | undefined
   /** When the person logged in, in seconds since 1970; absent: at the moment. */
   authTime: number | undefined
   /** The registered redirect URIs; absent: every one on the loopback interface. */
   redirectUris: readonly string[] | undefined
+  /** Some claims of UserInfo come from there. */
+  claimsFrom: ClaimsFrom | undefined
+  /** The nonces that DPoP proofs must have. Set others, and the client is told them. */
+  dpopNonces: { authorizationServer: string; resource: string }
   /** Every access token that was ever given out, by its text. */
-  readonly accessTokens: ReadonlyMap<string, unknown>
+  readonly accessTokens: ReadonlyMap<string, AccessTokenRecord>
+  /** All clients by their ids: a test may add one that is like the first. */
+  readonly clients: Map<string, StrictClient>
+  /** Every refresh token. */
+  readonly refreshTokens: ReadonlyMap<string, RefreshTokenRecord>
   /** The signing keys of the moment, to forge tokens with `signJws`. */
   readonly keys: SigningKeys
-  /** New keys, with new `kid`s; the old ones are gone. */
-  rotateKeys(): Promise<void>
+  /** Those beside them, where there are any: published, and never signed with unless a test does. */
+  readonly secondKeys: Pick<SigningKeys, 'rsa' | 'p256'> | undefined
+  /** What the client has answered to each logout token. */
+  readonly logoutAnswers: readonly Answer[]
+  /** Posts a logout token to an address of the client: of this person, or of this session. */
+  postLogoutToken(uri: string, subject: LogoutSubject): Promise<Answer>
+  /** The same token, for a test to bring it by itself. */
+  issueLogoutToken(subject: LogoutSubject): Promise<string>
+  /** Registers the client anew, until the next reset: with the `clientJwksUri` of an app that has started, for example. */
+  changeClient(settings: Partial<StrictClient>): void
+  /** New keys, with new `kid`s; the old ones are gone. A test may bring them: two sets. */
+  rotateKeys(made?: readonly SigningKeys[]): Promise<void>
   /** Undoes every change, and forgets complaints, calls and requests. Keys, codes and tokens stay. */
   reset(): void
   stop(): Promise<void>
@@ -79,16 +99,13 @@ export function firstRequest({ requests }: StrictProvider, endpoint: Endpoint): 
   return requests.find((request) => request.endpoint === endpoint)
 }
 
-let sharedKeys: Promise<SigningKeys> | undefined
-
 /** Starts a strict provider on a free port; the issuer is `http://localhost:port` and the layout's path. */
-export async function startStrictProvider(options: StrictProviderOptions = {}): Promise<StrictProvider> {
-  // Making RSA keys takes longer than all the rest: one set serves every provider until it rotates them.
-  sharedKeys ??= createSigningKeys()
-  const keys = await sharedKeys
+export async function startStrictProvider(given: StrictProviderOptions = {}): Promise<StrictProvider> {
+  const options = withProfile(given)
+  const keys = await createProviderKeys(options)
   let answer = (_req: IncomingMessage, res: ServerResponse): void => void res.writeHead(503).end()
-  const listening = await listen(createServer((req, res) => answer(req, res)))
-  const context = createContext(options, keys, `http://localhost:${listening.port}`)
+  const listeners = await startListeners((req, res) => answer(req, res), keys.clientAuthority)
+  const { context, ...forTests } = createContext(given, options, keys, listeners)
   const requests: StrictRequest[] = []
   const calls = noCalls()
   answer = (req, res) => {
@@ -98,46 +115,13 @@ export async function startStrictProvider(options: StrictProviderOptions = {}): 
       res.destroy()
     })
   }
-  return createHandle(context, requests, calls, listening)
-}
-
-function createContext(options: StrictProviderOptions, keys: SigningKeys, origin: string): StrictContext {
-  const layout = LAYOUTS[options.layout ?? 'plain']
-  const issuerPath = options.issuerPath ?? layout.issuerPath
-  const base = origin + (options.issuerPath?.replace(/\/$/, '') ?? layout.endpointPath)
-  return {
-    issuer: `${origin}${issuerPath}`,
-    endpointUrls: {
-      // OIDC Discovery 4.1: a slash at the end of the issuer goes before the well-known path is added.
-      '/discovery': `${origin}${issuerPath.replace(/\/$/, '')}/.well-known/openid-configuration`,
-      '/jwks': `${base}/keys`,
-      '/authorize': `${base}/authorize`,
-      '/token': `${base}/token`,
-      '/userinfo': `${base}/userinfo`,
-      '/logout': `${base}/logout`,
-    },
-    clientId: options.clientId ?? 'test-client',
-    clientSecret: options.clientSecret ?? 'a-Secret_of.40-characters_0123456789abcd',
-    tokenEndpointAuthMethod: options.tokenEndpointAuthMethod ?? 'client_secret_basic',
-    alg: options.alg ?? 'RS256',
-    authorizationSignedResponseAlg: options.authorizationSignedResponseAlg ?? 'RS256',
-    issParameter: options.issParameter ?? 'announced',
-    idToken: options.idToken ?? 'fat',
-    keys,
-    account: USER_SUBJECT,
-    authTime: undefined,
-    redirectUris: undefined,
-    change: { raw: {} },
-    complaints: [],
-    codes: new Map(),
-    accessTokens: new Map(),
-    refreshTokens: new Map(),
-    idTokens: new Set(),
-  }
+  return Object.assign(createHandle(context, options, requests, calls, listeners), forTests)
 }
 
 function noCalls(): Record<Endpoint, number> {
-  return { '/discovery': 0, '/jwks': 0, '/authorize': 0, '/token': 0, '/userinfo': 0, '/logout': 0 }
+  const none = ENDPOINTS.map((name) => [name, 0] as const)
+  // One for each.
+  return Object.fromEntries(none) as Record<Endpoint, number>
 }
 
 async function dispatch(
@@ -147,11 +131,11 @@ async function dispatch(
   req: IncomingMessage,
   res: ServerResponse,
 ): Promise<void> {
-  const url = new URL(req.url ?? '/', context.issuer)
-  const endpoint = ENDPOINTS.find((name) => new URL(context.endpointUrls[name]).pathname === url.pathname)
-  if (!endpoint) {
+  const { pathname: path, searchParams: query } = new URL(req.url ?? '/', context.issuer)
+  const endpoint = findEndpoint(context.endpointUrls, path)
+  if (!endpoint || !isOffered(context, endpoint)) {
     // A real browser asks every origin for its icon.
-    if (url.pathname !== '/favicon.ico') context.complaints.push(`there is nothing at ${url.pathname}`)
+    if (path !== '/favicon.ico') context.complaints.push(`there is nothing at ${path}`)
     res.writeHead(404).end()
     return
   }
@@ -161,50 +145,57 @@ async function dispatch(
   const isForm = req.headers['content-type']?.startsWith('application/x-www-form-urlencoded')
   const form = new URLSearchParams(isForm ? body : '')
   const { method = 'GET', headers } = req
-  const request = { endpoint, method, path: url.pathname, headers, query: url.searchParams, form }
+  const url = addressOf(context, endpoint, req)
+  const request = { endpoint, method, path, url, headers, query, form, body, certificate: certificateOf(req) }
   requests.push(request)
   if (raw) raw(req, res)
   else await answerEndpoint(context, request, res)
 }
 
-function answerEndpoint(
-  context: StrictContext,
-  request: StrictRequest & { readonly endpoint: Endpoint },
-  res: ServerResponse,
-): Promise<void> | void {
-  switch (request.endpoint) {
-    case '/discovery':
-      return answerDiscovery(context, res)
-    case '/jwks':
-      return answerJwks(context, res)
-    case '/authorize':
-      return answerAuthorize(context, request, res)
-    case '/token':
-      return answerToken(context, request, res)
-    case '/userinfo':
-      return answerUserinfo(context, request, res)
-    case '/logout':
-      return answerLogout(context, request, res)
-  }
+/** The address of the endpoint as the client has to know it, on the port that it asked. */
+function addressOf(
+  { endpointUrls, mtlsEndpointUrls }: StrictContext,
+  endpoint: Endpoint,
+  req: IncomingMessage,
+): string {
+  const underTls = mtlsEndpointUrls?.[endpoint]
+  const isThere = underTls !== undefined && new URL(underTls).port === String(portOf(req))
+  return isThere ? underTls : endpointUrls[endpoint]
 }
 
 function createHandle(
   context: StrictContext,
+  { claimsFrom }: StrictProviderOptions,
   requests: StrictRequest[],
   calls: Record<Endpoint, number>,
-  listening: Listening,
-): StrictProvider {
+  { stop }: Listeners,
+): Omit<StrictProvider, 'clientOptions' | 'clientKeys' | 'clientCertificate'> {
   function reset(): void {
     for (const name of Object.keys(context.change)) Reflect.deleteProperty(context.change, name)
     Object.assign(context.change, { raw: {} })
-    Object.assign(context, { account: USER_SUBJECT, authTime: undefined, redirectUris: undefined })
+    const person = { account: USER_SUBJECT, loggedIn: true, authTime: undefined, amr: undefined }
+    Object.assign(context, { ...person, redirectUris: undefined, claimsFrom })
     Object.assign(calls, noCalls())
-    context.complaints.length = 0
-    requests.length = 0
+    for (const list of [context.complaints, context.authorizationRequests, context.logoutAnswers, requests])
+      list.length = 0
+    changeClient({})
   }
-  async function rotateKeys(): Promise<void> {
-    context.keys = await createSigningKeys()
+  const client = context.clients.get(context.clientId)
+  function changeClient(settings: Partial<StrictClient>): void {
+    if (client) context.clients.set(client.clientId, { ...client, ...settings })
+  }
+  async function rotateKeys(made?: readonly SigningKeys[]): Promise<void> {
+    await renewKeys(context, made)
+  }
+  const registered = (): StrictClient => context.clients.get(context.clientId) ?? failWithoutClient()
+  const logouts = {
+    postLogoutToken: (uri: string, subject: LogoutSubject) => postLogoutToken(context, uri, registered(), subject),
+    issueLogoutToken: (subject: LogoutSubject) => issueLogoutToken(context, registered(), subject),
   }
   // One object is both: the endpoints read what the test writes.
-  return Object.assign(context, { calls, requests, reset, rotateKeys, stop: listening.stop })
+  return Object.assign(context, logouts, { calls, requests, changeClient, reset, rotateKeys, stop })
+}
+
+function failWithoutClient(): never {
+  throw new Error('the client of this provider is gone')
 }

@@ -1,117 +1,155 @@
-import { createHash, randomBytes } from 'node:crypto'
+import { createHash } from 'node:crypto'
 import type { ServerResponse } from 'node:http'
+import type { StrictClient } from './strict-client.ts'
+import { authenticateClient } from './strict-client-auth.ts'
 import {
   type AuthorizationGrant,
   type Demand,
   findFault,
-  hasDuplicates,
   type JsonObject,
   type StrictContext,
   type StrictRequest,
   sendChanged,
 } from './strict-context.ts'
+import { formDemands, sendRefusal } from './strict-direct-request.ts'
+import { checkDpop, dpopNonceHeader, sendDpopChallenge } from './strict-dpop.ts'
+import { ACCESS_TOKEN_LIFE, createAccessToken, type TokenBinding } from './strict-grant.ts'
 import { issueIdToken } from './strict-id-token.ts'
+import { type Refresh, readRefresh, rotateRefreshToken, startRefreshTokens } from './strict-refresh.ts'
+
+/** What a token request asks for, as far as it is known. */
+interface TokenRequest {
+  readonly grant: AuthorizationGrant | undefined
+  readonly refresh: Refresh | undefined
+  readonly demands: readonly Demand[]
+}
 
 /** OIDC Core 3.1.3 and 12. */
 export async function answerToken(context: StrictContext, request: StrictRequest, res: ServerResponse): Promise<void> {
-  const grant = grantOf(context, request)
+  const isRefresh = request.form.get('grant_type') === 'refresh_token'
+  const change = isRefresh ? context.change.refreshResponse : context.change.tokenResponse
+  const proof = await checkDpop(context, request)
+  const { client, demands } = await authenticateClient(context, request)
+  const binding = { jkt: proof.jkt, thumbprint: thumbprintFor(client, request) }
+  const asked = isRefresh ? readRefreshRequest(context, request, binding) : readCodeRequest(context, request, binding)
+  const { grant, refresh } = asked
   const fault = findFault(context, '/token', [
-    ...requestDemands(request),
-    ...clientDemands(context, request),
-    ...(request.form.get('grant_type') === 'refresh_token'
-      ? [[!grant, 'invalid_grant', 'refresh_token is not known'] as const]
-      : codeDemands(grant, request)),
-  ])
-  if (fault || !grant) {
-    const answer = { error: fault?.error, error_description: fault?.fault }
-    const isUnknownClient = fault?.error === 'invalid_client'
-    const headers: Record<string, string> = isUnknownClient ? { 'WWW-Authenticate': 'Basic realm="token"' } : {}
-    sendChanged(res, answer, context.change.tokenResponse, { status: isUnknownClient ? 401 : 400, headers })
-    return
-  }
-  grant.isRedeemed = true
-  sendChanged(res, await issueTokens(context, grant), context.change.tokenResponse)
-}
-
-function grantOf(context: StrictContext, { form }: StrictRequest): AuthorizationGrant | undefined {
-  if (form.get('grant_type') !== 'refresh_token') return context.codes.get(form.get('code') ?? '')
-  const refreshToken = form.get('refresh_token') ?? ''
-  const grant = context.refreshTokens.get(refreshToken)
-  context.refreshTokens.delete(refreshToken)
-  return grant
-}
-
-function requestDemands({ method, headers, query, form }: StrictRequest): readonly Demand[] {
-  const type = headers['content-type'] ?? ''
-  return [
-    [method !== 'POST', 'invalid_request', 'the method is not POST'],
-    [!/^application\/x-www-form-urlencoded(;|$)/.test(type), 'invalid_request', 'the body is not a form'],
-    [[...query].length > 0, 'invalid_request', 'there are parameters in the query'],
-    [hasDuplicates(form), 'invalid_request', 'a parameter is repeated'],
+    ...formDemands(request),
+    ...grantTypeDemands(request),
+    ...demands,
+    ...proof.demands,
+    ...bindingDemands(context, client, binding),
+    ...asked.demands,
     [
-      !/^(authorization_code|refresh_token)$/.test(form.get('grant_type') ?? ''),
-      'unsupported_grant_type',
-      'grant_type is not known',
+      grant !== undefined && grant.client.clientId !== client?.clientId,
+      'invalid_grant',
+      'the grant is of another client',
     ],
-  ]
+  ])
+  if (fault || !grant) return sendRefusal(res, fault, change)
+  if (sendDpopChallenge(context, proof, 'authorizationServer', res)) return
+  grant.isRedeemed = true
+  const tokens = refresh
+    ? await issueRefreshed(context, grant, refresh, binding)
+    : await issueTokens(context, grant, binding)
+  sendChanged(res, tokens, change, { headers: dpopNonceHeader(context, proof, 'authorizationServer') })
 }
 
-function codeDemands(grant: AuthorizationGrant | undefined, { form }: StrictRequest): readonly Demand[] {
+function grantTypeDemands({ form }: StrictRequest): readonly Demand[] {
+  const isKnown = /^(authorization_code|refresh_token)$/.test(form.get('grant_type') ?? '')
+  return [[!isKnown, 'unsupported_grant_type', 'grant_type is not known']]
+}
+
+function readCodeRequest(context: StrictContext, { form }: StrictRequest, binding: TokenBinding): TokenRequest {
+  const grant = context.codes.get(form.get('code') ?? '')
   const verifier = form.get('code_verifier') ?? ''
   const challenge = createHash('sha256').update(verifier).digest('base64url')
-  if (!grant) return [[true, 'invalid_grant', 'code is not known']]
-  return [
+  if (!grant) return { grant, refresh: undefined, demands: [[true, 'invalid_grant', 'code is not known']] }
+  const demands: readonly Demand[] = [
     [grant.isRedeemed, 'invalid_grant', 'code was used before'],
     [form.get('redirect_uri') !== grant.redirectUri, 'invalid_grant', 'redirect_uri is another one'],
     [!/^[\w.~-]{43,128}$/.test(verifier), 'invalid_grant', 'code_verifier is missing or malformed'],
     [challenge !== grant.codeChallenge, 'invalid_grant', 'code_verifier does not match'],
+    // RFC 9449 10.
+    [
+      grant.dpopJkt !== undefined && grant.dpopJkt !== binding.jkt,
+      'invalid_dpop_proof',
+      'the code is bound to another key than that of the proof',
+    ],
   ]
+  return { grant, refresh: undefined, demands }
 }
 
-/** OAuth 2.0 2.3.1: one method, and exactly the one that is registered. */
-function clientDemands(context: StrictContext, { headers, form }: StrictRequest): readonly Demand[] {
-  const { tokenEndpointAuthMethod: method, clientId, clientSecret } = context
-  const authorization = headers.authorization
-  const isBasic = method === 'client_secret_basic'
-  const isPost = method === 'client_secret_post'
-  const wrongSecret = isPost ? form.get('client_secret') !== clientSecret : form.has('client_secret')
+function readRefreshRequest(context: StrictContext, { form }: StrictRequest, binding: TokenBinding): TokenRequest {
+  const { refresh, demands } = readRefresh(context, form, binding)
+  return { grant: refresh?.record.grant, refresh, demands }
+}
+
+/** RFC 8705 3: only where it is registered are tokens bound to the certificate. */
+function thumbprintFor(client: StrictClient | undefined, { certificate }: StrictRequest): string | undefined {
+  return client?.tlsClientCertificateBoundAccessTokens ? certificate?.thumbprint : undefined
+}
+
+function bindingDemands(
+  { dpop }: StrictContext,
+  client: StrictClient | undefined,
+  { jkt, thumbprint }: TokenBinding,
+): readonly Demand[] {
+  const needsProof = dpop !== 'absent' && client?.dpopBoundAccessTokens === true
+  const needsCertificate = client?.tlsClientCertificateBoundAccessTokens === true
   return [
-    [isBasic && !isBasicOf(authorization, clientId, clientSecret), 'invalid_client', 'Basic credentials are wrong'],
-    [!isBasic && authorization !== undefined, 'invalid_client', 'an Authorization header was sent'],
-    [!isBasic && form.get('client_id') !== clientId, 'invalid_client', 'client_id is wrong'],
-    [isBasic && form.has('client_id'), 'invalid_request', 'client_id was sent beside the Authorization header'],
-    [wrongSecret, 'invalid_client', 'client_secret is wrong, or does not belong into the body'],
+    [needsProof && jkt === undefined, 'invalid_dpop_proof', 'there is no DPoP proof'],
+    [needsCertificate && thumbprint === undefined, 'invalid_request', 'there is no certificate to bind a token to'],
   ]
 }
 
-/**
- * Base64 in its one canonical form, then `:` once, then both halves as `application/x-www-form-urlencoded` writes them:
- * no character encoded that need not be, since many providers never decode.
- */
-function isBasicOf(header: string | undefined, clientId: string, clientSecret: string): boolean {
-  const [scheme, encoded = '', ...more] = (header ?? '').split(' ')
-  const decoded = Buffer.from(encoded, 'base64')
-  if (scheme !== 'Basic' || more.length > 0 || decoded.toString('base64') !== encoded) return false
-  return decoded.toString('utf8') === `${formEncode(clientId)}:${formEncode(clientSecret)}`
-}
-
-function formEncode(text: string): string {
-  return new URLSearchParams({ '': text }).toString().slice(1)
-}
-
-async function issueTokens(context: StrictContext, grant: AuthorizationGrant): Promise<JsonObject> {
-  const { idTokenHeader: header, idTokenClaims: claims, idToken: jwt } = context.change
-  const accessToken = randomBytes(24).toString('base64url')
-  context.accessTokens.set(accessToken, grant)
-  const refreshToken = randomBytes(24).toString('base64url')
-  const hasRefreshToken = grant.scope.split(' ').includes('offline_access')
-  if (hasRefreshToken) context.refreshTokens.set(refreshToken, grant)
+function tokenResponse(
+  grant: AuthorizationGrant,
+  accessToken: string,
+  scope: string,
+  { jkt }: TokenBinding,
+): JsonObject {
+  const { authorizationDetails } = grant
   return {
     access_token: accessToken,
-    token_type: 'Bearer',
-    expires_in: 3600,
-    scope: grant.scope,
-    id_token: await issueIdToken(context, grant, { accessToken }, { header, claims, jwt }),
-    ...(hasRefreshToken ? { refresh_token: refreshToken } : {}),
+    token_type: jkt === undefined ? 'Bearer' : 'DPoP',
+    expires_in: ACCESS_TOKEN_LIFE,
+    scope,
+    ...(authorizationDetails === undefined ? {} : { authorization_details: authorizationDetails }),
+  }
+}
+
+async function issueTokens(
+  context: StrictContext,
+  grant: AuthorizationGrant,
+  binding: TokenBinding,
+): Promise<JsonObject> {
+  const { idTokenHeader: header, idTokenClaims: claims, idToken: jwt, encryptedIdToken: jwe } = context.change
+  const accessToken = createAccessToken(context, grant, grant.scope, binding)
+  const refreshToken = startRefreshTokens(context, grant, binding)
+  return {
+    ...tokenResponse(grant, accessToken, grant.scope, binding),
+    id_token: await issueIdToken(context, grant, { accessToken }, { header, claims, jwt, jwe }),
+    ...(refreshToken === undefined ? {} : { refresh_token: refreshToken }),
+  }
+}
+
+/** OIDC Core 12.2. */
+async function issueRefreshed(
+  context: StrictContext,
+  grant: AuthorizationGrant,
+  refresh: Refresh,
+  binding: TokenBinding,
+): Promise<JsonObject> {
+  const { refreshedIdTokenHeader: header, refreshedIdTokenClaims: claims, refreshedIdToken: jwt } = context.change
+  const accessToken = createAccessToken(context, grant, refresh.scope, binding)
+  const refreshToken = rotateRefreshToken(context, refresh, binding)
+  const hasIdToken = context.refreshedIdToken !== 'absent' && refresh.scope.split(' ').includes('openid')
+  const lacksNonce = context.refreshedIdToken === 'without-nonce'
+  const change = { header, claims, jwt, jwe: context.change.encryptedRefreshedIdToken }
+  return {
+    ...tokenResponse(grant, accessToken, refresh.scope, binding),
+    ...(hasIdToken ? { id_token: await issueIdToken(context, grant, { accessToken, lacksNonce }, change) } : {}),
+    ...(refreshToken === undefined ? {} : { refresh_token: refreshToken }),
   }
 }

@@ -1,0 +1,39 @@
+import { type Html, html } from '../html.ts'
+import { layout, type Visitor } from './layout.ts'
+
+/** A provider to choose. */
+export interface Choice {
+  readonly name: string
+  readonly title: string
+  readonly mark: string
+  readonly audience: string
+}
+
+/** What the page where people choose shows. */
+export interface ChoicePage {
+  readonly providers: readonly Choice[]
+  /** Where people want to go. Nobody has checked it: the login route does. */
+  readonly returnTo: string
+  readonly visitor: Visitor | undefined
+}
+
+/** Asks people where they have their account. */
+export function choicePage({ providers, returnTo, visitor }: ChoicePage): string {
+  const body = html`<div class="frame narrow">
+    <header class="page-head">
+      <p class="overline">Sign in</p>
+      <h1>Where is your account?</h1>
+      <p class="lead">You sign in where you always do. Harbourline never sees your password.</p>
+    </header>
+    <ul class="choices">${providers.map((provider) => choice(provider, returnTo))}</ul>
+  </div>`
+  return layout({ title: 'Sign in', path: '/choose', visitor, body })
+}
+
+function choice({ name, title, mark, audience }: Choice, returnTo: string): Html {
+  const query = new URLSearchParams({ provider: name, returnTo })
+  return html`<li><a class="panel choice" href="/login?${String(query)}">
+    <img src="${mark}" alt="" width="44" height="44">
+    <span><b>${title}</b><span>${audience}</span></span>
+  </a></li>`
+}

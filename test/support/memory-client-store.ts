@@ -1,0 +1,12 @@
+import type { RegisteredClient } from '../../lib/client-metadata.ts'
+import type { ClientStore } from '../../lib/client-store.ts'
+
+/** Keeps registered clients for as long as a test. */
+export function createMemoryClientStore(): ClientStore {
+  const kept = new Map<string, RegisteredClient>()
+  return {
+    read: async (key) => kept.get(key),
+    write: async (key, client) => void kept.set(key, client),
+    remove: async (key) => void kept.delete(key),
+  }
+}
