@@ -1,6 +1,15 @@
 import express, { type Express } from 'express'
 import session, { type Store } from 'express-session'
-import { checkSession, errorPage, oidc, requireAuth, requireClaim, requireScope } from '../lib/index.ts'
+import {
+  checkSession,
+  errorPage,
+  oidc,
+  type ProviderOptions,
+  requireAuth,
+  requireClaim,
+  requireScope,
+  type SharedState,
+} from '../lib/index.ts'
 import { serveAssets } from './assets.ts'
 import { adminPage } from './pages/admin.ts'
 import { choicePage } from './pages/choice.ts'
@@ -21,10 +30,9 @@ export interface Registration {
   readonly mark: string
   readonly audience: string
   readonly issuer: string
-  readonly clientId: string
-  /** Absent: the app is a public client. */
-  readonly clientSecret: string | undefined
   readonly scope: string
+  /** What the provider knows the app by: an id, with a secret unless it is a public client, or what it registers itself. */
+  readonly client: Pick<ProviderOptions, 'clientId' | 'clientSecret' | 'registration'>
 }
 
 /** What the app must be told: how it is registered at its providers, and where its sessions live. */
@@ -35,6 +43,8 @@ export interface AppSettings {
   readonly sessionSecret: string
   /** Absent: sessions live in the memory of this process, which will do for development. */
   readonly store: Store | undefined
+  /** Absent: what nodes share is kept in the store. */
+  readonly sharedState: SharedState | undefined
 }
 
 declare module 'express-session' {
@@ -49,7 +59,7 @@ declare module 'express-session' {
  * It rejects when a provider cannot be reached or the settings are wrong.
  */
 export async function createApp(settings: AppSettings): Promise<Express> {
-  const { providers, baseUrl, sessionSecret, store } = settings
+  const { providers, baseUrl, sessionSecret, store, sharedState } = settings
   const app = express()
   const isHttps = baseUrl.startsWith('https:')
   const issuers = providers.map(({ issuer }) => issuer)
@@ -78,11 +88,9 @@ export async function createApp(settings: AppSettings): Promise<Express> {
     baseUrl,
     secret: sessionSecret,
     providers: Object.fromEntries(
-      providers.map(({ name, issuer, clientId, clientSecret, scope }) => [
-        name,
-        { issuer, clientId, ...(clientSecret && { clientSecret }), scope },
-      ]),
+      providers.map(({ name, issuer, client, scope }) => [name, { issuer, ...client, scope }]),
     ),
+    ...(sharedState && { sharedState }),
     ...(providers.length > 1 && { providerChooser: '/choose' }),
     postLogoutRedirectUri: '/signed-out',
     // The embedded providers speak plain http, as does the app in development. Nothing on the internet should.

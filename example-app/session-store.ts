@@ -1,11 +1,15 @@
 import { RedisStore } from 'connect-redis'
 import type { Store } from 'express-session'
 import { createClient } from 'redis'
+import type { SharedState } from '../lib/index.ts'
+import { redisState } from '../lib/redis.ts'
 import { SettingsError } from './settings.ts'
 
 /** Sessions that several nodes of the app share. */
 export interface SharedSessions {
   readonly store: Store
+  /** What the nodes know together: who was logged out at the provider, who refreshes a token. */
+  readonly sharedState: SharedState
   close(): Promise<void>
 }
 
@@ -26,6 +30,7 @@ export async function connectSharedSessions(url: string): Promise<SharedSessions
   wasThere = true
   return {
     store: new RedisStore({ client, prefix: 'harbourline:' }),
+    sharedState: redisState({ client, prefix: 'harbourline-state:' }),
     close: () => client.close(),
   }
 }

@@ -3,9 +3,14 @@ import { randomBytes } from 'node:crypto'
 /** The provider of somebody else that the app is registered at. */
 export interface RegisteredClient {
   readonly issuer: string
-  readonly clientId: string
+  /** Absent: the app registers itself, and keeps what it is given in `clientStore`. */
+  readonly clientId: string | undefined
   readonly clientSecret: string | undefined
   readonly scope: string | undefined
+  /** A folder. */
+  readonly clientStore: string
+  /** What allows to register, where the provider wants that. */
+  readonly initialAccessToken: string | undefined
 }
 
 /** All that the environment says, checked. */
@@ -82,9 +87,12 @@ function readClient(env: Environment): RegisteredClient | undefined {
   const clientId = env['CLIENT_ID'] || undefined
   const clientSecret = env['CLIENT_SECRET'] || undefined
   const scope = env['SCOPE'] || undefined
-  if (issuer && clientId) return { issuer, clientId, clientSecret, scope }
-  if (issuer) throw new SettingsError('ISSUER needs CLIENT_ID too: the name that the app is registered under there.')
-  const orphan = ['CLIENT_ID', 'CLIENT_SECRET', 'SCOPE'].find((name) => env[name])
+  const clientStore = env['CLIENT_STORE'] || '.harbourline'
+  const initialAccessToken = env['INITIAL_ACCESS_TOKEN'] || undefined
+  if (issuer && clientSecret && !clientId) throw new SettingsError('CLIENT_SECRET needs CLIENT_ID too.')
+  if (issuer) return { issuer, clientId, clientSecret, scope, clientStore, initialAccessToken }
+  const names = ['CLIENT_ID', 'CLIENT_SECRET', 'SCOPE', 'CLIENT_STORE', 'INITIAL_ACCESS_TOKEN']
+  const orphan = names.find((name) => env[name])
   if (orphan)
     throw new SettingsError(`${orphan} is set but ISSUER is not: set both, or none for the embedded providers.`)
   return undefined

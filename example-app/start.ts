@@ -1,3 +1,4 @@
+import { fileClientStore } from '../lib/registration.ts'
 import { createApp, type Registration } from './app.ts'
 import { FAIRHAVEN, HARBOURLINE, type Identity } from './provider/identities.ts'
 import { startEmbeddedProvider } from './provider.ts'
@@ -32,7 +33,7 @@ export async function startExample(settings: Settings): Promise<Example> {
       startEmbeddedProvider({ identity, port, host: settings.host, baseUrl }),
     )
     const { name, owner, title, mark, audience } = identity
-    return { name, title: `${owner} ${title}`, mark, audience, issuer, clientId, clientSecret, scope }
+    return { name, title: `${owner} ${title}`, mark, audience, issuer, scope, client: { clientId, clientSecret } }
   }
   try {
     const server = await start(openServer(settings.port, settings.host))
@@ -42,7 +43,12 @@ export async function startExample(settings: Settings): Promise<Example> {
     const providers = client
       ? [registration(client)]
       : [await embed(HARBOURLINE, providerPort, baseUrl), await embed(FAIRHAVEN, partnerPort, baseUrl)]
-    server.serve(await createApp({ providers, baseUrl, sessionSecret, store: sessions?.store }))
+    server.serve(
+      await createApp({
+        ...{ providers, baseUrl, sessionSecret },
+        ...{ store: sessions?.store, sharedState: sessions?.sharedState },
+      }),
+    )
     return { baseUrl, providers, isEmbedded: client === undefined, close }
   } catch (error) {
     await close()
@@ -51,7 +57,14 @@ export async function startExample(settings: Settings): Promise<Example> {
 }
 
 /** The name `default` has the callback of a provider that is alone. */
-function registration({ issuer, clientId, clientSecret, scope }: RegisteredClient): Registration {
+function registration({ issuer, scope, ...known }: RegisteredClient): Registration {
   const look = { name: 'default', title: new URL(issuer).host, mark: '/assets/mark.svg', audience: '' }
-  return { ...look, issuer, clientId, clientSecret, scope: scope ?? 'openid profile email' }
+  return { ...look, issuer, scope: scope ?? 'openid profile email', client: clientOf(known) }
+}
+
+function clientOf(known: Omit<RegisteredClient, 'issuer' | 'scope'>): Registration['client'] {
+  const { clientId, clientSecret, clientStore, initialAccessToken } = known
+  if (clientId !== undefined) return { clientId, ...(clientSecret && { clientSecret }) }
+  const registration = { store: fileClientStore(clientStore), metadata: { client_name: 'Harbourline' } }
+  return { registration: { ...registration, ...(initialAccessToken && { initialAccessToken }) } }
 }

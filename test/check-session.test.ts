@@ -65,6 +65,15 @@ async function startAged(
   return started
 }
 
+/** Something waits until it is let through. */
+function createGate(): { readonly passed: Promise<void>; open(): void } {
+  let open = (): void => undefined
+  const passed = new Promise<void>((resolve) => {
+    open = resolve
+  })
+  return { passed, open: () => open() }
+}
+
 /** The `prompt` of every authorization request, in order. */
 function prompts({ provider }: Pick<Stage, 'provider'> = stage): readonly (string | null)[] {
   return provider.authorizationRequests.map((params) => params.get('prompt'))
@@ -398,13 +407,18 @@ describe('who is no longer logged in at the provider', () => {
     assert.deepEqual([prompts(), await app.sessions()], [[null, 'none', null], 1])
   })
 
+  it('may log in again at once, however often that was done before', async () => {
+    const { app, browser } = await stage.startLoggedIn()
+    for (let round = 0; round < 3; round++) await browser.open('/login?returnTo=/who')
+    stage.provider.loggedIn = false
+    assert.equal((await browser.open('/login?prompt=none&returnTo=/who')).json()['authenticated'], false)
+    assert.deepEqual([(await browser.open('/guarded')).status, codesOf(app)], [200, []])
+  })
+
   it('is not brought back by a request that was under way', async () => {
-    let release = (): void => undefined
-    const waits = new Promise<void>((resolve) => {
-      release = resolve
-    })
+    const gate = createGate()
     const slow = answerJson(async ({ session }) => {
-      await waits
+      await gate.passed
       session['cart'] = 'late'
       return {}
     })
@@ -412,7 +426,7 @@ describe('who is no longer logged in at the provider', () => {
     const under = browser.clone().fetch('/slow')
     stage.provider.loggedIn = false
     await browser.open('/account')
-    release()
+    gate.open()
     await under
     await assertEnded(app, browser)
   })
@@ -539,6 +553,23 @@ describe('a provider that is down', () => {
     )
   })
 
+  it('keeps nobody waiting for long, whatever the timeout', async () => {
+    const { app, browser } = await startAged({ timeout: 60 })
+    const before = await loginsIn(app)
+    stage.provider.change.raw['/discovery'] = (req, res) => {
+      // The copy that everybody works with is had without delay.
+      if (stage.provider.calls['/discovery'] > 2) return
+      delete stage.provider.change.raw['/discovery']
+      hangUp(req, res)
+      stage.provider.change.raw['/discovery'] = hang
+    }
+    const startedAt = performance.now()
+    await assertLeft(app, await browser.open('/account'), before)
+    const seconds = (performance.now() - startedAt) / 1000
+    assert.ok(seconds > 1.5 && seconds < 8, String(seconds))
+    assert.deepEqual(observed.errors, ['ERR_OIDC_PROVIDER_TIMEOUT'])
+  })
+
   it('is asked so once in a while, whoever is checked', async () => {
     const { app, browser } = await startAged()
     const others = await Promise.all(
@@ -622,6 +653,8 @@ describe('a link of another site', () => {
       await assertLeft(app, page, before)
       assert.equal(asked().get('prompt'), 'none')
       assert.ok(asked().has(query.split('=')[0] ?? ''))
+      // Who is named there is not who is logged in here.
+      assert.equal(asked().has('id_token_hint'), !query.startsWith('login_hint'))
     })
   }
 
@@ -782,30 +815,33 @@ describe('an answer to a check', () => {
     assert.deepEqual([await app.records(), stage.provider.calls['/token'], app.errors], [{}, 1, []])
   })
 
-  it('does not log in who logs out while it is redeemed', async () => {
-    const { app, browser } = await startAged()
-    const late = await stopAtAnswer(browser)
-    let release = (): void => undefined
-    const waits = new Promise<void>((resolve) => {
-      release = resolve
+  for (const [name, fails] of [
+    ['that is good', false],
+    ['that fails', true],
+  ] as const) {
+    it(`brings no session back to who logs out while it is redeemed: one ${name}`, async () => {
+      const { app, browser } = await startAged({}, { session: { cookie: { maxAge: 3_600_000 } } })
+      const late = await stopAtAnswer(browser)
+      const redeemed = createGate()
+      const loggedOut = createGate()
+      stage.provider.change.idToken = async (jwt) => {
+        redeemed.open()
+        await loggedOut.passed
+        return jwt
+      }
+      if (fails) stage.provider.change.tokenResponse = answered(503, {})
+      const tab = browser.clone()
+      const under = browser.go(late, { follow: false })
+      await redeemed.passed
+      await tab.post('/logout')
+      loggedOut.open()
+      const page = await under
+      assert.equal(new URL(page.next?.url ?? '').pathname, '/account')
+      assert.ok(!String(page.headers['set-cookie']).includes('connect.sid'))
+      assert.deepEqual([await app.records(), app.errors], [{}, []])
+      assert.equal((await browser.go(page.next)).json()['authenticated'], false)
     })
-    let reached = (): void => undefined
-    const isThere = new Promise<void>((resolve) => {
-      reached = resolve
-    })
-    stage.provider.change.idToken = async (jwt) => {
-      reached()
-      await waits
-      return jwt
-    }
-    const tab = browser.clone()
-    const under = browser.go(late)
-    await isThere
-    await tab.post('/logout')
-    release()
-    assert.equal((await under).json()['authenticated'], false)
-    assert.deepEqual([await app.records(), app.errors], [{}, []])
-  })
+  }
 
   it('does not take the place of somebody else', async () => {
     const { app, browser } = await startAged()

@@ -1,11 +1,14 @@
 import assert from 'node:assert/strict'
-import { mkdir } from 'node:fs/promises'
+import { mkdir, mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { after, afterEach, before, describe, it, mock } from 'node:test'
 import type { Browser, BrowserContext, BrowserContextOptions, Page } from 'playwright-core'
 import { readSettings } from '../example-app/settings.ts'
 import { type Example, startExample } from '../example-app/start.ts'
 import { createBrowser } from './support/browser.ts'
 import { launchChromium, skipWithoutChromium } from './support/chromium.ts'
+import { skipWithoutRedis, startRedis, type TestRedis } from './support/redis.ts'
 import { createStage } from './support/stage.ts'
 
 const PASSWORDS = { alice: 'tide-table', bob: 'life-jacket', carol: 'spring-flood' } as const
@@ -352,6 +355,61 @@ describe('the example app at a provider of somebody else', () => {
   })
 })
 
+describe('the example app at a provider that does not know it', () => {
+  const stage = createStage({ provider: { registration: 'open' } })
+  let folder: string
+  before(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'harbourline-'))
+  })
+  after(() => rm(folder, { recursive: true, force: true }))
+
+  it('registers itself, and is the same client after a restart', async () => {
+    const env = { PORT: '0', ISSUER: stage.provider.issuer, CLIENT_STORE: folder }
+    const ids: unknown[] = []
+    const first = await startExample(readSettings(env))
+    const settings = readSettings({ ...env, PORT: new URL(first.baseUrl).port })
+    await logInAt(first)
+    await first.close()
+    const second = await startExample(settings)
+    await logInAt(second)
+    await second.close()
+    assert.equal(stage.provider.calls['/register'], 1)
+    assert.equal(new Set(ids).size, 1)
+
+    async function logInAt({ baseUrl }: Example): Promise<void> {
+      const page = await createBrowser({ origin: baseUrl }).open('/profile')
+      assert.deepEqual([page.status, page.url], [200, `${baseUrl}/profile`])
+      ids.push(stage.provider.authorizationRequests.at(-1)?.get('client_id'))
+    }
+  })
+})
+
+describe('two nodes of the example app with one Redis', { skip: skipWithoutRedis }, () => {
+  const stage = createStage()
+  let redis: TestRedis | undefined
+  before(async () => {
+    redis = await startRedis()
+  })
+  after(() => redis?.stop())
+
+  it('share logins and logouts', async () => {
+    const { issuer, clientId, clientSecret } = stage.provider
+    const env = { ISSUER: issuer, CLIENT_ID: clientId, CLIENT_SECRET: clientSecret, SESSION_SECRET: 's'.repeat(32) }
+    const settings = { ...readSettings({ ...env, PORT: '0' }), redisUrl: `unix://${redis?.socketPath}` }
+    const nodes = [await startExample(settings), await startExample(settings)] as const
+    try {
+      const browser = createBrowser({ origin: nodes[0].baseUrl })
+      const statusAt = async (node: Example): Promise<number> => (await browser.fetch(`${node.baseUrl}/profile`)).status
+      await browser.open('/profile')
+      assert.deepEqual([await statusAt(nodes[0]), await statusAt(nodes[1])], [200, 200])
+      await browser.post(`${nodes[1].baseUrl}/logout`, {}, { from: nodes[1].baseUrl })
+      assert.deepEqual([await statusAt(nodes[0]), await statusAt(nodes[1])], [401, 401])
+    } finally {
+      await Promise.all(nodes.map((node) => node.close()))
+    }
+  })
+})
+
 describe('the settings of the example app', () => {
   const SECRET = 'a-secret-of-thirty-two-characters'
   const wrong: ReadonlyArray<readonly [env: Record<string, string>, name: string]> = [
@@ -361,7 +419,7 @@ describe('the settings of the example app', () => {
     [{ PARTNER_PORT: '3001x' }, 'PARTNER_PORT'],
     [{ BASE_URL: 'reports.example.com' }, 'BASE_URL'],
     [{ BASE_URL: 'https://example.com/reports' }, 'BASE_URL'],
-    [{ ISSUER: 'https://login.example.com' }, 'ISSUER'],
+    [{ ISSUER: 'https://login.example.com', CLIENT_SECRET: 'x' }, 'CLIENT_SECRET'],
     [{ ISSUER: 'login.example.com', CLIENT_ID: 'reports' }, 'ISSUER'],
     [{ CLIENT_ID: 'reports' }, 'CLIENT_ID'],
     [{ CLIENT_SECRET: 'secret' }, 'CLIENT_SECRET'],
@@ -403,6 +461,8 @@ describe('the settings of the example app', () => {
       clientId: 'reports',
       clientSecret: 'secret',
       scope: undefined,
+      clientStore: '.harbourline',
+      initialAccessToken: undefined,
     })
   })
 })

@@ -2,7 +2,9 @@ import assert from 'node:assert/strict'
 import { afterEach, beforeEach, describe, it } from 'node:test'
 import { inspect } from 'node:util'
 import { RedisStore } from 'connect-redis'
-import type { Handler } from '../lib/index.ts'
+import type express from 'express'
+import session from 'express-session'
+import { type Handler, OidcError } from '../lib/index.ts'
 import { redisState } from '../lib/redis.ts'
 import { codesOf, type TestApp } from './support/app.ts'
 import type { Browser } from './support/browser.ts'
@@ -80,6 +82,28 @@ describe('a Redis that is killed and started again', { skip: skipWithoutRedis },
     assert.equal(await isIn(browser), true)
     assert.equal((await browser.post('/logout')).status, 200)
     assert.equal(await isIn(browser), false)
+  })
+
+  it('ends it in 503 where the application has express-session say so, as docs/production.md does', async () => {
+    const store = new RedisStore({ client: redis().client, prefix: 'app:' })
+    const sessions = session({ secret: 'a secret of a test', store, resave: false, saveUninitialized: false })
+    const wrapped: Handler = (req, res, next) => {
+      // What Express makes of a request and a response.
+      sessions(req as express.Request, res as express.Response, (cause: unknown) => {
+        if (cause === undefined) next()
+        else next(new OidcError('ERR_OIDC_SESSION_STORE', 'The session store failed.', { cause }))
+      })
+    }
+    const own = await stage.startLoggedIn({}, { session: false, beforeOidc: [wrapped] })
+    await die()
+    for (const path of ['/', '/profile']) {
+      const page = await inTime(() => own.browser.open(path))
+      assert.equal(page.status, 503)
+      assertNoSecret(stage, own.app, page)
+    }
+    assert.deepEqual([new Set(codesOf(own.app)), own.app.otherErrors], [new Set(['ERR_OIDC_SESSION_STORE']), []])
+    await revive()
+    assert.equal(await isIn(own.browser), true)
   })
 
   it('ends a login in 503, leaves nobody logged in, and the next one works', async () => {

@@ -604,7 +604,7 @@ describe('faults of logout tokens', () => {
     const { one, two, browser } = await startNodes()
     const token = signed(stage.provider, goodClaims(stage.provider, { exp: Math.floor(Date.now() / 1000) + 590 }))
     assert.equal((await postToken(one, token)).status, 200)
-    for (const seconds of [0, 300, 589, 640]) {
+    for (const seconds of [1, 300, 589, 640]) {
       mock.timers.reset()
       mock.timers.enable({ apis: ['Date'], now: Date.now() + seconds * 1000 })
       await logIn(one, browser)

@@ -120,7 +120,7 @@ describe('state in memory', () => {
 
   it('keeps no process alive that has nothing else to do', () => {
     const program = `
-      import { createMemoryState } from './lib/session/memory-state.ts'
+      import { createMemoryState } from './lib/state/memory-state.ts'
       const state = createMemoryState()
       await state.add('set', 'member', 3600)
       await state.once('mark', 3600)

@@ -14,7 +14,7 @@ import { type StrictProvider, startStrictProvider } from './support/strict-provi
 const ROOT = fileURLToPath(new URL('../', import.meta.url))
 const CONSUMERS = fileURLToPath(new URL('./support/consumer/', import.meta.url))
 /** In bytes. Twice this would be no disaster, but it would not be an accident either. */
-const MOST_UNPACKED = 750_000
+const MOST_UNPACKED = 1_000_000
 const PATIENCE = { timeout: 60_000 }
 
 interface Tarball {
