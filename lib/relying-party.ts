@@ -28,6 +28,8 @@ export interface CompletedLogin {
 export interface Client {
   readonly config: Config
   readonly findProvider: FindProvider
+  /** Asks whether the provider answers at present. Rejects with a `ProviderError` where it does not, within two seconds. */
+  readonly checkPulse: () => Promise<void>
 }
 
 /** All that one `oidc()` call made: what the routes and `req.oidc` work with. */
@@ -61,7 +63,7 @@ export function createRelyingParty({ app, clients }: Configuration): RelyingPart
   const tokenRecords = createTokenRecords(app)
   return {
     config: app,
-    clients: new Map(clients.map((config) => [config.name, { config, findProvider: createLazyFinder(config) }])),
+    clients: new Map(clients.map((config) => [config.name, createClient(config)])),
     transactions: createTransactions(app),
     tokenRecords,
     landing: createLanding(app),
@@ -93,11 +95,19 @@ export function clientOf(rp: RelyingParty, { provider = ONLY_PROVIDER }: Pick<Lo
 }
 
 /** The protocol is loaded when the provider is first looked for, as the routes are. */
-function createLazyFinder(config: Config): FindProvider {
-  let loading: Promise<FindProvider> | undefined
+function createClient(config: Config): Client {
+  return {
+    config,
+    findProvider: lazily(async () => (await import('./protocol/provider.ts')).createProviderFinder(config)),
+    checkPulse: lazily(async () => (await import('./protocol/provider-pulse.ts')).createPulse(config)),
+  }
+}
+
+function lazily<T>(load: () => Promise<() => Promise<T>>): () => Promise<T> {
+  let loading: Promise<() => Promise<T>> | undefined
   return async () => {
-    loading ??= import('./protocol/provider.ts').then(({ createProviderFinder }) => createProviderFinder(config))
-    const findProvider = await loading
-    return findProvider()
+    loading ??= load()
+    const ask = await loading
+    return ask()
   }
 }

@@ -2,6 +2,8 @@ import assert from 'node:assert/strict'
 import type { ServerResponse } from 'node:http'
 import { describe, it } from 'node:test'
 import { inspect } from 'node:util'
+import '../lib/protocol/refresh.ts'
+import '../lib/token-refresh.ts'
 import { type ErrorCode, type Handler, ProviderError } from '../lib/index.ts'
 import { type AnyOptions, codesOf, type TestApp } from './support/app.ts'
 import { answerJson, type Routes } from './support/app-routes.ts'
@@ -169,6 +171,7 @@ describe('a rate limit in the manner of Okta before 2020', () => {
   }
 })
 
+// What is loaded at the first use is loaded here, so that all ask at the same time.
 describe('a refresh that was refused for the rate', () => {
   it('Q-24: is one request for all who asked at the same time, and each is told to wait', async () => {
     const { count, hold } = createRendezvous(20, '/access-token')

@@ -347,7 +347,10 @@ describe('a front-channel logout in Chromium', { skip: skipWithoutChromium }, ()
     const evil = await listen(createServer((_req, res) => sendText(res, 200, 'text/html', html)))
     try {
       await page.goto(`http://localhost:${evil.port}/`, { waitUntil: 'load' })
-      assert.equal(page.frames()[1]?.url(), 'chrome-error://chromewebdata/')
+      const framed = await (await page.waitForSelector('iframe', { state: 'attached' })).contentFrame()
+      // The frame may still be on its way when the page around it is there.
+      await framed?.waitForURL('chrome-error://chromewebdata/', { waitUntil: 'commit' })
+      assert.equal(framed?.url(), 'chrome-error://chromewebdata/')
       assert.equal(await app.sessions(), 1)
     } finally {
       await page.context().close()

@@ -10,7 +10,6 @@ import { createClientRegistration } from '../registration/client-registration.ts
 import { registeredConfig } from '../registration/registered-config.ts'
 import { type ClaimsProviders, createClaimsProviders } from './claims-provider.ts'
 import { createDpopNonces, type DpopNonces } from './dpop-nonces.ts'
-import { createPulse } from './provider-pulse.ts'
 
 /** One provider as it presents itself at present, and this application as it is known there. */
 export interface Provider {
@@ -29,8 +28,6 @@ export interface Provider {
   readonly dpopNonces: DpopNonces
   /** Others whose claims are taken. */
   readonly claimsProviders: ClaimsProviders
-  /** Asks whether it answers at present. Rejects with a `ProviderError` where it does not, after two seconds at most. */
-  readonly checkPulse: () => Promise<void>
 }
 
 /** Finds the provider: by discovery at first use, and again when its metadata has aged. */
@@ -47,7 +44,6 @@ export function createProviderFinder(config: Config): FindProvider {
     clientKeys: createClientKeys(config.clientKeys),
     dpopNonces: createDpopNonces(),
     claimsProviders: createClaimsProviders(config),
-    checkPulse: createPulse(config, config.providerMetadata?.jwks_uri ?? discoveryUrl(config)),
   }
   const { registration } = config
   const registered = registration && createClientRegistration({ http, config, registration })

@@ -76,9 +76,9 @@ export async function startLogin(
   checkLanding(rp, request, res, wanted)
   await config.hooks.beforeLogin?.({ req, res, provider: config.name, returnTo: wanted.returnTo })
   if (res.headersSent) return
+  // Whom nobody has asked is not sent to a provider that is down, and does not wait for what may be old.
+  if (wanted.checks !== undefined) await client.checkPulse()
   const provider = await client.findProvider()
-  // Whom nobody has asked is not sent to a provider that is down.
-  if (wanted.checks !== undefined) await provider.checkPulse()
   const authorizationParams = await paramsOf(rp, client, request, wanted)
   const { url, transaction } = await createAuthorizationRequest(
     provider,

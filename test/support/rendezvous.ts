@@ -9,8 +9,8 @@ export interface Rendezvous {
   readonly hold: (jwt: string) => Promise<string>
 }
 
-/** Turns of the event loop from the arrival of a callback to its token request; a handful in fact. */
-const TURNS = 50
+/** Turns of the event loop from the arrival of a request to what it asks the provider for; a handful in fact. */
+const TURNS = 500
 
 export function createRendezvous(requests: number, path: string = '/callback'): Rendezvous {
   let missing = requests
