@@ -3,6 +3,8 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import { describe, it, mock } from 'node:test'
 import type { ErrorCode } from '../lib/error-status.ts'
 import type { TokenRecord } from '../lib/index.ts'
+import { refreshTokens } from '../lib/protocol/refresh.ts'
+import { readUserInfo } from '../lib/protocol/userinfo.ts'
 import { type AnyOptions, codesOf, type TestApp } from './support/app.ts'
 import { answerJson, type Routes } from './support/app-routes.ts'
 import type { Browser } from './support/browser.ts'
@@ -330,6 +332,19 @@ describe('those who watch a refresh', () => {
   })
 })
 
+describe('what is asked of the protocol without a token', () => {
+  const unavailable = { code: 'ERR_OIDC_TOKEN_UNAVAILABLE' }
+  const provider = { metadata: { userinfo_endpoint: 'https://op.example.com/userinfo' } } as never
+
+  it('is no refresh', async () => {
+    await assert.rejects(refreshTokens(provider, {} as never, { idToken: 'x' }), unavailable)
+  })
+
+  it('is no UserInfo', async () => {
+    await assert.rejects(readUserInfo(provider, {}, 'user-subject'), unavailable)
+  })
+})
+
 describe('userinfo()', () => {
   it('asks with a token that has been refreshed', async () => {
     const { browser } = await startWithAgedToken({ userinfo: false })
@@ -398,6 +413,18 @@ describe('fetch()', () => {
     )
     assert.deepEqual((await browser.fetch('/call')).json(), { status: 401 })
     assert.equal(api.asked.length, 2)
+  })
+
+  it('says what kept it from another token', async () => {
+    const api = await startApi()
+    api.refuse = 9
+    const { app, browser } = await stage.startLoggedIn(
+      { scope: SCOPE },
+      { routes: callTo(() => `http://127.0.0.1:${api.port}/`) },
+    )
+    stage.provider.change.raw['/token'] = (_req, res) => void res.writeHead(500).end()
+    await browser.fetch('/call')
+    assert.deepEqual([codesOf(app), await isLoggedIn(browser)], [['ERR_OIDC_PROVIDER_STATUS'], true])
   })
 
   it('gives the answer of the API where there is no other token', async () => {

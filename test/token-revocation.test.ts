@@ -18,6 +18,8 @@ interface Demand {
   readonly token?: string
   readonly body?: unknown
   readonly contentType?: string
+  /** In the place of JSON. */
+  readonly text?: string
 }
 
 function tokenFor(app: TestApp, { header, claims }: Demand): string {
@@ -55,7 +57,7 @@ async function demand(
       'Content-Type': asked.contentType ?? 'application/json',
       Authorization: `Bearer ${asked.token ?? tokenFor(app, asked)}`,
     },
-    body: JSON.stringify(asked.body ?? personOf(stage.provider)),
+    body: asked.text ?? JSON.stringify(asked.body ?? personOf(stage.provider)),
   })
   return { status: answer.status, cookie: answer.headers.get('set-cookie') }
 }
@@ -149,6 +151,11 @@ describe('a demand that names a person', () => {
       assert.equal((await browser.fetch('/profile')).status, 200)
     })
   }
+
+  it('is JSON, where it says so', async () => {
+    const { app } = await stage.startLoggedIn(options)
+    assert.equal((await demand(app, { text: '{"sub_id":' })).status, 400)
+  })
 
   it('is a JSON body, and no form that any page could send', async () => {
     const { app } = await stage.startLoggedIn(options)
