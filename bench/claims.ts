@@ -1,4 +1,4 @@
-import type { IdTokenClaims } from '../lib/claims.ts'
+import type { IdTokenClaims } from '../lib/types.ts'
 
 /** The 15 claims of a usual login, `nonce` and `at_hash` not counted, which no session needs. */
 export function fifteenClaims(issuer: string, clientId: string): IdTokenClaims {

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
-import { listen, sendJson } from '../test/support/http-server.ts'
-import { createSigningKeys, signJws, tokenHash } from '../test/support/signing-keys.ts'
+import { createSigningKeys, signJws, tokenHash } from '../test/support/app/signing-keys.ts'
+import { listen, sendJson } from '../test/support/servers/http-server.ts'
 import { fifteenClaims } from './claims.ts'
 
 // A provider that checks nothing and lets nobody wait: the token is signed before the code is given out.

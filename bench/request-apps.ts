@@ -1,9 +1,9 @@
 import { createServer, type RequestListener } from 'node:http'
 import express from 'express'
 import session, { type Store } from 'express-session'
-import { createBrowser } from '../test/support/browser.ts'
-import { type Listening, listen } from '../test/support/http-server.ts'
-import { type StrictProvider, startStrictProvider } from '../test/support/strict-provider.ts'
+import { createBrowser } from '../test/support/browser/browser.ts'
+import { type Listening, listen } from '../test/support/servers/http-server.ts'
+import { type StrictProvider, startStrictProvider } from '../test/support/strict-provider/provider.ts'
 import { fifteenClaims } from './claims.ts'
 
 /** An app in which somebody has logged in. */

@@ -1,8 +1,8 @@
 import { RedisStore } from 'connect-redis'
 import { createClient } from 'redis'
 import { redisState } from '../lib/redis.ts'
-import type { StoreLike } from '../lib/session/express-session.ts'
-import { startRedis } from '../test/support/redis.ts'
+import type { StoreLike } from '../lib/state/shared-state.ts'
+import { startRedis } from '../test/support/servers/redis.ts'
 import { inMemory, measureLogouts, scaleTable } from './scale.ts'
 
 /** `npm run bench:scale`: what one logout costs among few and among many. */

@@ -1,10 +1,9 @@
 import session from 'express-session'
-import { parseOptions } from '../lib/config/parse-options.ts'
+import { parseOptions } from '../lib/options/parse-options.ts'
 import { createRelyingParty, type RelyingParty } from '../lib/relying-party.ts'
-import type { StoreLike } from '../lib/session/express-session.ts'
 import { createSessionIndex } from '../lib/session/session-index.ts'
-import type { SharedState } from '../lib/shared-state.ts'
-import { createMemoryState } from '../lib/state/memory-state.ts'
+import { memoryState } from '../lib/state/memory-state.ts'
+import type { SharedState, StoreLike } from '../lib/state/shared-state.ts'
 import { spreadOf } from './statistics.ts'
 
 const ISSUER = 'https://op.example.com'
@@ -75,7 +74,7 @@ function set(store: StoreLike, id: string, data: object): Promise<void> {
 }
 
 async function logOut(rp: RelyingParty, store: StoreLike, who: { sub?: string; sid?: string }): Promise<void> {
-  const ended = await rp.remoteLogouts.end(store, { provider: 'default', issuer: ISSUER, ...who })
+  const ended = await rp.providerLogouts.endSessions(store, { provider: 'default', issuer: ISSUER, ...who })
   if (ended.length !== 1) throw new Error('a logout has not ended one session')
 }
 
@@ -105,5 +104,5 @@ export function scaleTable(readings: readonly Reading[]): string {
 
 /** Everything in the memory of one process: express-session's MemoryStore, and ours. */
 export function inMemory(): { readonly state: SharedState; readonly store: StoreLike } {
-  return { state: createMemoryState(), store: new session.MemoryStore() as unknown as StoreLike }
+  return { state: memoryState(), store: new session.MemoryStore() as unknown as StoreLike }
 }

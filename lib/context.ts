@@ -1,18 +1,24 @@
-import { type AuthRequirement, meetsRequirement, parseRequirement } from './authentication-requirement.ts'
-import { checkInterval } from './check-interval.ts'
-import type { IdTokenClaims } from './claims.ts'
-import { ONLY_PROVIDER } from './config/config.ts'
 import { OidcError } from './errors.ts'
-import { type Request, type Response, wantsPage } from './http.ts'
-import type { Json } from './json-object.ts'
-import type { AccessTokenRequest, ApiRequestInit, LoginOptions, OidcContext, OidcMethods } from './oidc-context.ts'
+import { type Request, type Response, wantsPage } from './http/request.ts'
+import { currentPage, loginUrl, providerParam, safeReturnTo } from './http/return-to.ts'
+import { ONLY_PROVIDER } from './options/config.ts'
+import { meetsRequirement, parseRequirement } from './protocol/step-up.ts'
 import { clientOf, type RelyingParty } from './relying-party.ts'
-import { safeReturnTo } from './return-to.ts'
-import { loginUrl, pageOf, providerParam } from './routes/login-url.ts'
+import { checkInterval, isCheckedWithin, readLastLogin, readLogin, readTokensId } from './session/current-login.ts'
 import { requireSession } from './session/express-session.ts'
-import { isCheckedWithin } from './session/last-check.ts'
-import { readLastLogin, readLogin, readTokensId } from './session/login-session.ts'
-import type { AccessToken, Login, TokenRecord } from './types.ts'
+import type {
+  AccessToken,
+  AccessTokenRequest,
+  ApiRequestInit,
+  AuthRequirement,
+  IdTokenClaims,
+  Json,
+  Login,
+  LoginOptions,
+  OidcContext,
+  OidcMethods,
+  TokenRecord,
+} from './types.ts'
 
 /** `req.oidc` for one request. Everything in it is read when it is asked for: a request that asks nothing costs nothing. */
 export function createContext(rp: RelyingParty, req: Request, res: Response): OidcContext {
@@ -56,29 +62,29 @@ class Context implements OidcMethods {
     return this.#login?.expiresAt
   }
 
-  loginUrl(returnTo: string = pageOf(this.#rp, this.#req), requirement?: AuthRequirement): string {
-    if (requirement === undefined) return loginUrl(this.#rp, { returnTo })
+  loginUrl(returnTo: string = currentPage(this.#rp.config, this.#req), requirement?: AuthRequirement): string {
+    if (requirement === undefined) return loginUrl(this.#rp.config, { returnTo })
     // The same person has to prove more, so it has to be at the same provider.
     const sealed = this.#rp.requirements.seal(parseRequirement(requirement))
-    return loginUrl(this.#rp, { returnTo, ...providerParam(this.#rp, this.#login), requirement: sealed })
+    return loginUrl(this.#rp.config, { returnTo, ...providerParam(this.#rp.config, this.#login), requirement: sealed })
   }
 
   silentLoginUrl(): string | undefined {
-    if (!this.#rp.silentLogins.mayTry(this.#req) || this.isAuthenticated) return undefined
-    const returnTo = safeReturnTo(pageOf(this.#rp, this.#req), this.#rp.config)
+    if (!this.#rp.silentLogins.shouldTry(this.#req) || this.isAuthenticated) return undefined
+    const returnTo = safeReturnTo(currentPage(this.#rp.config, this.#req), this.#rp.config)
     // Whoever would not come back to this page is left on it.
     if (returnTo === undefined) return undefined
-    this.#rp.silentLogins.mark(this.#res)
-    const last = providerParam(this.#rp, readLastLogin(this.#req, this.#rp.config))
-    return loginUrl(this.#rp, { returnTo, ...last, prompt: 'none' })
+    this.#rp.silentLogins.rememberAttempt(this.#res)
+    const last = providerParam(this.#rp.config, readLastLogin(this.#req, this.#rp.config))
+    return loginUrl(this.#rp.config, { returnTo, ...last, prompt: 'none' })
   }
 
   sessionCheckUrl(seconds: number): string | undefined {
     const [interval, login] = [checkInterval(seconds), this.#login]
     const isPage = this.#req.method === 'GET' && wantsPage(this.#req)
     if (!isPage || login === undefined || isCheckedWithin(interval, this.#req, this.#rp.config)) return undefined
-    const provider = providerParam(this.#rp, login)
-    return loginUrl(this.#rp, { returnTo: pageOf(this.#rp, this.#req), ...provider, prompt: 'none' })
+    const provider = providerParam(this.#rp.config, login)
+    return loginUrl(this.#rp.config, { returnTo: currentPage(this.#rp.config, this.#req), ...provider, prompt: 'none' })
   }
 
   meets(requirement: AuthRequirement): boolean {
@@ -89,15 +95,15 @@ class Context implements OidcMethods {
   }
 
   async login(options: LoginOptions = {}): Promise<void> {
-    const { chosenClient, startLogin } = await import('./routes/login.ts')
-    const { readLoginOptions } = await import('./routes/login-options.ts')
-    const client = chosenClient(this.#rp, options.provider ?? this.provider)
+    const { findClientByName, startLogin } = await import('./login/start.ts')
+    const { readLoginOptions } = await import('./login/start.ts')
+    const client = findClientByName(this.#rp, options.provider ?? this.provider)
     await startLogin(this.#rp, client, this.#req, this.#res, readLoginOptions(this.#rp, this.#req, options))
   }
 
   async logout(): Promise<void> {
-    const { endLogin } = await import('./routes/logout.ts')
-    await endLogin(this.#rp, this.#req, this.#res)
+    const { logOut } = await import('./logout/logout.ts')
+    await logOut(this.#rp, this.#req, this.#res)
   }
 
   async tokens(): Promise<TokenRecord | undefined> {
@@ -114,7 +120,7 @@ class Context implements OidcMethods {
   }
 
   async fetch(url: string | URL, init: ApiRequestInit = {}): Promise<globalThis.Response> {
-    const { requestApi } = await import('./api-request.ts')
+    const { requestApi } = await import('./tokens/api-request.ts')
     return requestApi(this.#rp, requireSession(this.#req), this.#login, url, init)
   }
 
@@ -123,7 +129,7 @@ class Context implements OidcMethods {
   }
 
   async #freshTokens(request: AccessTokenRequest): Promise<AccessToken> {
-    const { freshTokens } = await import('./token-refresh.ts')
+    const { freshTokens } = await import('./tokens/refresh.ts')
     const { scope, resource } = request
     return freshTokens(this.#rp, requireSession(this.#req), this.#login, { scope, resource })
   }

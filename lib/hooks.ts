@@ -1,6 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { IdTokenClaims } from './claims.ts'
-import type { TokenRecord } from './types.ts'
+import type { IdTokenClaims, TokenRecord } from './types.ts'
 
 /** What every hook is given. */
 export interface HookEvent {

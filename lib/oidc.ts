@@ -1,14 +1,15 @@
-import type { Config } from './config/config.ts'
-import { parseOptions } from './config/parse-options.ts'
 import { createContext } from './context.ts'
 import { OidcError } from './errors.ts'
 import { publish } from './events.ts'
-import { type Next, type Request, type Response, redirect, requestPath } from './http.ts'
-import type { OidcContext } from './oidc-context.ts'
-import type { Options } from './options.ts'
+import { type Next, type Request, type Response, requestPath } from './http/request.ts'
+import { redirect } from './http/response.ts'
+import type { Config } from './options/config.ts'
+import type { Options } from './options/options.ts'
+import { parseOptions } from './options/parse-options.ts'
+import { contentsOf } from './options/response-type.ts'
 import { type Client, createRelyingParty, type RelyingParty } from './relying-party.ts'
-import { partsOf } from './response-type.ts'
-import { noteUse } from './session/idle-timeout.ts'
+import { recordActivity } from './session/current-login.ts'
+import type { OidcContext } from './types.ts'
 
 /** The middleware that `oidc()` makes. */
 export interface OidcMiddleware {
@@ -46,8 +47,8 @@ export function oidc(options: Options): OidcMiddleware {
   function oidcMiddleware(req: Request & { oidc?: OidcContext }, res: Response, next: Next): void {
     const context = createContext(rp, req, res)
     req.oidc = context
-    if (idleTimeout !== undefined) noteUse(req, rp.config)
-    rp.ended.watch(req)
+    if (idleTimeout !== undefined) recordActivity(req, rp.config)
+    rp.storeWatch.watch(req)
     const loadRoute = routes.get(requestPath(req))
     if (loadRoute !== undefined) return void answer(loadRoute, rp, req, res).catch((error) => fail(error, next))
     const url = silentLogin ? context.silentLoginUrl() : undefined
@@ -70,7 +71,7 @@ async function prepare({ findProvider, config }: Client): Promise<void> {
 
 /** RFC 9700 2.1.2. */
 function warnOfToken({ responseType }: Config): void {
-  if (!partsOf(responseType).token) return
+  if (!contentsOf(responseType).token) return
   process.emitWarning(`responseType '${responseType}' sends an access token through the browser: 'code' does not.`, {
     code: 'EXPRESS_OIDC_FRONT_CHANNEL_TOKEN',
     type: 'SecurityWarning',
@@ -97,18 +98,18 @@ function createRoutes(rp: RelyingParty): ReadonlyMap<string, LoadRoute> {
   const hasReference = clients.some(({ config }) => config.requestObjectBy === 'reference')
   const hasKeys = clients.some(({ config }) => config.clientKeys.length > 0)
   const routes: readonly (readonly [string | undefined, LoadRoute])[] = [
-    [paths.login, async () => (await import('./routes/login.ts')).loginRoute],
+    [paths.login, async () => (await import('./login/start.ts')).loginRoute],
     ...clients.map((client) => [client.config.callback, () => loadCallback(client)] as const),
-    [paths.logout, async () => (await import('./routes/logout.ts')).logoutRoute],
-    [paths.backchannelLogout, async () => (await import('./routes/backchannel-logout.ts')).backchannelLogoutRoute],
-    [paths.frontchannelLogout, async () => (await import('./routes/frontchannel-logout.ts')).frontchannelLogoutRoute],
-    [paths.sessionCheck, async () => (await import('./routes/session-check.ts')).sessionCheckRoute],
-    [paths.tokenRevocation, async () => (await import('./routes/token-revocation.ts')).tokenRevocationRoute],
-    [paths.initiateLogin, async () => (await import('./routes/initiate-login.ts')).initiateLoginRoute],
+    [paths.logout, async () => (await import('./logout/logout.ts')).logoutRoute],
+    [paths.backchannelLogout, async () => (await import('./logout/back-channel.ts')).backchannelLogoutRoute],
+    [paths.frontchannelLogout, async () => (await import('./logout/front-channel.ts')).frontchannelLogoutRoute],
+    [paths.sessionCheck, async () => (await import('./logout/session-check.ts')).sessionCheckRoute],
+    [paths.tokenRevocation, async () => (await import('./logout/back-channel.ts')).tokenRevocationRoute],
+    [paths.initiateLogin, async () => (await import('./login/start.ts')).initiateLoginRoute],
     [hasKeys ? paths.jwks : undefined, createJwksLoader(rp)],
     [
       hasReference ? paths.requestObjects : undefined,
-      async () => (await import('./routes/request-objects.ts')).requestObjectsRoute,
+      async () => (await import('./login/published-documents.ts')).requestObjectsRoute,
     ],
   ]
   const mounted = routes.flatMap(([path, load]) => (path === undefined ? [] : [[path, load] as const]))
@@ -119,12 +120,12 @@ function createRoutes(rp: RelyingParty): ReadonlyMap<string, LoadRoute> {
 function createJwksLoader(rp: RelyingParty): LoadRoute {
   let route: Promise<Route> | undefined
   return () => {
-    route ??= import('./routes/jwks.ts').then(({ createJwksRoute }) => createJwksRoute(rp))
+    route ??= import('./login/published-documents.ts').then(({ createJwksRoute }) => createJwksRoute(rp))
     return route
   }
 }
 
 async function loadCallback(client: Client): Promise<Route> {
-  const { callbackRoute } = await import('./routes/callback.ts')
+  const { callbackRoute } = await import('./login/callback.ts')
   return (rp, req, res) => callbackRoute(rp, client, req, res)
 }

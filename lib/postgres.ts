@@ -1,13 +1,11 @@
 import { ConfigError } from './errors.ts'
-import type { SharedState } from './shared-state.ts'
-import { createPolledLock } from './state/polled-lock.ts'
-import { type PostgresPool, runStatement } from './state/postgres-pool.ts'
-import { type Statements, statementsFor } from './state/postgres-statements.ts'
-import { asciiJson, entryName, toMilliseconds } from './state/state-entry.ts'
-import { stateOperation } from './state/state-failure.ts'
+import { createPolledLock } from './state/locks.ts'
+import { asciiJson, entryName, stateOperation, toMilliseconds } from './state/operation.ts'
+import { type PostgresPool, runStatement, type Statements, statementsFor } from './state/postgres-table.ts'
+import type { SharedState } from './state/shared-state.ts'
 
-export type { Lease, SharedState } from './shared-state.ts'
-export type { PostgresConnection, PostgresPool } from './state/postgres-pool.ts'
+export type { PostgresConnection, PostgresPool } from './state/postgres-table.ts'
+export type { Lease, SharedState } from './state/shared-state.ts'
 
 /** What `postgresState` works with. */
 export interface PostgresStateOptions {

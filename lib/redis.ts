@@ -1,10 +1,9 @@
 import { ConfigError } from './errors.ts'
-import type { SharedState } from './shared-state.ts'
-import { createPolledLock } from './state/polled-lock.ts'
-import { asciiJson, entryName, toMilliseconds } from './state/state-entry.ts'
-import { stateOperation } from './state/state-failure.ts'
+import { createPolledLock } from './state/locks.ts'
+import { asciiJson, entryName, stateOperation, toMilliseconds } from './state/operation.ts'
+import type { SharedState } from './state/shared-state.ts'
 
-export type { Lease, SharedState } from './shared-state.ts'
+export type { Lease, SharedState } from './state/shared-state.ts'
 
 /** As much as is needed of a client, pool, cluster or sentinel of the package `redis` (node-redis), version 4 or later. */
 export interface NodeRedisClient {

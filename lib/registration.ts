@@ -1,13 +1,14 @@
-export type { ClientChanges, ClientInformation, ClientMetadata, RegisteredClient } from './client-metadata.ts'
-export {
-  type ClientStore,
-  clientKey,
-  type InitialAccessToken,
-  type InitialAccessTokenScheme,
-  type RegistrationOptions,
-} from './client-store.ts'
-export { fileClientStore } from './file-client-store.ts'
-export { fromOktaApp, toOktaApp } from './registration/okta-app.ts'
+export type {
+  ClientChanges,
+  ClientInformation,
+  ClientMetadata,
+  ClientStore,
+  InitialAccessToken,
+  InitialAccessTokenScheme,
+  RegisteredClient,
+  RegistrationOptions,
+} from './options/registration-options.ts'
+export { adviseOnClient } from './registration/client-metadata.ts'
 export {
   deleteClient,
   readClient,
@@ -15,11 +16,12 @@ export {
   rotateClientSecret,
   type SecretRotation,
   updateClient,
-} from './registration/registration.ts'
-export { adviseOnClient } from './registration/registration-check.ts'
+} from './registration/clients.ts'
 export {
   findRegistrationEndpoint,
   type RegistrationEndpoint,
   type RegistrationEndpointOptions,
-} from './registration/registration-endpoint.ts'
-export { type ClientListOptions, listClients } from './registration/registration-list.ts'
+} from './registration/endpoint.ts'
+export { fileClientStore } from './registration/file-client-store.ts'
+export { type ClientListOptions, fromOktaApp, listClients, toOktaApp } from './registration/okta.ts'
+export { clientKey } from './registration/own-client.ts'

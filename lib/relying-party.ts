@@ -1,19 +1,20 @@
-import type { IdTokenClaims } from './claims.ts'
-import { type AppConfig, type Config, type Configuration, ONLY_PROVIDER } from './config/config.ts'
-import type { FindProvider } from './protocol/provider.ts'
-import { createEndedSessions, type EndedSessions } from './session/ended-sessions.ts'
-import type { StoreLike } from './session/express-session.ts'
-import { createLanding, type Landing } from './session/landing.ts'
-import { createRemoteLogouts, type RemoteLogouts } from './session/remote-logout.ts'
-import { createSealedRequirements, type SealedRequirements } from './session/sealed-requirements.ts'
+import { type AppConfig, type Config, type Configuration, ONLY_PROVIDER } from './options/config.ts'
+import type { FindProvider } from './provider/provider.ts'
+import { createLoopBrake, createSilentLogins, type LoopBrake, type SilentLogins } from './session/login-attempts.ts'
+import { createProviderLogouts, type ProviderLogouts } from './session/provider-logouts.ts'
 import { createSessionIndex } from './session/session-index.ts'
-import { createSilentLogins, type SilentLogins } from './session/silent-logins.ts'
+import { createStoreWatch, type StoreWatch } from './session/store-watch.ts'
 import { createTokenRecords, type TokenRecords } from './session/token-record.ts'
-import { createTransactions, type Transactions } from './session/transaction.ts'
-import type { SharedState } from './shared-state.ts'
-import { createSingleFlight } from './single-flight.ts'
+import {
+  createSealedRequirements,
+  createTransactions,
+  type SealedRequirements,
+  type Transactions,
+} from './session/transaction.ts'
+import type { SharedState, StoreLike } from './state/shared-state.ts'
 import { createStoreState } from './state/store-state.ts'
-import type { AccessToken, Login, TokenRecord } from './types.ts'
+import { createSingleFlight } from './time/single-flight.ts'
+import type { AccessToken, IdTokenClaims, Login, TokenRecord } from './types.ts'
 
 /** A login as it comes out of the callback, and the tokens that came with it. */
 export interface CompletedLogin {
@@ -29,7 +30,7 @@ export interface Client {
   readonly config: Config
   readonly findProvider: FindProvider
   /** Asks whether the provider answers at present. Rejects with a `ProviderError` where it does not, within two seconds. */
-  readonly checkPulse: () => Promise<void>
+  readonly checkAvailability: () => Promise<void>
 }
 
 /** All that one `oidc()` call made: what the routes and `req.oidc` work with. */
@@ -39,13 +40,13 @@ export interface RelyingParty {
   readonly clients: ReadonlyMap<string, Client>
   readonly transactions: Transactions
   readonly tokenRecords: TokenRecords
-  readonly landing: Landing
+  readonly loopBrake: LoopBrake
   readonly silentLogins: SilentLogins
   readonly requirements: SealedRequirements
-  readonly ended: EndedSessions
+  readonly storeWatch: StoreWatch
   /** That of the options, or one in the session store. */
-  readonly stateOf: (store: StoreLike) => SharedState
-  readonly remoteLogouts: RemoteLogouts
+  readonly sharedStateOf: (store: StoreLike) => SharedState
+  readonly providerLogouts: ProviderLogouts
   /**
    * Redeems an answer once, by its `state`: a doubled callback shares what the first one gets, since a code that is
    * used twice ends the tokens of both (RFC 6749 4.1.2).
@@ -57,21 +58,21 @@ export interface RelyingParty {
 
 export function createRelyingParty({ app, clients }: Configuration): RelyingParty {
   const { sharedState } = app
-  const stateOf = sharedState === undefined ? createStoreStates() : () => sharedState
-  const index = createSessionIndex(app, stateOf)
-  const ended = createEndedSessions(app, index)
+  const sharedStateOf = sharedState === undefined ? createStoreStates() : () => sharedState
+  const index = createSessionIndex(app, sharedStateOf)
+  const storeWatch = createStoreWatch(app, index)
   const tokenRecords = createTokenRecords(app)
   return {
     config: app,
     clients: new Map(clients.map((config) => [config.name, createClient(config)])),
     transactions: createTransactions(app),
     tokenRecords,
-    landing: createLanding(app),
+    loopBrake: createLoopBrake(app),
     silentLogins: createSilentLogins(app),
     requirements: createSealedRequirements(app),
-    ended,
-    stateOf,
-    remoteLogouts: createRemoteLogouts(app, { index, ended, tokenRecords }),
+    storeWatch,
+    sharedStateOf,
+    providerLogouts: createProviderLogouts(app, { index, storeWatch, tokenRecords }),
     redeemOnce: createSingleFlight<string, CompletedLogin>(),
     refreshOnce: createSingleFlight<string, AccessToken>(),
   }
@@ -98,9 +99,16 @@ export function clientOf(rp: RelyingParty, { provider = ONLY_PROVIDER }: Pick<Lo
 function createClient(config: Config): Client {
   return {
     config,
-    findProvider: lazily(async () => (await import('./protocol/provider.ts')).createProviderFinder(config)),
-    checkPulse: lazily(async () => (await import('./protocol/provider-pulse.ts')).createPulse(config)),
+    findProvider: lazily(() => loadProviderFinder(config)),
+    checkAvailability: lazily(async () => (await import('./provider/discovery.ts')).createAvailabilityCheck(config)),
   }
+}
+
+async function loadProviderFinder(config: Config): Promise<FindProvider> {
+  const { createProviderFinder } = await import('./provider/provider.ts')
+  if (config.registration === undefined) return createProviderFinder(config)
+  const { createConfigFor } = await import('./registration/registered-config.ts')
+  return createProviderFinder(config, createConfigFor(config, config.registration))
 }
 
 function lazily<T>(load: () => Promise<() => Promise<T>>): () => Promise<T> {

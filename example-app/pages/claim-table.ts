@@ -1,4 +1,4 @@
-import type { IdTokenClaims } from '../../lib/claims.ts'
+import type { IdTokenClaims } from '../../lib/types.ts'
 import { type Html, html } from '../html.ts'
 import { instant } from './instant.ts'
 

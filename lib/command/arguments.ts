@@ -1,5 +1,6 @@
+import { readFile } from 'node:fs/promises'
 import { parseArgs } from 'node:util'
-import { UsageError } from './surroundings.ts'
+import type { ClientChanges } from '../options/registration-options.ts'
 
 const TEXT = { type: 'string' } as const
 const LIST = { type: 'string', multiple: true } as const
@@ -91,4 +92,66 @@ export function textOf(values: Values, name: string): string | undefined {
   const value = values[name]
   if (value === '') throw new UsageError(`--${name} must not be empty.`)
   return typeof value === 'string' ? value : undefined
+}
+
+/** What the command has of the process that it runs in. */
+export interface CommandEnvironment {
+  readonly env: Readonly<Record<string, string | undefined>>
+  /** Writes results. */
+  readonly print: (text: string) => unknown
+  /** Writes what is no result: faults, advice, and what was done. */
+  readonly warn: (text: string) => unknown
+}
+
+/** The same for a command that has come to know secrets. */
+export interface Terminal extends CommandEnvironment {
+  /** Has `warn` leave this out from now on: a provider may repeat a token in its refusal. */
+  readonly conceal: (secret: string | undefined) => void
+}
+
+/** Surroundings in which secrets can be concealed. */
+export function createTerminal(surroundings: CommandEnvironment): Terminal {
+  const secrets = new Set<string>()
+  return {
+    ...surroundings,
+    conceal(secret) {
+      if (secret !== undefined) secrets.add(secret)
+    },
+    warn(text) {
+      surroundings.warn([...secrets].reduce((left, secret) => left.replaceAll(secret, '********'), text))
+    },
+  }
+}
+
+/** The command was called in a way that cannot be understood: exit code 2. */
+export class UsageError extends Error {}
+
+/** The members of a client that have an option of their own. */
+const OPTIONS: Readonly<Record<string, string>> = {
+  name: 'client_name',
+  'redirect-uri': 'redirect_uris',
+  'post-logout-redirect-uri': 'post_logout_redirect_uris',
+  'response-type': 'response_types',
+  'grant-type': 'grant_types',
+  'auth-method': 'token_endpoint_auth_method',
+  'application-type': 'application_type',
+  'initiate-login-uri': 'initiate_login_uri',
+}
+
+/** The members that a call names: those of `--metadata`, and over them those with options of their own. */
+export async function readMembers(values: Values): Promise<ClientChanges> {
+  const path = textOf(values, 'metadata')
+  const members = path === undefined ? {} : await readObject(path)
+  const given = Object.entries(OPTIONS).filter(([option]) => values[option] !== undefined)
+  return { ...members, ...Object.fromEntries(given.map(([option, member]) => [member, values[option]])) }
+}
+
+async function readObject(path: string): Promise<ClientChanges> {
+  try {
+    const value: unknown = JSON.parse(await readFile(path, 'utf8'))
+    if (typeof value === 'object' && value !== null && !Array.isArray(value)) return { ...value }
+  } catch {
+    // Told below: the error of a JSON parser holds a piece of the file.
+  }
+  throw new UsageError('--metadata cannot be read, or is no JSON object.')
 }

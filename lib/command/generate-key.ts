@@ -1,8 +1,7 @@
 import { generateKeyPairSync, type KeyObject } from 'node:crypto'
-import { algorithmsOf, keyIdOf, publicMembersOf } from '../config/client-key-kinds.ts'
-import { type Arguments, textOf } from './arguments.ts'
-import { printedJson } from './printed.ts'
-import { type Terminal, UsageError } from './surroundings.ts'
+import { algorithmsOf, keyIdOf, publicMembersOf } from '../jose/client-keys.ts'
+import { type Arguments, type Terminal, textOf, UsageError } from './arguments.ts'
+import { printedJson } from './output.ts'
 
 /** RSA keys are to last for years: 3072 bits, as strong as the curve P-256. */
 const rsa = (): KeyObject => generateKeyPairSync('rsa', { modulusLength: 3072 }).privateKey

@@ -1,13 +1,19 @@
 import { createSecretKey, type KeyObject } from 'node:crypto'
 import { compactVerify } from 'jose'
 import type { OidcError } from '../errors.ts'
-import { type JsonObject, parseJsonObject } from '../json-object.ts'
-import { type CompactJws, isJwe, parseCompactJws, requireCompact } from './compact-jws.ts'
+import { findJwsAlgorithm, isSameAlgorithm } from './algorithms.ts'
+import {
+  type CompactJws,
+  isJwe,
+  parseCompactJws,
+  requireCompact,
+  type TokenErrorFactory,
+  type TokenErrorName,
+  type TokenKind,
+  tokenErrors,
+} from './compact-token.ts'
+import { type JsonObject, parseJsonObject } from './json.ts'
 import { decryptToken, type EncryptionExpectations } from './jwe.ts'
-import { findJwsAlgorithm } from './jws-algorithms.ts'
-import { HEADER_RULES } from './jws-header.ts'
-import type { KeyStore } from './key-store.ts'
-import { faultsOf, type TokenFault, type TokenKind } from './token-kind.ts'
 
 /** What a token of the provider is held against. */
 export interface SignatureExpectations {
@@ -22,11 +28,33 @@ export interface SignatureExpectations {
 }
 
 /** A token whose signature is good. */
-export interface VerifiedToken {
+interface VerifiedToken {
   /** Deeply frozen. Nobody has looked at them yet. */
   readonly claims: JsonObject
   /** The signed token itself: where it came encrypted, what was inside. */
   readonly token: string
+}
+
+/** What a token says of its key. */
+export interface KeyHint {
+  readonly alg: string
+  readonly kid?: string | undefined
+  /** The claims, which nobody has verified yet, where a key is good for the tokens of its own issuer alone. */
+  readonly claims?: JsonObject | undefined
+}
+
+/** The public keys that signatures are verified with: those of one provider. */
+export interface VerificationKeys {
+  /**
+   * The keys that a token with this header may have been signed with, at most 16. Where none fits, the keys are fetched
+   * again at once: providers rotate unannounced (OIDC Core 10.1.1). Rejects only while no key set was ever had.
+   */
+  keysFor(hint: KeyHint): Promise<readonly KeyObject[]>
+  /**
+   * Fetches the keys again, for a signature that no key has verified: the key may have changed under its `kid`. False
+   * where they cannot be had, or were asked for too often.
+   */
+  renew(): Promise<boolean>
 }
 
 /**
@@ -36,16 +64,16 @@ export interface VerifiedToken {
 export async function verifyJws(
   kind: TokenKind,
   token: unknown,
-  keys: KeyStore,
+  keys: VerificationKeys,
   expected: SignatureExpectations,
 ): Promise<VerifiedToken> {
-  const fault = faultsOf(kind)
+  const fault = tokenErrors(kind)
   // What was agreed on tells which it is, never the token: an encrypted one has not become a signed one by its form.
   const { encryption, clientSecret } = expected
   const signed = encryption === undefined ? token : await decryptToken(token, encryption, clientSecret, fault)
   const jws = parseToken(signed, fault)
-  const broken = HEADER_RULES.find(({ holds }) => !holds(jws.header, { alg: expected.alg, kind }))
-  if (broken !== undefined) throw fault(broken.name, broken.message)
+  const failedRule = HEADER_RULES.find(({ isValid }) => !isValid(jws.header, { alg: expected.alg, kind }))
+  if (failedRule !== undefined) throw fault(failedRule.name, failedRule.message)
   if (findJwsAlgorithm(expected.alg)?.kty === 'oct') await verifyBySecret(jws, clientSecret, fault)
   else await verifyByKeys(jws, keys, expected, fault)
   const claims = parseJsonObject(jws.payload)
@@ -53,7 +81,7 @@ export async function verifyJws(
   return { claims, token: jws.token }
 }
 
-function parseToken(token: unknown, fault: TokenFault): CompactJws {
+function parseToken(token: unknown, fault: TokenErrorFactory): CompactJws {
   const compact = requireCompact(token, fault)
   // A JWE within a JWE is no more asked for than a JWE where a JWS was agreed on.
   if (isJwe(compact)) throw fault('ENCRYPTED', 'is encrypted, which was not asked for.')
@@ -63,7 +91,11 @@ function parseToken(token: unknown, fault: TokenFault): CompactJws {
 }
 
 /** OIDC Core 10.1: the key is the octets of the client secret. Keys of the provider have no part in it. */
-async function verifyBySecret(jws: CompactJws, clientSecret: string | undefined, fault: TokenFault): Promise<void> {
+async function verifyBySecret(
+  jws: CompactJws,
+  clientSecret: string | undefined,
+  fault: TokenErrorFactory,
+): Promise<void> {
   if (clientSecret === undefined || clientSecret === '') {
     throw fault('KEY', 'is signed with a client secret, and none is configured.')
   }
@@ -72,9 +104,9 @@ async function verifyBySecret(jws: CompactJws, clientSecret: string | undefined,
 
 async function verifyByKeys(
   jws: CompactJws,
-  keys: KeyStore,
+  keys: VerificationKeys,
   { keyIssuers }: Pick<SignatureExpectations, 'keyIssuers'>,
-  fault: TokenFault,
+  fault: TokenErrorFactory,
 ): Promise<void> {
   const { alg, kid } = jws.header
   const claims = keyIssuers === undefined ? undefined : (parseJsonObject(jws.payload) ?? {})
@@ -107,6 +139,63 @@ async function isSignedBy({ token, header }: CompactJws, key: KeyObject): Promis
   }
 }
 
-function badSignature(fault: TokenFault): OidcError {
+function badSignature(fault: TokenErrorFactory): OidcError {
   return fault('SIGNATURE', 'does not have the signature of the provider.')
 }
+
+/** One rule about the header of a token that the provider has signed. */
+interface HeaderRule {
+  readonly name: TokenErrorName
+  /** How the sentence about the token goes on. */
+  readonly message: string
+  readonly isValid: (header: JsonObject, expected: { readonly alg: string; readonly kind: TokenKind }) => boolean
+}
+
+const PLAIN_JWT = /^(application\/)?jwt$/i
+/** Types of tokens that are something else (RFC 9068 2.1, OIDC Back-Channel Logout 2.4, RFC 9101 10.8 ...). */
+const OTHER_TYPE =
+  /^(application\/)?(at|logout|dpop|secevent|oauth-authz-req|client-authentication|token-introspection|entity-statement)\+jwt$/i
+
+/** What `typ` may be, where there is one. */
+const TYPES: Readonly<Record<TokenKind, (typ: string) => boolean>> = {
+  ID_TOKEN: (typ) => PLAIN_JWT.test(typ),
+  RESPONSE_JWT: (typ) => PLAIN_JWT.test(typ),
+  // OIDC Core 5.3.2 names no type for it, and providers choose their own.
+  USERINFO_JWT: (typ) => !OTHER_TYPE.test(typ),
+  // OIDC Back-Channel Logout 2.4: recommended, and many providers leave it out. The events tell it from an ID Token.
+  // Global Token Revocation 3: always there, as the rule below sees to.
+  REVOCATION_JWT: (typ) => /^(application\/)?global-token-revocation\+jwt$/i.test(typ),
+  LOGOUT_TOKEN: (typ) => PLAIN_JWT.test(typ) || /^(application\/)?logout\+jwt$/i.test(typ),
+}
+
+/**
+ * What the header must fulfil, in this order. `jku`, `x5u`, `jwk` and `x5c` are looked at by nobody: a token does not
+ * choose its own key (RFC 8725 3.10).
+ */
+const HEADER_RULES: readonly HeaderRule[] = [
+  {
+    // OIDC Core 3.1.3.7 (7), RFC 8725 3.1. `none` is not in the table of algorithms, so it equals nothing.
+    name: 'ALG',
+    message: 'is not signed with the algorithm that the configuration names.',
+    isValid: ({ alg }, expected) => typeof alg === 'string' && isSameAlgorithm(alg, expected.alg),
+  },
+  {
+    // RFC 7515 4.1.11: we understand no extension. RFC 7797 6: `b64` comes with `crit` only.
+    name: 'CRIT',
+    message: 'demands an extension that is not understood.',
+    isValid: (header) => !Object.hasOwn(header, 'crit') && !Object.hasOwn(header, 'b64'),
+  },
+  {
+    // RFC 8725 3.11: most providers leave it out, but a logout token or an access token is no ID Token.
+    name: 'TYPE',
+    message: 'is a token of another type.',
+    isValid: ({ typ }, { kind }) => {
+      return typ === undefined ? kind !== 'REVOCATION_JWT' : typeof typ === 'string' && TYPES[kind](typ)
+    },
+  },
+  {
+    name: 'MALFORMED',
+    message: 'has a key identifier that is not a string.',
+    isValid: ({ kid }) => kid === undefined || typeof kid === 'string',
+  },
+]

@@ -1,15 +1,17 @@
 import { createHash } from 'node:crypto'
 import { buildAuthorizationUrl, randomNonce, randomPKCECodeVerifier, randomState } from 'openid-client'
-import { withEssentialAcr } from '../authentication-requirement.ts'
-import type { WireParams } from '../config/authorization-params.ts'
-import { ONLY_PROVIDER } from '../config/config.ts'
-import { ConfigError } from '../errors.ts'
-import { partsOf } from '../response-type.ts'
-import type { AuthenticationRequirement, Transaction } from '../types.ts'
-import { createDpopKey, dpopThumbprint } from './dpop.ts'
-import type { Provider } from './provider.ts'
-import { pushAuthorizationRequest } from './pushed-request.ts'
+import { ConfigError, ProviderError } from '../errors.ts'
+import type { WireParams } from '../options/authorization-params.ts'
+import { ONLY_PROVIDER } from '../options/config.ts'
+import { contentsOf } from '../options/response-type.ts'
+import { createDpopKey, dpopThumbprint } from '../provider/dpop.ts'
+import { errorFromResponse } from '../provider/error-response.ts'
+import { jsonBody } from '../provider/http-transport.ts'
+import type { Provider } from '../provider/provider.ts'
+import { type FormParams, postForm } from '../provider/requests.ts'
+import type { AuthenticationRequirement, DpopKey, Transaction } from '../types.ts'
 import { createRequestObject } from './request-object.ts'
+import { withEssentialAcr } from './step-up.ts'
 
 /** Where to send the browser, and what to remember until it comes back. */
 export interface AuthorizationRequest {
@@ -26,11 +28,11 @@ export interface LoginRequest {
   readonly requirement?: AuthenticationRequirement | undefined
   readonly isSilent?: boolean | undefined
   /** The login that is held against the provider's session, by the id of its tokens. */
-  readonly checks?: string | undefined
+  readonly recheckedTokensId?: string | undefined
 }
 
 /** Keeps a request object for the provider to fetch, and gives its address. */
-export type KeepRequestObject = (requestObject: string) => Promise<string>
+type StoreRequestObject = (requestObject: string) => Promise<string>
 
 /**
  * A new authorization request with state, nonce, and PKCE S256 for a code (OIDC Core 3.1.2.1, RFC 7636 4.3), in the form
@@ -40,18 +42,18 @@ export type KeepRequestObject = (requestObject: string) => Promise<string>
 export async function createAuthorizationRequest(
   provider: Provider,
   wanted: LoginRequest,
-  keep: KeepRequestObject,
+  storeRequestObject: StoreRequestObject,
 ): Promise<AuthorizationRequest> {
   const transaction = createTransaction(provider, wanted)
   const params = await createParams(provider, wanted, transaction)
-  const carried = await carriedParams(provider, params, transaction, keep)
+  const carried = await browserParams(provider, params, transaction, storeRequestObject)
   const url = buildAuthorizationUrl(provider.client, searchParams(carried))
   return { url: url.href, transaction }
 }
 
 function createTransaction({ config }: Provider, wanted: LoginRequest): Transaction {
   const { responseType, name } = config
-  const { returnTo, isSilent, checks, authorizationParams: params } = wanted
+  const { returnTo, isSilent, recheckedTokensId, authorizationParams: params } = wanted
   const requirement = withEssentialAcr(wanted.requirement, params['claims'])
   return {
     state: randomState(),
@@ -65,7 +67,7 @@ function createTransaction({ config }: Provider, wanted: LoginRequest): Transact
     ...(params['max_age'] === undefined ? {} : { maxAge: Number(params['max_age']) }),
     ...(requirement === undefined ? {} : { requirement }),
     ...(isSilent === true ? { isSilent } : {}),
-    ...(checks === undefined ? {} : { checks }),
+    ...(recheckedTokensId === undefined ? {} : { recheckedTokensId }),
     ...(config.dpopBoundAccessTokens ? { dpopKey: createDpopKey(config.dpopSigningAlg) } : {}),
     startedAt: Date.now() / 1000,
   }
@@ -89,7 +91,7 @@ async function createParams(
     scope: config.scope,
     state,
     nonce,
-    ...(partsOf(responseType).code ? codeChallengeOf(codeVerifier) : {}),
+    ...(contentsOf(responseType).code ? codeChallengeOf(codeVerifier) : {}),
     // RFC 9449 10: whoever steals the code cannot redeem it. 10.1: a pushed request carries a proof instead.
     ...(dpopKey === undefined || isPushed({ config, metadata }) ? {} : { dpop_jkt: await dpopThumbprint(dpopKey) }),
   }
@@ -119,11 +121,11 @@ function checkSigned({ config: { requestObjectSigningAlg: alg = 'none' }, metada
 }
 
 /** What the browser carries of the parameters. */
-async function carriedParams(
+async function browserParams(
   provider: Provider,
   params: WireParams,
   { dpopKey }: Transaction,
-  keep: KeepRequestObject,
+  storeRequestObject: StoreRequestObject,
 ): Promise<WireParams> {
   const { requestObjectSigningAlg, requestObjectBy, clientId, responseType, scope } = provider.config
   const isSigned = requestObjectSigningAlg !== undefined
@@ -137,7 +139,7 @@ async function carriedParams(
   // OIDC Core 6.1: these must be outside, too.
   const outside = { client_id: clientId, response_type: responseType, scope }
   if (requestObjectBy === 'value') return { ...outside, ...sent }
-  return { ...outside, request_uri: await keep(String(sent['request'])) }
+  return { ...outside, request_uri: await storeRequestObject(String(sent['request'])) }
 }
 
 function searchParams(params: WireParams): URLSearchParams {
@@ -146,4 +148,44 @@ function searchParams(params: WireParams): URLSearchParams {
     for (const one of [value].flat()) search.append(name, one)
   }
   return search
+}
+
+/** What the browser carries in the place of the request. */
+export interface PushedRequest {
+  readonly requestUri: string
+  /** The life of it, in seconds. */
+  readonly expiresIn: number
+}
+
+/** Of printable ASCII, as every URI is (RFC 3986 2), and short enough for an address. */
+const REQUEST_URI = /^[\x21-\x7e]{1,2048}$/
+
+/**
+ * Hands the authorization request to the provider directly (RFC 9126 2), signed or not, with a proof of possession where
+ * there is a key: the code is bound to it then (RFC 9449 10.1). Throws `ERR_OIDC_PUSHED_REQUEST` where the provider refuses,
+ * and `ERR_OIDC_PUSHED_RESPONSE` where its answer is none.
+ *
+ * @param params All that the browser would have carried, `client_id` included.
+ */
+export async function pushAuthorizationRequest(
+  provider: Provider,
+  params: FormParams,
+  options: { readonly dpopKey?: DpopKey | undefined } = {},
+): Promise<PushedRequest> {
+  // RFC 9126 2.1: the one parameter that must not be pushed.
+  const { request_uri: _, ...pushed } = params
+  const answer = await postForm(provider, 'pushed_authorization_request_endpoint', pushed, options)
+  // RFC 9126 2.2 says 201; several providers say 200.
+  if (answer.status !== 201 && answer.status !== 200) throw errorFromResponse(answer, 'ERR_OIDC_PUSHED_REQUEST')
+  const { request_uri: requestUri, expires_in: expiresIn } = jsonBody(answer) ?? {}
+  if (typeof requestUri !== 'string' || !REQUEST_URI.test(requestUri)) throw invalid('request_uri')
+  if (typeof expiresIn !== 'number' || !(expiresIn > 0)) throw invalid('expires_in')
+  return { requestUri, expiresIn }
+}
+
+function invalid(member: string): ProviderError {
+  return new ProviderError(
+    'ERR_OIDC_PUSHED_RESPONSE',
+    `The answer to the pushed authorization request has no usable ${member}.`,
+  )
 }

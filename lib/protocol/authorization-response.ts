@@ -1,8 +1,12 @@
 import { AuthorizationError, OidcError } from '../errors.ts'
-import { isNameOf } from '../issuer.ts'
-import { partsOf, type ResponseParts } from '../response-type.ts'
+import type { JsonObject } from '../jose/json.ts'
+import { verifyJws } from '../jose/jws.ts'
+import type { Config } from '../options/config.ts'
+import { isIssuerOrTenant } from '../options/issuer.ts'
+import { contentsOf, type ResponseContents } from '../options/response-type.ts'
+import type { Provider } from '../provider/provider.ts'
+import { registeredAlgorithmsFor } from '../provider/token-algorithms.ts'
 import type { Transaction } from '../types.ts'
-import type { Provider } from './provider.ts'
 
 /** The parameters that came to the callback, each at most once. */
 export type ResponseParams = ReadonlyMap<string, string>
@@ -47,10 +51,10 @@ export function checkAuthorizationResponse(
   transaction: Transaction,
   provider: Pick<Provider, 'config' | 'metadata'>,
 ): AuthorizationResponse {
-  const expected = partsOf(transaction.responseType ?? 'code')
+  const expected = contentsOf(transaction.responseType ?? 'code')
   checkIssuer(params, expected, transaction, provider)
   checkError(params)
-  checkUnasked(params, expected)
+  rejectUnexpectedParams(params, expected)
   const { code, accessToken } = { code: textOf(params, 'code'), accessToken: textOf(params, 'access_token') }
   if (expected.code && code === undefined) {
     throw new OidcError('ERR_OIDC_CODE_MISSING', 'The authorization response has neither code nor error.')
@@ -74,7 +78,7 @@ export function checkAuthorizationResponse(
 }
 
 /** Whoever puts a token into an answer that was not to have one hopes that somebody takes it (OIDC Core 3.1.2.7). */
-function checkUnasked(params: ResponseParams, expected: ResponseParts): void {
+function rejectUnexpectedParams(params: ResponseParams, expected: ResponseContents): void {
   const isUnasked = (name: string, isExpected: boolean): boolean => params.has(name) && !isExpected
   if (isUnasked('id_token', expected.idToken) || isUnasked('access_token', expected.token)) {
     throw new OidcError('ERR_OIDC_RESPONSE_TOKEN', 'The authorization response holds a token that was not asked for.')
@@ -90,19 +94,20 @@ function textOf(params: ResponseParams, name: string): string | undefined {
 
 function checkIssuer(
   params: ResponseParams,
-  expected: ResponseParts,
+  expected: ResponseContents,
   transaction: Transaction,
   { config, metadata }: Pick<Provider, 'config' | 'metadata'>,
 ): void {
   const iss = params.get('iss')
-  if (transaction.issuer !== metadata.issuer || (iss !== undefined && !isNameOf(transaction.issuer, iss))) {
+  if (transaction.issuer !== metadata.issuer || (iss !== undefined && !isIssuerOrTenant(transaction.issuer, iss))) {
     throw new OidcError('ERR_OIDC_RESPONSE_ISSUER', 'The authorization response is from another issuer (mix-up).')
   }
   // RFC 9207 4: an ID Token says itself whose it is, and will be verified.
-  const isTold = iss !== undefined || (expected.idToken && params.has('id_token') && !params.has('error'))
+  const namesIssuer = iss !== undefined || (expected.idToken && params.has('id_token') && !params.has('error'))
   // FAPI 2.0 Security Profile 5.3.3.2: whatever the provider announces.
-  const isDemanded = config.profile !== undefined || metadata['authorization_response_iss_parameter_supported'] === true
-  if (!isTold && isDemanded) {
+  const mustNameIssuer =
+    config.profile !== undefined || metadata['authorization_response_iss_parameter_supported'] === true
+  if (!namesIssuer && mustNameIssuer) {
     throw new OidcError(
       'ERR_OIDC_RESPONSE_ISSUER_MISSING',
       'The authorization response lacks iss, although the provider announces it or the profile demands it (RFC 9207 2.4).',
@@ -118,4 +123,31 @@ function checkError(params: ResponseParams): void {
     errorDescription: params.get('error_description'),
     errorUri: params.get('error_uri'),
   })
+}
+
+/**
+ * Reads an authorization response that came as one signed JWT, in the parameter `response` (JARM 2.4). Whatever came
+ * beside it is nobody's word. Throws the codes `ERR_OIDC_RESPONSE_JWT_...`.
+ */
+export async function readResponseJwt(provider: Provider, params: ResponseParams): Promise<ResponseParams> {
+  const expected = await registeredAlgorithmsFor(provider, 'RESPONSE_JWT')
+  const { claims } = await verifyJws('RESPONSE_JWT', params.get('response'), provider.keys, expected)
+  checkClaims(claims, provider.config)
+  // What the issuer says of itself in the JWT has been compared: as a parameter it is RFC 9207's.
+  return new Map(Object.entries(claims).flatMap(([name, value]) => (isPlain(value) ? [[name, String(value)]] : [])))
+}
+
+function checkClaims({ iss, aud, exp }: JsonObject, { issuer, clientId, clockTolerance }: Config): void {
+  if (iss !== issuer) throw fault('ISSUER', 'is of another issuer.')
+  if (![aud].flat().includes(clientId)) throw fault('AUDIENCE', 'is for another client.')
+  const isFresh = typeof exp === 'number' && exp < 8.64e12 && Date.now() / 1000 < exp + clockTolerance
+  if (!isFresh) throw fault('EXPIRED', 'has expired, or does not say when it does. Are the clocks right?')
+}
+
+function isPlain(value: unknown): value is string | number {
+  return typeof value === 'string' || typeof value === 'number'
+}
+
+function fault(name: 'ISSUER' | 'AUDIENCE' | 'EXPIRED', message: string): OidcError {
+  return new OidcError(`ERR_OIDC_RESPONSE_JWT_${name}`, `The authorization response ${message}`)
 }

@@ -1,13 +1,12 @@
 import { randomBytes } from 'node:crypto'
 import { CompactEncrypt, SignJWT, UnsecuredJWT } from 'jose'
 import { ConfigError, ProviderError } from '../errors.ts'
-import { findKeyManagement } from '../jose/jwe-algorithms.ts'
-import { encryptionKeyOfSecret } from '../jose/jwe-secret-key.ts'
-import type { EncryptionKey } from '../jose/key-store.ts'
-import type { Json } from '../json-object.ts'
-import { readSecretKey } from './client-secret.ts'
-import { defaultSigningAlg, findSigner } from './client-signer.ts'
-import type { Provider } from './provider.ts'
+import { findKeyManagement } from '../jose/algorithms.ts'
+import { encryptionKeyOfSecret } from '../jose/jwe.ts'
+import { defaultSigningAlg, findSigner, readSecretKey } from '../provider/client-signing.ts'
+import type { EncryptionKey } from '../provider/keys.ts'
+import type { Provider } from '../provider/provider.ts'
+import type { Json } from '../types.ts'
 
 /** The parameters of an authorization request, by their wire names. */
 export type RequestParams = Readonly<Record<string, Json>>
@@ -16,7 +15,7 @@ export type RequestParams = Readonly<Record<string, Json>>
 const LIFE = 300
 
 /** RFC 9101 4: a request holds no other. RFC 9101 10.8: with a `sub` it could pass for an assertion of the client. */
-const NEVER_INSIDE: ReadonlySet<string> = new Set([
+const EXCLUDED_PARAMS: ReadonlySet<string> = new Set([
   ...['request', 'request_uri', 'sub'],
   ...['client_secret', 'client_assertion', 'client_assertion_type'],
 ])
@@ -45,7 +44,7 @@ export async function createRequestObject(provider: Provider, params: RequestPar
 
 function claimsOf({ config }: Provider, params: RequestParams): Record<string, Json> {
   const now = Math.floor(Date.now() / 1000)
-  const members = Object.entries(params).filter(([name]) => !NEVER_INSIDE.has(name))
+  const members = Object.entries(params).filter(([name]) => !EXCLUDED_PARAMS.has(name))
   return {
     ...Object.fromEntries(members.map(([name, value]) => [name, claimOf(name, value)])),
     client_id: config.clientId,

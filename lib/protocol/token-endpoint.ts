@@ -1,13 +1,13 @@
 import { ProviderError } from '../errors.ts'
-import { jsonOf } from '../http-client/http-answer.ts'
-import { refusalError } from '../http-client/provider-refusal.ts'
-import type { Json, JsonObject } from '../json-object.ts'
-import type { DpopKey } from '../types.ts'
-import { type FormParams, postForm } from './back-channel-request.ts'
-import type { Provider } from './provider.ts'
+import type { JsonObject } from '../jose/json.ts'
+import { errorFromResponse } from '../provider/error-response.ts'
+import { jsonBody } from '../provider/http-transport.ts'
+import type { Provider } from '../provider/provider.ts'
+import { type FormParams, postForm } from '../provider/requests.ts'
+import type { DpopKey, Json } from '../types.ts'
 
 /** How an access token is shown: by whoever has it, or with a proof of possession (RFC 6749 7.1, RFC 9449 7). */
-export type TokenType = 'Bearer' | 'DPoP'
+type TokenType = 'Bearer' | 'DPoP'
 
 /** A token response (RFC 6749 5.1), checked in form. Nothing is known of the ID Token yet, not even that it is text. */
 export interface TokenResponse {
@@ -49,8 +49,8 @@ export async function requestTokens(
   { dpopKey }: { readonly dpopKey?: DpopKey | undefined } = {},
 ): Promise<TokenResponse> {
   const answer = await postForm(provider, 'token_endpoint', grant, { dpopKey })
-  if (answer.status !== 200) throw refusalError(answer, 'ERR_OIDC_TOKEN_REQUEST')
-  const response = checkResponse(jsonOf(answer))
+  if (answer.status !== 200) throw errorFromResponse(answer, 'ERR_OIDC_TOKEN_REQUEST')
+  const response = checkResponse(jsonBody(answer))
   checkBinding(response.token_type, provider.config.dpopBoundAccessTokens, dpopKey)
   return response
 }

@@ -1,13 +1,11 @@
-import { isIssuer, parseHttpUrl } from '../config/absolute-url.ts'
 import { ConfigError, OidcError, ProviderError } from '../errors.ts'
-import { readErrorResponse } from '../http-client/error-response.ts'
-import { type HttpAnswer, jsonOf } from '../http-client/http-answer.ts'
-import { createHttpClient } from '../http-client/http-client.ts'
-import { isRateLimit, statusError } from '../http-client/provider-status.ts'
-import { createPublicLookup, hasInternalAddress } from '../http-client/public-address.ts'
-import type { Json } from '../json-object.ts'
-import { isObject } from '../json-object.ts'
-import { parseIdentifier, type WebFingerIdentifier } from './webfinger-identifier.ts'
+import { isObject } from '../jose/json.ts'
+import { isIssuer, parseHttpUrl } from '../options/urls.ts'
+import { errorFromStatus, isRateLimit, readErrorResponse } from '../provider/error-response.ts'
+import { createHttpClient } from '../provider/http-client.ts'
+import { jsonBody, type ProviderResponse } from '../provider/http-transport.ts'
+import { createPublicLookup, hasInternalAddress } from '../provider/public-address.ts'
+import type { Json } from '../types.ts'
 
 /** How {@link discoverIssuer} looks for a provider. */
 export interface WebFingerOptions {
@@ -105,16 +103,16 @@ function createClient({
 }
 
 /** RFC 7033 4.2: 404 where nothing is known, 400 where the resource is not understood. */
-function checkStatus(answer: HttpAnswer): void {
+function checkStatus(answer: ProviderResponse): void {
   if (answer.status === 200) return
-  if (answer.status >= 500 || isRateLimit(answer, readErrorResponse(answer))) throw statusError(answer)
+  if (answer.status >= 500 || isRateLimit(answer, readErrorResponse(answer))) throw errorFromStatus(answer)
   throw unknown()
 }
 
 /** RFC 7033 4.3: a server may leave `rel` aside and send all links. */
-function findLink(answer: HttpAnswer, rel: string): Json | undefined {
-  const { links = [] } = jsonOf(answer) ?? {}
-  if (jsonOf(answer) === undefined || !Array.isArray(links)) throw invalid('is not a JSON resource descriptor')
+function findLink(answer: ProviderResponse, rel: string): Json | undefined {
+  const { links = [] } = jsonBody(answer) ?? {}
+  if (jsonBody(answer) === undefined || !Array.isArray(links)) throw invalid('is not a JSON resource descriptor')
   const link = links.filter(isObject).find((one) => one['rel'] === rel)
   if (link === undefined) throw unknown()
   return link['href']
@@ -126,4 +124,63 @@ function unknown(): OidcError {
 
 function invalid(fault: string): ProviderError {
   return new ProviderError('ERR_OIDC_WEBFINGER_RESPONSE', `The answer to the WebFinger request ${fault}.`)
+}
+
+/** What a person typed, made into what a WebFinger server is asked. */
+interface WebFingerIdentifier {
+  /** `acct:joe@example.com`, or an https URL without fragment. */
+  readonly resource: string
+  /** Scheme, host and port of the server that knows it. */
+  readonly origin: string
+  /** The part before the `@` and the host, where it is an account. */
+  readonly account: string | undefined
+}
+
+/** Far longer than any address of mail. */
+const LONGEST = 1024
+/** OIDC Discovery 2.1: the global context symbols of XRI. */
+const XRI = /^[=@!+$(]|^xri:/i
+/** `example.com:8080` has a port, `mailto:joe@example.com` a scheme. */
+const SCHEME = /^([a-z][a-z0-9+.-]*):(?!\d+(?:[/?#]|$))/i
+/** RFC 3986 3.2.1: a second `@` makes it doubtful which host is meant. */
+const TWO_HOSTS = /^(?:[^/?#]*\/\/)?[^/?#]*@[^/?#]*@/
+const ACCOUNT = /^([^@/?#]+)@([^@/?#:]+)$/
+
+/**
+ * Normalises what a person typed (OIDC Discovery 2.1.2): user and host alone are an account, everything else without a
+ * scheme is an https URL, a fragment is dropped.
+ *
+ * @throws OidcError `ERR_OIDC_WEBFINGER_IDENTIFIER` for anything else: an XRI, another scheme, a password.
+ */
+function parseIdentifier(text: string, schemes: readonly string[]): WebFingerIdentifier {
+  const identifier = text.trim()
+  const isOdd = (): boolean => [XRI, TWO_HOSTS, /[\s\\\p{Cc}\p{Cs}]/u].some((fault) => fault.test(identifier))
+  if (identifier.length > LONGEST || isOdd()) throw unusable()
+  const scheme = SCHEME.exec(identifier)?.[1]?.toLowerCase()
+  if (scheme === 'acct') return accountOf(identifier.slice('acct:'.length).replace(/#.*/, ''))
+  if (scheme !== undefined) return addressOf(identifier, schemes)
+  return ACCOUNT.test(identifier) ? accountOf(identifier) : addressOf(`https://${identifier}`, schemes)
+}
+
+/** RFC 7565 7: what the user's part may not hold is percent-encoded. */
+function accountOf(text: string): WebFingerIdentifier {
+  const [, user = '', host = ''] = ACCOUNT.exec(text) ?? []
+  const url = URL.canParse(`https://${host}`) ? new URL(`https://${host}`) : undefined
+  if (url === undefined || user === '') throw unusable()
+  const account = `${user.replace(/[^\w.~!$&'()*+,;=%-]/gu, encodeURIComponent)}@${url.host}`
+  return { resource: `acct:${account}`, origin: url.origin, account }
+}
+
+function addressOf(text: string, schemes: readonly string[]): WebFingerIdentifier {
+  const url = URL.canParse(text) ? new URL(text) : undefined
+  if (url === undefined || !schemes.includes(url.protocol) || url.password !== '') throw unusable()
+  url.hash = ''
+  return { resource: url.href, origin: url.origin, account: undefined }
+}
+
+function unusable(): OidcError {
+  return new OidcError(
+    'ERR_OIDC_WEBFINGER_IDENTIFIER',
+    'No provider can be looked for by this: it must be like joe@example.com or https://example.com/joe.',
+  )
 }

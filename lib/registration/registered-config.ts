@@ -1,12 +1,13 @@
-import type { RegisteredClient } from '../client-metadata.ts'
-import { hasKey } from '../config/client-conflicts.ts'
-import type { Config } from '../config/config.ts'
-import { PROFILE_ALGORITHMS, PROFILE_METHODS } from '../config/profile.ts'
 import { OidcError } from '../errors.ts'
-import { isSameAlgorithm } from '../jose/jws-algorithms.ts'
-import { isBySecret } from '../jose/secret-algorithms.ts'
-import { carriageOf } from '../response-type.ts'
-import { ENCRYPTED, SIGNED } from './registration-metadata.ts'
+import { isBySecret, isSameAlgorithm } from '../jose/algorithms.ts'
+import type { Config } from '../options/config.ts'
+import { hasKey } from '../options/key-conflicts.ts'
+import { PROFILE_ALGORITHMS, PROFILE_METHODS } from '../options/profile.ts'
+import type { RegisteredClient, RegistrationOptions } from '../options/registration-options.ts'
+import { responseDeliveryOf } from '../options/response-type.ts'
+import type { ConfigFor } from '../provider/provider.ts'
+import { ENCRYPTED, SIGNED } from './client-metadata.ts'
+import { type ClientRegistration, createClientRegistration } from './own-client.ts'
 
 type Method = Config['tokenEndpointAuthMethod']
 
@@ -21,6 +22,15 @@ const METHODS: Readonly<Record<Method, (config: Config) => boolean>> = {
   none: () => true,
 }
 
+/** Registers the application at first use, and gives its configuration as the registered client. */
+export function createConfigFor(config: Config, registration: RegistrationOptions): ConfigFor {
+  let registered: ClientRegistration | undefined
+  return async (metadata, http) => {
+    registered ??= createClientRegistration({ http, config, registration })
+    return registeredConfig(config, await registered.current(metadata))
+  }
+}
+
 /**
  * The configuration of a client that was registered: the answer is the truth, whatever was asked for (RFC 7591 3.2.1). So it
  * decides how the client proves itself and whether requests are pushed. Algorithms are pinned by the options: an answer that
@@ -28,7 +38,7 @@ const METHODS: Readonly<Record<Method, (config: Config) => boolean>> = {
  *
  * @throws OidcError `ERR_OIDC_REGISTRATION_MISMATCH`, with the names of ours that do not agree and nothing of the answer.
  */
-export function registeredConfig(config: Config, client: RegisteredClient): Config {
+function registeredConfig(config: Config, client: RegisteredClient): Config {
   const method = methodOf(config, client)
   const registered: Config = {
     ...config,
@@ -89,7 +99,7 @@ function checkAlgorithms(config: Config, client: RegisteredClient): void {
 /** What nothing goes by may be registered as it likes: requests, where none are signed, for example. */
 function isUsed(config: Config, option: keyof Config): boolean {
   const { responseMode, responseType, tokenEndpointAuthMethod: method } = config
-  if (option.startsWith('authorization')) return carriageOf(responseMode, responseType).isJwt
+  if (option.startsWith('authorization')) return responseDeliveryOf(responseMode, responseType).isJwt
   if (option === 'tokenEndpointAuthSigningAlg') return method.endsWith('_jwt')
   return !option.startsWith('requestObject') || config[option] !== undefined
 }

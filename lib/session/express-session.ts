@@ -1,5 +1,6 @@
 import { OidcError } from '../errors.ts'
-import type { Request } from '../http.ts'
+import type { Request } from '../http/request.ts'
+import type { StoreLike } from '../state/shared-state.ts'
 
 type Callback = (error?: unknown) => void
 
@@ -18,13 +19,6 @@ export interface SessionLike {
   save(done: Callback): void
   destroy(done: Callback): void
   [name: string]: unknown
-}
-
-/** What this library needs of an express-session store. */
-export interface StoreLike {
-  get(id: string, done: (error: unknown, data?: unknown) => void): void
-  set(id: string, data: unknown, done: Callback): void
-  destroy(id: string, done: Callback): void
 }
 
 /** A request that express-session has handled. */

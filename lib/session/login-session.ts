@@ -1,38 +1,13 @@
-import type { AppConfig } from '../config/config.ts'
-import { ONLY_PROVIDER } from '../config/config.ts'
-import type { Request } from '../http.ts'
-import { isOfIssuer } from '../issuer.ts'
+import { type Events, publish } from '../events.ts'
+import type { Response } from '../http/request.ts'
+import { ONLY_PROVIDER } from '../options/config.ts'
 import type { Login } from '../types.ts'
-import type { EndedSessions } from './ended-sessions.ts'
+import { expireSessionCookie } from './cookies.ts'
+import { type OidcSession, readLastLogin, readOidcSession, readTokensId, type SessionConfig } from './current-login.ts'
 import { type SessionLike, type SessionRequest, storeOperation } from './express-session.ts'
-import { heldSession, type OidcSession } from './held-session.ts'
-import { isIdle } from './idle-timeout.ts'
-
-type SessionConfig = Pick<AppConfig, 'sessionKey' | 'issuers' | 'idleTimeout'>
-
-/**
- * The login that this session holds, or `undefined` where there is none, it has ended, or it is another issuer's. Reads
- * plain data: no store is asked and nothing is checked twice. A request without a session is a request without a login.
- */
-export function readLogin(req: Request, config: SessionConfig): Login | undefined {
-  const login = readLastLogin(req, config)
-  if (login === undefined || login.expiresAt <= Date.now() / 1000) return undefined
-  const held = config.idleTimeout === undefined ? undefined : heldSession(req.session, config)
-  return held !== undefined && isIdle(held, config) ? undefined : login
-}
-
-/** The same, but also a login whose time is over: the provider may still have its own session of it. */
-export function readLastLogin(req: Request, config: SessionConfig): Login | undefined {
-  const login = heldSession(req.session, config)?.login
-  if (login === undefined) return undefined
-  // One of a provider that the options have no longer, or of another issuer under its name, is no login here.
-  return isOfIssuer(config.issuers.get(login.provider ?? ONLY_PROVIDER), login.claims) ? login : undefined
-}
-
-/** Where the tokens of the login that this session holds, or has held, are kept. */
-export function readTokensId(req: SessionRequest, config: SessionConfig): string | undefined {
-  return heldSession(req.session, config)?.tokensId
-}
+import type { LoopBrake } from './login-attempts.ts'
+import type { StoreWatch } from './store-watch.ts'
+import type { TokenRecords } from './token-record.ts'
 
 /**
  * Makes ready the session for a login, under a new session id (session fixation). What the application had stored is
@@ -40,17 +15,18 @@ export function readTokensId(req: SessionRequest, config: SessionConfig): string
  *
  * @param startedAt When this login was started, in seconds since 1970.
  */
-export async function startSession(
+export async function regenerateSession(
   req: SessionRequest,
   config: SessionConfig,
-  ended: EndedSessions,
+  storeWatch: StoreWatch,
   login: Login,
   startedAt: number,
 ): Promise<void> {
-  const previous = heldSession(req.session, config)?.login
-  if (previous !== undefined && isSameEvent(previous, login, startedAt) && !ended.has(req)) return ended.release(req)
+  const previous = readOidcSession(req.session, config)?.login
+  if (previous !== undefined && isSameEvent(previous, login, startedAt) && !storeWatch.isEnded(req))
+    return storeWatch.unindex(req)
   const kept = previous === undefined || isSamePerson(previous, login) ? applicationData(req.session, config) : {}
-  if (previous !== undefined) await ended.add(req)
+  if (previous !== undefined) await storeWatch.endSession(req)
   await storeOperation((done) => req.session.regenerate(done))
   Object.assign(req.session, kept)
 }
@@ -84,20 +60,24 @@ export async function saveLogin(req: SessionRequest, config: SessionConfig, held
 
 /** Puts a changed login into the session, in the place of its own. */
 export function writeLogin(req: SessionRequest, config: SessionConfig, login: Login): void {
-  const held = heldSession(req.session, config)
+  const held = readOidcSession(req.session, config)
   if (held !== undefined) req.session[config.sessionKey] = { ...held, login }
 }
 
 /** Puts the login into the session as another request of this process has left it. */
-export function takeNewestLogin(req: SessionRequest, config: SessionConfig, { superseded }: EndedSessions): void {
-  const held = heldSession(req.session, config)
-  const newest = held && superseded.newest(held)
+export function syncLoginWithOtherRequests(
+  req: SessionRequest,
+  config: SessionConfig,
+  { loginChanges: superseded }: StoreWatch,
+): void {
+  const held = readOidcSession(req.session, config)
+  const newest = held && superseded.latest(held)
   if (newest !== held) req.session[config.sessionKey] = newest
 }
 
 /** Ends the session, with all that the application kept in it, also for requests that are still under way. */
-export async function endSession(req: SessionRequest, ended: EndedSessions): Promise<void> {
-  await ended.add(req)
+export async function endSession(req: SessionRequest, storeWatch: StoreWatch): Promise<void> {
+  await storeWatch.endSession(req)
   await destroySession(req)
 }
 
@@ -110,4 +90,34 @@ export async function isStored(req: SessionRequest): Promise<boolean> {
 /** Drops a session that nobody has logged in with. */
 export async function destroySession(req: SessionRequest): Promise<void> {
   await storeOperation((done) => req.session.destroy(done))
+}
+
+/** What has to be told when a login ends. */
+interface LoginServices {
+  readonly config: SessionConfig
+  readonly storeWatch: StoreWatch
+  readonly tokenRecords: TokenRecords
+  readonly loopBrake: LoopBrake
+}
+
+/**
+ * Ends the login of this browser because its end at the provider became known. The tokens are forgotten here, and never
+ * revoked: nobody has proved to us that the person wants it.
+ */
+export async function endLocalLogin(
+  { config, storeWatch, tokenRecords, loopBrake }: LoginServices,
+  req: SessionRequest,
+  res: Response,
+  how: Events['express-oidc:logout']['how'],
+): Promise<void> {
+  const login = readLastLogin(req, config)
+  if (login === undefined) return
+  const { sessionID, session, sessionStore } = req
+  const tokensId = readTokensId(req, config)
+  await endSession(req, storeWatch)
+  if (tokensId !== undefined) await tokenRecords.remove(sessionStore, tokensId)
+  expireSessionCookie(req, res, sessionID, session.cookie)
+  loopBrake.reset(res)
+  const { provider = ONLY_PROVIDER, claims } = login
+  publish['express-oidc:logout'](() => ({ provider, how, issuer: claims.iss, sub: claims.sub }))
 }

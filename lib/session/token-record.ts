@@ -1,8 +1,9 @@
 import { randomBytes } from 'node:crypto'
-import type { AppConfig } from '../config/config.ts'
+import type { AppConfig } from '../options/config.ts'
+import type { StoreLike } from '../state/shared-state.ts'
 import type { Login, TokenRecord } from '../types.ts'
-import { type StoreLike, storeOperation } from './express-session.ts'
-import { createSeal } from './sealed-value.ts'
+import { storeOperation } from './express-session.ts'
+import { createSeal } from './seal.ts'
 
 /**
  * The tokens of a login, beside its session in the same store. express-session reads and writes the whole session at

@@ -1,10 +1,10 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
-import type { AppConfig } from '../config/config.ts'
 import { OidcError } from '../errors.ts'
-import type { Request, Response } from '../http.ts'
-import type { Transaction } from '../types.ts'
+import type { Request, Response } from '../http/request.ts'
+import type { AppConfig } from '../options/config.ts'
+import type { AuthenticationRequirement, Transaction } from '../types.ts'
 import { createCookieWriter, readCookies } from './cookies.ts'
-import { createSeal } from './sealed-value.ts'
+import { createSeal } from './seal.ts'
 
 /**
  * The logins on their way of one browser: each in a sealed cookie of its own, named by a hash of its random `state`. So
@@ -104,4 +104,25 @@ function expired(): OidcError {
     'ERR_OIDC_TRANSACTION_EXPIRED',
     'The login took longer than transactionLifetime allows. Starting again is safe.',
   )
+}
+
+/**
+ * What a login must come to, on its way to the login route in the address. It is sealed, so that nobody but the
+ * application says it: a link with a class of somebody's own choice would take the place of the one in
+ * `authorizationParams`, and a weaker login would do.
+ */
+export interface SealedRequirements {
+  seal(requirement: AuthenticationRequirement): string
+  /** What was sealed; what does not open demands nothing. */
+  open(sealed: string): AuthenticationRequirement
+}
+
+const PLACE = 'login'
+
+export function createSealedRequirements(config: Pick<AppConfig, 'secrets'>): SealedRequirements {
+  const seal = createSeal(config.secrets, 'requirement')
+  return {
+    seal: (requirement) => seal.seal(JSON.stringify(requirement), PLACE),
+    open: (sealed) => JSON.parse(seal.open(sealed, PLACE) ?? '{}'),
+  }
 }

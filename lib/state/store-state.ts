@@ -1,14 +1,12 @@
-import type { StoreLike } from '../session/express-session.ts'
-import type { SharedState } from '../shared-state.ts'
-import { createLocalLock } from './local-lock.ts'
-import { entryName, toMilliseconds } from './state-entry.ts'
-import { stateOperation } from './state-failure.ts'
+import { createLocalLock } from './locks.ts'
+import { entryName, stateOperation, toMilliseconds } from './operation.ts'
+import type { SharedState, StoreLike } from './shared-state.ts'
 
 /** A member with its end, in milliseconds since 1970. */
 type Member = readonly [member: string, endsAt: number]
 
 /** How long one waits for others of this process who are busy with the same record, in seconds. */
-const PATIENCE = 30
+const MAX_WAIT_SECONDS = 30
 
 /**
  * Shared state in the app's own session store: one record for each set or mark, of the form of an anonymous session, with a
@@ -18,14 +16,14 @@ const PATIENCE = 30
  * this process alone.
  */
 export function createStoreState(store: StoreLike): SharedState {
-  const alone = createLocalLock()
+  const withRecordLock = createLocalLock()
 
   /** Reads the record and, where the change gives members, writes them in its place; one at a time. */
   function change(
     name: string,
     next: (members: readonly Member[]) => readonly Member[] | undefined,
   ): Promise<Member[]> {
-    return alone(name, PATIENCE, async () => {
+    return withRecordLock(name, MAX_WAIT_SECONDS, async () => {
       const members = await readMembers(store, name)
       const changed = next(members)
       if (changed !== undefined) await writeMembers(store, name, changed)

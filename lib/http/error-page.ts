@@ -1,0 +1,84 @@
+import { AuthorizationError, OidcError } from '../errors.ts'
+import { type Next, type Request, type Response, wantsPage } from './request.ts'
+import { escapeHtml, send } from './response.ts'
+
+/** An error handler of Express or Connect. */
+export type ErrorHandler = (error: unknown, req: Request, res: Response, next: Next) => void
+
+/** What a person is told: never what the provider, the request or the lower failure said. */
+interface Notice {
+  readonly title: string
+  readonly text: string
+}
+
+/**
+ * An error handler that tells people what went wrong with a login: a small page, or JSON for scripts, with the error's
+ * code and nothing that a request or a provider sent. Other errors, and those of the application's own making (500),
+ * go on to the next handler.
+ *
+ * @example
+ * ```ts
+ * app.use(errorPage())
+ * ```
+ */
+export function errorPage(): ErrorHandler {
+  // Four parameters are how Express and Connect tell an error handler.
+  return function errorPage(error, req, res, next) {
+    if (!(error instanceof OidcError) || error.status === 500 || res.headersSent) return next(error)
+    for (const [name, value] of Object.entries(error.headers)) res.setHeader(name, value)
+    const notice = noticeFor(error)
+    if (!wantsPage(req)) return sendJson(res, error, notice)
+    sendPage(res, error, notice, 'oidc' in req && isContext(req.oidc) ? req.oidc.loginUrl('/') : undefined)
+  }
+}
+
+function isContext(value: unknown): value is { loginUrl(returnTo: string): string } {
+  return typeof value === 'object' && value !== null && 'loginUrl' in value
+}
+
+function noticeFor(error: OidcError): Notice {
+  if (error instanceof AuthorizationError && error.refusal.error === 'access_denied') {
+    return {
+      title: 'You are not signed in',
+      text: 'The sign-in was cancelled, or your account may not use this application.',
+    }
+  }
+  if (error.status === 403) return { title: 'No access', text: 'Your account may not see this page.' }
+  if (error.status === 503 || error.status === 504) {
+    return { title: 'Signing in is not possible just now', text: 'Please try again in a minute.' }
+  }
+  return { title: 'Signing in did not work', text: 'Please try again. If it fails again, tell us the code below.' }
+}
+
+function sendJson(res: Response, error: OidcError, { text }: Notice): void {
+  send(res, error.status, 'application/json', JSON.stringify({ error: error.code, message: text }))
+}
+
+function sendPage(res: Response, error: OidcError, { title, text }: Notice, retryUrl: string | undefined): void {
+  res.setHeader('Content-Security-Policy', "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'")
+  const retry = retryUrl === undefined ? '' : `<p><a href="${escapeHtml(retryUrl)}">Try again</a></p>`
+  send(
+    res,
+    error.status,
+    'text/html',
+    `<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<meta name="color-scheme" content="light dark">
+<title>${title}</title>
+<style>body{font:1rem/1.5 system-ui,sans-serif;max-width:32rem;margin:15vh auto;padding:0 1.5rem}code{opacity:.7}</style>
+</head>
+<body>
+<main>
+<h1>${title}</h1>
+<p>${text}</p>
+${retry}
+<p><code>${error.code}</code></p>
+</main>
+</body>
+</html>
+`,
+  )
+}

@@ -1,0 +1,201 @@
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import {
+  AccessDeniedError,
+  type ClaimRequirement,
+  ConfigError,
+  type GroupOptions,
+  type Handler,
+  OidcError,
+  type Request,
+  type Response,
+  requireAmr,
+  requireGroup,
+} from '../../lib/index.ts'
+import { answerJson } from '../support/app/app-routes.ts'
+import { createStage } from '../support/app/stage.ts'
+
+/** What a guard makes of a request of somebody with these claims: `let through`, or the code of the error. */
+function judge(guard: Handler, claims: Record<string, unknown>): string {
+  const oidc = { isAuthenticated: true, claims: { iss: 'https://op.test', sub: 'alice', ...claims }, scope: 'openid' }
+  const outcomes: unknown[] = []
+  guard({ method: 'GET', url: '/', headers: {}, oidc } as unknown as Request, {} as Response, (error) => {
+    outcomes.push(error)
+  })
+  // It has decided by now, or it never does.
+  assert.equal(outcomes.length, 1)
+  const [error] = outcomes
+  return error instanceof OidcError ? error.code : error === undefined ? 'let through' : String(error)
+}
+
+const REFUSED = 'ERR_OIDC_INSUFFICIENT_CLAIM'
+const THROUGH = 'let through'
+
+type Row = readonly [name: string, required: ClaimRequirement<string>, claim: unknown, outcome: string]
+
+const ROWS: readonly Row[] = [
+  ['one of a list', 'b', ['a', 'b'], THROUGH],
+  ['the only one, as text', 'b', 'b', THROUGH],
+  ['none of a list', 'c', ['a', 'b'], REFUSED],
+  ['of an empty list', 'a', [], REFUSED],
+  ['missing', 'a', undefined, REFUSED],
+  ['null', 'a', null, REFUSED],
+  ['text that only contains it', 'admin', 'no admin', REFUSED],
+  ['several in one text', 'a', 'a b', REFUSED],
+  ['several in one text with commas', 'a', 'a,b', REFUSED],
+  ['an entry that only contains it', 'admin', ['administrators'], REFUSED],
+  ['in other letters', 'Admin', ['admin'], REFUSED],
+  ['a list in a list', 'a', [['a']], REFUSED],
+  ['an object with that name', 'a', { a: true }, REFUSED],
+  ['a number', '7', [7], REFUSED],
+  ['true', 'true', true, REFUSED],
+  ['with spaces in its name', 'Domain Admins', ['Everyone', 'Domain Admins'], THROUGH],
+  ['with spaces around it', 'a', [' a '], REFUSED],
+  ['with colons in its name', 'urn:example:staff', ['urn:example:staff'], THROUGH],
+  ['with letters of other alphabets', '\u7ba1\u7406\u8005', ['\u7ba1\u7406\u8005'], THROUGH],
+  ['what every object has', 'constructor', {}, REFUSED],
+  ['what every list has', 'length', ['a'], REFUSED],
+  ['any of several', { anyOf: ['c', 'b'] }, ['a', 'b'], THROUGH],
+  ['none of several', { anyOf: ['c', 'd'] }, ['a', 'b'], REFUSED],
+  ['any of several, as text', { anyOf: ['c', 'b'] }, 'b', THROUGH],
+  ['all of several', { allOf: ['a', 'b'] }, ['c', 'b', 'a'], THROUGH],
+  ['not all of several', { allOf: ['a', 'c'] }, ['a', 'b'], REFUSED],
+  ['one where all are needed', { allOf: ['a', 'b'] }, 'a', REFUSED],
+]
+
+const GUARDS = [
+  ['requireGroup', 'groups', (required: ClaimRequirement<string>) => requireGroup(required)],
+  ['requireAmr', 'amr', (required: ClaimRequirement<string>) => requireAmr(required)],
+] as const
+
+const NO_REQUIREMENT: readonly (readonly [name: string, required: unknown])[] = [
+  ['nothing', undefined],
+  ['null', null],
+  ['empty text', ''],
+  ['a number', 7],
+  ['true', true],
+  ['a list', ['a', 'b']],
+  ['a function', () => true],
+  ['an empty object', {}],
+  ['any of none', { anyOf: [] }],
+  ['all of none', { allOf: [] }],
+  ['any of a text', { anyOf: 'a' }],
+  ['any of a number', { anyOf: ['a', 7] }],
+  ['any of empty text', { anyOf: ['a', ''] }],
+  ['any and all', { anyOf: ['a'], allOf: ['b'] }],
+  ['another word', { oneOf: ['a'] }],
+]
+
+for (const [name, claim, guardOf] of GUARDS) {
+  describe(name, () => {
+    for (const [what, required, value, outcome] of ROWS) {
+      it(`${outcome === THROUGH ? 'lets through' : 'refuses'} where the claim is ${what}`, () => {
+        assert.equal(judge(guardOf(required), { [claim]: value }), outcome)
+      })
+    }
+
+    it('sees nothing that a claim only inherits', () => {
+      const inherited = Object.create({ [claim]: ['a'] })
+      assert.equal(judge(guardOf('a'), inherited), REFUSED)
+    })
+
+    it('is not changed by what becomes of its list', () => {
+      const anyOf = ['a']
+      const guard = guardOf({ anyOf })
+      anyOf.push('b')
+      assert.equal(judge(guard, { [claim]: 'b' }), REFUSED)
+    })
+
+    for (const [what, required] of NO_REQUIREMENT) {
+      it(`takes no ${what}`, () => {
+        assert.throws(
+          () => guardOf(required as string),
+          (error) => error instanceof ConfigError && error.message.includes(name),
+        )
+      })
+    }
+  })
+}
+
+describe('the claim of requireGroup', () => {
+  it('may be another one', () => {
+    const guard = requireGroup('editor', { claim: 'https://example.test/roles' })
+    assert.equal(judge(guard, { 'https://example.test/roles': ['editor'] }), THROUGH)
+    assert.equal(judge(guard, { groups: ['editor'], 'https://example': { 'test/roles': ['editor'] } }), REFUSED)
+  })
+
+  it('may be a nested one', () => {
+    const guard = requireGroup({ anyOf: ['editor', 'author'] }, { claim: ['realm_access', 'roles'] })
+    assert.equal(judge(guard, { realm_access: { roles: ['author'] } }), THROUGH)
+    for (const claims of [{ groups: ['editor'] }, { realm_access: null }, { realm_access: ['roles', 'editor'] }, {}]) {
+      assert.equal(judge(guard, claims), REFUSED)
+    }
+  })
+
+  it('is groups where nothing else is named', () => {
+    assert.equal(judge(requireGroup('a', {}), { groups: ['a'] }), THROUGH)
+  })
+
+  const mistakes: readonly (readonly [name: string, options: unknown])[] = [
+    ['empty text', { claim: '' }],
+    ['an empty list', { claim: [] }],
+    ['a list with a number', { claim: ['a', 7] }],
+    ['a number', { claim: 7 }],
+    ['null', { claim: null }],
+    ['another option', { claims: 'roles' }],
+    ['a name by itself', 'roles'],
+    ['no options', null],
+  ]
+  for (const [name, options] of mistakes) {
+    it(`is not ${name}`, () => {
+      assert.throws(
+        () => requireGroup('a', options as GroupOptions),
+        (error) => error instanceof ConfigError && error.message.includes('requireGroup'),
+      )
+    })
+  }
+})
+
+describe('requireGroup and requireAmr after a login', () => {
+  const ok = answerJson(() => ({ ok: true }))
+  const stage = createStage({
+    app: {
+      errorHandler: 'json',
+      routes: {
+        '/admins': [requireGroup('Domain Admins: Vienna'), ok],
+        '/roles': [requireGroup('editor', { claim: 'https://example.test/roles' }), ok],
+        '/other': [requireGroup({ allOf: ['staff', 'Domain Admins: Vienna'] }), ok],
+        '/mfa': [requireAmr({ anyOf: ['mfa', 'okta_verify'] }), ok],
+        '/fido': [requireAmr('hwk'), ok],
+      },
+    },
+  })
+
+  it('let through and refuse by the claims of the ID Token', async () => {
+    stage.provider.change.idTokenClaims = (claims) => ({
+      ...claims,
+      groups: ['Everyone', 'Domain Admins: Vienna'],
+      'https://example.test/roles': 'editor',
+      amr: ['pwd', 'okta_verify'],
+    })
+    const { app, browser } = await stage.startLoggedIn()
+    const statuses: Record<string, number> = {}
+    for (const path of ['/admins', '/roles', '/other', '/mfa', '/fido']) {
+      statuses[path] = (await browser.open(path)).status
+    }
+    assert.deepEqual(statuses, { '/admins': 200, '/roles': 200, '/other': 403, '/mfa': 200, '/fido': 403 })
+    assert.ok(app.errors.every((error) => error instanceof AccessDeniedError && error.code === REFUSED))
+    assert.equal(app.errors.length, 2)
+  })
+
+  it('refuse where the provider sends neither', async () => {
+    stage.provider.change.idTokenClaims = ({ groups: _, amr: __, ...claims }) => claims
+    const { browser } = await stage.startLoggedIn()
+    for (const path of ['/admins', '/mfa']) assert.equal((await browser.open(path)).status, 403)
+  })
+
+  it('ask to log in who is not', async () => {
+    const app = await stage.start()
+    for (const path of ['/admins', '/mfa']) assert.equal((await app.browser().fetch(path)).status, 401)
+  })
+})

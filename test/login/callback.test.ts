@@ -1,0 +1,335 @@
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import { AuthorizationError } from '../../lib/index.ts'
+import { type AnyOptions, codesOf, type TestApp } from '../support/app/app.ts'
+import { createStage } from '../support/app/stage.ts'
+import { isCallback } from '../support/app/url-predicates.ts'
+import { createRendezvous } from '../support/app/wait-for-all.ts'
+import { type Browser, createBrowser, type Navigation, type Page } from '../support/browser/browser.ts'
+import { cookieOf, isTransaction, SESSION_COOKIE } from '../support/browser/login-cookies.ts'
+import { answered } from '../support/strict-provider/context.ts'
+
+const BY_FORM: Partial<AnyOptions> = { responseMode: 'form_post' }
+
+const stage = createStage()
+const { start } = stage
+
+/** A login that has everything but its answer. */
+async function startLogin(browser: Browser, path = '/profile'): Promise<Navigation> {
+  const { next } = await browser.open(path, { stopBefore: isCallback })
+  assert.ok(next)
+  return next
+}
+
+function methodsOf(page: Page): readonly string[] {
+  return page.history.map(({ method, url }) => `${method} ${new URL(url).pathname}`)
+}
+
+describe('an answer in the query', () => {
+  it('is taken at once, and leaves nothing in caches and no referrer', async () => {
+    const app = await start()
+    const browser = app.browser()
+    const page = await browser.go(await startLogin(browser), { follow: false })
+    assert.deepEqual([page.status, page.headers.location], [303, `${app.baseUrl}/profile`])
+    assert.equal(page.headers['cache-control'], 'no-store')
+    assert.equal(page.headers['referrer-policy'], 'no-referrer')
+    assert.equal(stage.provider.calls['/token'], 1)
+    assert.deepEqual(stage.provider.complaints, [])
+  })
+
+  it('is taken where the browser sends no fetch metadata', async () => {
+    const app = await start()
+    const browser = createBrowser({ origin: app.origin, fetchMetadata: 'absent' })
+    const page = await browser.open('/profile')
+    assert.deepEqual([page.status, methodsOf(page).includes('POST /callback')], [200, false])
+  })
+
+  it('with parameters that nobody knows is taken', async () => {
+    const app = await start()
+    stage.provider.change.authorizationResponse = (params) => {
+      const more = new URLSearchParams(params)
+      for (const name of ['session_state', 'scope', 'authuser', '__proto__', 'constructor']) more.set(name, 'x')
+      return more
+    }
+    assert.equal((await app.browser().open('/profile')).status, 200)
+  })
+
+  it('takes the transaction with it, so that a second one finds nothing', async () => {
+    const app = await start()
+    const browser = app.browser()
+    const answer = await startLogin(browser)
+    await browser.go(answer)
+    browser.jar.remove(({ name }) => name === SESSION_COOKIE)
+    assert.equal((await browser.go(answer)).status, 400)
+    assert.deepEqual(codesOf(app), ['ERR_OIDC_TRANSACTION_MISSING'])
+    assert.equal(stage.provider.calls['/token'], 1)
+  })
+
+  it('is taken by GET and POST only', async () => {
+    const app = await start({}, { errorHandler: 'json' })
+    const page = await app.browser().fetch('/callback', { method: 'PUT' })
+    assert.deepEqual([page.status, page.json()], [405, { error: 'ERR_OIDC_METHOD_NOT_ALLOWED' }])
+    assert.equal(app.errors[0]?.headers['Allow'], 'GET, POST')
+  })
+})
+
+describe('an answer in a form', () => {
+  for (const bodyParser of [false, true]) {
+    it(`comes home by way of a page of ours, with one token request, ${bodyParser ? 'after' : 'without'} a body parser`, async () => {
+      const app = await start(BY_FORM, { bodyParser })
+      const browser = app.browser()
+      const answer = await startLogin(browser)
+      assert.equal(answer.method, 'POST')
+      const page = await browser.go(answer)
+      assert.deepEqual([page.status, page.url], [200, `${app.baseUrl}/profile`])
+      assert.deepEqual(methodsOf(page), ['POST /callback', 'POST /callback', 'GET /profile'])
+      assert.equal(stage.provider.calls['/token'], 1)
+      assert.deepEqual(stage.provider.complaints, [])
+      assert.deepEqual(codesOf(app), [])
+    })
+  }
+
+  it('is taken at once where the provider is of the same site', async () => {
+    const app = await start(BY_FORM, { hostname: 'localhost' })
+    const page = await app.browser().open('/profile')
+    assert.equal(page.status, 200)
+    assert.equal(methodsOf(page).filter((step) => step === 'POST /callback').length, 1)
+  })
+
+  it('gets a page that runs one script, is not framed, not cached, and holds a button', async () => {
+    const app = await start(BY_FORM)
+    const browser = app.browser()
+    const page = await browser.go(await startLogin(browser), { follow: false })
+    const nonce = /<script nonce="([\w+/=]{24})">/.exec(page.body)?.[1]
+    assert.equal(
+      page.headers['content-security-policy'],
+      `default-src 'none'; script-src 'nonce-${nonce}'; base-uri 'none'; frame-ancestors 'none'`,
+    )
+    assert.equal(page.headers['cache-control'], 'no-store')
+    assert.equal(page.headers['referrer-policy'], 'no-referrer')
+    assert.equal(page.headers['x-content-type-options'], 'nosniff')
+    assert.equal(page.headers['set-cookie'], undefined)
+    assert.match(page.body, /<button>Continue<\/button>/)
+    assert.equal((await browser.submit(page)).url, `${app.baseUrl}/profile`)
+  })
+
+  it('is carried along unchanged, and never as markup', async () => {
+    const hostile = '"><script>alert(1)</script>\' & ä %2B +'
+    const app = await start(BY_FORM)
+    const browser = app.browser()
+    stage.provider.change.authorizationResponse = (params) => {
+      const more = new URLSearchParams(params)
+      more.set('session_state', hostile)
+      return more
+    }
+    const page = await browser.go(await startLogin(browser), { follow: false })
+    assert.ok(!page.body.includes('<script>'))
+    assert.equal(page.next?.fields?.get('session_state'), hostile)
+    assert.equal((await browser.go(page.next)).status, 200)
+  })
+
+  it('goes by way of that page once, never in circles', async () => {
+    const app = await start(BY_FORM)
+    const browser = app.browser()
+    const answer = await startLogin(browser)
+    browser.jar.remove(isTransaction)
+    const page = await browser.go(answer)
+    assert.deepEqual([page.status, methodsOf(page)], [400, ['POST /callback', 'POST /callback']])
+    assert.deepEqual(codesOf(app), ['ERR_OIDC_TRANSACTION_MISSING'])
+    assert.equal(stage.provider.calls['/token'], 0)
+  })
+
+  it('finds the data of the anonymous session again', async () => {
+    const app = await start(BY_FORM)
+    const browser = app.browser()
+    await browser.open('/write')
+    await browser.open('/profile')
+    assert.equal((await browser.open('/session')).json()['cart'], 'book')
+  })
+
+  it('finds the data of the anonymous session again where every visitor gets a session', async () => {
+    const app = await start(BY_FORM, { session: { saveUninitialized: true } })
+    const browser = app.browser()
+    await browser.open('/write')
+    await browser.open('/profile')
+    assert.equal((await browser.open('/session')).json()['cart'], 'book')
+  })
+})
+
+describe('an answer that comes a second time', () => {
+  /** An app to which two callbacks come at the same moment. */
+  async function startForTwo(): Promise<TestApp> {
+    const { count, hold } = createRendezvous(2)
+    stage.provider.change.idToken = hold
+    return await start({}, { before: [count] })
+  }
+
+  it('makes one token request where both come at the same moment, and both end signed in', async () => {
+    const app = await startForTwo()
+    const browser = app.browser()
+    const answer = await startLogin(browser)
+    const tabs = [browser.clone(), browser.clone()]
+    const pages = await Promise.all(tabs.map((tab) => tab.go(answer)))
+    assert.deepEqual(
+      pages.map((page) => [page.status, page.url]),
+      [
+        [200, `${app.baseUrl}/profile`],
+        [200, `${app.baseUrl}/profile`],
+      ],
+    )
+    for (const tab of tabs) assert.equal((await tab.open('/tokens')).json()['tokenType'], 'Bearer')
+    assert.equal(stage.provider.calls['/token'], 1)
+    assert.deepEqual(codesOf(app), [])
+  })
+
+  it('fails twice with one token request where both come at the same moment and the code is bad', async () => {
+    const app = await startForTwo()
+    const browser = app.browser()
+    const answer = await startLogin(browser)
+    stage.provider.change.tokenResponse = answered(400, { error: 'invalid_grant' })
+    const pages = await Promise.all([browser.clone().go(answer), browser.clone().go(answer)])
+    assert.deepEqual(
+      pages.map((page) => page.status),
+      [400, 400],
+    )
+    assert.equal(stage.provider.calls['/token'], 1)
+    assert.equal(await app.sessions(), 0)
+  })
+
+  const late: readonly (readonly [name: string, change: (answer: Navigation) => Navigation])[] = [
+    ['by the back button', (answer) => answer],
+    ['with another state', (answer) => changeQuery(answer, 'state', 'another')],
+    ['without a state', (answer) => changeQuery(answer, 'state')],
+    ['as an error', (answer) => changeQuery(answer, 'error', 'access_denied')],
+    [
+      'by a form',
+      ({ url }) => ({ method: 'POST', url, fields: new URL(url).searchParams, from: stage.provider.issuer }),
+    ],
+  ]
+  for (const [name, change] of late) {
+    it(`sends somebody who is logged in home, ${name}`, async () => {
+      const app = await start()
+      const browser = app.browser()
+      const answer = await startLogin(browser)
+      await browser.go(answer)
+      const sid = cookieOf(browser)
+      const page = await browser.go(change(answer))
+      assert.deepEqual([page.status, page.url], [200, `${app.baseUrl}/`])
+      assert.equal(page.json()['authenticated'], true)
+      assert.equal(stage.provider.calls['/token'], 1)
+      assert.equal(cookieOf(browser), sid)
+      assert.deepEqual(codesOf(app), [])
+    })
+  }
+
+  it('sends somebody who is logged in home to the path of baseUrl, by 303', async () => {
+    const app = await start({}, { mountPath: '/portal' })
+    const browser = app.browser()
+    const { next } = await browser.open('/portal/profile', { stopBefore: (url) => url.pathname.endsWith('/callback') })
+    await browser.go(next)
+    const page = await browser.go(next, { follow: false })
+    assert.deepEqual([page.status, page.headers.location], [303, `${app.baseUrl}/`])
+  })
+})
+
+function changeQuery(answer: Navigation, name: string, value?: string): Navigation {
+  const url = new URL(answer.url)
+  if (value === undefined) url.searchParams.delete(name)
+  else url.searchParams.set(name, value)
+  return { ...answer, url: url.href }
+}
+
+describe('an answer that refuses the login', () => {
+  const refusals: readonly (readonly [error: string, status: number])[] = [
+    ['access_denied', 403],
+    ['login_required', 401],
+    ['server_error', 502],
+    ['temporarily_unavailable', 503],
+    ['of_their_own', 400],
+  ]
+  for (const [error, status] of refusals) {
+    it(`with ${error} is an AuthorizationError with status ${status}`, async () => {
+      const app = await start()
+      stage.provider.change.authorizationResponse = (params) => refuse(params, error)
+      const page = await app.browser().open('/profile')
+      const [failure] = app.errors
+      assert.equal(page.status, status)
+      assert.ok(failure instanceof AuthorizationError)
+      assert.deepEqual(failure.refusal, {
+        error,
+        errorDescription: 'they say <no>',
+        errorUri: 'https://op.test/e',
+      })
+      assert.equal(stage.provider.calls['/token'], 0)
+    })
+  }
+
+  it('leaves the login that there was', async () => {
+    const app = await start()
+    const browser = app.browser()
+    await browser.open('/profile')
+    stage.provider.change.authorizationResponse = (params) => refuse(params, 'access_denied')
+    assert.equal((await browser.open('/login')).status, 403)
+    assert.equal((await browser.open('/profile')).status, 200)
+  })
+})
+
+function refuse(params: URLSearchParams, error: string): URLSearchParams {
+  const refusal = new URLSearchParams(params)
+  refusal.delete('code')
+  refusal.set('error', error)
+  refusal.set('error_description', 'they say <no>')
+  refusal.set('error_uri', 'https://op.test/e')
+  return refusal
+}
+
+describe('with a session cookie that is SameSite=Strict', () => {
+  for (const sameSite of ['strict', true] as const) {
+    for (const options of [{}, BY_FORM]) {
+      it(`a login comes home (sameSite: ${sameSite}, ${options === BY_FORM ? 'form_post' : 'query'})`, async () => {
+        const app = await start(options, { session: { cookie: { sameSite } } })
+        const browser = app.browser()
+        const page = await browser.open('/profile', { from: app.origin })
+        assert.deepEqual([page.status, page.url], [200, `${app.baseUrl}/profile`])
+        assert.equal(stage.provider.calls['/token'], 1)
+        assert.deepEqual([codesOf(app), stage.provider.complaints], [[], []])
+      })
+    }
+  }
+
+  it('a login comes home to somebody who has typed the address', async () => {
+    const app = await start({}, { session: { cookie: { sameSite: 'strict' } } })
+    const page = await app.browser().open('/profile')
+    assert.deepEqual([page.status, page.url], [200, `${app.baseUrl}/profile`])
+  })
+
+  it('a login comes home where the browser sends no fetch metadata', async () => {
+    const app = await start({}, { session: { cookie: { sameSite: 'strict' } } })
+    const browser = createBrowser({ origin: app.origin, fetchMetadata: 'absent' })
+    const page = await browser.open('/profile', { from: app.origin })
+    assert.deepEqual([page.status, methodsOf(page).includes('POST /callback')], [200, true])
+  })
+
+  it('the data of the anonymous session is carried over', async () => {
+    const app = await start({}, { session: { cookie: { sameSite: 'strict' } } })
+    const browser = app.browser()
+    await browser.open('/write')
+    await browser.open('/profile', { from: app.origin })
+    const session = (await browser.open('/session')).json()
+    assert.equal(session['cart'], 'book')
+    assert.deepEqual(session['app'], { theme: 'dark' })
+    assert.equal(await app.sessions(), 1)
+    assert.equal(Object.keys(await app.records()).length, 2)
+  })
+})
+
+describe('an answer with very many parameters', () => {
+  it('is refused before any page is made of it', async () => {
+    const app = await start(BY_FORM)
+    const fields = Object.fromEntries(Array.from({ length: 60 }, (_, index) => [`field${index}`, 'x']))
+    const page = await app.browser().post('/callback', { state: 'x', ...fields }, { from: 'https://other.test' })
+    assert.equal(page.status, 400)
+    assert.deepEqual(codesOf(app), ['ERR_OIDC_CALLBACK_INVALID'])
+    assert.ok(page.body.length < 5000)
+  })
+})

@@ -1,0 +1,734 @@
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import { ConfigError } from '../../lib/errors.ts'
+import { parseAuthorizationParams } from '../../lib/options/authorization-params.ts'
+import type { Config } from '../../lib/options/config.ts'
+import { parseOptions } from '../../lib/options/parse-options.ts'
+
+const SECRET = 'a-client-secret-of-thirty-two-ch'
+
+const METADATA = {
+  issuer: 'https://id.example',
+  authorization_endpoint: 'https://id.example/authorize',
+  token_endpoint: 'https://id.example/token',
+  jwks_uri: 'https://id.example/jwks',
+}
+
+const good = (changes: object = {}) => ({
+  issuer: 'https://id.example',
+  clientId: 'web',
+  clientSecret: SECRET,
+  baseUrl: 'https://app.example',
+  ...changes,
+})
+
+const parseOne = (options: unknown): Config => {
+  const [config, ...others] = parseOptions(options).clients
+  assert.ok(config !== undefined && others.length === 0)
+  return config
+}
+const parse = (changes: object = {}): Config => parseOne(good(changes))
+
+function faultsOf(options: unknown): readonly string[] {
+  try {
+    parseOptions(options)
+  } catch (error) {
+    assert.ok(error instanceof ConfigError)
+    assert.equal(error.code, 'ERR_OIDC_CONFIG')
+    for (const fault of error.faults) assert.ok(error.message.includes(fault))
+    return error.faults
+  }
+  return []
+}
+
+describe('the configuration', () => {
+  it('fills in every default', () => {
+    assert.deepEqual(parse(), {
+      issuer: 'https://id.example',
+      clientId: 'web',
+      clientSecret: SECRET,
+      origin: 'https://app.example',
+      basePath: '',
+      scope: 'openid profile email',
+      responseType: 'code',
+      responseMode: 'query',
+      authorizationSignedResponseAlg: 'RS256',
+      authorizationParams: {},
+      routes: {
+        login: '/login',
+        callback: '/callback',
+        logout: '/logout',
+        jwks: '/jwks',
+        requestObjects: '/request',
+        sessionCheck: '/session-check',
+        backchannelLogout: '/backchannel-logout',
+        frontchannelLogout: '/frontchannel-logout',
+      },
+      name: 'default',
+      callback: '/callback',
+      callbacks: ['/callback'],
+      issuers: new Map([['default', 'https://id.example']]),
+      clientIds: new Map([['default', 'web']]),
+      providerChooser: undefined,
+      passthroughParams: [],
+      silentLogin: false,
+      registration: undefined,
+      profile: undefined,
+      idTokenEncryptedResponseAlg: undefined,
+      idTokenEncryptedResponseEnc: 'A128CBC-HS256',
+      userinfoSignedResponseAlg: undefined,
+      userinfoEncryptedResponseAlg: undefined,
+      userinfoEncryptedResponseEnc: 'A128CBC-HS256',
+      authorizationEncryptedResponseAlg: undefined,
+      authorizationEncryptedResponseEnc: 'A128CBC-HS256',
+      tokenEndpointAuthSigningAlg: undefined,
+      clientAssertionAudience: undefined,
+      clientKeys: [],
+      tlsClientCertificate: undefined,
+      requirePushedAuthorizationRequests: false,
+      requestObjectSigningAlg: undefined,
+      requestObjectEncryptionAlg: undefined,
+      requestObjectEncryptionEnc: 'A128CBC-HS256',
+      requestObjectBy: 'value',
+      dpopBoundAccessTokens: false,
+      dpopSigningAlg: 'ES256',
+      userinfoBearerMethod: 'header',
+      claimsProviders: [],
+      discovery: 'oidc',
+      discoveryWithClientId: false,
+      tenants: undefined,
+      endSessionParams: undefined,
+      logoutByGet: false,
+      revokeTokens: true,
+      clearSiteData: [],
+      redirectUri: 'https://app.example/callback',
+      postLogoutRedirectUri: 'https://app.example',
+      idTokenSignedResponseAlg: 'RS256',
+      tokenEndpointAuthMethod: 'client_secret_basic',
+      clockTolerance: 60,
+      timeout: 10,
+      sessionKey: 'oidc',
+      sharedState: undefined,
+      secrets: [SECRET],
+      loginLifetime: 86400,
+      loginExpiry: 'lifetime',
+      idleTimeout: undefined,
+      transactionLifetime: 1800,
+      sessionClaims: undefined,
+      userinfo: 'when-needed',
+      providerMetadata: undefined,
+      fetch: undefined,
+      hooks: {},
+      dangerouslyAssumeRequestedScope: false,
+      dangerouslyAllowInsecureRequests: false,
+    })
+  })
+
+  it('takes every option as it is given', () => {
+    const given = {
+      scope: 'openid offline_access',
+      logoutByGet: true,
+      idTokenSignedResponseAlg: 'HS256',
+      tokenEndpointAuthMethod: 'client_secret_post',
+      clockTolerance: 0,
+      timeout: 0.5,
+      sessionKey: 'user',
+      loginLifetime: 60,
+      transactionLifetime: 86400,
+      sessionClaims: ['email'],
+      userinfo: false,
+      providerMetadata: METADATA,
+      fetch: async () => new Response(),
+      hooks: { afterLogin: () => {} },
+      dangerouslyAllowInsecureRequests: true,
+    }
+    const config: object = parse(given)
+    assert.deepEqual({ ...config, ...given }, config)
+  })
+
+  it('is a public client where there is no client secret', () => {
+    const config = parse({ clientSecret: undefined, secret: 's'.repeat(32) })
+    assert.equal(config.tokenEndpointAuthMethod, 'none')
+    assert.equal(config.clientSecret, undefined)
+    assert.deepEqual(config.secrets, ['s'.repeat(32)])
+  })
+
+  it('prefers the secrets given to the client secret, in their order', () => {
+    assert.deepEqual(parse({ secret: ['n'.repeat(32), 'o'.repeat(32)] }).secrets, ['n'.repeat(32), 'o'.repeat(32)])
+  })
+
+  it('takes undefined for absent, at every depth', () => {
+    const config = parse({
+      scope: undefined,
+      routes: { login: undefined },
+      hooks: { afterLogin: undefined },
+      authorizationParams: { prompt: undefined },
+      bogus: undefined,
+    })
+    assert.deepEqual(config, parse())
+  })
+
+  it('keeps the issuer as the exact string given', () => {
+    const exact = [
+      'https://tenant.eu.auth0.com/',
+      'https://id.example:443',
+      'https://id.example/realms/a%20b',
+      'https://ID.example',
+    ]
+    for (const issuer of exact) assert.equal(parse({ issuer }).issuer, issuer)
+  })
+
+  it('takes the issuers of Okta', () => {
+    for (const path of ['', '/oauth2/default', '/oauth2/aus1a2b3c4d5', '/oauth2/v1beta']) {
+      assert.equal(parse({ issuer: `https://dev-1.okta.com${path}` }).issuer, `https://dev-1.okta.com${path}`)
+    }
+    assert.equal(
+      parse({ issuer: 'https://badmin-administrators.okta.com' }).issuer,
+      'https://badmin-administrators.okta.com',
+    )
+  })
+
+  it('holds nothing against other hosts that is only wrong at Okta', () => {
+    for (const issuer of [
+      'https://id-admin.example/',
+      'https://notokta.com/oauth2/v1',
+      'https://x-admin.okta.com.example',
+    ]) {
+      assert.equal(parse({ issuer }).issuer, issuer)
+    }
+  })
+})
+
+describe('baseUrl', () => {
+  const cases = [
+    ['https://app.example', 'https://app.example', ''],
+    ['https://app.example/', 'https://app.example', ''],
+    ['https://APP.example:443/portal', 'https://app.example', '/portal'],
+    ['https://app.example/portal/', 'https://app.example', '/portal'],
+    ['https://app.example:8443/a/b-c_d.e~f', 'https://app.example:8443', '/a/b-c_d.e~f'],
+    ['https://app.example/caf%C3%A9', 'https://app.example', '/caf%C3%A9'],
+  ] as const
+  for (const [baseUrl, origin, basePath] of cases) {
+    it(`of ${baseUrl} gives the origin ${origin} and the base path '${basePath}'`, () => {
+      const config = parse({ baseUrl })
+      assert.deepEqual([config.origin, config.basePath], [origin, basePath])
+      assert.equal(config.redirectUri, `${origin}${basePath}/callback`)
+      assert.equal(config.postLogoutRedirectUri, baseUrl)
+    })
+  }
+})
+
+describe('postLogoutRedirectUri', () => {
+  it('is kept as given where it is absolute', () => {
+    for (const uri of ['https://www.example', 'https://www.example/', 'https://www.example/bye?from=app#top']) {
+      assert.equal(parse({ postLogoutRedirectUri: uri }).postLogoutRedirectUri, uri)
+    }
+  })
+
+  it('is resolved below baseUrl where it is a path', () => {
+    const config = parse({ baseUrl: 'https://app.example/portal/', postLogoutRedirectUri: '/bye?x=1#y' })
+    assert.equal(config.postLogoutRedirectUri, 'https://app.example/portal/bye?x=1#y')
+  })
+})
+
+describe('authorizationParams', () => {
+  it('are stored as strings', () => {
+    const authorizationParams = { prompt: 'login consent', max_age: 300, 'urn.x-y_z': 0.5, ui_locales: '' }
+    assert.deepEqual(parse({ authorizationParams }).authorizationParams, {
+      prompt: 'login consent',
+      max_age: '300',
+      'urn.x-y_z': '0.5',
+      ui_locales: '',
+    })
+  })
+
+  it('may ask for none alone, and for max_age 0', () => {
+    for (const params of [{ prompt: 'none' }, { max_age: '0' }]) {
+      assert.deepEqual(parse({ authorizationParams: params }).authorizationParams, params)
+    }
+  })
+
+  it('of one login follow the same rules', () => {
+    assert.deepEqual(parseAuthorizationParams(undefined), {})
+    assert.deepEqual(parseAuthorizationParams({ login_hint: 'ada', acr_values: undefined }), { login_hint: 'ada' })
+    assert.throws(() => parseAuthorizationParams({ state: 'x', max_age: -1 }), { name: 'ConfigError' })
+    assert.throws(() => parseAuthorizationParams('prompt=login'), /authorizationParams must be a plain object/)
+  })
+
+  it('are frozen for one login too', () => {
+    assert.ok(Object.isFrozen(parseAuthorizationParams({ prompt: 'login' })))
+  })
+})
+
+const circle: { [name: string]: unknown } = { ...METADATA }
+circle['self'] = circle
+
+// [option, wrong value, what the fault says]
+const wrong: readonly (readonly [string, unknown, RegExp])[] = [
+  ['issuer', undefined, /^issuer must be a non-empty string\.$/],
+  ['issuer', 42, /^issuer must be a non-empty string\.$/],
+  ['issuer', new URL('https://id.example'), /^issuer must be a non-empty string\.$/],
+  ['issuer', '', /^issuer must be a non-empty string\.$/],
+  ['issuer', 'id.example', /^issuer must be an absolute https URL/],
+  ['issuer', '/oauth2/default', /^issuer must be an absolute https URL/],
+  ['issuer', 'https:id.example', /^issuer must be an absolute https URL/],
+  ['issuer', 'https://', /^issuer must be an absolute https URL/],
+  ['issuer', 'https:///id.example', /^issuer must be an absolute https URL/],
+  ['issuer', 'ftp://id.example', /^issuer must be an absolute https URL/],
+  ['issuer', 'javascript:alert(1)', /^issuer must be an absolute https URL/],
+  ['issuer', ' https://id.example', /^issuer must be an absolute https URL/],
+  ['issuer', 'https://id.example\n', /^issuer must be an absolute https URL/],
+  ['issuer', 'https://id.exa\tmple', /^issuer must be an absolute https URL/],
+  ['issuer', 'https://id.example/a b', /^issuer must be an absolute https URL/],
+  ['issuer', 'https://id.example\\a', /^issuer must be an absolute https URL/],
+  ['issuer', 'https://id.example?', /^issuer must be an absolute https URL/],
+  ['issuer', 'https://id.example?tenant=1', /^issuer must be an absolute https URL/],
+  ['issuer', 'https://id.example/#', /^issuer must be an absolute https URL/],
+  ['issuer', 'https://user:password@id.example', /^issuer must be an absolute https URL/],
+  ['issuer', 'https://@id.example', /^issuer must be an absolute https URL/],
+  ['issuer', 'https://id.example:99999', /^issuer must be an absolute https URL/],
+  ['issuer', 'https://id.example/a/../b', /^issuer must be an absolute https URL/],
+  ['issuer', 'https://id.example/réalm', /^issuer must be an absolute https URL/],
+  ['issuer', 'https://{yourOktaDomain}', /^issuer holds a placeholder/],
+  ['issuer', 'https://<your-domain>/oauth2/default', /^issuer holds a placeholder/],
+  // biome-ignore lint/suspicious/noTemplateCurlyInString: that is the mistake.
+  ['issuer', 'https://${OKTA_DOMAIN}', /^issuer holds a placeholder/],
+  ['issuer', '{issuer}', /^issuer holds a placeholder/],
+  ['issuer', 'https://https://id.example', /^issuer has its scheme twice/],
+  ['issuer', 'https://http://id.example', /^issuer has its scheme twice/],
+  ['issuer', 'https://https//id.example', /^issuer has its scheme twice/],
+  ['issuer', 'https://dev-1.okta.com.com', /^issuer ends its host in \.com twice/],
+  ['issuer', 'https://id.example/.well-known/openid-configuration', /^issuer is the address of the discovery document/],
+  [
+    'issuer',
+    'https://dev-1.okta.com/oauth2/default/.well-known/openid-configuration',
+    /^issuer is the address of the d/,
+  ],
+  ['issuer', 'https://id.example/.well-known/oauth-authorization-server', /^issuer is the address of the discovery/],
+  ['issuer', 'https://dev-1-admin.okta.com', /^issuer is the address of the admin console/],
+  ['issuer', 'https://Dev-1-Admin.Okta.com', /^issuer is the address of the admin console/],
+  ['issuer', 'https://dev-1-admin.oktapreview.com', /^issuer is the address of the admin console/],
+  ['issuer', 'https://dev-1-admin.okta-emea.com/oauth2/default', /^issuer is the address of the admin console/],
+  ['issuer', 'https://dev-1.okta.com/', /^issuer ends in a slash/],
+  ['issuer', 'https://dev-1.oktapreview.com/oauth2/default/', /^issuer ends in a slash/],
+  ['issuer', 'https://dev-1.okta.com/oauth2/v1/authorize', /^issuer is an endpoint/],
+  ['issuer', 'https://dev-1.okta.com/oauth2/default/v1', /^issuer is an endpoint/],
+  ['issuer', 'https://dev-1.okta.com/oauth2/default/v1/token', /^issuer is an endpoint/],
+  ['issuer', 'http://id.example', /^issuer must be https; .* dangerouslyAllowInsecureRequests/],
+  ['issuer', 'http://localhost:8080', /^issuer must be https; .* dangerouslyAllowInsecureRequests/],
+  ['clientId', undefined, /^clientId must be given, or registration in its place\.$/],
+  ['clientId', '', /^clientId must be a non-empty string\.$/],
+  ['clientId', 7, /^clientId must be a non-empty string\.$/],
+  ['clientId', ' web', /^clientId must hold printable ASCII/],
+  ['clientId', 'web\n', /^clientId must hold printable ASCII/],
+  ['clientId', 'we\u0000b', /^clientId must hold printable ASCII/],
+  ['clientId', '{clientId}', /^clientId must be the value of your own client/],
+  // biome-ignore lint/suspicious/noTemplateCurlyInString: that is the mistake.
+  ['clientId', '${CLIENT_ID}', /^clientId must be the value of your own client/],
+  ['clientId', '<your-client-id>', /^clientId must be the value of your own client/],
+  ['clientSecret', '', /^clientSecret must be a non-empty string\.$/],
+  ['clientSecret', null, /^clientSecret must be a non-empty string\.$/],
+  ['clientSecret', ['x'.repeat(40)], /^clientSecret must be a non-empty string\.$/],
+  ['clientSecret', 'x'.repeat(40).concat('\n'), /^clientSecret must hold printable ASCII/],
+  ['clientSecret', '{clientSecret}', /^clientSecret must be the value of your own client/],
+  ['clientSecret', 'secret-{yourClientSecret}', /^clientSecret must be the value of your own client/],
+  ['baseUrl', undefined, /^baseUrl must be an absolute https URL/],
+  ['baseUrl', '', /^baseUrl must be an absolute https URL/],
+  ['baseUrl', 'app.example', /^baseUrl must be an absolute https URL/],
+  ['baseUrl', '/portal', /^baseUrl must be an absolute https URL/],
+  ['baseUrl', 'https://app.example?x=1', /^baseUrl must be an absolute https URL/],
+  ['baseUrl', 'https://app.example/?', /^baseUrl must be an absolute https URL/],
+  ['baseUrl', 'https://app.example/#top', /^baseUrl must be an absolute https URL/],
+  ['baseUrl', 'https://me:secret@app.example', /^baseUrl must be an absolute https URL/],
+  ['baseUrl', 'https://app.example//', /^baseUrl must be an absolute https URL/],
+  ['baseUrl', 'https://app.example//evil.example', /^baseUrl must be an absolute https URL/],
+  ['baseUrl', 'https://app.example/a/../b', /^baseUrl must be an absolute https URL/],
+  ['baseUrl', 'https://app.example/a%2fb', /^baseUrl must be an absolute https URL/],
+  ['baseUrl', 'https://app.example/a;b', /^baseUrl must be an absolute https URL/],
+  ['baseUrl', 'https://app.example/a b', /^baseUrl must be an absolute https URL/],
+  ['baseUrl', 'ws://app.example', /^baseUrl must be an absolute https URL/],
+  ['baseUrl', 'http://app.example', /^baseUrl must be https; .* dangerouslyAllowInsecureRequests/],
+  ['baseUrl', 'http://127.0.0.1:3000', /^baseUrl must be https; .* dangerouslyAllowInsecureRequests/],
+  ['scope', '', /^scope must be scopes .* openid among them/],
+  ['scope', 'profile email', /^scope must be scopes/],
+  ['scope', 'openidx profile', /^scope must be scopes/],
+  ['scope', 'OpenID', /^scope must be scopes/],
+  ['scope', 'openid  email', /^scope must be scopes/],
+  ['scope', 'openid ', /^scope must be scopes/],
+  ['scope', 'openid,email', /^scope must be scopes/],
+  ['scope', 'openid\temail', /^scope must be scopes/],
+  ['scope', 'openid "email"', /^scope must be scopes/],
+  ['scope', 'openid a\\b', /^scope must be scopes/],
+  ['scope', 'openid caf\u00e9', /^scope must be scopes/],
+  ['scope', ['openid', 'email'], /^scope must be scopes/],
+  ['authorizationParams', 'prompt=login', /^authorizationParams must be a plain object\.$/],
+  ['authorizationParams', [['prompt', 'login']], /^authorizationParams must be a plain object\.$/],
+  ['authorizationParams', new URLSearchParams('prompt=login'), /^authorizationParams must be a plain object\.$/],
+  ...[
+    ...['client_id', 'redirect_uri', 'response_type', 'scope', 'state', 'nonce', 'code_challenge'],
+    ...['code_challenge_method', 'request', 'request_uri', 'iss', 'response'],
+  ].map(
+    (name) =>
+      ['authorizationParams', { [name]: 'x' }, new RegExp(`^authorizationParams.${name} must not be set: `)] as const,
+  ),
+  ['authorizationParams', { 'a b': 'x' }, /^authorizationParams must have names of/],
+  ['authorizationParams', { 'x&state': 'x' }, /^authorizationParams must have names of/],
+  ['authorizationParams', { '': 'x' }, /^authorizationParams must have names of/],
+  ['authorizationParams', JSON.parse('{ "__proto__": "x" }'), /^authorizationParams must have names of/],
+  ['authorizationParams', { prompt: null }, /^authorizationParams\.prompt must be a string or a finite number\.$/],
+  ['authorizationParams', { prompt: ['login'] }, /^authorizationParams\.prompt must be a string or a finite number\.$/],
+  ['authorizationParams', { x: null }, /^authorizationParams\.x must be text, a number, or an object or list/],
+  ['authorizationParams', { x: true }, /^authorizationParams\.x must be text, a number, or an object or list/],
+  ['authorizationParams', { x: Number.NaN }, /^authorizationParams\.x must be text, a number, or an object or list/],
+  ['authorizationParams', { x: Infinity }, /^authorizationParams\.x must be text, a number, or an object or list/],
+  [
+    'authorizationParams',
+    { claims: { id_token: new Date(0) } },
+    /^authorizationParams\.claims must be text, a number, or/,
+  ],
+  ['authorizationParams', { resource: '/relative' }, /^authorizationParams\.resource must be an absolute URI/],
+  [
+    'authorizationParams',
+    { resource: 'https://api.example/#x' },
+    /^authorizationParams\.resource must be an absolute URI/,
+  ],
+  ['authorizationParams', { resource: [] }, /^authorizationParams\.resource must be an absolute URI/],
+  [
+    'authorizationParams',
+    { response_mode: 'query' },
+    /^authorizationParams\.response_mode must not be set: use the op/,
+  ],
+  ['responseType', 'token', /^responseType must be one of code, id_token, /],
+  ['responseType', 'code code', /^responseType must be one of/],
+  ['responseType', ['code'], /^responseType must be one of/],
+  ['responseMode', 'okta_post_message', /^responseMode must be one of query, form_post, fragment, jwt, /],
+  ['authorizationSignedResponseAlg', 'none', /^authorizationSignedResponseAlg must be one of RS256, /],
+  ['authorizationParams', { max_age: -1 }, /^authorizationParams\.max_age must be a whole number/],
+  ['authorizationParams', { max_age: 1.5 }, /^authorizationParams\.max_age must be a whole number/],
+  ['authorizationParams', { max_age: '' }, /^authorizationParams\.max_age must be a whole number/],
+  ['authorizationParams', { max_age: 'soon' }, /^authorizationParams\.max_age must be a whole number/],
+  ['authorizationParams', { max_age: 1e30 }, /^authorizationParams\.max_age must be a whole number/],
+  ['authorizationParams', { prompt: 'none login' }, /^authorizationParams\.prompt must not join none/],
+  ['authorizationParams', { prompt: 'consent none' }, /^authorizationParams\.prompt must not join none/],
+  ['routes', ['/login'], /^routes must be a plain object\.$/],
+  ['routes', { signin: '/signin' }, /^routes\.signin is not an option; did you mean routes\.login\?$/],
+  ['routes', { Callback: '/cb' }, /^routes\.Callback is not an option; did you mean routes\.callback\?$/],
+  ['routes', { zzz: '/cb' }, /^routes\.zzz is not an option\.$/],
+  ...[
+    ...['login', '', '/', '//login', '/login/', '/a//b', '/a/../login', '/./login', '/a/..', '/login?x=1', '/login#x'],
+    ...[
+      '/log\\in',
+      '/log in',
+      '/log\tin',
+      '/login\n',
+      '/log%69n',
+      '/%2e%2e/login',
+      '/a%2fb',
+      '/a%',
+      '/ünicode',
+      '/a;b',
+    ],
+    ...[null, true, 7, '/{login}', 'https://app.example/login', '/a%e2%80', '/%ef%bc%8flogin'],
+  ].map((path) => ['routes', { login: path }, /^routes\.login must be a path such as \/login/] as const),
+  ['routes', { callback: 'callback' }, /^routes\.callback must be a path/],
+  ['routes', { logout: 'logout' }, /^routes\.logout must be a path/],
+  ['routes', { login: '/callback' }, /^routes\.callback must differ from routes\.login: both are \/callback\.$/],
+  ['routes', { logout: '/Login' }, /^routes\.logout must differ from routes\.login: both are \/Login\.$/],
+  ['logoutByGet', 'yes', /^logoutByGet must be true or false\.$/],
+  ['logoutByGet', 1, /^logoutByGet must be true or false\.$/],
+  ['idTokenSignedResponseAlg', 'none', /^idTokenSignedResponseAlg must be one of RS256, /],
+  ['idTokenSignedResponseAlg', 'rs256', /^idTokenSignedResponseAlg must be one of RS256, /],
+  ['idTokenSignedResponseAlg', ['RS256'], /^idTokenSignedResponseAlg must be one of RS256, /],
+  ['tokenEndpointAuthMethod', 'basic', /^tokenEndpointAuthMethod must be one of client_secret_basic, /],
+  ['tokenEndpointAuthMethod', 'private_key_jwt', /^tokenEndpointAuthMethod private_key_jwt needs a key for signatures/],
+  ['tokenEndpointAuthMethod', 'none', /^tokenEndpointAuthMethod is none, yet there is a clientSecret/],
+  ...[-1, 301, 1.5, '60', Number.NaN, Infinity, null].map(
+    (value) => ['clockTolerance', value, /^clockTolerance must be a whole number of seconds from 0 to 300\.$/] as const,
+  ),
+  ...[0, -1, 120.5, '10', Number.NaN, Infinity].map(
+    (value) => ['timeout', value, /^timeout must be a number of seconds from 0\.001 to 120\.$/] as const,
+  ),
+  ['sessionKey', '', /^sessionKey must be a non-empty string\.$/],
+  ['sessionKey', Symbol('oidc'), /^sessionKey must be a non-empty string\.$/],
+  ...[
+    ...['cookie', '__proto__', 'constructor', 'prototype', 'id', 'req', 'save', 'reload', 'destroy', 'regenerate'],
+    ...['touch', 'resetMaxAge', 'toString', 'hasOwnProperty'],
+  ].map((name) => ['sessionKey', name, /^sessionKey must be a name that the session itself does not use/] as const),
+  ['secret', 'short', /^secret must be a string of at least 32 characters/],
+  ['secret', 's'.repeat(31), /^secret must be a string of at least 32 characters/],
+  ['secret', [], /^secret must be a string of at least 32 characters/],
+  ['secret', ['s'.repeat(32), 'short'], /^secret must be a string of at least 32 characters/],
+  ['secret', [['s'.repeat(32)]], /^secret must be a string of at least 32 characters/],
+  ['secret', Buffer.alloc(32), /^secret must be a string of at least 32 characters/],
+  ['postLogoutRedirectUri', 'bye', /^postLogoutRedirectUri must be an absolute https URL/],
+  ['postLogoutRedirectUri', '//evil.example', /^postLogoutRedirectUri must be an absolute https URL/],
+  ['postLogoutRedirectUri', '/%2fevil.example', /^postLogoutRedirectUri must be an absolute https URL/],
+  ['postLogoutRedirectUri', 'https://me@www.example', /^postLogoutRedirectUri must be an absolute https URL/],
+  ['postLogoutRedirectUri', 'javascript:alert(1)', /^postLogoutRedirectUri must be an absolute https URL/],
+  ['postLogoutRedirectUri', 7, /^postLogoutRedirectUri must be an absolute https URL/],
+  ['postLogoutRedirectUri', 'http://www.example', /^postLogoutRedirectUri must be https; .* dangerouslyAllowInsecure/],
+  ...[59, 315360001, 60.5, '3600', null].map(
+    (value) => ['loginLifetime', value, /^loginLifetime must be a whole number of seconds from 60/] as const,
+  ),
+  ...[59, 86401, 60.5, '3600'].map(
+    (value) =>
+      [
+        'transactionLifetime',
+        value,
+        /^transactionLifetime must be a whole number of seconds from 60 to 86400/,
+      ] as const,
+  ),
+  ['sessionClaims', 'email', /^sessionClaims must be a list of claim names or a function\.$/],
+  ['sessionClaims', ['email', ''], /^sessionClaims must be a list of claim names or a function\.$/],
+  ['sessionClaims', [7], /^sessionClaims must be a list of claim names or a function\.$/],
+  ['sessionClaims', { email: true }, /^sessionClaims must be a list of claim names or a function\.$/],
+  ['userinfo', 'always', /^userinfo must be one of true, false, when-needed\.$/],
+  ['providerMetadata', 'https://id.example', /^providerMetadata must be a plain object\.$/],
+  ['providerMetadata', { ...METADATA, issuer: undefined }, /^providerMetadata\.issuer must be a non-empty string\.$/],
+  ['providerMetadata', { ...METADATA, issuer: 'https://id.example/' }, /^providerMetadata\.issuer must equal issuer/],
+  ['providerMetadata', { ...METADATA, jwks_uri: undefined }, /^providerMetadata\.jwks_uri must be an absolute https/],
+  ['providerMetadata', { ...METADATA, token_endpoint: '/token' }, /^providerMetadata\.token_endpoint must be an abs/],
+  ['providerMetadata', { ...METADATA, authorization_endpoint: 7 }, /^providerMetadata\.authorization_endpoint must b/],
+  ['providerMetadata', { ...METADATA, token_endpoint: 'https://a@id.example' }, /^providerMetadata\.token_endpoint m/],
+  ['providerMetadata', { ...METADATA, userinfo_endpoint: 'https://id.example/#' }, /^providerMetadata\.userinfo_end/],
+  ['providerMetadata', { ...METADATA, end_session_endpoint: '' }, /^providerMetadata\.end_session_endpoint must be/],
+  ['providerMetadata', { ...METADATA, jwks_uri: 'http://id.example/jwks' }, /^providerMetadata\.jwks_uri must be htt/],
+  ['providerMetadata', { ...METADATA, extra: () => 1 }, /^providerMetadata must hold only what JSON can hold\.$/],
+  ['providerMetadata', { ...METADATA, extra: [Infinity] }, /^providerMetadata must hold only what JSON can hold\.$/],
+  ['providerMetadata', { ...METADATA, extra: { at: new Date(0) } }, /^providerMetadata must hold only what JSON can/],
+  ['providerMetadata', circle, /^providerMetadata must hold only what JSON can hold\.$/],
+  ['fetch', 'fetch', /^fetch must be a function\.$/],
+  ['hooks', () => {}, /^hooks must be a plain object\.$/],
+  ['hooks', { afterLogin: 'yes' }, /^hooks\.afterLogin must be a function\.$/],
+  ['hooks', { beforeLogin: {} }, /^hooks\.beforeLogin must be a function\.$/],
+  ['hooks', { beforeLogout: null }, /^hooks\.beforeLogout must be a function\.$/],
+  ['hooks', { afterLogout: 1 }, /^hooks\.afterLogout must be a function\.$/],
+  ['hooks', { afterlogin: () => {} }, /^hooks\.afterlogin is not an option; did you mean hooks\.afterLogin\?$/],
+  ['hooks', { afterCallback: () => {} }, /^hooks\.afterCallback is not an option; did you mean hooks\.afterLogin\?$/],
+  ['dangerouslyAllowInsecureRequests', 'true', /^dangerouslyAllowInsecureRequests must be true or false\.$/],
+]
+
+describe('a wrong value', () => {
+  for (const [option, value, sentence] of wrong) {
+    const shown = typeof value === 'object' && value === circle ? 'a circle' : (JSON.stringify(value) ?? String(value))
+    it(`of ${option} is refused: ${shown}`, () => {
+      const faults = faultsOf(good({ [option]: value }))
+      assert.equal(faults.length, 1, `the only fault: ${faults.join(' ')}`)
+      assert.match(faults[0] ?? '', sentence)
+    })
+  }
+})
+
+describe('options that contradict each other', () => {
+  const cases: readonly (readonly [string, object, RegExp])[] = [
+    [
+      'a secret method without a secret',
+      { clientSecret: undefined, secret: 's'.repeat(32), tokenEndpointAuthMethod: 'client_secret_basic' },
+      /^tokenEndpointAuthMethod must be none, or be left out, where there is no clientSecret\.$/,
+    ],
+    [
+      'a symmetric algorithm without a secret',
+      { clientSecret: undefined, secret: 's'.repeat(32), idTokenSignedResponseAlg: 'HS512' },
+      /^idTokenSignedResponseAlg needs a clientSecret/,
+    ],
+    [
+      'UserInfo at a provider without it',
+      { userinfo: true, providerMetadata: { ...METADATA, userinfo_endpoint: undefined } },
+      /^userinfo is true, yet providerMetadata has no userinfo_endpoint\.$/,
+    ],
+    ['a landing at a route', { postLogoutRedirectUri: '/logout' }, /^postLogoutRedirectUri must not be one of routes/],
+    [
+      'a landing at the address of a route',
+      {
+        baseUrl: 'https://app.example.com/portal/',
+        postLogoutRedirectUri: 'https://app.example.com/portal/bye',
+        routes: { logout: '/bye' },
+      },
+      /^postLogoutRedirectUri must not be one of routes/,
+    ],
+    [
+      'a landing that routers take for a route',
+      { postLogoutRedirectUri: '/LOGOUT/' },
+      /^postLogoutRedirectUri must (not be one of routes|be)/,
+    ],
+    [
+      'a client secret that could be guessed',
+      { clientSecret: 'hunter2' },
+      /^secret must be given where clientSecret has/,
+    ],
+    [
+      'tokens in a query',
+      { responseType: 'token id_token', responseMode: 'query' },
+      /^responseMode must not be query where responseType has/,
+    ],
+    [
+      'a symmetric algorithm of the response without a secret',
+      {
+        clientSecret: undefined,
+        secret: 's'.repeat(32),
+        responseMode: 'jwt',
+        authorizationSignedResponseAlg: 'HS256',
+      },
+      /^authorizationSignedResponseAlg needs a clientSecret/,
+    ],
+    ['nothing to encrypt with', { clientSecret: undefined }, /^secret must be given where there is no clientSecret/],
+  ]
+  for (const [name, changes, sentence] of cases) {
+    it(`are refused: ${name}`, () => {
+      const faults = faultsOf(good(changes))
+      assert.equal(faults.length, 1)
+      assert.match(faults[0] ?? '', sentence)
+    })
+  }
+
+  it('are not looked at where one of them is wrong on its own', () => {
+    assert.deepEqual(faultsOf(good({ clientSecret: 7, idTokenSignedResponseAlg: 'HS256' })), [
+      'clientSecret must be a non-empty string.',
+    ])
+  })
+
+  it('take plain http everywhere where that is allowed by name', () => {
+    const config = parse({
+      issuer: 'http://localhost:8080',
+      baseUrl: 'http://127.0.0.1:3000/app',
+      postLogoutRedirectUri: 'http://localhost:3000',
+      providerMetadata: { ...METADATA, issuer: 'http://localhost:8080', jwks_uri: 'http://localhost:8080/jwks' },
+      dangerouslyAllowInsecureRequests: true,
+    })
+    assert.equal(config.redirectUri, 'http://127.0.0.1:3000/app/callback')
+  })
+})
+
+describe('an unknown name', () => {
+  const cases = [
+    ['clientID', 'clientId'],
+    ['client_id', 'clientId'],
+    ['client_secret', 'clientSecret'],
+    ['CLIENT-SECRET', 'clientSecret'],
+    ['baseURL', 'baseUrl'],
+    ['redirect_uri', 'baseUrl'],
+    ['redirectUri', 'baseUrl'],
+    ['post_logout_redirect_uri', 'postLogoutRedirectUri'],
+    ['logoutRedirectUri', 'postLogoutRedirectUri'],
+    ['issuerBaseURL', 'issuer'],
+    ['isuer', 'issuer'],
+    ['scopes', 'scope'],
+    ['secert', 'secret'],
+    ['tiemout', 'timeout'],
+    ['httpTimeout', 'timeout'],
+    ['token_endpoint_auth_method', 'tokenEndpointAuthMethod'],
+    ['id_token_signed_response_alg', 'idTokenSignedResponseAlg'],
+    ['authorization_params', 'authorizationParams'],
+    ['allowInsecureRequests', 'dangerouslyAllowInsecureRequests'],
+    ['hook', 'hooks'],
+  ] as const
+  for (const [name, nearest] of cases) {
+    it(`leads to the nearest known one: ${name}`, () => {
+      assert.deepEqual(faultsOf(good({ [name]: 'x' })), [`${name} is not an option; did you mean ${nearest}?`])
+    })
+  }
+
+  it('that is like no other gets no advice', () => {
+    for (const name of ['zzz', 'x', '', 'quux', 'toString', 'constructor']) {
+      assert.deepEqual(faultsOf(good({ [name]: 1 })), [`${name} is not an option.`])
+    }
+  })
+
+  it('is no way to a prototype', () => {
+    const options = JSON.parse(JSON.stringify(good()).replace('{', '{ "__proto__": { "issuer": "x" },'))
+    assert.deepEqual(faultsOf(options), ['__proto__ is not an option.'])
+  })
+})
+
+describe('all faults', () => {
+  it('are reported at once, each beginning with the name of its option', () => {
+    const faults = faultsOf({ client_id: 'web', issuer: 'x', scope: 7, hooks: { onLogin: 1 }, timeout: 0 })
+    assert.deepEqual(
+      faults.map((fault) => fault.split(' ')[0]),
+      ['client_id', 'baseUrl', 'timeout', 'hooks.onLogin', 'secret', 'issuer', 'scope', 'clientId'],
+    )
+  })
+
+  it('hold no secret', () => {
+    const secrets = ['\u0007 hush hush hush hush hush hush', 'hush', ['hush', 7], '{hush}']
+    for (const value of secrets) {
+      for (const fault of faultsOf(good({ clientSecret: value, secret: value, clientId: value }))) {
+        assert.doesNotMatch(fault, /hush/)
+      }
+    }
+  })
+})
+
+describe('the options object', () => {
+  for (const options of [
+    undefined,
+    null,
+    'https://id.example',
+    42,
+    [],
+    [good()],
+    () => good(),
+    new Map(),
+    new Date(0),
+  ]) {
+    it(`must be a plain object: ${Object.prototype.toString.call(options)} is refused`, () => {
+      assert.deepEqual(faultsOf(options), ['options must be a plain object: oidc({ issuer, clientId, ... }).'])
+    })
+  }
+
+  it('is missed where the middleware itself was mounted', () => {
+    const app = Object.assign(() => {}, { handle() {}, use() {} })
+    const request = { method: 'GET', url: '/', headers: {} }
+    for (const mistaken of [app, request]) {
+      assert.deepEqual(faultsOf(mistaken), ['It seems you wrote app.use(oidc); it must be app.use(oidc({ ... })).'])
+    }
+  })
+
+  it('may be without a prototype', () => {
+    assert.deepEqual(parseOne(Object.assign(Object.create(null), good())), parse())
+  })
+
+  it('counts with its own members only', () => {
+    assert.equal(faultsOf(Object.create(good())).length, 1)
+    Object.defineProperty(Object.prototype, 'clientSecret', { value: SECRET, configurable: true })
+    try {
+      const { clientSecret: _, ...options } = good()
+      assert.match(faultsOf(options).join(), /^secret must be given/)
+    } finally {
+      Reflect.deleteProperty(Object.prototype, 'clientSecret')
+    }
+  })
+
+  it('is never written to, and what becomes of it later changes nothing', () => {
+    const options = good({ routes: { login: '/in' }, sessionClaims: ['email'], secret: ['s'.repeat(32)] })
+    const before = structuredClone(options)
+    const config = parseOne(options)
+    assert.deepEqual(options, before)
+    assert.ok(!Object.isFrozen(options))
+    Object.assign(options, { issuer: 'https://evil.example' })
+    assert.equal(config.issuer, 'https://id.example')
+  })
+
+  it('may be frozen itself', () => {
+    assert.deepEqual(parseOne(Object.freeze(good())), parse())
+  })
+
+  it('becomes a deeply frozen configuration, with its functions kept as they are', () => {
+    const afterLogin = () => {}
+    const config = parse({
+      hooks: { afterLogin },
+      sessionClaims: ['email'],
+      authorizationParams: { prompt: 'login' },
+      providerMetadata: { ...METADATA, scopes_supported: ['openid'], mtls: { deep: [{}] } },
+    })
+    assertFrozen(config)
+    assert.equal(config.hooks.afterLogin, afterLogin)
+    assert.ok(!Object.isFrozen(afterLogin))
+  })
+})
+
+function assertFrozen(value: unknown): void {
+  if (typeof value !== 'object' || value === null) return
+  assert.ok(Object.isFrozen(value))
+  for (const member of Object.values(value)) assertFrozen(member)
+}

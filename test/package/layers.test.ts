@@ -1,0 +1,181 @@
+import assert from 'node:assert/strict'
+import { readdirSync, readFileSync } from 'node:fs'
+import { basename, dirname, join, normalize } from 'node:path'
+import { describe, it } from 'node:test'
+import { fileURLToPath } from 'node:url'
+
+const LIB = fileURLToPath(new URL('../../lib/', import.meta.url))
+
+/** Which rooms, and which packages, a room may import beside itself and the vocabulary. */
+interface Room {
+  readonly imports: readonly string[]
+  /** Rooms of which only types may be imported. */
+  readonly types?: readonly string[]
+  /** Rooms that are only loaded at first use, by `import()`. */
+  readonly lazily?: readonly string[]
+  readonly packages?: readonly string[]
+}
+
+/** The words that every room may use. They import nothing but one another. */
+const VOCABULARY = ['errors', 'events', 'hooks', 'types']
+
+/** A feature meets the others nowhere: what two of them need stands on the ground floor. */
+const FEATURE: Room = {
+  imports: ['relying-party', 'protocol', 'provider', 'jose', 'session', 'state', 'http', 'options', 'time'],
+}
+
+/** The house of DESIGN section 2, from the ground up. */
+const ROOMS: Readonly<Record<string, Room>> = {
+  vocabulary: { imports: [] },
+  time: { imports: [] },
+  jose: { imports: ['time'], packages: ['jose'] },
+  state: { imports: ['time'] },
+  options: { imports: ['jose', 'time'], types: ['state'] },
+  http: { imports: ['options', 'time'] },
+  provider: { imports: ['jose', 'options', 'time'], packages: ['jose', 'openid-client'] },
+  protocol: { imports: ['provider', 'jose', 'options', 'time'], packages: ['jose', 'openid-client'] },
+  session: { imports: ['state', 'http', 'options', 'time'] },
+  registration: { imports: ['provider', 'jose', 'options', 'time'] },
+  'relying-party': {
+    imports: ['session', 'state', 'options', 'time'],
+    types: ['provider', 'http'],
+    lazily: ['provider', 'registration'],
+  },
+  login: FEATURE,
+  logout: FEATURE,
+  tokens: FEATURE,
+  guards: FEATURE,
+  // The command, and what an application imports: the top may use everything.
+  command: { imports: ['registration', 'provider', 'jose', 'options', 'time', 'entry'] },
+  context: {
+    imports: ['relying-party', 'protocol', 'session', 'http', 'options', 'time'],
+    lazily: ['login', 'logout', 'tokens', 'protocol'],
+  },
+  oidc: {
+    imports: ['relying-party', 'context', 'session', 'http', 'options', 'time'],
+    lazily: ['login', 'logout'],
+  },
+  entry: {
+    imports: ['oidc', 'guards', 'http', 'options', 'protocol', 'registration', 'state', 'time'],
+  },
+}
+
+interface Import {
+  readonly from: string
+  readonly target: string
+  readonly kind: 'value' | 'type' | 'lazy'
+}
+
+const FILES = readdirSync(LIB, { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.ts'))
+
+const STATIC = /^(?:import|export)\s+(type\s+)?(\{[^}]*\}|\* as \w+|\*|\w+)\s+from\s+'([^']+)'/gm
+const DYNAMIC = /\bimport\('([^']+)'\)/g
+
+function importsOf(file: string): readonly Import[] {
+  const source = readFileSync(join(LIB, file), 'utf8')
+  const statics = [...source.matchAll(STATIC)].map(([, type, names = '', target = '']) => {
+    const words = names.replace(/[{}]/g, '').split(',')
+    const isType = type !== undefined || words.every((word) => /^\s*(type\s|$)/.test(word))
+    return { target, kind: isType ? ('type' as const) : ('value' as const) }
+  })
+  const lazy = [...source.matchAll(DYNAMIC)].map(([, target = '']) => ({ target, kind: 'lazy' as const }))
+  return [...statics, ...lazy].map(({ target, kind }) => ({
+    from: file,
+    target: target.startsWith('.') ? normalize(join(dirname(file), target)) : target,
+    kind,
+  }))
+}
+
+function roomOf(file: string): string {
+  const [first = '', second] = file.split('/')
+  if (second !== undefined) return first
+  const name = first.replace(/\.ts$/, '')
+  if (VOCABULARY.includes(name)) return 'vocabulary'
+  return name in ROOMS && name !== 'registration' ? name : 'entry'
+}
+
+function isAllowed({ from, target, kind }: Import): boolean {
+  const [room, other] = [roomOf(from), roomOf(target)]
+  if (room === other || other === 'vocabulary') return true
+  const { imports = [], types = [], lazily = [] } = ROOMS[room] ?? {}
+  if (imports.includes(other)) return true
+  return (kind === 'type' && types.includes(other)) || (kind === 'lazy' && lazily.includes(other))
+}
+
+const IMPORTS = FILES.flatMap(importsOf)
+const OWN = IMPORTS.filter(({ target }) => target.endsWith('.ts'))
+const PACKAGES = IMPORTS.filter(({ target }) => !target.endsWith('.ts') && !target.startsWith('node:'))
+
+/** The first cycle that is reached from here, of files that have not been looked at before. */
+function cycleFrom(file: string, path: readonly string[], done: Set<string>): readonly string[] | undefined {
+  if (path.includes(file)) return [...path, file]
+  if (done.has(file)) return undefined
+  for (const { target } of OWN.filter(({ from }) => from === file)) {
+    const cycle = cycleFrom(target, [...path, file], done)
+    if (cycle !== undefined) return cycle
+  }
+  done.add(file)
+  return undefined
+}
+
+describe('the rooms of lib/', () => {
+  it('are all found', () => {
+    assert.ok(FILES.length > 20)
+    assert.ok(OWN.length > FILES.length)
+    assert.ok(PACKAGES.length > 0)
+    assert.deepEqual(
+      FILES.map(roomOf).filter((room) => !(room in ROOMS)),
+      [],
+    )
+  })
+
+  it('import only downwards', () => {
+    const upwards = OWN.filter((one) => !isAllowed(one))
+    assert.deepEqual(
+      upwards.map(({ from, target, kind }) => `${from} imports ${target} (${kind})`),
+      [],
+    )
+  })
+
+  it('have no cycle', () => {
+    const done = new Set<string>()
+    for (const file of FILES) assert.equal(cycleFrom(file, [], done), undefined)
+  })
+
+  it('use packages only where they are allowed', () => {
+    const foreign = PACKAGES.filter(({ from, target }) => !ROOMS[roomOf(from)]?.packages?.includes(target))
+    assert.deepEqual(foreign, [])
+  })
+
+  it('have no folder within a folder, and no barrel but index.ts', () => {
+    assert.deepEqual(
+      FILES.filter((file) => file.split('/').length > 2 || (file.endsWith('/index.ts') && file !== 'index.ts')),
+      [],
+    )
+  })
+
+  it('have no two files of one name', () => {
+    const names = FILES.filter((file) => roomOf(file) !== 'entry').map((file) => basename(file))
+    assert.deepEqual(
+      names.filter((name, index) => names.indexOf(name) !== index),
+      [],
+    )
+  })
+
+  it('hold files of at most 300 lines, the manual pages of types and options of 400', () => {
+    const long = FILES.filter((file) => {
+      const lines = readFileSync(join(LIB, file), 'utf8').split('\n').length - 1
+      return lines > (/^types\.ts$|options\.ts$/.test(file) ? 400 : 300)
+    })
+    assert.deepEqual(long, [])
+  })
+
+  it('hold plain ASCII, no console, no process.env but in the command itself, and no any', () => {
+    for (const file of FILES) {
+      const source = readFileSync(join(LIB, file), 'utf8')
+      const text = file === 'command/main.ts' ? source.replace('process.env', '') : source
+      const code = text.replace(/\/\*[\s\S]*?\*\/|\/\/.*$/gm, '')
+      assert.doesNotMatch(code, /\P{ASCII}|\bconsole\.|process\.env|[:<,]\s*any\b|\bas any\b|@ts-/u, file)
+    }
+  })
+})

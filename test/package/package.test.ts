@@ -1,0 +1,176 @@
+import assert from 'node:assert/strict'
+import { type ChildProcess, execFile, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { copyFile, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { after, before, describe, it } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import { createBrowser } from '../support/browser/browser.ts'
+import { type StrictProvider, startStrictProvider } from '../support/strict-provider/provider.ts'
+
+const ROOT = fileURLToPath(new URL('../../', import.meta.url))
+const CONSUMERS = fileURLToPath(new URL('../support/docs/consumer/', import.meta.url))
+/** In bytes. Twice this would be no disaster, but it would not be an accident either. */
+const MOST_UNPACKED = 1_000_000
+const PATIENCE = { timeout: 60_000 }
+
+interface Tarball {
+  readonly filename: string
+  readonly unpackedSize: number
+  readonly files: readonly { readonly path: string }[]
+}
+
+interface Manifest {
+  readonly dependencies?: Readonly<Record<string, string>>
+  readonly devDependencies: Readonly<Record<string, string>>
+}
+
+interface InstalledPackage {
+  readonly dependencies?: Readonly<Record<string, string>>
+  readonly peerDependencies?: Readonly<Record<string, string>>
+}
+
+// What npm, c8 and node:test tell their children through the environment is not meant for a stranger's project.
+const ENVIRONMENT = Object.fromEntries(
+  Object.entries(process.env).filter(([name]) => !/^(npm_(?!config_(registry|cache)$)|NODE_)/i.test(name)),
+)
+
+let folder: string
+let tarball: Tarball
+let provider: StrictProvider
+
+before(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'express-oidc-'))
+  await run(ROOT, 'npm', 'run', 'build')
+  const printed = await run(ROOT, 'npm', 'pack', '--json', '--pack-destination', folder)
+  tarball = Object.values<Tarball>(JSON.parse(printed))[0] ?? assert.fail('npm has packed nothing')
+  provider = await startStrictProvider()
+}, PATIENCE)
+
+after(async () => {
+  await provider?.stop()
+  await rm(folder, { recursive: true, force: true })
+})
+
+describe('the package', () => {
+  it('holds what runs, its types, and what one reads first', () => {
+    const paths = tarball.files.map(({ path }) => path)
+    const built = paths.filter((path) => path.startsWith('dist/'))
+    assert.deepEqual(paths.filter((path) => !built.includes(path)).sort(), ['LICENSE', 'README.md', 'package.json'])
+    assert.deepEqual(
+      built.filter((path) => !/^dist\/([a-z-]+\/)?[a-z0-9-]+(\.js|\.d\.ts)$/.test(path)),
+      [],
+    )
+  })
+
+  it('has one module and one declaration for each source', async () => {
+    const sources = (await readdir(join(ROOT, 'lib'), { recursive: true })).filter((path) => path.endsWith('.ts'))
+    const expected = sources.flatMap((path) => ['.js', '.d.ts'].map((end) => `dist/${path.replace(/\.ts$/, end)}`))
+    const built = tarball.files.map(({ path }) => path).filter((path) => path.startsWith('dist/'))
+    assert.deepEqual(built.sort(), expected.sort())
+  })
+
+  it(`is smaller than ${MOST_UNPACKED / 1000} kB unpacked`, () => {
+    assert.ok(tarball.unpackedSize < MOST_UNPACKED, `it has ${tarball.unpackedSize} bytes`)
+  })
+})
+
+describe('a project that installs the package', { concurrency: true }, () => {
+  it('logs in from an ES module, with three more packages in production', PATIENCE, async () => {
+    const project = await createProject('esm', { type: 'module' })
+    await copyFile(join(CONSUMERS, 'esm.js'), join(project, 'main.js'))
+    await assertLogin(project, 'main.js')
+    assert.deepEqual(await packagesBeside(project, ['express', 'express-session']), [
+      'express-oidc',
+      'jose',
+      'oauth4webapi',
+      'openid-client',
+    ])
+  })
+
+  it('logs in from CommonJS', PATIENCE, async () => {
+    const project = await createProject('commonjs', {})
+    await copyFile(join(CONSUMERS, 'commonjs.cjs'), join(project, 'main.js'))
+    await assertLogin(project, 'main.js')
+  })
+
+  it('compiles as TypeScript with every declaration checked, and logs in', PATIENCE, async () => {
+    const types = ['@types/express', '@types/express-session', '@types/node']
+    const project = await createProject('typescript', { type: 'module' }, types)
+    await copyFile(join(CONSUMERS, 'typescript.ts.txt'), join(project, 'main.ts'))
+    const flags = ['--module', 'nodenext', '--target', 'es2022', '--strict', '--types', 'node']
+    const tsc = join(ROOT, 'node_modules', 'typescript', 'bin', 'tsc')
+    await run(project, process.execPath, tsc, ...flags, '--skipLibCheck', 'false', 'main.ts')
+    await assertLogin(project, 'main.js')
+  })
+})
+
+/** A project with the packed package, and with others in the versions that this repository develops with. */
+async function createProject(name: string, manifest: object, more: readonly string[] = []): Promise<string> {
+  const project = join(folder, name)
+  const { devDependencies: known }: Manifest = JSON.parse(await readFile(join(ROOT, 'package.json'), 'utf8'))
+  const others = ['express', 'express-session', ...more].map((other) => [other, known[other]])
+  const dependencies = { 'express-oidc': `file:../${tarball.filename}`, ...Object.fromEntries(others) }
+  await mkdir(project)
+  await writeFile(join(project, 'package.json'), JSON.stringify({ name, private: true, ...manifest, dependencies }))
+  await run(project, 'npm', 'install', '--prefer-offline', '--no-audit', '--no-fund')
+  return project
+}
+
+async function assertLogin(project: string, script: string): Promise<void> {
+  const { issuer, clientId, clientSecret } = provider
+  const child = spawn(process.execPath, [script], {
+    cwd: project,
+    env: { ...ENVIRONMENT, ISSUER: issuer, CLIENT_ID: clientId, CLIENT_SECRET: clientSecret },
+    stdio: ['ignore', 'pipe', 'inherit'],
+    ...PATIENCE,
+  })
+  try {
+    const page = await createBrowser({ origin: await firstLine(child) }).open('/profile')
+    assert.equal(page.status, 200, page.body)
+    const { iss, sub, name } = page.json()
+    assert.deepEqual({ iss, sub, name }, { iss: issuer, sub: 'user-subject', name: 'Alice Example' })
+    assert.deepEqual(provider.complaints, [])
+  } finally {
+    if (child.exitCode === null && child.kill()) await once(child, 'exit')
+  }
+}
+
+async function firstLine(child: ChildProcess): Promise<string> {
+  for await (const line of createInterface({ input: child.stdout ?? assert.fail('there is no output') })) return line
+  return assert.fail('the project ended without a word')
+}
+
+/** The packages of a project that none of these need, neither themselves nor through others. */
+async function packagesBeside(project: string, roots: readonly string[]): Promise<string[]> {
+  const lock = await readFile(join(project, 'node_modules', '.package-lock.json'), 'utf8')
+  const installed: Readonly<Record<string, InstalledPackage>> = JSON.parse(lock).packages
+  const needed = new Set<string>()
+  const need = (path: string): void => {
+    if (needed.has(path)) return
+    needed.add(path)
+    for (const name of Object.keys(installed[path]?.dependencies ?? {})) need(resolveIn(installed, path, name))
+  }
+  for (const root of roots) need(`node_modules/${root}`)
+  const others = Object.keys(installed).filter((path) => !needed.has(path))
+  return others.map((path) => path.replace(/^node_modules\//, '')).sort()
+}
+
+/** Where a package finds another: nested in it or in one of those around it. */
+function resolveIn(installed: Readonly<Record<string, unknown>>, from: string, name: string): string {
+  for (let place = from; place !== ''; place = place.replace(/\/?node_modules\/(@[^/]+\/)?[^/]+$/, '')) {
+    if (`${place}/node_modules/${name}` in installed) return `${place}/node_modules/${name}`
+  }
+  return `node_modules/${name}`
+}
+
+/** Runs a program in a folder; resolves to what it prints, and rejects with all of it. */
+async function run(cwd: string, program: string, ...args: readonly string[]): Promise<string> {
+  const { stdout } = await promisify(execFile)(program, args, { cwd, env: ENVIRONMENT, ...PATIENCE }).catch((error) => {
+    throw new Error(`${program} ${args.join(' ')} failed:\n${error.stdout}${error.stderr}`, { cause: error })
+  })
+  return stdout
+}

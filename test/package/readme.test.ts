@@ -1,0 +1,137 @@
+import assert from 'node:assert/strict'
+import { existsSync } from 'node:fs'
+import { dirname, join, normalize } from 'node:path'
+import { describe, it } from 'node:test'
+import * as library from '../../lib/index.ts'
+import { compileBlocks } from '../support/docs/code-block-compiler.ts'
+import { codeBlocks, filesBelow, ROOT, readText } from '../support/docs/code-blocks.ts'
+import { DOCUMENTED_OPTIONS, membersOf } from '../support/docs/documented-options.ts'
+
+const README = readText('README.md')
+const DOCUMENTS = ['README.md', 'CHANGELOG.md', 'CONTRIBUTING.md', 'SECURITY.md', ...filesBelow('docs', '.md')]
+const SOURCES = filesBelow('lib', '.ts')
+
+/** The rows of the table that begins with this head, cells trimmed. */
+function tableAfter(head: string): readonly (readonly string[])[] {
+  const [, after = ''] = README.split(`\n${head}\n`)
+  const rows = after.split('\n').slice(1)
+  const end = rows.findIndex((row) => !row.startsWith('|'))
+  return rows.slice(0, end).map((row) =>
+    row
+      .split(/(?<!\\)\|/)
+      .slice(1, -1)
+      .map((cell) => cell.trim()),
+  )
+}
+
+describe('README.md', () => {
+  it('is read in five minutes', () => {
+    assert.ok(README.split('\n').length <= 301)
+  })
+
+  it('names the two commands as they are', () => {
+    assert.match(README, /^ {4}npm ci && npm run example$/m)
+    assert.match(README, /^ {4}npm ci && npm test$/m)
+    const { scripts } = JSON.parse(readText('package.json'))
+    assert.ok('example' in scripts && 'test' in scripts)
+  })
+
+  it('has a table of options with their defaults', () => {
+    const rows = tableAfter('| Option | Default | |')
+    const told = rows.map(([name = '', fallback = '']) => ({
+      name: name.replaceAll('`', ''),
+      fallback: fallback.replaceAll('`', ''),
+    }))
+    assert.ok(told.length > 15)
+    const declared = new Map(DOCUMENTED_OPTIONS.map(({ name, fallback }) => [name, fallback]))
+    assert.deepEqual(
+      told.filter(({ name, fallback }) => declared.get(name) !== fallback),
+      [],
+    )
+  })
+
+  it('names every option', () => {
+    const names = DOCUMENTED_OPTIONS.map(({ name }) => name).filter((name) => !name.includes('.'))
+    assert.deepEqual(
+      names.filter((name) => !README.includes(`\`${name}\``)),
+      [],
+    )
+  })
+
+  it('names every hook, every event and every export', () => {
+    const hooks = membersOf('Hooks').map(({ name }) => name)
+    const events = [...readText('lib/events.ts').matchAll(/^ {2}'(express-oidc:[\w-]+)': \{/gm)].map(
+      ([, name = '']) => name,
+    )
+    assert.ok(hooks.length >= 4)
+    assert.ok(events.length >= 6)
+    const missing = [
+      ...[...hooks, ...events].filter((name) => !README.includes(`\`${name}\``)),
+      ...Object.keys(library).filter((name) => !new RegExp(`\\b${name}\\b`).test(README)),
+    ]
+    assert.deepEqual(missing, [])
+  })
+
+  it('names every member of req.oidc, and no other', () => {
+    const names = [...membersOf('OidcMethods'), ...membersOf('AuthenticatedContext')].map(({ name }) => name)
+    assert.ok(names.length > 12)
+    const told = tableAfter('| Member | |').flatMap(([cell = '']) =>
+      [...cell.matchAll(/`(\w+)/g)].map(([, name = '']) => name),
+    )
+    assert.deepEqual([...told].sort(), ['isAuthenticated', ...names].sort())
+  })
+})
+
+describe('the documentation', () => {
+  const blocks = [...DOCUMENTS, ...SOURCES].flatMap(codeBlocks)
+
+  it('has code that compiles', () => {
+    const canary = { file: 'canary.md', line: 7, code: "app.get('/', requireAuth())\nrequireScope(1)" }
+    assert.ok(blocks.length > 20)
+    const [told = '', ...faults] = compileBlocks([canary, ...blocks])
+    assert.match(told, /^canary\.md:8: error TS2769|^canary\.md:8: error TS2345/)
+    assert.deepEqual(faults, [])
+  })
+
+  it('has a block of code for each @example', () => {
+    for (const file of SOURCES) {
+      const examples = readText(file).match(/^\s*\* @example$/gm)?.length ?? 0
+      assert.equal(codeBlocks(file).length, examples, file)
+    }
+  })
+
+  it('links to files and headings that are there', () => {
+    const links = DOCUMENTS.flatMap((file) =>
+      [...readText(file).matchAll(/\]\(([^)\s]+)\)/g)].map(([, target = '']) => ({ file, target })),
+    ).filter(({ target }) => !/^https:/.test(target))
+    assert.ok(links.length > 20)
+    assert.deepEqual(
+      links.filter(({ file, target }) => !isThere(file, target)).map(({ file, target }) => `${file}: ${target}`),
+      [],
+    )
+  })
+
+  it('is listed in its index', () => {
+    const index = readText('docs/README.md')
+    for (const file of filesBelow('docs', '.md').filter((name) => name !== 'docs/README.md')) {
+      assert.ok(index.includes(`(${file.slice('docs/'.length)})`), file)
+    }
+  })
+})
+
+function isThere(from: string, target: string): boolean {
+  const [path = '', heading] = target.split('#')
+  const file = path === '' ? from : normalize(join(dirname(from), path))
+  if (!existsSync(join(ROOT, file))) return false
+  return heading === undefined || headingsOf(file).includes(heading)
+}
+
+/** The anchors that GitHub makes of headings. */
+function headingsOf(file: string): readonly string[] {
+  return [...readText(file).matchAll(/^#+ (.*)$/gm)].map(([, title = '']) =>
+    title
+      .toLowerCase()
+      .replace(/[^\w\- ]/g, '')
+      .replaceAll(' ', '-'),
+  )
+}

@@ -1,0 +1,252 @@
+import assert from 'node:assert/strict'
+import { describe, it, mock } from 'node:test'
+import session from 'express-session'
+import { ProviderError } from '../../lib/index.ts'
+import type { TestApp } from '../support/app/app.ts'
+import { answerJson } from '../support/app/app-routes.ts'
+import { isTokens } from '../support/app/records.ts'
+import { type AppSettings, createStage } from '../support/app/stage.ts'
+import { startProvider } from '../support/servers/provider.ts'
+import { answered, type JsonChange } from '../support/strict-provider/context.ts'
+
+const usual: AppSettings = { routes: { '/userinfo': answerJson(({ oidc }) => oidc.userinfo()) }, errorHandler: 'json' }
+const fat = createStage({ provider: { idToken: 'fat' }, app: usual })
+const thin = createStage({ provider: { idToken: 'thin' }, app: usual })
+
+/** The claims of a login, or the code of what went wrong. */
+async function claimsOf(app: TestApp): Promise<Record<string, unknown>> {
+  const page = await app.browser().open('/profile')
+  return page.status === 200 ? page.json() : { ...page.json(), status: page.status }
+}
+
+describe("userinfo: 'when-needed'", () => {
+  it('asks where the ID Token is thin', async () => {
+    const claims = await claimsOf(await thin.start({ scope: 'openid profile email groups' }))
+    assert.deepEqual(
+      [claims['name'], claims['email'], claims['groups']],
+      ['Alice Example', 'alice@example.test', ['admin', 'staff']],
+    )
+    assert.deepEqual([thin.provider.calls['/userinfo'], thin.provider.complaints], [1, []])
+  })
+
+  it('does not ask where the ID Token is fat', async () => {
+    const claims = await claimsOf(await fat.start({ scope: 'openid profile email address phone groups' }))
+    assert.equal(claims['email'], 'alice@example.test')
+    assert.deepEqual([fat.provider.calls['/userinfo'], fat.provider.complaints], [0, []])
+  })
+
+  it('asks where one granted scope of several has brought nothing', async () => {
+    fat.provider.change.idTokenClaims = ({ email: _, email_verified: __, ...claims }) => claims
+    const claims = await claimsOf(await fat.start({ scope: 'openid profile email' }))
+    assert.deepEqual([claims['email'], fat.provider.calls['/userinfo']], ['alice@example.test', 1])
+  })
+
+  it('does not ask where the scope that brought nothing was not granted', async () => {
+    fat.provider.change.idTokenClaims = ({ email: _, email_verified: __, ...claims }) => claims
+    fat.provider.change.tokenResponse = (json) => ({ ...json, scope: 'openid profile' })
+    const claims = await claimsOf(await fat.start({ scope: 'openid profile email' }))
+    assert.deepEqual([claims['email'], fat.provider.calls['/userinfo']], [undefined, 0])
+  })
+
+  it('takes the scope that was asked for where the token response names none', async () => {
+    thin.provider.change.tokenResponse = ({ scope: _, ...json }) => json
+    await claimsOf(await thin.start({ scope: 'openid email' }))
+    assert.equal(thin.provider.calls['/userinfo'], 1)
+  })
+
+  it('takes an empty scope for what it is', async () => {
+    thin.provider.change.tokenResponse = (json) => ({ ...json, scope: '' })
+    const app = await thin.start({ scope: 'openid email' })
+    await claimsOf(app)
+    assert.equal(thin.provider.calls['/userinfo'], 0)
+    const browser = app.browser()
+    await browser.open('/profile')
+    assert.equal((await browser.open('/reports')).status, 403)
+  })
+
+  for (const scope of ['openid', 'openid offline_access constructor __proto__ toString reports:read']) {
+    it(`does not ask for ${scope}`, async () => {
+      await claimsOf(await thin.start({ scope }))
+      assert.equal(thin.provider.calls['/userinfo'], 0)
+    })
+  }
+
+  it('does not ask a provider that has no UserInfo', async () => {
+    thin.provider.change.discovery = ({ userinfo_endpoint: _, ...metadata }) => metadata
+    const claims = await claimsOf(await thin.start())
+    assert.deepEqual([claims['sub'], claims['email']], ['user-subject', undefined])
+  })
+})
+
+describe('userinfo: true', () => {
+  it('always asks', async () => {
+    const claims = await claimsOf(await fat.start({ userinfo: true, scope: 'openid' }))
+    assert.deepEqual([claims['sub'], fat.provider.calls['/userinfo'], fat.provider.complaints], ['user-subject', 1, []])
+  })
+
+  it('fails at a provider that has no UserInfo', async () => {
+    fat.provider.change.discovery = ({ userinfo_endpoint: _, ...metadata }) => metadata
+    const app = await fat.start({ userinfo: true })
+    assert.deepEqual(await claimsOf(app), { error: 'ERR_OIDC_USERINFO', status: 502 })
+    assert.match(app.errors[0]?.message ?? '', /set userinfo to false/)
+  })
+})
+
+describe('userinfo: false', () => {
+  it('never asks', async () => {
+    const claims = await claimsOf(await thin.start({ userinfo: false }))
+    assert.deepEqual([claims['email'], thin.provider.calls['/userinfo']], [undefined, 0])
+  })
+})
+
+describe('the claims of UserInfo', () => {
+  it('fill what the ID Token leaves open, and never contradict it', async () => {
+    fat.provider.change.userinfo = (json) => ({ ...json, name: 'Mallory', nickname: 'Ali', department: { id: 7 } })
+    const app = await fat.start({ userinfo: true, scope: 'openid profile email' })
+    const claims = await claimsOf(app)
+    assert.deepEqual([claims['name'], claims['department']], ['Alice Example', { id: 7 }])
+  })
+
+  const securing = ['iss', 'aud', 'azp', 'exp', 'iat', 'nbf', 'jti', 'nonce', 'auth_time', 'acr', 'amr', 'sid']
+  for (const name of [...securing, 'at_hash', 'c_hash', 's_hash']) {
+    it(`never bring ${name}`, async () => {
+      thin.provider.change.idTokenClaims = ({ sid: _, ...claims }) => claims
+      thin.provider.change.userinfo = (json) => ({ ...json, [name]: 'of UserInfo' })
+      const claims = await claimsOf(await thin.start())
+      assert.equal(claims['email'], 'alice@example.test')
+      assert.notEqual(claims[name], 'of UserInfo')
+    })
+  }
+
+  it('may have strange names', async () => {
+    thin.provider.change.userinfo = () =>
+      '{ "sub": "user-subject", "__proto__": { "admin": true }, "constructor": "x", "https://a.test/b": 1 }'
+    const app = await thin.start()
+    const browser = app.browser()
+    const claims = (await browser.open('/profile')).json()
+    assert.deepEqual([claims['constructor'], claims['https://a.test/b']], ['x', 1])
+    assert.equal(claims['admin'], undefined)
+    assert.equal(Reflect.get({}, 'admin'), undefined)
+    assert.equal((await browser.open('/profile')).status, 200)
+  })
+
+  it('are those of oidc-provider too', async () => {
+    const provider = thin.stopLater(await startProvider())
+    const claims = await claimsOf(await thin.start({}, { provider }))
+    assert.deepEqual([claims['email'], provider.count('/me')], ['alice@example.test', 1])
+  })
+})
+
+describe('a login whose UserInfo fails', () => {
+  const insufficient = { error: 'insufficient_scope' }
+  const challenge = { 'WWW-Authenticate': 'Bearer realm="x", error="insufficient_scope", scope="profile"' }
+  const harmless: readonly (readonly [name: string, change: JsonChange])[] = [
+    ['in a challenge', answered(403, {}, challenge)],
+    ['in the body', answered(403, insufficient)],
+    ['in both', answered(403, insufficient, challenge)],
+  ]
+  for (const [name, change] of harmless) {
+    it(`goes on where the token is good for no further claims, told ${name}`, async () => {
+      thin.provider.change.userinfo = change
+      const claims = await claimsOf(await thin.start())
+      assert.deepEqual([claims['sub'], claims['email']], ['user-subject', undefined])
+    })
+  }
+
+  const faults: readonly (readonly [name: string, change: JsonChange, code: string, status: number])[] = [
+    ['is about another person', (json) => ({ ...json, sub: 'mallory' }), 'ERR_OIDC_USERINFO_SUBJECT', 502],
+    ['names nobody', ({ sub: _, ...json }) => json, 'ERR_OIDC_USERINFO_SUBJECT', 502],
+    ['names a number', (json) => ({ ...json, sub: 7 }), 'ERR_OIDC_USERINFO_SUBJECT', 502],
+    ['is a list', () => '[{"sub":"user-subject"}]', 'ERR_OIDC_USERINFO', 502],
+    ['is null', () => 'null', 'ERR_OIDC_USERINFO', 502],
+    ['is no JSON', () => '<p>', 'ERR_OIDC_USERINFO', 502],
+    [
+      'is a JWT, whose signature nobody would check',
+      (_json, answer) => {
+        answer.headers['Content-Type'] = 'application/jwt'
+        return 'eyJhbGciOiJub25lIn0.eyJzdWIiOiJ1c2VyLXN1YmplY3QifQ.'
+      },
+      'ERR_OIDC_USERINFO',
+      502,
+    ],
+    [
+      'refuses the token',
+      answered(401, {}, { 'WWW-Authenticate': 'Bearer error="invalid_token"' }),
+      'ERR_OIDC_USERINFO',
+      502,
+    ],
+    ['refuses for reasons of its own', answered(403, {}), 'ERR_OIDC_USERINFO', 502],
+    ['breaks', answered(500, {}), 'ERR_OIDC_PROVIDER_STATUS', 502],
+    ['has too much to do', answered(429, {}, { 'Retry-After': '7' }), 'ERR_OIDC_PROVIDER_BUSY', 503],
+  ]
+  for (const [name, change, code, status] of faults) {
+    it(`ends with ${code} where UserInfo ${name}`, async () => {
+      thin.provider.change.userinfo = change
+      const app = await thin.start()
+      assert.deepEqual(await claimsOf(app), { error: code, status })
+      assert.ok(app.errors[0] instanceof ProviderError)
+      assert.equal(await app.sessions(), 0)
+    })
+  }
+})
+
+describe('req.oidc.userinfo()', () => {
+  it('asks anew', async () => {
+    const app = await thin.start()
+    const browser = app.browser()
+    await browser.open('/profile')
+    thin.provider.change.userinfo = (json) => ({ ...json, nickname: 'Al' })
+    assert.equal((await browser.open('/userinfo')).json()['nickname'], 'Al')
+    assert.equal((await browser.open('/profile')).json()['nickname'], 'Ali')
+    assert.deepEqual([thin.provider.calls['/userinfo'], thin.provider.complaints], [2, []])
+  })
+
+  it('refuses what is about another person', async () => {
+    const app = await thin.start()
+    const browser = app.browser()
+    await browser.open('/profile')
+    thin.provider.change.userinfo = (json) => ({ ...json, sub: 'mallory' })
+    assert.deepEqual((await browser.open('/userinfo')).json(), { error: 'ERR_OIDC_USERINFO_SUBJECT' })
+  })
+
+  it('has but the sub where the token is good for no further claims', async () => {
+    const app = await thin.start()
+    const browser = app.browser()
+    await browser.open('/profile')
+    thin.provider.change.userinfo = answered(403, { error: 'insufficient_scope' })
+    assert.deepEqual((await browser.open('/userinfo')).json(), { sub: 'user-subject' })
+  })
+
+  it('is for those who are logged in', async () => {
+    const app = await thin.start()
+    const page = await app.browser().open('/userinfo')
+    assert.deepEqual([page.status, page.json()], [401, { error: 'ERR_OIDC_TOKEN_UNAVAILABLE' }])
+    assert.equal(thin.provider.calls['/userinfo'], 0)
+  })
+
+  it('is for those who are still logged in when the tokens have come from the store', async () => {
+    mock.timers.enable({ apis: ['Date'], now: Date.now() })
+    const store = new session.MemoryStore()
+    const app = await thin.start({ loginLifetime: 60 }, { session: { store } })
+    const browser = app.browser()
+    await browser.open('/profile')
+    const get = store.get.bind(store)
+    store.get = (id, done) =>
+      get(id, (error, data) => {
+        if (isTokens(id)) mock.timers.tick(61_000)
+        done(error, data)
+      })
+    assert.equal((await browser.open('/userinfo')).status, 401)
+    assert.equal(thin.provider.calls['/userinfo'], 1)
+  })
+
+  it('needs an access token that has not ended', async () => {
+    mock.timers.enable({ apis: ['Date'], now: Date.now() })
+    const app = await thin.start()
+    const browser = app.browser()
+    await browser.open('/profile')
+    mock.timers.tick(3_601_000)
+    assert.equal((await browser.open('/userinfo')).status, 401)
+    assert.equal(thin.provider.calls['/userinfo'], 1)
+  })
+})

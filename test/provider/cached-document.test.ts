@@ -1,0 +1,146 @@
+import assert from 'node:assert/strict'
+import { afterEach, beforeEach, describe, it, mock } from 'node:test'
+import { type CachedDocument, createCachedDocument } from '../../lib/provider/cached-document.ts'
+
+/** A document whose copies are numbered, from an endpoint that can be set up in between. */
+function startDocument(headers: Record<string, string> = {}) {
+  const endpoint = { fetches: 0, headers, fault: undefined as Error | undefined }
+  const document: CachedDocument<number> = createCachedDocument({
+    load: async () => {
+      endpoint.fetches += 1
+      await Promise.resolve()
+      if (endpoint.fault !== undefined) throw endpoint.fault
+      return { value: endpoint.fetches, headers: new Headers(endpoint.headers) }
+    },
+  })
+  return { document, endpoint }
+}
+
+function passSeconds(seconds: number): void {
+  mock.timers.tick(seconds * 1000)
+}
+
+describe('a cached document', () => {
+  beforeEach(() => mock.timers.enable({ apis: ['Date'], now: 1_800_000_000_000 }))
+  afterEach(() => mock.timers.reset())
+
+  it('is fetched at first use, and no earlier', async () => {
+    const { document, endpoint } = startDocument()
+    assert.equal(endpoint.fetches, 0)
+    assert.equal(await document.get(), 1)
+  })
+
+  it('is fetched once for all who ask at the same time', async () => {
+    const { document, endpoint } = startDocument()
+    const values = await Promise.all([document.get(), document.renew(), document.get(), document.renew()])
+    assert.deepEqual(values, [1, 1, 1, 1])
+    assert.equal(endpoint.fetches, 1)
+  })
+
+  const lives: readonly [string, Record<string, string>, number][] = [
+    ['an hour without a header', {}, 3600],
+    ['as long as max-age says', { 'Cache-Control': 'public, max-age=7200, must-revalidate' }, 7200],
+    ['as long as max-age says in any spelling', { 'Cache-Control': 'Max-Age="7200"' }, 7200],
+    ['max-age less Age', { 'Cache-Control': 'max-age=7200', Age: '200' }, 7000],
+    ['max-age where Age is no number', { 'Cache-Control': 'max-age=7200', Age: 'old' }, 7200],
+    ['a minute at least', { 'Cache-Control': 'max-age=0' }, 60],
+    ['a minute at least where Age is more than max-age', { 'Cache-Control': 'max-age=100', Age: '100000' }, 60],
+    ['a minute with no-store', { 'Cache-Control': 'no-store, max-age=7200' }, 60],
+    ['a minute with no-cache', { 'Cache-Control': 'max-age=7200, no-cache' }, 60],
+    ['a day at most', { 'Cache-Control': 'max-age=3885115' }, 86_400],
+    ['a day at most for a number without end', { 'Cache-Control': `max-age=${'9'.repeat(400)}` }, 86_400],
+    ['an hour where max-age is no number', { 'Cache-Control': 'max-age=soon' }, 3600],
+    ['an hour where max-age is negative', { 'Cache-Control': 'max-age=-1' }, 3600],
+    ['an hour where only shared caches are told', { 'Cache-Control': 's-maxage=5' }, 3600],
+  ]
+  for (const [name, headers, life] of lives) {
+    it(`lives ${name}`, async () => {
+      const { document } = startDocument(headers)
+      await document.get()
+      passSeconds(life - 1)
+      assert.equal(await document.get(), 1)
+      passSeconds(1)
+      assert.equal(await document.get(), 2)
+    })
+  }
+
+  it('lives within bounds of one’s own', async () => {
+    let fetches = 0
+    const load = async () => ({ value: ++fetches, headers: new Headers() })
+    const document = createCachedDocument({ load, bounds: { unstated: 5 } })
+    await document.get()
+    passSeconds(5)
+    assert.equal(await document.get(), 2)
+  })
+
+  it('forgets a failure', async () => {
+    const { document, endpoint } = startDocument()
+    endpoint.fault = new Error('down')
+    await assert.rejects(document.get(), endpoint.fault)
+    endpoint.fault = undefined
+    assert.equal(await document.get(), 2)
+  })
+
+  it('forgets a failure that was thrown rather than promised', async () => {
+    const document = createCachedDocument({
+      load: () => {
+        throw new Error('at once')
+      },
+    })
+    await assert.rejects(document.get(), /at once/)
+    await assert.rejects(document.renew(), /at once/)
+  })
+
+  it('serves the last good copy while it cannot be renewed, and tries every 30 seconds', async () => {
+    const { document, endpoint } = startDocument()
+    await document.get()
+    endpoint.fault = new Error('down')
+    passSeconds(3600)
+    assert.equal(await document.get(), 1)
+    assert.equal(endpoint.fetches, 2)
+    passSeconds(29)
+    assert.equal(await document.get(), 1)
+    assert.equal(endpoint.fetches, 2)
+    passSeconds(1)
+    assert.equal(await document.get(), 1)
+    assert.equal(endpoint.fetches, 3)
+    endpoint.fault = undefined
+    passSeconds(30)
+    assert.equal(await document.get(), 4)
+    passSeconds(3599)
+    assert.equal(await document.get(), 4)
+  })
+
+  it('does not serve a copy for ever: after a week it fails', async () => {
+    const { document, endpoint } = startDocument()
+    await document.get()
+    endpoint.fault = new Error('down')
+    passSeconds(604_799)
+    assert.equal(await document.get(), 1)
+    passSeconds(1)
+    await assert.rejects(document.get(), endpoint.fault)
+  })
+
+  it('is renewed at once when asked, whatever its age', async () => {
+    const { document } = startDocument()
+    await document.get()
+    assert.equal(await document.renew(), 2)
+    assert.equal(await document.get(), 2)
+  })
+
+  it('keeps its copy when a renewal that was asked for fails', async () => {
+    const { document, endpoint } = startDocument()
+    await document.get()
+    endpoint.fault = new Error('down')
+    await assert.rejects(document.renew(), endpoint.fault)
+    assert.equal(await document.get(), 1)
+  })
+
+  it('does not trust its age when the clock was set back', async () => {
+    const { document } = startDocument()
+    await document.get()
+    mock.timers.setTime(1_700_000_000_000)
+    assert.equal(await document.get(), 2)
+    assert.equal(await document.get(), 2)
+  })
+})

@@ -1,0 +1,318 @@
+import assert from 'node:assert/strict'
+import { describe, it, mock } from 'node:test'
+import { type OidcMiddleware, type Options, oidc, ProviderError, type ProviderMetadata } from '../../lib/index.ts'
+import { type AnyOptions, codesOf, type TestApp, usualOptions } from '../support/app/app.ts'
+import { createStage } from '../support/app/stage.ts'
+import { isAtProvider, isCallback } from '../support/app/url-predicates.ts'
+import type { JsonChange, RawHandler } from '../support/strict-provider/context.ts'
+import type { StrictProvider, StrictProviderOptions } from '../support/strict-provider/provider.ts'
+
+const stage = createStage({ app: { errorHandler: 'json' } })
+const { start, startOther } = stage
+
+async function logIn(app: TestApp): Promise<number> {
+  return (await app.browser().open('/profile')).status
+}
+
+const hangUp: RawHandler = (_req, res) => void res.destroy()
+
+function stopTime(): void {
+  mock.timers.enable({ apis: ['Date'], now: Date.now() })
+}
+
+function passSeconds(seconds: number): void {
+  mock.timers.tick(seconds * 1000)
+}
+
+describe('discovery', () => {
+  it('waits for the first login', async () => {
+    const app = await start()
+    await app.browser().open('/')
+    await app.browser().fetch('/profile')
+    await app.browser().open('/profile', { follow: false })
+    await app.browser().post('/logout')
+    assert.equal(stage.provider.requests.length, 0)
+    assert.equal(await logIn(app), 200)
+    assert.deepEqual([stage.provider.calls['/discovery'], stage.provider.calls['/jwks']], [1, 1])
+  })
+
+  it('is asked once for 20 first logins at the same moment, and so are the keys', async () => {
+    const app = await start()
+    const logins = await Promise.all(
+      Array.from({ length: 20 }, async () => {
+        const browser = app.browser()
+        return { browser, page: await browser.open('/profile', { stopBefore: isCallback }) }
+      }),
+    )
+    assert.deepEqual([stage.provider.calls['/discovery'], stage.provider.calls['/jwks']], [1, 0])
+    const pages = await Promise.all(logins.map(({ browser, page }) => browser.go(page.next)))
+    assert.ok(pages.every(({ status }) => status === 200))
+    assert.deepEqual(
+      [stage.provider.calls['/discovery'], stage.provider.calls['/jwks'], stage.provider.calls['/token']],
+      [1, 1, 20],
+    )
+    assert.deepEqual(stage.provider.complaints, [])
+  })
+
+  it('that has failed is tried again by the next login', async () => {
+    const app = await start()
+    stage.provider.change.raw['/discovery'] = hangUp
+    assert.equal(await logIn(app), 503)
+    stage.provider.change.raw = {}
+    assert.equal(await logIn(app), 200)
+    assert.deepEqual(codesOf(app), ['ERR_OIDC_PROVIDER_UNREACHABLE'])
+  })
+
+  it('fails for all who wait for it, and leaves no login on its way', async () => {
+    const app = await start()
+    stage.provider.change.raw['/discovery'] = hangUp
+    const browsers = Array.from({ length: 5 }, () => app.browser())
+    const pages = await Promise.all(browsers.map((browser) => browser.open('/login')))
+    assert.deepEqual(
+      pages.map(({ status }) => status),
+      [503, 503, 503, 503, 503],
+    )
+    assert.ok(browsers.every((browser) => browser.cookies().length === 0))
+  })
+
+  it('lives as long as Cache-Control says', async () => {
+    stopTime()
+    stage.provider.change.discovery = (json, answer) => {
+      answer.headers['Cache-Control'] = 'max-age=600'
+      return json
+    }
+    const app = await start()
+    await logIn(app)
+    passSeconds(599)
+    await logIn(app)
+    assert.equal(stage.provider.calls['/discovery'], 1)
+    passSeconds(2)
+    await logIn(app)
+    assert.equal(stage.provider.calls['/discovery'], 2)
+  })
+
+  it('that was renewed counts: an endpoint may move, and the keys are kept while they do not', async () => {
+    stopTime()
+    const app = await start()
+    await logIn(app)
+    stage.provider.change.discovery = (json) => ({ ...json, authorization_endpoint: `${stage.provider.issuer}/moved` })
+    passSeconds(86_401)
+    const page = await app.browser().open('/login', { stopBefore: isAtProvider })
+    assert.equal(new URL(page.next?.url ?? '').pathname, '/moved')
+    stage.provider.change.discovery = undefined
+    passSeconds(86_401)
+    await logIn(app)
+    assert.deepEqual([stage.provider.calls['/discovery'], codesOf(app)], [3, []])
+  })
+
+  it('that was renewed with another jwks_uri brings its keys', async () => {
+    stopTime()
+    const keys = await startOther()
+    await keys.rotateKeys()
+    const app = await start()
+    await logIn(app)
+    stage.provider.change.discovery = (json) => ({ ...json, jwks_uri: keys.endpointUrls['/jwks'] })
+    passSeconds(86_401)
+    assert.equal(await logIn(app), 502)
+    assert.deepEqual([codesOf(app), stage.provider.calls['/jwks']], [['ERR_OIDC_ID_TOKEN_KEY'], 1])
+    assert.ok(keys.calls['/jwks'] > 0)
+  })
+
+  it('serves the last good copy while the provider is down, and does not hammer at it', async () => {
+    stopTime()
+    const app = await start()
+    await logIn(app)
+    stage.provider.change.raw['/discovery'] = (_req, res) => void res.writeHead(503).end()
+    passSeconds(86_401)
+    for (let attempt = 0; attempt < 3; attempt++) assert.equal(await logIn(app), 200)
+    assert.equal(stage.provider.calls['/discovery'], 2)
+    passSeconds(31)
+    assert.equal(await logIn(app), 200)
+    assert.equal(stage.provider.calls['/discovery'], 3)
+    stage.provider.change.raw = {}
+    passSeconds(31)
+    await logIn(app)
+    await logIn(app)
+    assert.deepEqual([stage.provider.calls['/discovery'], codesOf(app)], [4, []])
+  })
+
+  it('serves the last good copy while the new one is of another issuer', async () => {
+    stopTime()
+    const app = await start()
+    await logIn(app)
+    stage.provider.change.discovery = (json) => ({ ...json, issuer: 'https://evil.test' })
+    passSeconds(86_401)
+    assert.equal(await logIn(app), 200)
+  })
+
+  it('finds rotated keys at once', async () => {
+    const other = await startOther()
+    const app = await start({}, { provider: other })
+    await logIn(app)
+    await other.rotateKeys()
+    assert.equal(await logIn(app), 200)
+    assert.deepEqual([other.calls['/jwks'], other.calls['/discovery']], [2, 1])
+  })
+})
+
+describe('an issuer', () => {
+  const layouts: readonly (readonly [name: string, options: StrictProviderOptions, path: string])[] = [
+    ['at the root', { layout: 'plain' }, '/.well-known/openid-configuration'],
+    ['that ends with a slash', { layout: 'trailing-slash' }, '/tenant/.well-known/openid-configuration'],
+    ['at the root that ends with a slash', { issuerPath: '/' }, '/.well-known/openid-configuration'],
+    ["of Okta's org authorization server", { layout: 'okta-org' }, '/.well-known/openid-configuration'],
+    [
+      "of one of Okta's custom authorization servers",
+      { layout: 'okta-custom' },
+      '/oauth2/default/.well-known/openid-configuration',
+    ],
+  ]
+  for (const [name, options, path] of layouts) {
+    it(`${name} is asked below its own path`, async () => {
+      const other = await startOther(options)
+      const app = await start({}, { provider: other })
+      assert.equal(await logIn(app), 200)
+      assert.equal(other.requests[0]?.path, path)
+      assert.deepEqual(other.complaints, [])
+    })
+  }
+
+  it('whose metadata names another one is refused: a slash at the end counts', async () => {
+    const app = await start({ issuer: `${stage.provider.issuer}/` })
+    assert.equal(await logIn(app), 502)
+    assert.deepEqual(codesOf(app), ['ERR_OIDC_DISCOVERY_ISSUER'])
+    assert.match(app.errors[0]?.message ?? '', /character by character/)
+  })
+
+  it('without metadata gets advice on what an issuer is', async () => {
+    const app = await start({ issuer: `${stage.provider.issuer}/wrong` })
+    assert.equal(await logIn(app), 502)
+    assert.deepEqual(codesOf(app), ['ERR_OIDC_PROVIDER_STATUS'])
+    assert.match(app.errors[0]?.message ?? '', /The issuer option is probably wrong.*For Okta it is/)
+    assert.ok(app.errors[0]?.cause instanceof ProviderError)
+  })
+})
+
+describe('metadata', () => {
+  const faults: readonly (readonly [name: string, change: JsonChange, message: RegExp])[] = [
+    ['without token_endpoint', ({ token_endpoint: _, ...json }) => json, /lacks token_endpoint\./],
+    ['without anything', ({ issuer }) => ({ issuer }), /lacks authorization_endpoint, token_endpoint, jwks_uri\./],
+    [
+      'with an endpoint that is no URL',
+      (json) => ({ ...json, token_endpoint: '/token', jwks_uri: 7 }),
+      /has no https URL for token_endpoint, jwks_uri\./,
+    ],
+    [
+      'with a faulty endpoint and one too few',
+      ({ jwks_uri: _, ...json }) => ({ ...json, userinfo_endpoint: null }),
+      /lacks jwks_uri and has no https URL for userinfo_endpoint\./,
+    ],
+    [
+      'with an endpoint of another scheme',
+      (json) => ({ ...json, end_session_endpoint: 'javascript:alert(1)' }),
+      /has no https URL for end_session_endpoint\./,
+    ],
+  ]
+  for (const [name, change, message] of faults) {
+    it(`${name} is refused`, async () => {
+      stage.provider.change.discovery = change
+      const app = await start()
+      assert.equal(await logIn(app), 502)
+      assert.deepEqual(codesOf(app), ['ERR_OIDC_METADATA_INVALID'])
+      assert.match(app.errors[0]?.message ?? '', message)
+    })
+  }
+
+  it('with plain http is refused unless that was allowed', async () => {
+    const issuer = 'https://op.example.test'
+    const metadata = { issuer, authorization_endpoint: `${issuer}/a`, token_endpoint: 'http://op.example.test/t' }
+    const fetch = async (): Promise<Response> => Response.json({ ...metadata, jwks_uri: `${issuer}/k` })
+    const auth = oidc({
+      issuer,
+      clientId: 'x',
+      clientSecret: 'y'.repeat(32),
+      baseUrl: 'https://app.example.test',
+      fetch,
+    })
+    await assert.rejects(auth.ready(), { code: 'ERR_OIDC_METADATA_INVALID', message: /for token_endpoint/ })
+  })
+})
+
+describe('providerMetadata', () => {
+  function metadataOf({ issuer, endpointUrls }: StrictProvider): ProviderMetadata {
+    return {
+      issuer,
+      authorization_endpoint: endpointUrls['/authorize'],
+      token_endpoint: endpointUrls['/token'],
+      jwks_uri: endpointUrls['/jwks'],
+      end_session_endpoint: endpointUrls['/logout'],
+    }
+  }
+
+  it('takes the place of discovery', async () => {
+    const app = await start({ providerMetadata: metadataOf(stage.provider) })
+    const browser = app.browser()
+    assert.equal((await browser.open('/profile')).status, 200)
+    await browser.post('/logout')
+    assert.deepEqual(
+      [stage.provider.calls['/discovery'], stage.provider.calls['/jwks'], stage.provider.calls['/logout']],
+      [0, 1, 1],
+    )
+    assert.deepEqual(stage.provider.complaints, [])
+  })
+
+  it('is refused with the other faults of the configuration where it is faulty', async () => {
+    const providerMetadata = { ...metadataOf(stage.provider), token_endpoint: '/token' }
+    await assert.rejects(start({ providerMetadata }), /providerMetadata\.token_endpoint must be/)
+  })
+})
+
+describe('ready()', () => {
+  function middleware(options: Partial<AnyOptions> = {}): OidcMiddleware {
+    return oidc({ ...usualOptions(stage.provider, 'http://127.0.0.1:1'), ...options } as Options)
+  }
+
+  it('asks for metadata and keys, and for nothing again', async () => {
+    const auth = middleware()
+    assert.equal(await auth.ready(), undefined)
+    await auth.ready()
+    assert.deepEqual([stage.provider.calls['/discovery'], stage.provider.calls['/jwks']], [1, 1])
+  })
+
+  it('rejects while the provider is down, and may be called again', async () => {
+    const auth = middleware()
+    stage.provider.change.raw['/discovery'] = hangUp
+    await assert.rejects(auth.ready(), { name: 'ProviderError', code: 'ERR_OIDC_PROVIDER_UNREACHABLE' })
+    stage.provider.change.raw = {}
+    await auth.ready()
+  })
+
+  it('rejects while the keys are out of reach', async () => {
+    const auth = middleware()
+    stage.provider.change.raw['/jwks'] = (_req, res) => void res.writeHead(500).end()
+    await assert.rejects(auth.ready(), { code: 'ERR_OIDC_PROVIDER_STATUS' })
+    stage.provider.change.jwks = () => ({ keys: 'none' })
+    stage.provider.change.raw = {}
+    await assert.rejects(auth.ready(), { code: 'ERR_OIDC_KEYS_INVALID' })
+  })
+
+  it('needs no keys where the client secret is the key', async () => {
+    stage.provider.change.raw['/jwks'] = (_req, res) => void res.writeHead(404).end()
+    await middleware({ idTokenSignedResponseAlg: 'HS256' }).ready()
+    assert.equal(stage.provider.calls['/jwks'], 0)
+  })
+})
+
+describe('fetch', () => {
+  it('is used for all that is asked of the provider', async () => {
+    const asked: string[] = []
+    const own: Options['fetch'] = (url, init) => {
+      asked.push(`${init.method} ${new URL(url).pathname}`)
+      return fetch(url, init)
+    }
+    const app = await start({ fetch: own, userinfo: true })
+    assert.equal(await logIn(app), 200)
+    assert.deepEqual(asked, ['GET /.well-known/openid-configuration', 'POST /token', 'GET /keys', 'GET /userinfo'])
+    assert.deepEqual(stage.provider.complaints, [])
+  })
+})

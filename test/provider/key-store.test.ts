@@ -1,0 +1,277 @@
+import assert from 'node:assert/strict'
+import { generateKeyPairSync, type KeyObject } from 'node:crypto'
+import { afterEach, beforeEach, describe, it, mock } from 'node:test'
+import { createKeyStore } from '../../lib/provider/keys.ts'
+
+const rsa = publicJwk(generateKeyPairSync('rsa', { modulusLength: 2048 }).publicKey)
+const otherRsa = publicJwk(generateKeyPairSync('rsa', { modulusLength: 2048 }).publicKey)
+const weakRsa = publicJwk(generateKeyPairSync('rsa', { modulusLength: 1024 }).publicKey)
+const p256 = publicJwk(generateKeyPairSync('ec', { namedCurve: 'P-256' }).publicKey)
+const p384 = publicJwk(generateKeyPairSync('ec', { namedCurve: 'P-384' }).publicKey)
+const secp256k1 = publicJwk(generateKeyPairSync('ec', { namedCurve: 'secp256k1' }).publicKey)
+const ed25519 = publicJwk(generateKeyPairSync('ed25519').publicKey)
+const ed448 = publicJwk(generateKeyPairSync('ed448').publicKey)
+const x25519 = publicJwk(generateKeyPairSync('x25519').publicKey)
+const privateRsa = generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey.export({ format: 'jwk' })
+
+function publicJwk(key: KeyObject): Record<string, unknown> {
+  return { ...key.export({ format: 'jwk' }) }
+}
+
+/** A store over a key set that can be changed, on an endpoint that can be taken down. */
+function startStore(...keys: readonly unknown[]) {
+  const endpoint = { fetches: 0, keys: keys as unknown, fault: undefined as Error | undefined, headers: {} }
+  const getJson = async () => {
+    endpoint.fetches += 1
+    await Promise.resolve()
+    if (endpoint.fault !== undefined) throw endpoint.fault
+    const json = JSON.parse(JSON.stringify({ keys: endpoint.keys }))
+    return { json, headers: new Headers(endpoint.headers) }
+  }
+  const store = createKeyStore({ getJson }, 'https://op.example.com/keys')
+  return { store, endpoint }
+}
+
+function materialOf(keys: readonly KeyObject[]): unknown[] {
+  return keys.map((key) => {
+    const { n, x } = key.export({ format: 'jwk' })
+    return n ?? x
+  })
+}
+
+describe('the choice of keys', () => {
+  const set = [
+    { ...rsa, kid: 'rsa' },
+    { ...otherRsa, kid: 'other' },
+    { ...p256, kid: 'p256' },
+    { ...p384, kid: 'p384' },
+    { ...ed25519, kid: 'ed25519' },
+    { ...secp256k1, kid: 'secp256k1' },
+  ]
+  const choices: readonly [string, { alg: string; kid?: string }, readonly unknown[]][] = [
+    ['takes the one with the kid', { alg: 'RS256', kid: 'rsa' }, [rsa['n']]],
+    ['takes every key of the type where there is no kid', { alg: 'RS256' }, [rsa['n'], otherRsa['n']]],
+    ['takes the curve of the algorithm', { alg: 'ES256' }, [p256['x']]],
+    ['takes the curve of the algorithm, another', { alg: 'ES384' }, [p384['x']]],
+    ['takes Ed25519 for EdDSA', { alg: 'EdDSA' }, [ed25519['x']]],
+    ['takes no key of another type by its kid', { alg: 'RS256', kid: 'p256' }, []],
+    ['takes no key of another curve by its kid', { alg: 'ES256', kid: 'p384' }, []],
+    ['takes no kid in another case', { alg: 'RS256', kid: 'RSA' }, []],
+    ['takes an empty kid for a kid', { alg: 'RS256', kid: '' }, []],
+    ['takes __proto__ for a kid', { alg: 'RS256', kid: '__proto__' }, []],
+    ['takes constructor for a kid', { alg: 'RS256', kid: 'constructor' }, []],
+    ['takes nothing for none', { alg: 'none' }, []],
+    ['takes nothing for HS256', { alg: 'HS256', kid: 'rsa' }, []],
+    ['takes nothing for ES256K', { alg: 'ES256K', kid: 'secp256k1' }, []],
+    ['takes nothing for __proto__', { alg: '__proto__' }, []],
+  ]
+  for (const [name, hint, expected] of choices) {
+    it(name, async () => {
+      assert.deepEqual(materialOf(await startStore(...set).store.keysFor(hint)), expected)
+    })
+  }
+
+  it('tells keys under one kid apart by type, curve, alg and use', async () => {
+    const kid = 'same'
+    const { store } = startStore(
+      { ...p384, kid },
+      { ...p256, kid },
+      { ...ed25519, kid },
+      { ...otherRsa, kid, use: 'enc' },
+      { ...otherRsa, kid, alg: 'PS256' },
+      { ...otherRsa, kid, alg: 'RSA-OAEP' },
+      { ...rsa, kid, alg: 'RS256', use: 'sig', key_ops: ['verify'] },
+    )
+    assert.deepEqual(materialOf(await store.keysFor({ alg: 'RS256', kid })), [rsa['n']])
+    assert.deepEqual(materialOf(await store.keysFor({ alg: 'ES256', kid })), [p256['x']])
+    assert.deepEqual(materialOf(await store.keysFor({ alg: 'EdDSA', kid })), [ed25519['x']])
+  })
+
+  it('takes two of one type under one kid', async () => {
+    const { store } = startStore({ ...rsa, kid: 'same' }, { ...otherRsa, kid: 'same' })
+    assert.equal((await store.keysFor({ alg: 'RS256', kid: 'same' })).length, 2)
+  })
+
+  it('takes 16 at most', async () => {
+    const { store } = startStore(...Array.from({ length: 40 }, () => rsa))
+    assert.equal((await store.keysFor({ alg: 'RS256' })).length, 16)
+  })
+
+  it('looks at 100 keys at most', async () => {
+    const { store } = startStore(...Array.from({ length: 100 }, () => p256), rsa)
+    assert.deepEqual(await store.keysFor({ alg: 'RS256' }), [])
+  })
+
+  const ignored: readonly [string, unknown][] = [
+    ['a number', 1],
+    ['null', null],
+    ['a list', [rsa]],
+    ['an empty object', {}],
+    ['of an unknown type', { kty: 'AKP', alg: 'ML-DSA-44', pub: 'AAAA' }],
+    ['of the type __proto__', { ...rsa, kty: '__proto__' }],
+    ['without a type', { ...rsa, kty: undefined }],
+    ['of a type that is no string', { ...rsa, kty: ['RSA'] }],
+    ['of the curve secp256k1', secp256k1],
+    ['of the curve Ed448', ed448],
+    ['of the curve X25519', x25519],
+    ['of a curve that is no string', { ...p256, crv: 256 }],
+    ['symmetric', { kty: 'oct', k: 'c2VjcmV0', alg: 'HS256' }],
+    ['private', privateRsa],
+    ['RSA of 1024 bits', weakRsa],
+    ['RSA without modulus', { kty: 'RSA', e: 'AQAB' }],
+    ['RSA with an empty modulus', { ...rsa, n: '' }],
+    ['RSA with a modulus that is no string', { ...rsa, n: 1 }],
+    ['RSA with a modulus that is no Base64', { ...rsa, n: '!'.repeat(342) }],
+    ['RSA with a giant modulus', { ...rsa, n: '_'.repeat(100_000) }],
+    ['RSA with an exponent of 1', { ...rsa, e: 'AQ' }],
+    ['RSA with an even exponent', { ...rsa, e: 'BA' }],
+    ['RSA with a giant exponent', { ...rsa, e: '_'.repeat(300) }],
+    ['EC with a point off the curve', { ...p256, x: p256['y'], y: p256['x'] }],
+    ['EC with half a point', { ...p256, y: undefined }],
+    ['EC with the curve of another', { ...p256, crv: 'P-384' }],
+    ['Ed25519 cut short', { ...ed25519, x: 'AAAA' }],
+    ['for encryption', { ...rsa, use: 'enc' }],
+    ['for an unknown use', { ...rsa, use: ['sig'] }],
+    ['with other operations', { ...rsa, key_ops: ['encrypt'] }],
+    ['with operations that are no list', { ...rsa, key_ops: 'verify' }],
+    ['with a kid that is no string', { ...rsa, kid: 1 }],
+    ['with an alg that is no string', { ...rsa, alg: null }],
+    ['with another alg', { ...rsa, alg: 'RS512' }],
+    ['with an alg of another type', { ...rsa, alg: 'ES256' }],
+  ]
+  for (const [name, key] of ignored) {
+    it(`passes over a key ${name}`, async () => {
+      for (const alg of ['RS256', 'ES256', 'EdDSA']) {
+        assert.deepEqual(await startStore(key).store.keysFor({ alg }), [])
+      }
+      const { store } = startStore(key, { ...rsa, e: 'AQAB' })
+      assert.deepEqual(materialOf(await store.keysFor({ alg: 'RS256' })), [rsa['n']])
+    })
+  }
+
+  for (const keys of [undefined, null, {}, 'keys', { length: 1 }]) {
+    it(`refuses a set whose keys are ${JSON.stringify(keys)}`, async () => {
+      const { store, endpoint } = startStore()
+      endpoint.keys = keys
+      await assert.rejects(store.keysFor({ alg: 'RS256' }), { code: 'ERR_OIDC_KEYS_INVALID', status: 502 })
+    })
+  }
+})
+
+describe('the life of keys', () => {
+  beforeEach(() => mock.timers.enable({ apis: ['Date'], now: 1_800_000_000_000 }))
+  afterEach(() => mock.timers.reset())
+
+  const passSeconds = (seconds: number) => mock.timers.tick(seconds * 1000)
+  const unknown = { alg: 'RS256', kid: 'unknown' }
+  const known = { alg: 'RS256', kid: 'rsa' }
+
+  it('begins with the first question', async () => {
+    const { store, endpoint } = startStore({ ...rsa, kid: 'rsa' })
+    assert.equal(endpoint.fetches, 0)
+    await Promise.all([store.keysFor(known), store.keysFor(known), store.keysFor(known)])
+    assert.equal(endpoint.fetches, 1)
+  })
+
+  it('gives the same imported key each time', async () => {
+    const { store } = startStore({ ...rsa, kid: 'rsa' })
+    assert.equal((await store.keysFor(known))[0], (await store.keysFor(known))[0])
+  })
+
+  it('lasts as long as Cache-Control says', async () => {
+    const { store, endpoint } = startStore({ ...rsa, kid: 'rsa' })
+    endpoint.headers = { 'Cache-Control': 'max-age=31593, must-revalidate' }
+    await store.keysFor(known)
+    passSeconds(31_592)
+    await store.keysFor(known)
+    assert.equal(endpoint.fetches, 1)
+    passSeconds(1)
+    await store.keysFor(known)
+    assert.equal(endpoint.fetches, 2)
+  })
+
+  it('ends at once for a kid that is new', async () => {
+    const { store, endpoint } = startStore({ ...otherRsa, kid: 'other' })
+    await store.keysFor({ alg: 'RS256', kid: 'other' })
+    endpoint.keys = [{ ...rsa, kid: 'rsa' }]
+    assert.deepEqual(materialOf(await store.keysFor(known)), [rsa['n']])
+    assert.equal(endpoint.fetches, 2)
+  })
+
+  it('costs six fetches in a flood of a thousand unknown kids, one after the other', async () => {
+    const { store, endpoint } = startStore({ ...rsa, kid: 'rsa' })
+    for (let count = 0; count < 1000; count += 1) {
+      assert.deepEqual(await store.keysFor({ alg: 'RS256', kid: `made-up-${count}` }), [])
+    }
+    assert.equal(endpoint.fetches, 6)
+    assert.equal((await store.keysFor(known)).length, 1)
+  })
+
+  it('costs two fetches in a flood of a thousand unknown kids at the same time', async () => {
+    const { store, endpoint } = startStore({ ...rsa, kid: 'rsa' })
+    await Promise.all(
+      Array.from({ length: 1000 }, (_, count) => store.keysFor({ alg: 'RS256', kid: `made-up-${count}` })),
+    )
+    assert.equal(endpoint.fetches, 2)
+  })
+
+  it('allows one more fetch after each 30 seconds, and five at most after an hour', async () => {
+    const { store, endpoint } = startStore({ ...rsa, kid: 'rsa' })
+    endpoint.headers = { 'Cache-Control': 'max-age=86400' }
+    const flood = async () => {
+      for (let count = 0; count < 20; count += 1) await store.keysFor(unknown)
+      return endpoint.fetches
+    }
+    assert.equal(await flood(), 6)
+    passSeconds(29)
+    assert.equal(await flood(), 6)
+    passSeconds(1)
+    assert.equal(await flood(), 7)
+    passSeconds(3600)
+    assert.equal(await flood(), 12)
+    mock.timers.setTime(1_700_000_000_000)
+    // The clock was set back: the age of the keys is not known any more, and the budget is what it was.
+    assert.equal(await flood(), 13)
+  })
+
+  it('counts failures in the same budget', async () => {
+    const { store, endpoint } = startStore({ ...rsa, kid: 'rsa' })
+    await store.keysFor(known)
+    endpoint.fault = new Error('down')
+    for (let count = 0; count < 20; count += 1) assert.deepEqual(await store.keysFor(unknown), [])
+    assert.equal(endpoint.fetches, 6)
+  })
+
+  it('counts renewals in the same budget', async () => {
+    const { store, endpoint } = startStore({ ...rsa, kid: 'rsa' })
+    await store.keysFor(unknown)
+    assert.equal(await store.renew(), true)
+    assert.equal(await store.renew(), true)
+    endpoint.fault = new Error('down')
+    assert.equal(await store.renew(), false)
+    assert.equal(await store.renew(), false)
+    endpoint.fault = undefined
+    assert.equal(await store.renew(), false)
+    assert.equal(endpoint.fetches, 6)
+  })
+
+  it('goes on while the endpoint is down', async () => {
+    const { store, endpoint } = startStore({ ...rsa, kid: 'rsa' })
+    await store.keysFor(known)
+    endpoint.fault = new Error('down')
+    passSeconds(90_000)
+    assert.equal((await store.keysFor(known)).length, 1)
+    endpoint.fault = undefined
+    endpoint.keys = 'not a list'
+    passSeconds(30)
+    assert.equal((await store.keysFor(known)).length, 1)
+  })
+
+  it('does not begin while the endpoint is down', async () => {
+    const { store, endpoint } = startStore({ ...rsa, kid: 'rsa' })
+    endpoint.fault = new Error('down')
+    await assert.rejects(store.keysFor(known), endpoint.fault)
+    endpoint.fault = undefined
+    assert.equal((await store.keysFor(known)).length, 1)
+  })
+})

@@ -1,0 +1,423 @@
+import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { rmSync, writeFileSync } from 'node:fs'
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, it } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import { type ExitCode, runCommand } from '../../lib/command/command.ts'
+import { describeFailure } from '../../lib/command/output.ts'
+import { parseOptions } from '../../lib/options/parse-options.ts'
+import { fileClientStore } from '../../lib/registration/file-client-store.ts'
+import { stopAfterEach } from '../support/app/stage.ts'
+import { type RegistrationProvider, startRegistrationProvider } from '../support/servers/registration-provider.ts'
+
+const MAIN = fileURLToPath(new URL('../../lib/command/main.ts', import.meta.url))
+const TOKEN = 'a-token-that-nobody-may-see'
+const REDIRECT_URI = 'https://app.example.com/callback'
+
+interface Outcome {
+  readonly code: ExitCode
+  readonly printed: string
+  readonly warned: string
+}
+
+let folder: string
+let store: string
+const stopLater = stopAfterEach()
+
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'express-oidc-'))
+  store = join(folder, 'clients')
+})
+
+afterEach(() => rm(folder, { recursive: true, force: true }))
+
+async function run(args: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<Outcome> {
+  let printed = ''
+  let warned = ''
+  const code = await runCommand(args, {
+    env,
+    print: (text) => {
+      printed += text
+    },
+    warn: (text) => {
+      warned += text
+    },
+  })
+  assert.ok(!(printed + warned).includes(TOKEN), printed + warned)
+  return { code, printed, warned }
+}
+
+async function start(style: 'rfc7592' | 'okta' = 'rfc7592'): Promise<RegistrationProvider> {
+  return stopLater(await startRegistrationProvider({ style, ...(style === 'okta' ? { token: TOKEN } : {}) }))
+}
+
+/** The call of a command at this provider. */
+function at(provider: RegistrationProvider, command: string, ...more: readonly string[]): readonly string[] {
+  return [command, '--issuer', provider.origin, '--insecure', ...more]
+}
+
+const OKTA_ENV = { EXPRESS_OIDC_TOKEN: TOKEN }
+
+describe('the command at a provider by RFC 7592', () => {
+  it('registers a client, and keeps it before it prints anything, without its secrets', async () => {
+    const provider = await start()
+    const flags = ['--name', 'Portal', '--redirect-uri', REDIRECT_URI, '--redirect-uri', `${REDIRECT_URI}2`]
+    const { code, printed, warned } = await run(at(provider, 'register', '--store', store, ...flags))
+    assert.equal(code, 0, warned)
+    assert.equal(warned, `Registered, and kept in ${store}.\n`)
+    assert.match(printed, /^client_id +client-1$/m)
+    assert.match(printed, /^client_secret +\*{8} \(--show-secret\)$/m)
+    assert.match(printed, /^registration_access_token +\*{8} \(--show-secret\)$/m)
+    assert.match(
+      printed,
+      /^redirect_uris +https:\/\/app.example.com\/callback\n +https:\/\/app.example.com\/callback2$/m,
+    )
+    const { secret, token, metadata } = provider.clients.get('client-1') ?? assert.fail()
+    assert.ok(!printed.includes(String(secret)) && !printed.includes(String(token)))
+    assert.deepEqual(metadata, { client_name: 'Portal', redirect_uris: [REDIRECT_URI, `${REDIRECT_URI}2`] })
+    const kept = await fileClientStore(store).read(provider.origin)
+    assert.equal(kept?.client_secret, secret)
+    assert.equal((await readdir(store)).length, 1)
+  })
+
+  it('shows, changes and deletes what it has kept', async () => {
+    const provider = await start()
+    await run(at(provider, 'register', '--store', store, '--redirect-uri', REDIRECT_URI))
+    const shown = await run(at(provider, 'show', '--store', store, '--json'))
+    assert.equal(shown.code, 0, shown.warned)
+    const { client_id: id, client_secret: secret, registeredAt, ...members } = JSON.parse(shown.printed)
+    assert.deepEqual([id, secret, registeredAt], ['client-1', undefined, undefined])
+    assert.equal(members.registration_access_token, undefined)
+
+    const file = join(folder, 'changes.json')
+    await writeFile(file, JSON.stringify({ client_name: 'From a file', contacts: ['a@example.com'], x: { y: 1 } }))
+    const flags = ['--metadata', file, '--name', 'Portal', '--initiate-login-uri', 'https://app.example.com/login']
+    const updated = await run(at(provider, 'update', 'client-1', '--store', store, ...flags))
+    assert.equal(updated.code, 0, updated.warned)
+    assert.match(updated.printed, /^client_name +Portal$/m)
+    assert.match(updated.printed, /^x +\{"y":1\}$/m)
+    const entry = provider.clients.get('client-1') ?? assert.fail()
+    assert.deepEqual(entry.metadata['redirect_uris'], [REDIRECT_URI])
+    assert.deepEqual(entry.metadata['contacts'], ['a@example.com'])
+    const kept = await fileClientStore(store).read(provider.origin)
+    assert.equal(kept?.registration_access_token, entry.token)
+    assert.equal(kept?.client_secret, entry.secret)
+
+    const deleted = await run(at(provider, 'delete', '--store', store, '--json'))
+    assert.deepEqual([deleted.code, JSON.parse(deleted.printed)], [0, { client_id: 'client-1' }])
+    assert.deepEqual(await readdir(store), [])
+    assert.equal(provider.clients.size, 0)
+    const again = await run(at(provider, 'delete', '--store', store))
+    assert.deepEqual([again.code, again.printed], [1, ''])
+    assert.equal(again.warned, 'error: No client is kept in the store.\n')
+  })
+
+  it('prints secrets where it is asked to, and then needs no store', async () => {
+    const provider = await start()
+    const flags = ['--redirect-uri', REDIRECT_URI, '--show-secret']
+    const { printed } = await run(at(provider, 'register', '--json', ...flags))
+    const client = JSON.parse(printed)
+    assert.equal(client.client_secret, provider.clients.get('client-1')?.secret)
+
+    const tokenFile = join(folder, 'token')
+    await writeFile(tokenFile, `${client.registration_access_token}\n`)
+    const own = ['client-1', '--registration-client-uri', client.registration_client_uri, '--token-file', tokenFile]
+    const shown = await run(at(provider, 'show', ...own, '--show-secret'))
+    assert.match(shown.printed, new RegExp(`^client_secret +${client.client_secret}$`, 'm'))
+    const hidden = await run(at(provider, 'show', ...own))
+    assert.deepEqual([hidden.code, hidden.printed], [2, ''])
+    assert.match(hidden.warned, /--store/)
+    const changed = await run(at(provider, 'update', ...own, '--name', 'Other'))
+    assert.equal(changed.code, 2)
+    const untold = await run(at(provider, 'delete', 'client-1', '--registration-client-uri', 'https://a.example/'))
+    assert.equal(untold.code, 2)
+    const deleted = await run(at(provider, 'delete', ...own))
+    assert.deepEqual([deleted.code, deleted.printed, deleted.warned], [0, '', 'Deleted.\n'])
+  })
+
+  it('keeps the client even where a new secret could not be had, and says that this failed', async () => {
+    const provider = await start()
+    await run(at(provider, 'register', '--store', store, '--redirect-uri', REDIRECT_URI))
+    const { code, warned } = await run(at(provider, 'rotate-secret', '--store', store))
+    assert.equal(code, 1)
+    assert.match(warned, /^The secret is the same, and kept in .*\nERR_OIDC_REGISTRATION_SECRET: .*\nRegister another/)
+    const kept = await fileClientStore(store).read(provider.origin)
+    assert.equal(kept?.registration_access_token, provider.clients.get('client-1')?.token)
+  })
+
+  it('is found by oidc() under the name that was given', async () => {
+    const provider = await start()
+    const flags = ['--redirect-uri', REDIRECT_URI, '--provider', 'okta']
+    await run(at(provider, 'register', '--store', store, ...flags))
+    assert.ok(await fileClientStore(store).read(`${provider.origin} okta`))
+  })
+
+  it('registers nothing over a client that is kept, nor where nothing can be kept', async () => {
+    const provider = await start()
+    const call = at(provider, 'register', '--store', store, '--redirect-uri', REDIRECT_URI)
+    await run(call)
+    const second = await run(call)
+    assert.equal(second.code, 1)
+    assert.match(second.warned, /^error: There is a client in the store/)
+    await rm(store, { recursive: true })
+    await writeFile(store, 'a file')
+    const third = await run(call)
+    assert.equal(third.code, 1)
+    assert.match(third.warned, /^ERR_OIDC_REGISTRATION_STORE: .* \(ENOTDIR\)$/m)
+    assert.equal(provider.clients.size, 1)
+  })
+
+  it('says which client is lost where the store fails in the last moment', async () => {
+    const provider = await start()
+    provider.answer = ({ method }) => {
+      if (method === 'POST') {
+        rmSync(store, { recursive: true })
+        writeFileSync(store, 'a file')
+      }
+      return false
+    }
+    const { code, printed, warned } = await run(
+      at(provider, 'register', '--store', store, '--redirect-uri', REDIRECT_URI),
+    )
+    assert.deepEqual([code, printed], [1, ''])
+    assert.match(warned, /^client-1 could not be kept\..*\nERR_OIDC_REGISTRATION_STORE/)
+  })
+
+  it('tells what the provider says of its refusal, and what to do', async () => {
+    const provider = await start()
+    const refused = await run(at(provider, 'register', '--store', store))
+    assert.equal(refused.code, 1)
+    assert.match(
+      refused.warned,
+      /^ERR_OIDC_REGISTRATION_REFUSED: .*\nThe provider says invalid_redirect_uri: redirect_uris is/,
+    )
+    await run(at(provider, 'register', '--store', store, '--redirect-uri', REDIRECT_URI))
+    const token = String(provider.clients.get('client-1')?.token)
+    provider.clients.clear()
+    const { code, warned } = await run(at(provider, 'show', '--store', store))
+    assert.equal(code, 1)
+    // The provider repeats the token that it refuses.
+    assert.match(warned, /The provider says invalid_token: not Bearer \*{8}\nLook at the token/)
+    assert.ok(!warned.includes(token))
+  })
+
+  it('prints nothing that a terminal could take for a command', async () => {
+    const provider = await start()
+    provider.tell = (members) => ({ ...members, client_name: 'a\u001b[31mb\u202ec\nd', 'x\u0007': [] })
+    const { printed } = await run(at(provider, 'register', '--store', store, '--redirect-uri', REDIRECT_URI))
+    assert.match(printed, /^client_name +a \[31mb c d$/m)
+    assert.match(printed, /^x +\[\]$/m)
+    assert.ok([...'\u001b\u0007\u202e'].every((character) => !printed.includes(character)))
+  })
+})
+
+describe('the command at Okta', () => {
+  const okta = ['--scheme', 'SSWS']
+
+  it('registers, lists, shows, changes, renews and deletes with the token from the environment', async () => {
+    const provider = await start('okta')
+    const call = (command: string, ...more: readonly string[]) => run(at(provider, command, ...okta, ...more), OKTA_ENV)
+    const flags = ['--store', store, '--name', 'Portal', '--redirect-uri', REDIRECT_URI]
+    const registered = await call('register', ...flags)
+    assert.equal(registered.code, 0, registered.warned)
+    const secret = provider.clients.get('client-1')?.secret
+    await call('register', '--show-secret', '--name', 'Other\t1')
+
+    const listed = await call('list')
+    assert.equal(listed.printed, 'client-1  Portal\nclient-2  Other 1\n')
+    const found = await call('list', '--json', '--query', 'Por', '--limit', '1')
+    assert.deepEqual(
+      JSON.parse(found.printed).map((client: Record<string, unknown>) => [
+        client['client_id'],
+        client['client_secret'],
+      ]),
+      [['client-1', undefined]],
+    )
+    assert.equal((await call('list', '--query', 'none')).printed, '')
+    provider.clients.set('nameless', { metadata: {}, secret: undefined, secretExpiresAt: 0, token: undefined })
+    assert.match((await call('list')).printed, /^nameless$/m)
+    provider.clients.delete('nameless')
+
+    assert.match((await call('show', 'client-2')).printed, /^client_name +Other 1$/m)
+    assert.match((await call('update', 'client-2', '--name', 'New')).printed, /^client_name +New$/m)
+    const rotated = await call('rotate-secret', '--store', store)
+    assert.equal(rotated.warned, `A new secret was given, and kept in ${store}.\n`)
+    const kept = await fileClientStore(store).read(provider.origin)
+    assert.notEqual(kept?.client_secret, secret)
+    assert.equal(kept?.client_secret, provider.clients.get('client-1')?.secret)
+    const shown = await call('rotate-secret', 'client-2', '--show-secret')
+    assert.match(shown.printed, new RegExp(`^client_secret +${provider.clients.get('client-2')?.secret}$`, 'm'))
+    assert.equal((await call('delete', 'client-2')).code, 0)
+    assert.deepEqual([...provider.clients.keys()], ['client-1'])
+    const other = await call('delete', 'client-2', '--store', store)
+    assert.equal(other.code, 2)
+  })
+
+  it('advises on what Okta does not like, and sends it all the same', async () => {
+    const provider = await start('okta')
+    const flags = [...okta, '--show-secret', '--name', 'a', '--application-type', 'browser']
+    const { code, warned } = await run(at(provider, 'register', ...flags), OKTA_ENV)
+    assert.equal(code, 0)
+    assert.match(warned, /^advice: token_endpoint_auth_method is not none/)
+  })
+
+  it('says so where the token is refused', async () => {
+    const provider = await start('okta')
+    const { code, warned } = await run(at(provider, 'list'), OKTA_ENV)
+    assert.equal(code, 1)
+    assert.match(warned, /UNAUTHORIZED: .*\nThe provider says E0000011: Invalid token provided\n.*--scheme SSWS/)
+  })
+
+  it('finds the endpoint by its own address', async () => {
+    const provider = await start('okta')
+    const { code } = await run(['list', '--registration-endpoint', provider.endpoint, '--insecure', ...okta], OKTA_ENV)
+    assert.equal(code, 0)
+    assert.ok(provider.calls.every(({ path }) => !path.startsWith('/.well-known')))
+  })
+})
+
+describe('a call that cannot be understood', () => {
+  const issuer = ['--issuer', 'https://op.example.com']
+  const calls: readonly [string, readonly string[], RegExp][] = [
+    ['nothing', [], /No command/],
+    ['an unknown command', ['frob'], /no such command/],
+    ['a name of an object', ['constructor'], /no such command/],
+    ['an unknown option', ['list', '--frob'], /--frob/],
+    ['an option of another command', ['list', '--store', 'a'], /--store/],
+    ['a token', ['list', ...issuer, '--token', TOKEN], /--token-file/],
+    ['a token after =', ['list', ...issuer, `--token=${TOKEN}`], /--token-file/],
+    ['no issuer', ['list'], /--issuer is missing/],
+    ['an empty issuer', ['list', '--issuer', ''], /--issuer must not be empty/],
+    ['an id for list', ['list', 'client-1', ...issuer], /too many words/],
+    ['two ids', ['show', 'a', 'b', ...issuer], /too many words/],
+    ['no id and no store', ['show', '--registration-endpoint', 'https://op.example.com/r'], /CLIENT_ID or --store/],
+    ['a store without issuer', ['show', '--registration-endpoint', 'https://a.example/r', '--store', 'a'], /--issuer/],
+    ['another scheme', ['list', ...issuer, '--scheme', 'Basic'], /SSWS or Bearer/],
+    ['a limit that is none', ['list', '--registration-endpoint', 'https://a.example/r', '--limit', '0'], /--limit/],
+    ['a token file that is missing', ['list', ...issuer, '--token-file', '/none'], /--token-file/],
+    ['register without a place for the secret', ['register', ...issuer], /--show-secret/],
+    ['rotate-secret without a place for it', ['rotate-secret', 'a', ...issuer], /--show-secret/],
+    ['an update of nothing', ['update', 'a', ...issuer], /Nothing is to be changed/],
+    ['metadata that is missing', ['update', 'a', ...issuer, '--metadata', '/none'], /--metadata/],
+    ['a key without algorithm', ['generate-key'], /--alg must be one of RS256/],
+    ['a key for nothing', ['generate-key', '--alg', 'HS256'], /--alg must be one of/],
+    ['a key for the wrong end', ['generate-key', '--alg', 'ES256', '--use', 'enc'], /--use is sig for ES256/],
+  ]
+  for (const [name, args, sentence] of calls) {
+    it(`is told so with exit code 2: ${name}`, async () => {
+      const { code, printed, warned } = await run(args)
+      assert.deepEqual([code, printed], [2, ''])
+      assert.match(warned, sentence)
+      assert.match(warned, /Try: express-oidc --help\n$/)
+    })
+  }
+
+  for (const content of ['[]', 'null', '5', '{"client_name": "secret']) {
+    it(`is told so where the metadata is ${content}`, async () => {
+      const file = join(folder, 'metadata.json')
+      await writeFile(file, content)
+      const { code, warned } = await run(['update', 'a', ...issuer, '--metadata', file])
+      assert.equal(code, 2)
+      assert.doesNotMatch(warned, /secret/)
+    })
+  }
+
+  it('is told so where the token file is empty', async () => {
+    const file = join(folder, 'token')
+    await writeFile(file, ' \n')
+    assert.equal((await run(['list', ...issuer, '--token-file', file])).code, 2)
+  })
+})
+
+describe('a failure of the command', () => {
+  it('has a code and a cause, and advice where there is some', async () => {
+    const { code, warned } = await run(['list', '--registration-endpoint', 'http://127.0.0.1:1/r', '--insecure'])
+    assert.equal(code, 1)
+    assert.match(warned, /^ERR_OIDC_PROVIDER_UNREACHABLE: .* \(ECONNREFUSED\)\n$/)
+    const plain = await run(['list', '--registration-endpoint', 'http://127.0.0.1:1/r'])
+    assert.match(plain.warned, /^ERR_OIDC_METADATA_INVALID: .*\n.*--insecure\.\n$/)
+    const metadata = join(folder, 'metadata.json')
+    await writeFile(metadata, '{"jwks":{"keys":[{"kty":"oct","k":"secret"}]}}')
+    const flags = ['--registration-endpoint', 'https://a.example/r', '--show-secret', '--metadata', metadata]
+    const wrong = await run(['register', ...flags])
+    assert.equal(wrong.code, 1)
+    assert.match(wrong.warned, /^ERR_OIDC_CONFIG: [\s\S]*jwks must hold public keys only/)
+  })
+
+  it('is described even where it is none of ours', () => {
+    assert.equal(describeFailure(new TypeError('a\nb')), 'error: a b\n')
+    assert.equal(describeFailure(5), 'error: unknown\n')
+  })
+})
+
+describe('a generated key', () => {
+  const cases: readonly [alg: string, kty: string, use: string][] = [
+    ['PS256', 'RSA', 'sig'],
+    ['ES384', 'EC', 'sig'],
+    ['EdDSA', 'OKP', 'sig'],
+    ['RSA-OAEP-256', 'RSA', 'enc'],
+    ['ECDH-ES+A256KW', 'EC', 'enc'],
+  ]
+  for (const [alg, kty, use] of cases) {
+    it(`can be one of clientKeys with ${alg}`, async () => {
+      const { code, printed, warned } = await run(['generate-key', '--alg', alg, '--use', use])
+      assert.equal(code, 0)
+      const jwk = JSON.parse(printed)
+      assert.deepEqual([jwk.alg, jwk.kty, jwk.use, typeof jwk.d], [alg, kty, use, 'string'])
+      assert.match(jwk.kid, /^[\w-]{43}$/)
+      assert.ok(!warned.includes(jwk.d))
+      parseOptions({
+        issuer: 'https://op.example.com',
+        clientId: 'a',
+        clientSecret: 's'.repeat(32),
+        baseUrl: 'https://app.example.com',
+        clientKeys: [jwk],
+      })
+    })
+  }
+
+  it('has the name that it is given', async () => {
+    assert.equal(JSON.parse((await run(['generate-key', '--alg', 'ES256', '--kid', 'k1'])).printed).kid, 'k1')
+  })
+})
+
+describe('the program', { timeout: 60_000 }, () => {
+  async function spawnMain(args: readonly string[], env: Readonly<Record<string, string>> = {}) {
+    const child = spawn(process.execPath, ['--import', 'tsx', MAIN, ...args], { env: { ...process.env, ...env } })
+    let printed = ''
+    let warned = ''
+    child.stdout.on('data', (chunk) => {
+      printed += chunk
+    })
+    child.stderr.on('data', (chunk) => {
+      warned += chunk
+    })
+    const [code] = await once(child, 'close')
+    return { code, printed, warned }
+  }
+
+  it('runs from a shell, and gives back its exit code', async () => {
+    const provider = await start('okta')
+    const call = at(provider, 'register', '--scheme', 'SSWS', '--store', store, '--name', 'Portal', '--json')
+    const { code, printed, warned } = await spawnMain(call, OKTA_ENV)
+    assert.equal(code, 0, warned)
+    assert.equal(JSON.parse(printed).client_id, 'client-1')
+    assert.equal((await spawnMain(['frob'])).code, 2)
+    assert.equal((await spawnMain(call)).code, 1)
+  })
+
+  it('helps, and tells its version', async () => {
+    const { version } = JSON.parse(await readFile(new URL('../../package.json', import.meta.url), 'utf8'))
+    assert.deepEqual(await run(['--version']), { code: 0, printed: `${version}\n`, warned: '' })
+    for (const args of [['--help'], ['-h'], ['register', '--help']]) {
+      const { code, printed } = await run(args)
+      assert.equal(code, 0)
+      assert.match(printed, /^express-oidc: [\s\S]*rotate-secret[\s\S]*Exit codes/)
+      assert.ok(printed.split('\n').every((line) => line.length <= 120))
+    }
+  })
+})

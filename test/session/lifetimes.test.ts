@@ -1,0 +1,170 @@
+import assert from 'node:assert/strict'
+import { describe, it, mock } from 'node:test'
+import session, { type SessionData } from 'express-session'
+import { codesOf } from '../support/app/app.ts'
+import { createStage } from '../support/app/stage.ts'
+import type { Browser } from '../support/browser/browser.ts'
+
+const stage = createStage({ app: { errorHandler: 'json' } })
+
+async function isLoggedIn(browser: Browser): Promise<boolean> {
+  return (await browser.fetch('/profile')).status === 200
+}
+
+/** So many seconds go by. */
+function pass(seconds: number): void {
+  const now = Date.now() + seconds * 1000
+  mock.timers.reset()
+  mock.timers.enable({ apis: ['Date'], now })
+}
+
+/** A store that counts what is written into it. */
+class CountingStore extends session.MemoryStore {
+  writes = 0
+  override set(id: string, data: SessionData, done?: (error?: unknown) => void): void {
+    this.writes++
+    super.set(id, data, done)
+  }
+}
+
+describe('loginLifetime', () => {
+  it('ends a login, however much it is used', async () => {
+    const { browser } = await stage.startLoggedIn({ loginLifetime: 600 })
+    for (let count = 0; count < 5; count++) {
+      pass(119)
+      assert.equal(await isLoggedIn(browser), true)
+    }
+    pass(6)
+    assert.equal(await isLoggedIn(browser), false)
+  })
+})
+
+describe('idleTimeout', () => {
+  it('ends a login that nobody uses', async () => {
+    const { browser } = await stage.startLoggedIn({ idleTimeout: 600 })
+    pass(601)
+    assert.equal(await isLoggedIn(browser), false)
+  })
+
+  it('does not end one that is used', async () => {
+    const { browser } = await stage.startLoggedIn({ idleTimeout: 600 })
+    for (let count = 0; count < 5; count++) {
+      pass(590)
+      assert.equal(await isLoggedIn(browser), true)
+    }
+  })
+
+  it('takes an open page of the application for use, too', async () => {
+    const { browser } = await stage.startLoggedIn({ idleTimeout: 600 })
+    pass(590)
+    await browser.fetch('/')
+    pass(590)
+    assert.equal(await isLoggedIn(browser), true)
+  })
+
+  it('does not bring a login back that has ended', async () => {
+    const { browser } = await stage.startLoggedIn({ idleTimeout: 600 })
+    pass(601)
+    await browser.fetch('/')
+    await browser.fetch('/')
+    assert.equal(await isLoggedIn(browser), false)
+  })
+
+  it('does not put off the end of loginLifetime', async () => {
+    const { browser } = await stage.startLoggedIn({ idleTimeout: 600, loginLifetime: 900 })
+    pass(500)
+    assert.equal(await isLoggedIn(browser), true)
+    pass(401)
+    assert.equal(await isLoggedIn(browser), false)
+  })
+
+  it('writes the session now and then, not for every request', async () => {
+    const store = new CountingStore()
+    const { browser } = await stage.startLoggedIn({ idleTimeout: 600 }, { session: { store } })
+    const before = store.writes
+    for (let count = 0; count < 20; count++) {
+      pass(1)
+      await browser.fetch('/profile')
+    }
+    assert.equal(store.writes - before, 0)
+    pass(30)
+    await browser.fetch('/profile')
+    await browser.fetch('/profile')
+    assert.equal(store.writes - before, 1)
+  })
+
+  it('leaves sessions alone in which nobody is logged in', async () => {
+    const store = new CountingStore()
+    const app = await stage.start({ idleTimeout: 600 }, { session: { store } })
+    const browser = app.browser()
+    await browser.fetch('/write')
+    const before = store.writes
+    pass(300)
+    await browser.fetch('/')
+    assert.equal(store.writes - before, 0)
+  })
+})
+
+describe('without idleTimeout', () => {
+  it('nothing is written where nothing has changed', async () => {
+    const store = new CountingStore()
+    const { browser } = await stage.startLoggedIn({}, { session: { store } })
+    const before = store.writes
+    for (let count = 0; count < 5; count++) {
+      pass(1000)
+      await browser.fetch('/profile')
+    }
+    assert.equal(store.writes - before, 0)
+  })
+})
+
+describe('loginExpiry', () => {
+  it("'id_token' ends a login with its ID Token", async () => {
+    const { browser } = await stage.startLoggedIn({ loginExpiry: 'id_token' })
+    const { exp } = (await browser.fetch('/profile')).json()
+    pass(Number(exp) - Date.now() / 1000 - 2)
+    assert.equal(await isLoggedIn(browser), true)
+    pass(3)
+    assert.equal(await isLoggedIn(browser), false)
+  })
+
+  it("'id_token' lets refreshed ID Tokens put the end off, up to loginLifetime", async () => {
+    stage.provider.change.tokenResponse = (response) => ({ ...response, expires_in: 0 })
+    const options = { loginExpiry: 'id_token', scope: 'openid offline_access', loginLifetime: 7200 } as const
+    const { browser } = await stage.startLoggedIn(options)
+    const { exp } = (await browser.fetch('/profile')).json()
+    const now = Math.floor(Date.now() / 1000)
+    stage.provider.change.refreshedIdTokenClaims = (claims) => ({ ...claims, exp: now + 6000 })
+    await browser.fetch('/access-token')
+    pass(Number(exp) - now + 10)
+    assert.equal(await isLoggedIn(browser), true)
+    pass(6000)
+    assert.equal(await isLoggedIn(browser), false)
+  })
+
+  it("'session_expiry' ends a login when the provider says", async () => {
+    const end = Math.floor(Date.now() / 1000) + 500
+    stage.provider.change.idTokenClaims = (claims) => ({ ...claims, session_expiry: end })
+    const { browser } = await stage.startLoggedIn({ loginExpiry: 'session_expiry' })
+    pass(490)
+    assert.equal(await isLoggedIn(browser), true)
+    pass(11)
+    assert.equal(await isLoggedIn(browser), false)
+  })
+
+  it("'session_expiry' never makes a login longer", async () => {
+    stage.provider.change.idTokenClaims = (claims) => ({ ...claims, session_expiry: 9_999_999_999 })
+    const { browser } = await stage.startLoggedIn({ loginExpiry: 'session_expiry', loginLifetime: 600 })
+    pass(601)
+    assert.equal(await isLoggedIn(browser), false)
+  })
+
+  for (const value of [undefined, '2030-01-01', null, {}]) {
+    it(`'session_expiry' refuses a login whose ID Token has ${JSON.stringify(value)} for it`, async () => {
+      stage.provider.change.idTokenClaims = (claims) => ({ ...claims, session_expiry: value })
+      const app = await stage.start({ loginExpiry: 'session_expiry' })
+      await app.browser().open('/profile')
+      assert.deepEqual([codesOf(app), await app.sessions()], [['ERR_OIDC_ID_TOKEN_SESSION_EXPIRY'], 0])
+    })
+  }
+})

@@ -1,0 +1,600 @@
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import type { Store } from 'express-session'
+import type { OidcSession } from '../../lib/session/current-login.ts'
+import type { SessionRequest } from '../../lib/session/express-session.ts'
+import { createProviderLogouts } from '../../lib/session/provider-logouts.ts'
+import { createSessionIndex, keysOfLogin, keysOfTarget, matchesTarget } from '../../lib/session/session-index.ts'
+import { createStoreWatch } from '../../lib/session/store-watch.ts'
+import { createTokenRecords } from '../../lib/session/token-record.ts'
+import { memoryState } from '../../lib/state/memory-state.ts'
+import type { SharedState, StoreLike } from '../../lib/state/shared-state.ts'
+import type { Login } from '../../lib/types.ts'
+import { codesOf, type TestApp } from '../support/app/app.ts'
+import { answerBy, answerJson } from '../support/app/app-routes.ts'
+import { isIn, logoutUri, observeLogouts, subjectOf } from '../support/app/logout-observer.ts'
+import { createGate, createSharedStores } from '../support/app/nodes.ts'
+import { createStage } from '../support/app/stage.ts'
+import { isCallback } from '../support/app/url-predicates.ts'
+import type { Browser } from '../support/browser/browser.ts'
+
+const ISSUER = 'https://op.test'
+const PLACE = {
+  origin: 'https://app.test',
+  basePath: '',
+  sessionKey: 'oidc',
+  clientIds: new Map([['default', 'client']]),
+  loginLifetime: 600,
+  transactionLifetime: 600,
+  secrets: ['a secret of at least 32 characters'],
+}
+
+function loginOf(sub: string, sid?: string, issuer: string = ISSUER): Login {
+  const now = Math.floor(Date.now() / 1000)
+  const claims = { iss: issuer, sub, ...(sid === undefined ? {} : { sid }) }
+  return { claims, scope: 'openid', loggedInAt: now, expiresAt: now + 600 }
+}
+
+/** The session services of one node, and its store. */
+function createNode(store: Store, state: SharedState) {
+  const like = store as unknown as StoreLike
+  const index = createSessionIndex(PLACE, () => state)
+  const storeWatch = createStoreWatch(PLACE, index)
+  const tokenRecords = createTokenRecords(PLACE)
+  const providerLogouts = createProviderLogouts(PLACE, { index, storeWatch, tokenRecords })
+  storeWatch.watch({ sessionStore: like })
+  const run = (act: (done: (error?: unknown, data?: unknown) => void) => void): Promise<unknown> =>
+    new Promise((resolve, reject) => act((error, data) => (error ? reject(error) : resolve(data))))
+  return {
+    store: like,
+    index,
+    storeWatch,
+    providerLogouts,
+    get: (id: string) => run((done) => like.get(id, done)),
+    set: (id: string, data: object) => run((done) => like.set(id, data, done)),
+    logIn: async (id: string, login: Login): Promise<OidcSession> => {
+      const tokensId = await tokenRecords.save(like, { idToken: 'token' }, login)
+      const held = { login, tokensId }
+      await run((done) => like.set(id, { cookie: {}, oidc: held }, done))
+      return held
+    },
+    end: async (target: { sub?: string; sid?: string; issuer?: string }) => {
+      const full = { provider: 'default', issuer: ISSUER, ...target }
+      await providerLogouts.recordLogout(like, full)
+      return (await providerLogouts.endSessions(like, full)).map(({ claims }) => claims.sub)
+    },
+  }
+}
+
+function createNodes(count: number, state: SharedState = memoryState()) {
+  return createSharedStores(count).map((store) => createNode(store, state)) as [
+    ReturnType<typeof createNode>,
+    ReturnType<typeof createNode>,
+  ]
+}
+
+describe('what is meant by a logout', () => {
+  const target = { provider: 'default', issuer: ISSUER }
+
+  it('is a session where a sid is told, whatever is told beside it', () => {
+    const [own, other] = [loginOf('ada', 's1'), loginOf('ada', 's2')]
+    for (const sub of ['ada', 'another', undefined]) {
+      assert.deepEqual(
+        [own, other].map((login) => matchesTarget(login, { ...target, sid: 's1', sub })),
+        [true, false],
+      )
+    }
+  })
+
+  it('is every session of the person where a sub alone is told', () => {
+    const logins = [loginOf('ada', 's1'), loginOf('ada'), loginOf('bob', 's1')]
+    assert.deepEqual(
+      logins.map((login) => matchesTarget(login, { ...target, sub: 'ada' })),
+      [true, true, false],
+    )
+  })
+
+  it('is a session without a sid of its own where its person is told', () => {
+    assert.equal(matchesTarget(loginOf('ada'), { ...target, sid: 's1', sub: 'ada' }), true)
+    assert.equal(matchesTarget(loginOf('ada'), { ...target, sid: 's1' }), false)
+  })
+
+  it('is nothing of another issuer, or of another provider of ours', () => {
+    const sid = { sid: 's1', sub: 'ada' }
+    assert.equal(matchesTarget(loginOf('ada', 's1', 'https://other.test'), { ...target, ...sid }), false)
+    assert.equal(matchesTarget({ ...loginOf('ada', 's1'), provider: 'b' }, { ...target, ...sid }), false)
+    assert.equal(matchesTarget(loginOf('ada', 's1'), { ...target, provider: 'b', ...sid }), false)
+  })
+
+  it('is found by the keys that the login has, and by no others', () => {
+    const keys = keysOfLogin(PLACE, loginOf('ada', 's1'))
+    const found = (more: object): boolean =>
+      keysOfTarget(PLACE, { ...target, ...more }).some((key) => keys.includes(key))
+    assert.deepEqual([found({ sid: 's1' }), found({ sub: 'ada' }), found({ sid: 's1', sub: 'x' })], [true, true, true])
+    assert.deepEqual(
+      [found({ sid: 'ada' }), found({ sub: 's1' }), found({}), found({ sid: 's2', sub: 'ada' })],
+      Array(4).fill(false),
+    )
+    for (const key of keys) assert.match(key, /^[\w-]{43}$/)
+  })
+
+  it('is apart for each application that shares the state, by its client or by its address', () => {
+    const [key] = keysOfLogin(PLACE, loginOf('ada', 's1'))
+    const registered = { ...PLACE, clientIds: new Map([['default', '']]) }
+    const others = [
+      { ...PLACE, clientIds: new Map([['default', 'another']]) },
+      { ...PLACE, sessionKey: 'other' },
+      registered,
+      { ...registered, origin: 'https://b.test' },
+    ].map((place) => keysOfLogin(place, loginOf('ada', 's1'))[0])
+    assert.equal(new Set([key, ...others]).size, 5)
+    assert.equal(keysOfLogin({ ...PLACE, origin: 'https://b.test' }, loginOf('ada', 's1'))[0], key)
+  })
+})
+
+describe('the session index', () => {
+  it('has each session that is written with a login, and loses it when it ends', async () => {
+    const [node] = createNodes(1)
+    const held = await node.logIn('id', loginOf('ada', 's1'))
+    const keys = keysOfLogin(PLACE, held.login)
+    const entry = { sessionId: 'id', tokensId: held.tokensId }
+    for (const key of keys) assert.deepEqual(await node.index.find(node.store, [key]), [entry])
+    const session = { oidc: held } as unknown as SessionRequest['session']
+    await node.storeWatch.endSession({
+      sessionID: 'id',
+      sessionStore: node.store,
+      session,
+    } as unknown as SessionRequest)
+    assert.deepEqual(await node.index.find(node.store, keys), [])
+  })
+
+  it('has a login for as long as any may last, whenever its tokens end', async (context) => {
+    context.mock.timers.enable({ apis: ['Date'] })
+    const [node] = createNodes(1)
+    await node.logIn('a', { ...loginOf('ada', 's1'), expiresAt: Date.now() / 1000 + 10 })
+    context.mock.timers.tick(599_000)
+    assert.equal((await node.index.find(node.store, keysOfLogin(PLACE, loginOf('ada', 's1')))).length, 1)
+    context.mock.timers.tick(2_000_000)
+    assert.equal((await node.index.find(node.store, keysOfLogin(PLACE, loginOf('ada', 's1')))).length, 0)
+  })
+
+  it('has a session id with any character in it', async () => {
+    const [node] = createNodes(1)
+    await node.logIn('an id: with spaces ', loginOf('ada', 's1'))
+    assert.deepEqual(await node.end({ sid: 's1' }), ['ada'])
+    assert.equal(await node.get('an id: with spaces '), undefined)
+  })
+
+  it('ends the sessions of other nodes, with their tokens', async () => {
+    const [one, two] = createNodes(2)
+    const { tokensId } = await one.logIn('a', loginOf('ada', 's1'))
+    await two.logIn('b', loginOf('ada', 's2'))
+    await two.logIn('c', loginOf('bob', 's3'))
+    assert.deepEqual(await two.end({ sub: 'ada' }), ['ada', 'ada'])
+    assert.deepEqual([await one.get('a'), await one.get('b')], [undefined, undefined])
+    assert.equal(await one.get(`oidc-tokens:${tokensId}`), undefined)
+    assert.ok(await one.get('c'))
+  })
+
+  it('leaves a session that is no longer that of the entry', async () => {
+    const [node] = createNodes(1)
+    const held = await node.logIn('a', loginOf('ada', 's1'))
+    // Somebody else in the same session, without a new id.
+    await node.set('a', { cookie: {}, oidc: { login: loginOf('bob', 's2'), tokensId: 'other' } })
+    assert.deepEqual(await node.end({ sub: 'ada' }), [])
+    assert.ok(await node.get('a'))
+    assert.deepEqual(await node.index.find(node.store, keysOfLogin(PLACE, held.login).slice(0, 1)), [])
+  })
+
+  it('leaves what the application has kept after it took the login out itself', async () => {
+    const [node] = createNodes(1)
+    const { tokensId } = await node.logIn('a', loginOf('ada', 's1'))
+    await node.set('a', { cookie: {}, cart: 'book' })
+    assert.deepEqual(await node.end({ sub: 'ada' }), [])
+    await node.set('a', { cookie: {}, cart: 'books' })
+    assert.deepEqual(await node.get('a'), { cookie: {}, cart: 'books' })
+    assert.equal(await node.get(`oidc-tokens:${tokensId}`), undefined)
+  })
+
+  it('keeps what could not be ended, ends the others, and ends it the next time', async () => {
+    const [node] = createNodes(1)
+    await node.logIn('a', loginOf('ada', 's1'))
+    await node.logIn('b', loginOf('ada', 's2'))
+    const { destroy } = node.store
+    node.store.destroy = (id, done) => (id === 'a' ? done(new Error('down')) : destroy.call(node.store, id, done))
+    await assert.rejects(node.end({ sub: 'ada' }), { code: 'ERR_OIDC_SESSION_STORE' })
+    assert.deepEqual([typeof (await node.get('a')), await node.get('b')], ['object', undefined])
+    node.store.destroy = destroy
+    assert.deepEqual(await node.end({ sub: 'ada' }), ['ada'])
+    assert.equal(await node.get('a'), undefined)
+  })
+
+  it('ends a session that cannot be read', async () => {
+    const [node] = createNodes(1)
+    await node.logIn('a', loginOf('ada', 's1'))
+    const { get } = node.store
+    node.store.get = (id, done) => (id === 'a' ? done(new Error('no JSON')) : get.call(node.store, id, done))
+    assert.deepEqual(await node.end({ sub: 'ada' }), [])
+    node.store.get = get
+    assert.equal(await node.get('a'), undefined)
+  })
+
+  it('neither keeps nor finds a login that is written after it has ended, under whatever id', async () => {
+    const [one, two] = createNodes(2)
+    const held = await one.logIn('a', loginOf('ada', 's1'))
+    await two.end({ sid: 's1' })
+    for (const id of ['a', 'another']) {
+      await one.set(id, { cookie: {}, oidc: { ...held } })
+      assert.equal(await one.get(id), undefined)
+    }
+    assert.deepEqual(await one.index.find(one.store, keysOfLogin(PLACE, held.login)), [])
+  })
+
+  it('takes a store that tells by an error that there is no such record', async () => {
+    const [node] = createNodes(1)
+    const { get } = node.store
+    const missing = Object.assign(new Error('no such file'), { code: 'ENOENT' })
+    node.store.get = (id, done) =>
+      get.call(node.store, id, (error, data) => (data === undefined ? done(missing) : done(error, data)))
+    assert.equal(await node.providerLogouts.wasLoggedOutSince(node.store, loginOf('ada', 's1'), 1), false)
+    await node.logIn('a', loginOf('ada', 's1'))
+    assert.deepEqual(await node.end({ sub: 'ada' }), ['ada'])
+    assert.equal(await node.providerLogouts.wasLoggedOutSince(node.store, loginOf('ada', 's1'), 1), true)
+  })
+
+  it('knows whom a logout has reached: who began before it, of that person or session', async () => {
+    const [node] = createNodes(1)
+    const before = Date.now() / 1000
+    await node.end({ sub: 'ada' })
+    await node.end({ sid: 's9' })
+    const reached = (login: Login, startedAt: number) =>
+      node.providerLogouts.wasLoggedOutSince(node.store, login, startedAt)
+    assert.equal(await reached(loginOf('ada', 's1'), before), true)
+    assert.equal(await reached(loginOf('ada'), before), true)
+    assert.equal(await reached(loginOf('bob', 's9'), before), true)
+    assert.equal(await reached(loginOf('bob', 's1'), before), false)
+    assert.equal(await reached(loginOf('ada', 's1', 'https://other.test'), before), false)
+    assert.equal(await reached(loginOf('ada', 's1'), Date.now() / 1000 + 0.001), false)
+  })
+
+  it('has no session after a logout at the very moment of the login, however the two interleave', async () => {
+    const steps = ['add', 'set', 'seen'] as const
+    for (const step of steps) {
+      const [one, two] = createNodes(2)
+      const startedAt = Date.now() / 1000
+      const original = { add: one.index.add, set: one.store.set, seen: one.index.hasEnded }
+      const logout = async (): Promise<void> => void (await two.end({ sub: 'ada' }))
+      if (step === 'add')
+        Object.assign(one.index, {
+          add: async (...args: Parameters<typeof original.add>) => {
+            await logout()
+            await original.add(...args)
+          },
+        })
+      if (step === 'seen')
+        Object.assign(one.index, {
+          hasEnded: async (...args: Parameters<typeof original.seen>) => {
+            await logout()
+            return await original.seen(...args)
+          },
+        })
+      if (step === 'set')
+        Object.assign(one.index, {
+          add: async (...args: Parameters<typeof original.add>) => {
+            await original.add(...args)
+            await logout()
+          },
+        })
+      const { login } = await one.logIn('a', loginOf('ada', 's1'))
+      // What the callback does then.
+      const isReached = await one.providerLogouts.wasLoggedOutSince(one.store, login, startedAt)
+      assert.ok(isReached, step)
+      if (step !== 'add') assert.equal(await one.get('a'), undefined, step)
+    }
+  })
+})
+
+for (const [name, settings] of [
+  ['in the session store', (): { sharedState?: SharedState } => ({})],
+  ['in a state that they share', () => ({ sharedState: memoryState() })],
+] as const) {
+  describe(`two nodes with their index ${name}`, () => {
+    const stage = createStage({ app: { errorHandler: 'json' } })
+    const seen = observeLogouts()
+
+    async function startNodes(routes: Parameters<typeof stage.start>[1] = {}): Promise<readonly [TestApp, TestApp]> {
+      const options = settings()
+      const [first, second] = createSharedStores(2)
+      if (!first || !second) throw new Error('there are no stores')
+      return [
+        await stage.start(options, { ...routes, session: { ...routes.session, store: first } }),
+        await stage.start(options, { ...routes, session: { ...routes.session, store: second } }),
+      ]
+    }
+
+    async function logIn(app: TestApp, browser: Browser = app.browser()): Promise<Browser> {
+      const page = await browser.open(`${app.baseUrl}/profile`)
+      assert.equal(page.status, 200, page.body)
+      return browser
+    }
+
+    it('end at one what was begun at the other', async () => {
+      const [one, two] = await startNodes()
+      const browser = await logIn(one)
+      const answer = await stage.provider.postLogoutToken(logoutUri(two), await subjectOf(browser, one))
+      assert.equal(answer.status, 200)
+      assert.deepEqual([await isIn(browser, one), await isIn(browser, two)], [false, false])
+      assert.deepEqual(
+        await one
+          .records()
+          .then(Object.keys)
+          .then((ids) => ids.filter((id) => !id.startsWith('oidc-logout:'))),
+        [],
+      )
+    })
+
+    for (const [how, session] of [
+      ['writes its session', {}],
+      ['belongs to sessions that are saved at each request', { resave: true }],
+    ] as const) {
+      it(`do not bring a session back by a request that ${how} after the logout at the other`, async () => {
+        const gate = createGate()
+        const slow = answerBy(async (req, res) => {
+          await gate.pass()
+          if (!('resave' in session)) req.session['seen'] = 'late'
+          res.end('done')
+        })
+        const [one, two] = await startNodes({ routes: { '/slow': slow }, session })
+        const browser = await logIn(one)
+        const subject = await subjectOf(browser, one)
+        const answer = browser.fetch(`${one.baseUrl}/slow`)
+        await gate.hasArrived
+        assert.equal((await stage.provider.postLogoutToken(logoutUri(two), subject)).status, 200)
+        gate.open()
+        assert.equal((await answer).body, 'done')
+        assert.deepEqual([await one.sessions(), await isIn(browser, one), await isIn(browser, two)], [0, false, false])
+      })
+    }
+
+    it('do not bring a session back after a logout of the application at the other', async () => {
+      const gate = createGate()
+      const slow = answerBy(async (req, res) => {
+        await gate.pass()
+        req.session['seen'] = 'late'
+        res.end('done')
+      })
+      const [one, two] = await startNodes({ routes: { '/slow': slow } })
+      const browser = await logIn(one)
+      const thief = browser.clone()
+      const answer = browser.fetch(`${one.baseUrl}/slow`)
+      await gate.hasArrived
+      await browser.post(`${two.baseUrl}/logout`, {}, { from: two.origin })
+      gate.open()
+      await answer
+      assert.deepEqual([await one.sessions(), await isIn(thief, one)], [0, false])
+    })
+
+    it('do not bring a login back under a new session id', async () => {
+      const gate = createGate()
+      const renew = answerBy(async (req, res) => {
+        await gate.pass()
+        const { oidc, regenerate } = req.session
+        if (typeof regenerate !== 'function') throw new Error('no session')
+        await new Promise((resolve) => regenerate.call(req.session, resolve))
+        req.session['oidc'] = oidc
+        res.end('done')
+      })
+      const [one, two] = await startNodes({ routes: { '/renew': renew } })
+      const browser = await logIn(one)
+      const subject = await subjectOf(browser, one)
+      const answer = browser.fetch(`${one.baseUrl}/renew`)
+      await gate.hasArrived
+      await stage.provider.postLogoutToken(logoutUri(two), subject)
+      gate.open()
+      await answer
+      assert.deepEqual([await one.sessions(), await isIn(browser, one)], [0, false])
+    })
+
+    it('leave no session of a login that is completed at one while the logout comes to the other', async () => {
+      const [one, two] = await startNodes()
+      const gate = createGate()
+      stage.provider.change.idToken = async (jwt) => {
+        await gate.pass()
+        return jwt
+      }
+      const browser = one.browser()
+      const page = browser.open(`${one.baseUrl}/profile`)
+      await gate.hasArrived
+      assert.equal((await stage.provider.postLogoutToken(logoutUri(two), { sub: 'user-subject' })).status, 200)
+      gate.open()
+      assert.equal((await page).status, 400)
+      assert.deepEqual([codesOf(one), await one.sessions()], [['ERR_OIDC_LOGIN_ENDED'], 0])
+      assert.equal((await browser.open(`${one.baseUrl}/profile`)).status, 200)
+    })
+
+    it('leave no session of a login that was begun before a logout of that person', async () => {
+      const [one, two] = await startNodes()
+      const browser = one.browser()
+      const { next } = await browser.open(`${one.baseUrl}/profile`, { stopBefore: isCallback })
+      await stage.provider.postLogoutToken(logoutUri(two), { sub: 'user-subject' })
+      assert.equal((await browser.go(next)).status, 400)
+      assert.deepEqual(
+        [codesOf(one), await one.sessions(), await isIn(browser, one)],
+        [['ERR_OIDC_LOGIN_ENDED'], 0, false],
+      )
+      assert.deepEqual(
+        Object.keys(await one.records()).filter((id) => id.startsWith('oidc-tokens:')),
+        [],
+      )
+    })
+
+    it('keep a login that was begun after it', async () => {
+      const [one, two] = await startNodes()
+      const before = await logIn(one)
+      await stage.provider.postLogoutToken(logoutUri(two), { sub: 'user-subject' })
+      const after = await logIn(one)
+      assert.deepEqual([await isIn(before, one), await isIn(after, one), await isIn(after, two)], [false, true, true])
+    })
+
+    it('find a session whose id the application has changed', async () => {
+      const renew = answerBy(async (req, res) => {
+        const { oidc, regenerate } = req.session
+        if (typeof regenerate !== 'function') throw new Error('no session')
+        await new Promise((resolve) => regenerate.call(req.session, resolve))
+        req.session['oidc'] = oidc
+        res.end('done')
+      })
+      const [one, two] = await startNodes({ routes: { '/renew': renew } })
+      const browser = await logIn(one)
+      const subject = await subjectOf(browser, one)
+      await browser.fetch(`${one.baseUrl}/renew`)
+      assert.deepEqual([await isIn(browser, one), await isIn(browser, two)], [true, true])
+      await stage.provider.postLogoutToken(logoutUri(two), subject)
+      assert.deepEqual([await isIn(browser, one), await one.sessions(), seen.logouts.length], [false, 0, 1])
+    })
+
+    it('find a session that was written before there was an index, once it is written again', async () => {
+      const [one, two] = await startNodes()
+      const browser = await logIn(one)
+      const subject = await subjectOf(browser, one)
+      const [id, record] = Object.entries(await one.records()).find(([key]) => !key.includes(':')) ?? []
+      const { indexId: _, ...held } = Object(Reflect.get(record ?? {}, 'oidc'))
+      const sessions: Record<string, string> = Reflect.get(one.store, 'sessions')
+      for (const key of Object.keys(sessions)) if (key.startsWith('oidc-state:')) Reflect.deleteProperty(sessions, key)
+      sessions[id ?? ''] = JSON.stringify({ ...record, oidc: { ...held, tokensId: 'of-another-time' } })
+      await browser.fetch(`${one.baseUrl}/write`)
+      await stage.provider.postLogoutToken(logoutUri(two), subject)
+      assert.deepEqual([await isIn(browser, one), await one.sessions()], [false, 0])
+    })
+  })
+}
+
+describe('the state of the nodes', () => {
+  const stage = createStage({ app: { errorHandler: 'json' } })
+  const seen = observeLogouts()
+
+  /** A state that tells what is asked of it, and fails where it is told to. */
+  function createProbe() {
+    const calls: string[] = []
+    const probe = { calls, isDown: false }
+    const memory = memoryState()
+    const asked =
+      <Args extends readonly unknown[], T>(name: string, run: (...args: Args) => Promise<T>) =>
+      async (...args: Args): Promise<T> => {
+        calls.push(name)
+        if (probe.isDown) throw new Error('the state is down')
+        return await run(...args)
+      }
+    const { lock, ...verbs } = memory
+    const entries = Object.entries(verbs).map(([name, verb]) => [name, asked(name, verb as () => Promise<unknown>)])
+    const sharedState = { ...Object.fromEntries(entries), lock } as SharedState
+    return Object.assign(probe, { sharedState })
+  }
+
+  it('is not asked by a request that writes nothing, nor is the store asked more than before', async () => {
+    const { calls, sharedState } = createProbe()
+    const [store] = createSharedStores(1)
+    if (!store) throw new Error('there is no store')
+    const { browser } = await stage.startLoggedIn({ sharedState }, { session: { store } })
+    const asked: string[] = []
+    for (const verb of ['get', 'set', 'touch', 'destroy'] as const) {
+      const run: unknown = Reflect.get(store, verb)
+      Reflect.set(store, verb, (...args: unknown[]) => {
+        asked.push(verb)
+        if (typeof run === 'function') Reflect.apply(run, store, args)
+      })
+    }
+    calls.length = 0
+    assert.equal((await browser.fetch('/profile')).status, 200)
+    assert.deepEqual([asked, calls], [['get', 'touch'], []])
+    await browser.fetch('/write')
+    assert.deepEqual(calls, ['seen'])
+  })
+
+  it('is not asked for visitors who are not logged in', async () => {
+    const { calls, sharedState } = createProbe()
+    const app = await stage.start({ sharedState })
+    const browser = app.browser()
+    await browser.fetch('/write')
+    await browser.fetch('/session')
+    assert.deepEqual(calls, [])
+  })
+
+  it('ends a login in an error where it is down: nobody could end that session', async () => {
+    const probe = createProbe()
+    const app = await stage.start({ sharedState: probe.sharedState })
+    probe.isDown = true
+    const page = await app.browser().open('/profile')
+    assert.equal(page.status, 503)
+    assert.deepEqual([codesOf(app), await app.records()], [['ERR_OIDC_SESSION_STORE'], {}])
+  })
+
+  it('keeps nobody logged in where it is down, and tells the operator', async () => {
+    const probe = createProbe()
+    const { app, browser } = await stage.startLoggedIn({ sharedState: probe.sharedState })
+    probe.isDown = true
+    seen.errors.length = 0
+    const page = await browser.post('/logout')
+    assert.deepEqual([page.status, await app.sessions(), codesOf(app)], [200, 0, []])
+    assert.deepEqual(seen.errors, ['unknown', 'unknown'])
+  })
+
+  it('is told of a wrong one at once', async () => {
+    const sharedState = { add: () => undefined } as unknown as SharedState
+    await assert.rejects(stage.start({ sharedState }), /sharedState must be what redisState/)
+  })
+
+  it('may be an instance of a class', async () => {
+    class Own {
+      readonly #memory = memoryState()
+      add = this.#memory.add
+      remove = this.#memory.remove
+      members = this.#memory.members
+      take = this.#memory.take
+      once = this.#memory.once
+      seen = this.#memory.seen
+      lock = this.#memory.lock
+    }
+    const { browser } = await stage.startLoggedIn({ sharedState: new Own() })
+    assert.equal(await isIn(browser), true)
+  })
+})
+
+describe('a session that several tabs have logged in to', () => {
+  const stage = createStage()
+  const seen = observeLogouts()
+
+  it('ends with whichever of its logins the provider names', async () => {
+    const { app, browser } = await stage.startLoggedIn()
+    const { next } = await browser.open('/login?returnTo=/profile', { stopBefore: isCallback })
+    await browser.open('/login?returnTo=/profile')
+    await browser.go(next)
+    const subject = await subjectOf(browser)
+    await stage.provider.postLogoutToken(logoutUri(app), { sid: subject.sid })
+    assert.deepEqual([await isIn(browser), await app.sessions(), seen.logouts.length], [false, 0, 1])
+  })
+
+  it('ends once with all of its person', async () => {
+    const { app, browser } = await stage.startLoggedIn()
+    const { next } = await browser.open('/login?returnTo=/profile', { stopBefore: isCallback })
+    await browser.open('/login?returnTo=/profile')
+    await browser.go(next)
+    await stage.provider.postLogoutToken(logoutUri(app), { sub: 'user-subject' })
+    assert.deepEqual([await isIn(browser), seen.logouts.length], [false, 1])
+  })
+})
+
+describe('the routes of an application', () => {
+  const stage = createStage()
+
+  it('may write into a session with a login without a callback', async () => {
+    const touch = answerJson(async (req) => {
+      const { sessionStore, sessionID, session } = req as unknown as SessionRequest
+      Reflect.apply(sessionStore.set, sessionStore, [sessionID, { ...session, cookie: session.cookie, more: 1 }])
+      return {}
+    })
+    const { browser } = await stage.startLoggedIn({}, { routes: { '/touch': touch } })
+    assert.equal((await browser.fetch('/touch')).status, 200)
+    assert.equal(await isIn(browser), true)
+  })
+})

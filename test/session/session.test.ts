@@ -1,0 +1,791 @@
+import assert from 'node:assert/strict'
+import { createServer } from 'node:http'
+import { createServer as createHttpsServer } from 'node:https'
+import { describe, it, mock } from 'node:test'
+import cookieSession from 'cookie-session'
+import express from 'express'
+import session, { type Store } from 'express-session'
+import { errorPage, type Handler, type Options, oidc, requireAuth } from '../../lib/index.ts'
+import { createSeal } from '../../lib/session/seal.ts'
+import { ACCOUNTS, type Account } from '../support/app/accounts.ts'
+import { codesOf, type TestApp, usualOptions } from '../support/app/app.ts'
+import { type AppRequest, answerBy, answerJson } from '../support/app/app-routes.ts'
+import { destroyRecords, isTokens } from '../support/app/records.ts'
+import { createStage } from '../support/app/stage.ts'
+import { isCallback } from '../support/app/url-predicates.ts'
+import { type Browser, createBrowser } from '../support/browser/browser.ts'
+import { cookieOf, SESSION_COOKIE } from '../support/browser/login-cookies.ts'
+import { listen } from '../support/servers/http-server.ts'
+import { LOOPBACK_CERTIFICATE } from '../support/servers/tls-certificate.ts'
+
+const BOB: Account = ACCOUNTS['bob'] ?? { sub: 'bob', claims: {} }
+
+const stage = createStage()
+const { start, startLoggedIn } = stage
+
+function sessionIdOf(browser: Browser): string {
+  return decodeURIComponent(cookieOf(browser)).slice(2).split('.')[0] ?? ''
+}
+
+describe('the session of a login', () => {
+  it('has a new id, and nothing is left under the old one', async () => {
+    const app = await start()
+    const browser = app.browser()
+    await browser.open('/write')
+    const anonymous = sessionIdOf(browser)
+    assert.ok(anonymous in (await app.records()))
+    await browser.open('/profile')
+    const records = await app.records()
+    assert.notEqual(sessionIdOf(browser), anonymous)
+    assert.ok(sessionIdOf(browser) in records)
+    assert.ok(!(anonymous in records))
+  })
+
+  it('has a new id too where an attacker has planted the old one', async () => {
+    const app = await start()
+    const attacker = app.browser()
+    await attacker.open('/write')
+    const victim = attacker.clone()
+    await victim.open('/profile')
+    assert.equal((await attacker.open('/')).json()['authenticated'], false)
+  })
+
+  it('holds what the application had written for nobody in particular', async () => {
+    const app = await start()
+    const browser = app.browser()
+    await browser.open('/write')
+    await browser.open('/profile')
+    const data = (await browser.open('/session')).json()
+    assert.deepEqual([data['cart'], data['app']], ['book', { theme: 'dark' }])
+  })
+
+  it('holds what the application had written for the same person', async () => {
+    mock.timers.enable({ apis: ['Date'], now: Date.now() })
+    const { browser } = await startLoggedIn()
+    const first = sessionIdOf(browser)
+    await browser.open('/write')
+    mock.timers.tick(1000)
+    await browser.open('/login')
+    assert.notEqual(sessionIdOf(browser), first)
+    assert.equal((await browser.open('/session')).json()['cart'], 'book')
+  })
+
+  it('holds nothing that the application had written for somebody else', async () => {
+    const { browser } = await startLoggedIn()
+    await browser.open('/write')
+    stage.provider.account = BOB
+    await browser.open('/login')
+    const data = (await browser.open('/session')).json()
+    assert.deepEqual(Object.keys(data).sort(), ['cookie', 'oidc'])
+    assert.equal((await browser.open('/profile')).json()['sub'], 'bob')
+  })
+
+  it('holds nothing of somebody else whose login has ended by itself', async () => {
+    mock.timers.enable({ apis: ['Date'], now: Date.now() })
+    const { browser } = await startLoggedIn({ loginLifetime: 60 })
+    await browser.open('/write')
+    mock.timers.tick(120_000)
+    stage.provider.account = BOB
+    await browser.open('/profile')
+    assert.equal((await browser.open('/session')).json()['cart'], undefined)
+  })
+
+  it('replaces the one before, with its tokens', async () => {
+    mock.timers.enable({ apis: ['Date'], now: Date.now() })
+    const { app, browser } = await startLoggedIn()
+    const first = Object.keys(await app.records())
+    mock.timers.tick(1000)
+    await browser.open('/login')
+    const second = Object.keys(await app.records())
+    assert.deepEqual([first.length, second.length], [2, 2])
+    assert.ok(!second.some((id) => first.includes(id)))
+  })
+
+  it('is in the store before the browser is sent on', async () => {
+    const app = await start({}, { session: { store: slowStore() } })
+    const browser = app.browser()
+    const { next } = await browser.open('/profile', { stopBefore: isCallback })
+    const page = await browser.go(next, { follow: false })
+    assert.equal(page.status, 303)
+    assert.equal(await app.sessions(), 1)
+    assert.equal((await browser.go(page.next)).status, 200)
+  })
+
+  it('has no token in it, and none can be read in the store', async () => {
+    const { app, browser } = await startLoggedIn({ scope: 'openid offline_access' })
+    const tokens = (await browser.open('/tokens')).json()
+    const store = JSON.stringify(await app.records())
+    for (const name of ['idToken', 'accessToken', 'refreshToken']) {
+      const token = String(tokens[name])
+      assert.ok(token.length > 20)
+      for (const part of token.split('.')) assert.ok(!store.includes(part), name)
+    }
+    assert.ok(!store.includes(stage.provider.clientSecret))
+  })
+
+  it('takes at most 900 bytes for 15 claims', async () => {
+    const { app, browser } = await startLoggedIn({ scope: 'openid email groups' })
+    stage.provider.change.idTokenClaims = (claims) => ({
+      ...claims,
+      name: 'Alice Example',
+      given_name: 'Alice',
+      family_name: 'Example',
+      preferred_username: 'alice@example.test',
+    })
+    await browser.open('/login')
+    const record = (await app.records())[sessionIdOf(browser)]
+    const claims = (await browser.open('/profile')).json()
+    assert.equal(Object.keys(claims).length + ['nonce', 'at_hash'].length, 15)
+    assert.ok(JSON.stringify(record).length <= 900, `${JSON.stringify(record).length}`)
+  })
+
+  it('costs a guarded page one look into the store, and no write', async () => {
+    const store = new session.MemoryStore()
+    const calls: string[] = []
+    const { browser } = await startLoggedIn({}, { session: { store: watched(store, (name) => calls.push(name)) } })
+    calls.length = 0
+    assert.equal((await browser.open('/profile')).status, 200)
+    assert.deepEqual(calls, ['get'])
+  })
+
+  it('is not written for somebody who is not logged in and asks for nothing', async () => {
+    const app = await start()
+    const browser = app.browser()
+    await browser.open('/')
+    await browser.fetch('/profile')
+    assert.deepEqual([await app.records(), browser.cookies()], [{}, []])
+  })
+})
+
+describe('the session of several tabs that log in together', () => {
+  /** Two logins of one browser that are under way at the same time. */
+  async function startTabs(app: TestApp) {
+    const browser = app.browser()
+    const first = await browser.open('/profile?tab=1', { stopBefore: isCallback })
+    const second = await browser.open('/profile?tab=2', { stopBefore: isCallback })
+    return { browser, first: first.next, second: second.next }
+  }
+
+  it('is one, with the tokens of the last', async () => {
+    mock.timers.enable({ apis: ['Date'], now: Date.now() })
+    const app = await start()
+    const { browser, first, second } = await startTabs(app)
+    mock.timers.tick(5000)
+    await browser.go(first)
+    const id = sessionIdOf(browser)
+    const tokens = (await browser.open('/tokens')).json()
+    await browser.open('/write')
+    mock.timers.tick(5000)
+    await browser.go(second)
+    assert.equal(sessionIdOf(browser), id)
+    assert.equal(Object.keys(await app.records()).length, 2)
+    assert.notEqual((await browser.open('/tokens')).json()['accessToken'], tokens['accessToken'])
+    assert.equal((await browser.open('/session')).json()['cart'], 'book')
+  })
+
+  it('is another for another person', async () => {
+    const app = await start()
+    const { browser, first } = await startTabs(app)
+    stage.provider.account = BOB
+    const { next } = await browser.open('/profile?tab=3', { stopBefore: isCallback })
+    await browser.go(first)
+    const id = sessionIdOf(browser)
+    await browser.open('/write')
+    await browser.go(next)
+    assert.notEqual(sessionIdOf(browser), id)
+    assert.equal((await browser.open('/session')).json()['cart'], undefined)
+    assert.equal(Object.keys(await app.records()).length, 2)
+  })
+
+  it('is another for a stronger login', async () => {
+    const app = await start()
+    const { browser, first, second } = await startTabs(app)
+    await browser.go(first)
+    const id = sessionIdOf(browser)
+    stage.provider.change.idTokenClaims = (claims) => ({ ...claims, acr: 'urn:example:mfa' })
+    await browser.go(second)
+    assert.notEqual(sessionIdOf(browser), id)
+    assert.equal(Object.keys(await app.records()).length, 2)
+  })
+})
+
+/** A store whose writes take their time. */
+function slowStore(): Store {
+  const store = new session.MemoryStore()
+  const set = store.set.bind(store)
+  store.set = (id, data, done) => {
+    setTimeout(() => set(id, data, done), 30)
+  }
+  return store
+}
+
+/** A store that tells which of its operations are called. `touch` only prolongs. */
+function watched(store: Store, tell: (name: string) => void): Store {
+  for (const name of ['get', 'set', 'destroy'] as const) {
+    const run = store[name].bind(store)
+    Object.assign(store, {
+      [name]: (...values: Parameters<typeof run>) => {
+        tell(name)
+        Reflect.apply(run, store, values)
+      },
+    })
+  }
+  return store
+}
+
+describe('sessionKey', () => {
+  it('is the name of the login in the session', async () => {
+    const { browser } = await startLoggedIn({ sessionKey: 'signIn' })
+    const data = (await browser.open('/session')).json()
+    assert.deepEqual(Object.keys(data).sort(), ['cookie', 'signIn'])
+    assert.equal((await browser.open('/tokens')).json()['tokenType'], 'Bearer')
+  })
+})
+
+describe('sessionClaims', () => {
+  const always = ['iss', 'sid', 'sub']
+
+  it('leaves all but the claims for one check where it is not given', async () => {
+    const { browser } = await startLoggedIn({ scope: 'openid email' })
+    const claims = (await browser.open('/profile')).json()
+    assert.deepEqual(Object.keys(claims).sort(), [...always, 'aud', 'email', 'email_verified', 'exp', 'iat'].sort())
+  })
+
+  it('is a list of those to keep', async () => {
+    const { browser } = await startLoggedIn({ sessionClaims: ['email', 'nonce', 'constructor', '__proto__'] })
+    const claims = (await browser.open('/profile')).json()
+    assert.deepEqual(Object.keys(claims).sort(), [...always, 'email'].sort())
+  })
+
+  it('may be an empty list', async () => {
+    const { browser } = await startLoggedIn({ sessionClaims: [], authorizationParams: { max_age: 600 } })
+    const claims = (await browser.open('/profile')).json()
+    assert.deepEqual(Object.keys(claims).sort(), ['auth_time', ...always])
+  })
+
+  it('is a function of all claims', async () => {
+    const sessionClaims: Options['sessionClaims'] = ({ name, groups }) => ({ name, roles: groups, sub: 'mallory' })
+    const { browser } = await startLoggedIn({ sessionClaims, scope: 'openid profile groups' })
+    const { iss, sid, ...claims } = (await browser.open('/profile')).json()
+    assert.deepEqual(claims, { name: 'Alice Example', roles: ['admin', 'staff'], sub: 'user-subject' })
+    assert.deepEqual([iss, typeof sid], [stage.provider.issuer, 'string'])
+  })
+
+  it('that throws lets nobody in', async () => {
+    const sessionClaims = (): never => {
+      throw new RangeError('not today')
+    }
+    const app = await start({ sessionClaims }, { errorHandler: 'default' })
+    assert.equal((await app.browser().open('/profile')).status, 500)
+    assert.equal(await app.sessions(), 0)
+  })
+})
+
+describe('loginLifetime', () => {
+  it('ends a login, whatever the life of the session', async () => {
+    mock.timers.enable({ apis: ['Date'], now: Date.now() })
+    const { browser } = await startLoggedIn({ loginLifetime: 600 })
+    mock.timers.tick(599_000)
+    assert.equal((await browser.fetch('/profile')).status, 200)
+    mock.timers.tick(2000)
+    assert.equal((await browser.fetch('/profile')).status, 401)
+    assert.deepEqual((await browser.open('/')).json(), { authenticated: false, claims: null })
+    assert.equal((await browser.open('/tokens')).body, 'null')
+  })
+
+  it('is a day where it is not given', async () => {
+    mock.timers.enable({ apis: ['Date'], now: Date.now() })
+    const { browser } = await startLoggedIn()
+    mock.timers.tick(86_399_000)
+    assert.equal((await browser.fetch('/profile')).status, 200)
+    mock.timers.tick(2000)
+    assert.equal((await browser.fetch('/profile')).status, 401)
+  })
+
+  it('is told by req.oidc.expiresAt', async () => {
+    mock.timers.enable({ apis: ['Date'], now: 1_800_000_000_500 })
+    const until = answerJson(({ oidc: { expiresAt, scope } }) => ({ expiresAt, scope }))
+    const { browser } = await startLoggedIn({ loginLifetime: 600 }, { routes: { '/until': until } })
+    assert.deepEqual((await browser.open('/until')).json(), {
+      expiresAt: 1_800_000_600,
+      scope: 'openid profile email',
+    })
+  })
+})
+
+describe('the tokens of a login', () => {
+  it('are those that the token endpoint gave', async () => {
+    const { browser } = await startLoggedIn({ scope: 'openid offline_access' })
+    const tokens = (await browser.open('/tokens')).json()
+    const members = ['idToken', 'accessToken', 'tokenType', 'refreshToken', 'expiresAt', 'issuedAt', 'nonce']
+    assert.deepEqual(Object.keys(tokens), members)
+    assert.equal(tokens['tokenType'], 'Bearer')
+    assert.ok(Math.abs(Number(tokens['expiresAt']) - Date.now() / 1000 - 3600) < 5)
+    assert.equal((await browser.open('/id-token')).json()['token'], tokens['idToken'])
+    assert.equal((await browser.open('/access-token')).json()['token'], tokens['accessToken'])
+  })
+
+  it('are not there for somebody who is not logged in', async () => {
+    const app = await start()
+    const browser = app.browser()
+    assert.equal((await browser.open('/tokens')).body, 'null')
+    assert.equal((await browser.open('/id-token')).status, 401)
+    assert.equal((await browser.open('/access-token')).status, 401)
+    assert.deepEqual(codesOf(app), ['ERR_OIDC_TOKEN_UNAVAILABLE', 'ERR_OIDC_TOKEN_UNAVAILABLE'])
+  })
+
+  it('are not handed out once the access token has ended', async () => {
+    mock.timers.enable({ apis: ['Date'], now: Date.now() })
+    stage.provider.change.tokenResponse = (json) => ({ ...json, expires_in: 60 })
+    const { app, browser } = await startLoggedIn()
+    assert.equal((await browser.open('/access-token')).status, 200)
+    mock.timers.tick(61_000)
+    assert.equal((await browser.open('/access-token')).status, 401)
+    assert.equal((await browser.open('/id-token')).status, 200)
+    assert.match(app.errors[0]?.message ?? '', /has ended/)
+  })
+
+  it('are handed out for as long as the login lasts where the provider does not say when they end', async () => {
+    mock.timers.enable({ apis: ['Date'], now: Date.now() })
+    stage.provider.change.tokenResponse = ({ expires_in: _, ...json }) => json
+    const { browser } = await startLoggedIn()
+    mock.timers.tick(80_000_000)
+    assert.equal((await browser.open('/access-token')).status, 200)
+  })
+
+  it('are of no use to another session, or under another secret', async () => {
+    const { app, browser } = await startLoggedIn()
+    const other = app.browser()
+    await other.open('/profile')
+    const records = await app.records()
+    const [first, second] = Object.keys(records).filter(isTokens)
+    const stolen = records[first ?? '']
+    assert.ok(stolen && second)
+    await new Promise((resolve) => app.store.set(second, stolen, resolve))
+    const statuses = [(await browser.open('/id-token')).status, (await other.open('/id-token')).status]
+    assert.deepEqual(statuses.sort(), [200, 401])
+  })
+
+  it('can be read after the secret was replaced, while the old one is still in the list', async () => {
+    const [older, newer] = ['the secret until the end of last month', 'the secret since the beginning of it']
+    const { app, browser } = await startLoggedIn({ secret: older })
+    const settings = { session: { store: app.store } }
+    const both = await start({ secret: [newer, older] }, settings)
+    const one = await start({ secret: newer }, settings)
+    assert.equal((await browser.open(`${both.baseUrl}/id-token`)).status, 200)
+    assert.equal((await browser.open(`${one.baseUrl}/id-token`)).status, 401)
+    assert.equal((await browser.open(`${one.baseUrl}/profile`)).status, 200)
+  })
+
+  it('are never mixed up between people who ask at the same moment', async () => {
+    const app = await start()
+    const people = [app.browser(), app.browser(), app.browser()]
+    const own: unknown[] = []
+    for (const browser of people) {
+      await browser.open('/profile')
+      own.push((await browser.open('/access-token')).json()['token'])
+    }
+    assert.equal(new Set(own).size, people.length)
+    for (let round = 0; round < 5; round++) {
+      const pages = await Promise.all(people.map((browser) => browser.open('/access-token')))
+      assert.deepEqual(
+        pages.map((page) => page.json()['token']),
+        own,
+      )
+    }
+  })
+
+  it('may be gone from the store', async () => {
+    const { app, browser } = await startLoggedIn()
+    await destroyRecords(app, isTokens)
+    assert.equal((await browser.open('/profile')).status, 200)
+    assert.equal((await browser.open('/id-token')).status, 401)
+  })
+})
+
+describe('a login that the session holds', () => {
+  it('is none for an app with another issuer', async () => {
+    const store = new session.MemoryStore()
+    const { browser } = await startLoggedIn({}, { session: { store } })
+    const app = await start({}, { session: { store }, provider: await stage.startOther() })
+    assert.equal((await browser.fetch(`${app.baseUrl}/profile`)).status, 401)
+    assert.equal((await browser.open('/profile')).status, 200)
+  })
+
+  const broken: readonly (readonly [name: string, held: unknown])[] = [
+    ['a string', 'login'],
+    ['null', null],
+    ['an empty object', {}],
+    ['a login of nobody', { login: { expiresAt: Number.MAX_SAFE_INTEGER } }],
+    ['a login without end', { login: { claims: { iss: 'ISSUER', sub: 'mallory' } } }],
+    ['a login with another end', { login: { claims: { iss: 'ISSUER', sub: 'mallory' }, expiresAt: 'never' } }],
+  ]
+  for (const [name, held] of broken) {
+    it(`is none where it is ${name}`, async () => {
+      const value = JSON.parse(JSON.stringify(held).replace('ISSUER', stage.provider.issuer))
+      const plant: Handler = (req, _res, next) => {
+        const { session } = req as AppRequest
+        session['oidc'] ??= value
+        next()
+      }
+      const app = await start({}, { beforeOidc: [plant] })
+      assert.equal((await app.browser().fetch('/profile')).status, 401)
+    })
+  }
+})
+
+describe('a session store that fails', () => {
+  type Operation = 'get' | 'set' | 'destroy'
+
+  /** Fails one operation from the time that it is told to, for token records too. */
+  function failingStore() {
+    const store: Store = new session.MemoryStore()
+    const failing = new Set<Operation>()
+    for (const name of ['get', 'set', 'destroy'] as const) {
+      const run = store[name].bind(store)
+      Object.assign(store, {
+        [name]: (...values: unknown[]) => {
+          const done = values.at(-1)
+          if (failing.has(name) && typeof done === 'function') done(new Error('store of s3cret is down'))
+          else Reflect.apply(run, store, values)
+        },
+      })
+    }
+    return { store, failing }
+  }
+
+  const moments: readonly (readonly [name: string, operation: Operation])[] = [
+    ['cannot write', 'set'],
+    ['cannot delete', 'destroy'],
+  ]
+  for (const [name, operation] of moments) {
+    it(`and ${name} ends the login with 503`, async () => {
+      const { store, failing } = failingStore()
+      const app = await start({}, { session: { store }, errorHandler: 'json' })
+      const browser = app.browser()
+      const { next } = await browser.open('/profile', { stopBefore: isCallback })
+      failing.add(operation)
+      const page = await browser.go(next)
+      assert.deepEqual([page.status, page.json()], [503, { error: 'ERR_OIDC_SESSION_STORE' }])
+      assert.ok(!app.errors[0]?.message.includes('s3cret'))
+      assert.match(String(app.errors[0]?.cause), /store of s3cret is down/)
+      failing.clear()
+      assert.equal(await app.sessions(), 0)
+      assert.equal((await browser.fetch('/profile')).status, 401)
+    })
+  }
+
+  it('and cannot write the session leaves no tokens behind', async () => {
+    const store = new session.MemoryStore()
+    const set = store.set.bind(store)
+    store.set = (id, data, done) => (isTokens(id) ? set(id, data, done) : done?.(new Error('full')))
+    const app = await start({}, { session: { store }, errorHandler: 'json' })
+    assert.equal((await app.browser().open('/profile')).status, 503)
+    assert.deepEqual(await app.records(), {})
+  })
+
+  it('ends a logout with 503, and the login is still there', async () => {
+    const { store, failing } = failingStore()
+    const { app, browser } = await startLoggedIn({}, { session: { store }, errorHandler: 'json' })
+    failing.add('destroy')
+    assert.equal((await browser.post('/logout')).status, 503)
+    assert.deepEqual(codesOf(app), ['ERR_OIDC_SESSION_STORE'])
+    failing.clear()
+    assert.equal((await browser.fetch('/profile')).status, 200)
+  })
+
+  it('says so to whoever asks for a token', async () => {
+    const store = new session.MemoryStore()
+    const get = store.get.bind(store)
+    const { app, browser } = await startLoggedIn({}, { session: { store }, errorHandler: 'json' })
+    store.get = (id, done) => (isTokens(id) ? done(new Error('down')) : get(id, done))
+    assert.equal((await browser.open('/tokens')).status, 503)
+    assert.deepEqual(codesOf(app), ['ERR_OIDC_SESSION_STORE'])
+    assert.equal((await browser.open('/profile')).status, 200)
+  })
+
+  it('and has hung up is told from one that was never there', async () => {
+    const store = new session.MemoryStore()
+    const app = await start({}, { session: { store } })
+    store.emit('disconnect')
+    assert.equal((await app.browser().open('/login')).status, 500)
+    assert.deepEqual(codesOf(app), ['ERR_OIDC_SESSION_MISSING'])
+    assert.match(app.errors[0]?.message ?? '', /its store is disconnected/)
+  })
+})
+
+describe('a session that cannot hold a login', () => {
+  const paths = ['/login', '/callback?code=x&state=y', '/profile']
+
+  for (const path of paths) {
+    it(`and is missing is told at ${path}`, async () => {
+      const app = await start({}, { session: false })
+      assert.equal((await app.browser().open(path)).status, 500)
+      assert.deepEqual(codesOf(app), ['ERR_OIDC_SESSION_MISSING'])
+      assert.match(app.errors[0]?.message ?? '', /Mount express-session before oidc\(\)/)
+    })
+  }
+
+  it('and is missing is told at logout', async () => {
+    const app = await start({}, { session: false })
+    assert.equal((await app.browser().post('/logout')).status, 500)
+    assert.deepEqual(codesOf(app), ['ERR_OIDC_SESSION_MISSING'])
+  })
+
+  it('and is mounted after us is told', async () => {
+    const { browser, seen } = await startByHand((app, auth) => {
+      app.use(auth)
+      app.use(session({ secret: 'x', resave: false, saveUninitialized: false }))
+    })
+    const page = await browser.open('/profile')
+    assert.equal(page.status, 500)
+    assert.match(String(seen[0]), /Mount express-session before oidc\(\)/)
+  })
+
+  it('and is of cookie-session is told', async () => {
+    const cookies = cookieSession({ secret: 'the secret of a cookie' }) as unknown as Handler
+    const app = await start({}, { session: false, beforeOidc: [cookies] })
+    const browser = app.browser()
+    assert.equal((await browser.open('/login')).status, 500)
+    assert.equal((await browser.post('/logout')).status, 500)
+    assert.deepEqual(codesOf(app), ['ERR_OIDC_SESSION_UNSUPPORTED', 'ERR_OIDC_SESSION_UNSUPPORTED'])
+    assert.match(app.errors[0]?.message ?? '', /cookie-session, perhaps.*use express-session/)
+    assert.equal(stage.provider.calls['/authorize'], 0)
+  })
+
+  it('and is something else with half of the functions is told', async () => {
+    const plant: Handler = (req, _res, next) => next(void Object.assign(req, { session: { regenerate: 'later' } }))
+    const app = await start({}, { session: false, beforeOidc: [plant] })
+    assert.equal((await app.browser().open('/login')).status, 500)
+    assert.deepEqual(codesOf(app), ['ERR_OIDC_SESSION_UNSUPPORTED'])
+  })
+})
+
+/** An Express app that the test puts together itself, over https or not. */
+async function startByHand(
+  mount: (app: express.Express, auth: ReturnType<typeof oidc>) => void,
+  scheme: 'http' | 'https' = 'http',
+) {
+  const app = express().set('env', 'test')
+  const server = scheme === 'https' ? createHttpsServer(LOOPBACK_CERTIFICATE, app) : createServer(app)
+  const { port } = stage.stopLater(await listen(server))
+  const origin = `${scheme}://127.0.0.1:${port}`
+  const auth = oidc(usualOptions(stage.provider, origin))
+  const seen: unknown[] = []
+  mount(app, auth)
+  app.get('/profile', requireAuth(), (req, res) => void res.json(req.oidc.claims))
+  app.use(((error, _req, _res, next) => {
+    seen.push(error)
+    next(error)
+  }) satisfies express.ErrorRequestHandler)
+  app.use(errorPage())
+  return { browser: createBrowser({ origin }), seen }
+}
+
+describe('a session cookie that is secure', () => {
+  const secure = { secret: 'x', resave: false, saveUninitialized: false, cookie: { secure: true } }
+
+  it('is told to be so where the request came over plain http', async () => {
+    const app = await start({}, { session: { cookie: { secure: true } } })
+    assert.equal((await app.browser().open('/login')).status, 500)
+    assert.deepEqual(codesOf(app), ['ERR_OIDC_SESSION_COOKIE_INSECURE'])
+    assert.match(app.errors[0]?.message ?? '', /app\.set\('trust proxy', 1\)/)
+    assert.equal(stage.provider.calls['/authorize'], 0)
+  })
+
+  it('works where the framework trusts the proxy', async () => {
+    const { browser } = await startByHand((app, auth) => {
+      app.set('trust proxy', 1)
+      app.use(session(secure))
+      app.use(auth)
+    })
+    const page = await browser.open('/login', { follow: false, headers: { 'x-forwarded-proto': 'https' } })
+    assert.equal(page.status, 303)
+  })
+
+  it('works where the app ends TLS itself', async () => {
+    const { browser, seen } = await startByHand((app, auth) => {
+      app.use(session(secure))
+      app.use(auth)
+    }, 'https')
+    const page = await browser.open('/profile')
+    assert.deepEqual([page.status, page.json()['sub'], seen], [200, 'user-subject', []])
+  })
+
+  it("works over plain http where it is only so by 'auto'", async () => {
+    const { app } = await startLoggedIn({}, { session: { cookie: { secure: 'auto' } } })
+    assert.deepEqual(codesOf(app), [])
+  })
+})
+
+describe('a session that does not come back', () => {
+  it('ends in an error with advice instead of a loop, at the second time in a row', async () => {
+    const app = await start({}, { session: { cookie: { domain: 'another.test' } } })
+    const browser = app.browser()
+    const page = await browser.open('/profile')
+    assert.equal(page.status, 500)
+    assert.deepEqual(codesOf(app), ['ERR_OIDC_SESSION_NOT_KEPT'])
+    assert.match(app.errors[0]?.message ?? '', /'trust proxy' is not set, its domain or path does not cover/)
+    assert.equal(stage.provider.calls['/authorize'], 2)
+  })
+
+  it('does not keep anybody from trying again', async () => {
+    const app = await start({}, { session: { cookie: { domain: 'another.test' } } })
+    const browser = app.browser()
+    await browser.open('/profile')
+    const again = await browser.open('/profile', { stopBefore: isCallback })
+    assert.equal(again.status, 302)
+    assert.deepEqual(codesOf(app), ['ERR_OIDC_SESSION_NOT_KEPT'])
+  })
+
+  it('once may be chance: the application may have ended it', async () => {
+    const { app, browser } = await startLoggedIn()
+    browser.jar.remove(({ name }) => name === SESSION_COOKIE)
+    assert.equal((await browser.open('/profile')).status, 200)
+    assert.deepEqual(codesOf(app), [])
+  })
+
+  it('ends in that error where the proxy says https and is not trusted', async () => {
+    const app = await start({}, { tls: true, session: { proxy: false } })
+    assert.equal((await app.browser().open('/profile')).status, 500)
+    assert.deepEqual(codesOf(app), ['ERR_OIDC_SESSION_NOT_KEPT'])
+  })
+
+  it('is forgotten after some seconds', async () => {
+    mock.timers.enable({ apis: ['Date'], now: Date.now() })
+    const { app, browser } = await startLoggedIn()
+    browser.jar.remove(({ name }) => name === SESSION_COOKIE)
+    mock.timers.tick(11_000)
+    assert.equal((await browser.open('/profile')).status, 200)
+    assert.deepEqual(codesOf(app), [])
+  })
+
+  it('is not held against a new login after a logout, nor against one over another', async () => {
+    const { app, browser } = await startLoggedIn()
+    assert.equal((await browser.open('/login')).status, 200)
+    await browser.post('/logout')
+    assert.equal((await browser.open('/profile')).status, 200)
+    assert.deepEqual(codesOf(app), [])
+  })
+})
+
+describe('what the application writes while somebody is logged in', () => {
+  it('stays, and the login with it', async () => {
+    const { browser } = await startLoggedIn()
+    await browser.open('/write')
+    assert.equal((await browser.open('/session')).json()['cart'], 'book')
+    assert.equal((await browser.open('/profile')).status, 200)
+  })
+
+  it('may be the end of the session', async () => {
+    const end = answerBy(
+      (req, res) =>
+        new Promise((resolve) => {
+          const { session } = req as unknown as express.Request
+          session.destroy(() => {
+            res.end(String(req.oidc.isAuthenticated))
+            resolve()
+          })
+        }),
+    )
+    const { browser } = await startLoggedIn({}, { routes: { '/end': end } })
+    assert.equal((await browser.open('/end')).body, 'false')
+    assert.equal((await browser.fetch('/profile')).status, 401)
+  })
+})
+
+describe('two oidc() in one application', () => {
+  it('do not disturb one another, each with its own sessionKey', async () => {
+    const server = express().set('env', 'test')
+    const { port } = stage.stopLater(await listen(createServer(server)))
+    const origin = `http://127.0.0.1:${port}`
+    server.use(session({ secret: 'x', resave: false, saveUninitialized: false }))
+    for (const name of ['staff', 'guests']) {
+      server.use(`/${name}`, oidc({ ...usualOptions(stage.provider, `${origin}/${name}`), sessionKey: name }))
+      server.get(`/${name}/profile`, requireAuth(), (req, res) => void res.json(req.oidc.claims))
+    }
+    const browser = createBrowser({ origin })
+    const page = await browser.open('/staff/profile')
+    assert.deepEqual([page.status, page.url], [200, `${origin}/staff/profile`])
+    assert.equal((await browser.fetch('/guests/profile')).status, 401)
+    assert.equal((await browser.open('/guests/profile')).status, 200)
+    assert.equal((await browser.fetch('/staff/profile')).status, 200)
+  })
+})
+
+describe('a seal', () => {
+  it('needs a secret', () => {
+    assert.throws(() => createSeal([], 'tokens').seal('x', 'y'), /at least one secret/)
+    assert.equal(createSeal([], 'tokens').open('x', 'y'), undefined)
+  })
+})
+
+describe('two oidc() in one application', () => {
+  const STAFF = { sessionKey: 'staff', routes: { login: '/staff/in', callback: '/staff/back', logout: '/staff/out' } }
+
+  it('keep their logins and their tokens apart in one session', async () => {
+    const { issuer, clientId, clientSecret } = stage.provider
+    let staff: Handler | undefined
+    const app = await start(
+      {},
+      {
+        beforeOidc: [(req, res, next) => staff?.(req, res, next)],
+        routes: { '/both': answerJson(async ({ session, oidc }) => [Object.keys(session), await oidc.idToken()]) },
+      },
+    )
+    const options = { ...usualOptions({ issuer, clientId, clientSecret }, app.baseUrl), ...STAFF }
+    let staffTokens: unknown
+    const auth = oidc(options)
+    staff = (req, res, next) => {
+      auth(req, res, (error) => {
+        if (req.url !== '/both') return next(error)
+        const context = Reflect.get(req, 'oidc') as AppRequest['oidc']
+        context.idToken().then((token) => {
+          staffTokens = token
+          next()
+        }, next)
+      })
+    }
+    const browser = app.browser()
+    await browser.open('/staff/in')
+    await browser.open('/login')
+    const [keys, idToken] = (await browser.open('/both')).json() as unknown as [string[], string]
+    assert.ok(keys.includes('staff') && keys.includes('oidc'))
+    assert.match(idToken, /^ey/)
+    assert.match(String(staffTokens), /^ey/)
+    assert.notEqual(staffTokens, idToken)
+  })
+})
+
+describe('a function for sessionClaims', () => {
+  for (const [name, choose] of [
+    ['returns nothing', () => undefined],
+    ['returns a promise', async () => ({ name: 'x' })],
+  ] as const) {
+    it(`that ${name} ends the login with an error that says so`, async () => {
+      const app = await start({ sessionClaims: choose as unknown as () => Record<string, unknown> })
+      await app.browser().open('/profile')
+      assert.deepEqual([codesOf(app), await app.sessions()], [['ERR_OIDC_CONFIG'], 0])
+    })
+  }
+})
+
+describe('logins one soon after the other', () => {
+  it('are no loop where a Strict cookie only stays away from links of another site', async () => {
+    const app = await start({}, { session: { cookie: { sameSite: 'strict' } } })
+    const browser = app.browser()
+    for (let click = 0; click < 4; click++) {
+      assert.equal((await browser.open('/profile', { from: 'https://other.test' })).status, 200)
+    }
+    assert.deepEqual(codesOf(app), [])
+  })
+
+  it('are no loop where they are those of several applications of one host', async () => {
+    const browser = createBrowser({})
+    for (const sessionKey of ['one', 'two', 'three', 'four']) {
+      const app = await start({ sessionKey })
+      assert.equal((await browser.open(`${app.baseUrl}/profile`)).status, 200)
+      assert.deepEqual(codesOf(app), [])
+    }
+  })
+})

@@ -1,0 +1,221 @@
+import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
+import { describe, it, mock, type TestContext } from 'node:test'
+import { ConfigError } from '../../lib/errors.ts'
+import { memoryState } from '../../lib/state/memory-state.ts'
+import type { Lease } from '../../lib/state/shared-state.ts'
+import { ROOT } from '../support/docs/code-blocks.ts'
+
+const NO_TURN = { code: 'ERR_OIDC_SHARED_STATE', status: 503 }
+const MILLION = 1_000_000
+
+function stopTime(t: TestContext): void {
+  mock.timers.enable({ apis: ['Date', 'setTimeout'], now: 1_800_000_000_000 })
+  t.after(() => mock.timers.reset())
+}
+
+/** Lets everything happen that waits for no timer. */
+function settle(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve))
+}
+
+describe('state in memory', () => {
+  it('ends a member and a mark to the millisecond', async (t) => {
+    stopTime(t)
+    const state = memoryState()
+    await state.add('set', 'short', 10)
+    await state.add('set', 'long', 10.001)
+    await state.once('mark', 10)
+    mock.timers.tick(9999)
+    assert.equal(await state.once('mark', 10), false)
+    mock.timers.tick(1)
+    assert.deepEqual(await state.take('set'), ['long'])
+    assert.equal(await state.seen('mark'), false)
+    assert.equal(await state.once('mark', 10), true)
+    mock.timers.tick(9999)
+    assert.equal(await state.seen('mark'), true)
+  })
+
+  it('holds no more than its bound, and lets go of what ends soonest', async (t) => {
+    stopTime(t)
+    const state = memoryState({ maxEntries: 3 })
+    await state.add('set', 'hours', 7200)
+    await state.add('set', 'minutes', 60)
+    await state.once('mark', 600)
+    await state.once('one too many', 3600)
+    assert.deepEqual(await state.take('set'), ['hours'])
+    assert.equal(await state.seen('mark'), true)
+    assert.equal(await state.seen('one too many'), true)
+  })
+
+  it('counts what was removed, taken, or added again as it should', async (t) => {
+    stopTime(t)
+    const state = memoryState({ maxEntries: 3 })
+    for (const _ of [1, 2, 3, 4, 5]) {
+      await state.add('set', 'one', 60)
+      await state.add('set', 'one', 120)
+      await state.add('set', 'two', 60)
+      await state.remove('set', 'two')
+      await state.add('other', 'three', 60)
+      await state.add('other', 'four', 60)
+      assert.deepEqual(await state.take('set'), ['one'])
+      assert.deepEqual(await state.take('other'), ['three', 'four'])
+    }
+  })
+
+  it('keeps a set whose last member had to go for the one that is added to it', async () => {
+    const state = memoryState({ maxEntries: 1 })
+    await state.add('set', 'first', 60)
+    await state.add('set', 'second', 60)
+    assert.deepEqual(await state.take('set'), ['second'])
+    assert.deepEqual(await state.take('set'), [])
+  })
+
+  it('makes room by what has ended before it lets go of what lives', async (t) => {
+    stopTime(t)
+    const state = memoryState({ maxEntries: 10 })
+    for (let index = 0; index < 8; index++) await state.once(`short ${index}`, 1)
+    await state.add('set', 'long', 3600)
+    mock.timers.tick(1000)
+    for (let index = 0; index < 9; index++) await state.once(`new ${index}`, 3000)
+    for (let index = 0; index < 9; index++) assert.equal(await state.seen(`new ${index}`), true)
+    assert.deepEqual(await state.take('set'), ['long'])
+  })
+
+  for (const maxEntries of [0, -1, 1.5, Number.NaN, Number.POSITIVE_INFINITY]) {
+    it(`refuses a bound of ${maxEntries}`, () => {
+      assert.throws(() => memoryState({ maxEntries }), ConfigError)
+    })
+  }
+
+  it('holds a million entries, and lets go of them once they have ended', { timeout: 120_000 }, async (t) => {
+    const state = memoryState({ maxEntries: MILLION })
+    const start = { at: performance.now(), memory: process.memoryUsage().heapUsed }
+    for (let index = 0; index < MILLION; index++) await state.add(`sid-${index}`, `session-${index}`, 3600)
+    const full = { at: performance.now(), memory: process.memoryUsage().heapUsed }
+    for (let index = 0; index < MILLION; index += 1000) {
+      assert.deepEqual(await state.take(`sid-${index}`), [`session-${index}`])
+    }
+    mock.timers.enable({ apis: ['Date'], now: Date.now() + 3_600_000 })
+    t.after(() => mock.timers.reset())
+    const renewal = performance.now()
+    for (let index = 0; index < MILLION / 10; index++) await state.add(`later-${index}`, `session-${index}`, 3600)
+    const renewed = performance.now()
+    for (let index = 0; index < MILLION / 10; index += 1000) {
+      assert.deepEqual(await state.take(`sid-${index + 1}`), [])
+      assert.deepEqual(await state.take(`later-${index}`), [`session-${index}`])
+    }
+    t.diagnostic(`a million additions: ${Math.round(full.at - start.at)} ms`)
+    t.diagnostic(`a hundred thousand more, which let go of twice as many: ${Math.round(renewed - renewal)} ms`)
+    t.diagnostic(`an entry with its texts: ${Math.round((full.memory - start.memory) / MILLION)} bytes`)
+  })
+
+  it('takes a set of a hundred thousand members', { timeout: 60_000 }, async (t) => {
+    const state = memoryState()
+    const startedAt = performance.now()
+    for (let index = 0; index < 100_000; index++) await state.add('everybody', `session-${index}`, 3600)
+    assert.equal((await state.take('everybody')).length, 100_000)
+    t.diagnostic(`${Math.round(performance.now() - startedAt)} ms`)
+  })
+
+  it('keeps no process alive that has nothing else to do', () => {
+    const program = `
+      import { memoryState } from './lib/state/memory-state.ts'
+      const state = memoryState()
+      await state.add('set', 'member', 3600)
+      await state.once('mark', 3600)
+      void state.lock('key', 3600, () => new Promise(() => {}))
+      await new Promise((resolve) => setImmediate(resolve))
+      console.log('done')`
+    const child = spawnSync(process.execPath, ['--import', 'tsx', '--input-type=module', '--eval', program], {
+      cwd: ROOT,
+      encoding: 'utf8',
+      timeout: 20_000,
+    })
+    assert.deepEqual([child.status, child.stdout], [0, 'done\n'], child.stderr)
+  })
+})
+
+describe('a lock in memory', () => {
+  it('is given in the order in which it was asked for', async () => {
+    const { lock } = memoryState()
+    const order: number[] = []
+    await Promise.all([1, 2, 3, 4, 5].map((index) => lock('key', 5, async () => void order.push(index))))
+    assert.deepEqual(order, [1, 2, 3, 4, 5])
+  })
+
+  it('goes from work that hangs to the next in line when its seconds have passed, not before', async (t) => {
+    stopTime(t)
+    const { lock } = memoryState()
+    const begun: string[] = []
+    let lease: Lease | undefined
+    void lock('key', 10, (mine) => {
+      lease = mine
+      return new Promise(() => {})
+    })
+    const next = lock('key', 20, async () => void begun.push('next'))
+    const last = lock('key', 20, async () => void begun.push('last'))
+    mock.timers.tick(9999)
+    await settle()
+    assert.deepEqual(begun, [])
+    lease?.assertHeld()
+    mock.timers.tick(1)
+    await settle()
+    assert.deepEqual(begun, ['next', 'last'])
+    assert.throws(() => lease?.assertHeld(), NO_TURN)
+    await Promise.all([next, last])
+  })
+
+  it('comes to one who waits as long as it lives, where its holder hangs', async (t) => {
+    stopTime(t)
+    const { lock } = memoryState()
+    void lock('key', 10, () => new Promise(() => {}))
+    const next = lock('key', 10, async () => 'mine')
+    mock.timers.tick(10_000)
+    assert.equal(await next, 'mine')
+  })
+
+  it('is lost when its seconds have passed, though nobody waits for it', async (t) => {
+    stopTime(t)
+    const { lock } = memoryState()
+    await lock('key', 10, async (lease) => {
+      mock.timers.tick(10_000)
+      assert.throws(() => lease.assertHeld(), NO_TURN)
+      assert.equal(await lock('key', 10, async () => 'another'), 'another')
+    })
+  })
+
+  it('refuses who has waited in vain, and does not forget those behind', async (t) => {
+    stopTime(t)
+    const { lock } = memoryState()
+    let finish = (): void => {}
+    const holder = lock(
+      'key',
+      60,
+      () =>
+        new Promise<void>((resolve) => {
+          finish = resolve
+        }),
+    )
+    const impatient = lock('key', 1, () => assert.fail('it works without the lock'))
+    const patient = lock('key', 60, async () => 'mine')
+    const refused = assert.rejects(impatient, NO_TURN)
+    mock.timers.tick(1000)
+    await refused
+    finish()
+    await holder
+    assert.equal(await patient, 'mine')
+  })
+
+  it('of a life beyond that of any timer is no lock of a moment', async () => {
+    const { lock } = memoryState()
+    await lock('key', 1e9, async (lease) => {
+      await settle()
+      lease.assertHeld()
+      await assert.rejects(
+        lock('key', 0.01, () => assert.fail('two work at once')),
+        NO_TURN,
+      )
+    })
+  })
+})

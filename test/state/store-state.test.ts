@@ -1,0 +1,174 @@
+import assert from 'node:assert/strict'
+import { describe, it, mock, type TestContext } from 'node:test'
+import session from 'express-session'
+import type { StoreLike } from '../../lib/state/shared-state.ts'
+import { createStoreState } from '../../lib/state/store-state.ts'
+
+const UNREACHABLE = { code: 'ERR_OIDC_SHARED_STATE', status: 503 }
+
+/** A store of text, as those of databases are, which takes its time. */
+function createTextStore(): StoreLike & { readonly records: Map<string, string> } {
+  const records = new Map<string, string>()
+  return {
+    records,
+    get(id, done) {
+      const text = records.get(id)
+      setImmediate(() => (text === undefined ? done(null, null) : done(null, JSON.parse(text))))
+    },
+    set(id, data, done) {
+      setImmediate(() => {
+        records.set(id, JSON.stringify(data))
+        done(null)
+      })
+    },
+    destroy(id, done) {
+      setImmediate(() => {
+        records.delete(id)
+        done(null)
+      })
+    },
+  }
+}
+
+function stopTime(t: TestContext): void {
+  mock.timers.enable({ apis: ['Date', 'setTimeout'], now: Date.now() })
+  t.after(() => mock.timers.reset())
+}
+
+function allOf(store: session.Store): Promise<Record<string, session.SessionData>> {
+  return new Promise((resolve, reject) => {
+    if (store.all === undefined) throw new Error('The store cannot tell all.')
+    store.all((error, all) => (error ? reject(error) : resolve(Object(all))))
+  })
+}
+
+describe('state in a session store', () => {
+  it('looks like anonymous sessions to those who go through all, and ends like them', async (t) => {
+    stopTime(t)
+    const store = new session.MemoryStore()
+    const state = createStoreState(store)
+    await state.add('sub alice', 'session-1', 60)
+    await state.add('sub alice', 'session-2', 3600)
+    await state.once('jti', 600)
+    const all = await allOf(store)
+    assert.equal(Object.keys(all).length, 2)
+    for (const [id, record] of Object.entries(all)) {
+      assert.match(id, /^oidc-state:(set|once):[\w-]{43}$/)
+      assert.deepEqual(Object.keys(record), ['cookie', 'oidcState'])
+      assert.equal(record.cookie.path, '/')
+      const seconds = id.includes('set') ? 3600 : 600
+      assert.equal(new Date(record.cookie.expires ?? 0).getTime(), Date.now() + seconds * 1000)
+      assert.equal(record.cookie.originalMaxAge, seconds * 1000)
+    }
+    mock.timers.tick(3_600_000)
+    assert.deepEqual(Object.keys(await allOf(store)), [])
+  })
+
+  it('names nobody in the names of its records', async () => {
+    const store = createTextStore()
+    await createStoreState(store).add('sub alice', 'session-1', 60)
+    assert.doesNotMatch([...store.records.keys()].join(), /alice|session/)
+  })
+
+  it('leaves nothing behind where a set is taken or emptied', async () => {
+    const store = createTextStore()
+    const state = createStoreState(store)
+    await state.add('taken', 'one', 60)
+    await state.add('emptied', 'one', 60)
+    await state.take('taken')
+    await state.remove('emptied', 'one')
+    await state.take('never there')
+    await state.remove('never there', 'one')
+    assert.equal(store.records.size, 0)
+  })
+
+  it('loses nothing within its process, however slow the store', async () => {
+    const state = createStoreState(createTextStore())
+    await Promise.all(Array.from({ length: 50 }, (_, index) => state.add('set', `member ${index}`, 60)))
+    await Promise.all(Array.from({ length: 25 }, (_, index) => state.remove('set', `member ${index}`)))
+    assert.equal((await state.take('set')).length, 25)
+    const answers = await Promise.all(Array.from({ length: 20 }, () => state.once('mark', 60)))
+    assert.deepEqual(answers, [true, ...Array.from({ length: 19 }, () => false)])
+  })
+
+  it('drops members that have ended when it writes', async (t) => {
+    stopTime(t)
+    const store = createTextStore()
+    const state = createStoreState(store)
+    for (let day = 0; day < 50; day++) {
+      await state.add('every day', `session ${day}`, 86_400)
+      mock.timers.tick(86_400_000 - 1)
+    }
+    assert.ok([...store.records.values()].join().length < 500)
+  })
+
+  it('takes the end of a record from the record, where the store does not', async (t) => {
+    stopTime(t)
+    const state = createStoreState(createTextStore())
+    await state.once('mark', 60)
+    await state.add('set', 'member', 60)
+    mock.timers.tick(60_000)
+    assert.equal(await state.seen('mark'), false)
+    assert.deepEqual(await state.take('set'), [])
+    assert.equal(await state.once('mark', 60), true)
+  })
+
+  it('knows that a store of files says ENOENT for what is not there', async () => {
+    const store = createTextStore()
+    const get: StoreLike['get'] = (id, done) =>
+      store.get(id, (error, data) =>
+        data === null ? done(Object.assign(new Error('no such file'), { code: 'ENOENT' })) : done(error, data),
+      )
+    const state = createStoreState({ ...store, get })
+    assert.equal(await state.once('mark', 60), true)
+    assert.equal(await state.once('mark', 60), false)
+    assert.deepEqual(await state.take('set'), [])
+  })
+
+  for (const foreign of [null, 'text', 7, [], {}, { oidcState: 'text' }, { oidcState: [null, 'text', ['one']] }]) {
+    it(`takes ${JSON.stringify(foreign)} in its place for nothing`, async () => {
+      const store = createTextStore()
+      const state = createStoreState({ ...store, get: (_id, done) => done(null, foreign) })
+      assert.deepEqual(await state.take('set'), [])
+      assert.equal(await state.seen('mark'), false)
+    })
+  }
+
+  for (const operation of ['get', 'set', 'destroy'] as const) {
+    const broken: Readonly<Record<string, (...args: readonly unknown[]) => void>> = {
+      'reports an error': (...args) => {
+        const done = args.at(-1)
+        if (typeof done === 'function') done(new Error('out of order'))
+      },
+      throws: () => {
+        throw new Error('out of order')
+      },
+    }
+    for (const [how, method] of Object.entries(broken)) {
+      it(`rejects where ${operation} of the store ${how}, with its error as the cause, and is well again with the store`, async () => {
+        const store = createTextStore()
+        const sick: StoreLike = { ...store }
+        const state = createStoreState(sick)
+        await state.add('set', 'one', 60)
+        sick[operation] = method
+        const failing = operation === 'destroy' ? state.take('set') : state.add('set', 'two', 60)
+        await assert.rejects(failing, { ...UNREACHABLE, cause: new Error('out of order') })
+        Object.assign(sick, store)
+        await state.add('set', 'three', 60)
+        assert.deepEqual([...(await state.take('set'))].sort(), ['one', 'three'])
+      })
+    }
+
+    it(`rejects after five seconds where ${operation} of the store never ends`, async (t) => {
+      const store = createTextStore()
+      const state = createStoreState({ ...store, [operation]: () => {} })
+      if (operation === 'destroy') await state.add('set', 'one', 60)
+      stopTime(t)
+      const pending = operation === 'destroy' ? state.take('set') : state.add('set', 'two', 60)
+      const rejected = assert.rejects(pending, UNREACHABLE)
+      for (let turn = 0; turn < 5; turn++) await new Promise((resolve) => setImmediate(resolve))
+      mock.timers.tick(5000)
+      await rejected
+    })
+  }
+})

@@ -1,0 +1,79 @@
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import { createSingleFlight } from '../../lib/time/single-flight.ts'
+
+/** A promise that the test settles by hand. */
+function openFlight() {
+  const handles: { land?: (value: number) => void; crash?: (error: Error) => void } = {}
+  const promise = new Promise<number>((resolve, reject) => {
+    handles.land = resolve
+    handles.crash = reject
+  })
+  return { promise, land: (value: number) => handles.land?.(value), crash: (error: Error) => handles.crash?.(error) }
+}
+
+describe('single flight', () => {
+  it('shares one run among callers with the same key', async () => {
+    const share = createSingleFlight<string, number>()
+    const flight = openFlight()
+    let runs = 0
+    const run = () => {
+      runs += 1
+      return flight.promise
+    }
+    const callers = [share('a', run), share('a', run), share('a', run)]
+    flight.land(7)
+    assert.deepEqual(await Promise.all(callers), [7, 7, 7])
+    assert.equal(runs, 1)
+  })
+
+  it('keeps callers with different keys apart', async () => {
+    const share = createSingleFlight<string, number>()
+    assert.deepEqual(await Promise.all([share('a', async () => 1), share('b', async () => 2)]), [1, 2])
+  })
+
+  it('keeps two single flights apart', async () => {
+    const one = createSingleFlight<string, number>()
+    const other = createSingleFlight<string, number>()
+    assert.deepEqual(await Promise.all([one('a', async () => 1), other('a', async () => 2)]), [1, 2])
+  })
+
+  it('rejects all who wait when the run rejects', async () => {
+    const share = createSingleFlight<string, number>()
+    const flight = openFlight()
+    const callers = [share('a', () => flight.promise), share('a', async () => 1)]
+    const fault = new Error('no answer')
+    flight.crash(fault)
+    for (const caller of await Promise.allSettled(callers)) {
+      assert.deepEqual(caller, { status: 'rejected', reason: fault })
+    }
+  })
+
+  it('runs anew once the first has settled, well or badly', async () => {
+    const share = createSingleFlight<string, number>()
+    assert.equal(await share('a', async () => 1), 1)
+    await assert.rejects(share('a', () => Promise.reject(new Error('down'))))
+    assert.equal(await share('a', async () => 3), 3)
+  })
+
+  it('is free again for the very continuation of the caller', async () => {
+    const share = createSingleFlight<string, number>()
+    const second = share('a', async () => 1).then(() => share('a', async () => 2))
+    assert.equal(await second, 2)
+  })
+
+  it('makes a rejection of a synchronous throw', async () => {
+    const share = createSingleFlight<string, number>()
+    const fault = new Error('at once')
+    const caller = share('a', () => {
+      throw fault
+    })
+    await assert.rejects(caller, fault)
+    assert.equal(await share('a', async () => 1), 1)
+  })
+
+  it('tells objects apart by identity', async () => {
+    const share = createSingleFlight<object, number>()
+    assert.deepEqual(await Promise.all([share({}, async () => 1), share({}, async () => 2)]), [1, 2])
+  })
+})

@@ -1,0 +1,194 @@
+import assert from 'node:assert/strict'
+import { randomUUID } from 'node:crypto'
+import { after, before, beforeEach, describe, it } from 'node:test'
+import { createClient } from 'redis'
+import { type Cluster, startCluster } from '../support/app/cluster.ts'
+import { signJws } from '../support/app/signing-keys.ts'
+import { createStage } from '../support/app/stage.ts'
+import type { Browser } from '../support/browser/browser.ts'
+import { skipWithoutRedis, startRedis, type TestRedis } from '../support/servers/redis.ts'
+
+const NODES = 4
+const EVENT = 'http://schemas.openid.net/event/backchannel-logout'
+
+describe('four nodes behind a proxy that asks each in turn', { skip: skipWithoutRedis }, () => {
+  const stage = createStage()
+  let redis: TestRedis | undefined
+  let client: ReturnType<typeof createClient>
+  let cluster: Cluster
+
+  before(async () => {
+    redis = await startRedis()
+    client = createClient({ socket: { path: redis?.socketPath ?? '', tls: false } })
+    await client.connect()
+    const { issuer, clientId, clientSecret } = stage.provider
+    cluster = await startCluster(NODES, redis?.socketPath ?? '', (baseUrl) => ({
+      issuer,
+      clientId,
+      clientSecret,
+      baseUrl,
+      scope: 'openid profile email offline_access',
+      timeout: 2,
+      dangerouslyAllowInsecureRequests: true,
+    }))
+  })
+  beforeEach(() => client.flushAll())
+  after(async () => {
+    await cluster?.stop()
+    client?.destroy()
+    await redis?.stop()
+  })
+
+  async function logIn(browser: Browser = cluster.browser()): Promise<Browser> {
+    const page = await browser.open('/profile')
+    assert.equal(page.status, 200, page.body)
+    return browser
+  }
+
+  async function isLoggedIn(browser: Browser): Promise<boolean> {
+    return (await browser.fetch('/profile')).status === 200
+  }
+
+  /** Sessions in the store that hold a login. */
+  async function sessions(): Promise<number> {
+    const keys = await client.keys('app:*')
+    const records = keys.length === 0 ? [] : await client.mGet(keys)
+    return records.filter((record) => record?.includes('"login"')).length
+  }
+
+  /** A logout token for all sessions of the one person that there is. */
+  async function logOutAtProvider(claims: object = { sub: 'user-subject' }): Promise<number> {
+    const now = Math.floor(Date.now() / 1000)
+    const { issuer: iss, clientId: aud, keys } = stage.provider
+    const { kid, privateKey } = keys.rsa
+    const payload = { iss, aud, iat: now, exp: now + 120, jti: randomUUID(), events: { [EVENT]: {} }, ...claims }
+    const token = signJws('RS256', privateKey, { alg: 'RS256', kid, typ: 'logout+jwt' }, payload)
+    const body = new URLSearchParams({ logout_token: token })
+    const { status } = await fetch(`${cluster.origin}/backchannel-logout`, { method: 'POST', body })
+    return status
+  }
+
+  it('really are four', async () => {
+    const browser = cluster.browser()
+    const pids = await Promise.all(Array.from({ length: 8 }, async () => (await browser.fetch('/node')).json()['pid']))
+    assert.equal(new Set(pids).size, NODES)
+  })
+
+  it('make one token request for 200 refreshes at the same time', async () => {
+    stage.provider.change.tokenResponse = (response) => ({ ...response, expires_in: 0 })
+    const browser = await logIn()
+    const before = stage.provider.calls['/token']
+    const pages = await Promise.all(Array.from({ length: 200 }, () => browser.fetch('/access-token')))
+    const tokens = new Set(pages.map((page) => page.json()['token']))
+    assert.deepEqual([tokens.size, stage.provider.calls['/token'] - before], [1, 1])
+    assert.deepEqual(stage.provider.complaints, [])
+  })
+
+  it('leave no session of a thousand logins of one person, where one logout token names that person', async () => {
+    const browsers = Array.from({ length: 1000 }, () => cluster.browser())
+    const statuses = await inLanes(50, browsers, async (browser) => (await browser.open('/profile')).status)
+    assert.deepEqual([...new Set(statuses)], [200])
+    assert.equal(await sessions(), 1000)
+    assert.equal(await logOutAtProvider(), 200)
+    assert.equal(await sessions(), 0)
+  })
+
+  it('leave no session where the logout token comes in the midst of logins', async () => {
+    const browsers = Array.from({ length: 100 }, () => cluster.browser())
+    const waiting = await inLanes(25, browsers, async (browser) => {
+      const page = await browser.open('/login', { stopBefore: (url) => url.pathname === '/callback' })
+      return { browser, answer: page.next }
+    })
+    const arriving = inLanes(25, waiting, ({ browser, answer }) => browser.go(answer))
+    const [, status] = await Promise.all([arriving, logOutAtProvider()])
+    assert.equal(status, 200)
+    assert.equal(await sessions(), 0)
+  })
+
+  it('end only the session that a logout token names by sid', async () => {
+    stage.provider.change.idTokenClaims = (claims) => ({ ...claims, sid: randomUUID() })
+    const [one, other] = [await logIn(), await logIn()]
+    const { sid } = (await one.fetch('/profile')).json()
+    assert.equal(await logOutAtProvider({ sid }), 200)
+    assert.deepEqual([await isLoggedIn(one), await isLoggedIn(other)], [false, true])
+  })
+
+  it('do not bring a session back that a request under way saves after the logout', async () => {
+    const browser = await logIn()
+    await Promise.all([...Array.from({ length: 20 }, () => browser.fetch('/write')), logOutAtProvider()])
+    await Promise.all(Array.from({ length: 20 }, () => browser.fetch('/write')))
+    assert.deepEqual([await isLoggedIn(browser), await sessions()], [false, 0])
+  })
+
+  it('lose no login in a rolling restart', async () => {
+    const browsers = await Promise.all(Array.from({ length: 10 }, () => logIn()))
+    const onTheirWay = await Promise.all(
+      Array.from({ length: 10 }, async () => {
+        const browser = cluster.browser()
+        return { browser, page: await browser.open('/login', { stopBefore: (url) => url.pathname === '/callback' }) }
+      }),
+    )
+    for (let index = 0; index < cluster.size; index++) {
+      await cluster.restart(index)
+      for (const browser of browsers) assert.equal(await isLoggedIn(browser), true)
+    }
+    for (const { browser, page } of onTheirWay) {
+      await browser.go(page.next)
+      assert.equal(await isLoggedIn(browser), true)
+    }
+    await browsers[0]?.post('/logout')
+    assert.equal(await isLoggedIn(browsers[0] ?? cluster.browser()), false)
+  })
+
+  it('survive one that is killed in the middle of a callback: the person can try again', async () => {
+    const browser = cluster.browser()
+    const page = await browser.open('/login?returnTo=/profile', { stopBefore: (url) => url.pathname === '/callback' })
+    let killed: Promise<unknown> | undefined
+    stage.provider.change.idToken = async (jwt) => {
+      killed ??= Promise.all(Array.from({ length: NODES }, (_, index) => cluster.kill(index)))
+      await killed
+      return jwt
+    }
+    assert.equal((await browser.go(page.next)).status, 502)
+    stage.provider.change.idToken = undefined
+    for (let index = 0; index < NODES; index++) await cluster.restart(index)
+    assert.equal(await sessions(), 0)
+    await logIn(browser)
+  })
+
+  it('survive one that is killed in the middle of a refresh: the next one waits for its turn, and no longer', async () => {
+    stage.provider.change.tokenResponse = (response) => ({ ...response, expires_in: 0 })
+    const browser = await logIn()
+    let killed: Promise<unknown> | undefined
+    stage.provider.change.refreshResponse = (response) => {
+      killed ??= Promise.all(Array.from({ length: NODES }, (_, index) => cluster.kill(index)))
+      return response
+    }
+    await browser.fetch('/access-token').catch(() => undefined)
+    await killed
+    stage.provider.change.refreshResponse = undefined
+    for (let index = 0; index < NODES; index++) await cluster.restart(index)
+    // The refresh token is spent; that nobody waits for the dead is what counts.
+    const page = await browser.fetch('/access-token')
+    assert.ok([200, 401].includes(page.status), page.body)
+  })
+})
+
+/** Works through a list with so many at a time, and gives what came out in order. */
+async function inLanes<Item, Result>(
+  lanes: number,
+  items: readonly Item[],
+  work: (item: Item) => Promise<Result>,
+): Promise<readonly Result[]> {
+  const results: Result[] = []
+  let next = 0
+  const lane = async (): Promise<void> => {
+    while (next < items.length) {
+      const index = next++
+      const item = items[index]
+      if (item !== undefined) results[index] = await work(item)
+    }
+  }
+  await Promise.all(Array.from({ length: lanes }, lane))
+  return results
+}

@@ -1,0 +1,468 @@
+import assert from 'node:assert/strict'
+import { mkdir, mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, afterEach, before, describe, it, mock } from 'node:test'
+import type { Browser, BrowserContext, BrowserContextOptions, Page } from 'playwright-core'
+import { readSettings } from '../../example-app/settings.ts'
+import { type Example, startExample } from '../../example-app/start.ts'
+import { createStage } from '../support/app/stage.ts'
+import { createBrowser } from '../support/browser/browser.ts'
+import { launchChromium, skipWithoutChromium } from '../support/browser/chromium.ts'
+import { skipWithoutRedis, startRedis, type TestRedis } from '../support/servers/redis.ts'
+
+const PASSWORDS = { alice: 'tide-table', bob: 'life-jacket', carol: 'spring-flood' } as const
+
+type Person = keyof typeof PASSWORDS
+
+/** Says where the account is. */
+async function choose(page: Page, provider: 'Harbourline Accounts' | 'Port of Fairhaven'): Promise<void> {
+  await page.getByRole('link', { name: provider }).click()
+}
+
+/** Chooses the provider of this person where the app asks for it, and fills in the sign-in page there. */
+async function signIn(page: Page, person: Person): Promise<void> {
+  if (new URL(page.url()).pathname === '/choose') {
+    await choose(page, person === 'carol' ? 'Port of Fairhaven' : 'Harbourline Accounts')
+  }
+  await page.getByLabel('User name').fill(person)
+  await page.getByLabel('Password').fill(PASSWORDS[person])
+  await page.getByRole('button', { name: 'Sign in' }).click()
+}
+
+/** Says yes on the provider's consent page. */
+async function allow(page: Page): Promise<void> {
+  await page.getByRole('button', { name: 'Allow' }).click()
+}
+
+const heading = (page: Page): Promise<string | null> => page.getByRole('heading', { level: 1 }).textContent()
+
+describe('the example app', { skip: skipWithoutChromium }, () => {
+  let example: Example
+  let browser: Browser
+  const contexts: BrowserContext[] = []
+  const violations: string[] = []
+
+  /** A person's browser: cookies of its own. What the pages' own policy blocks is a fault of ours, and noted. */
+  async function openBrowser(options: BrowserContextOptions = {}): Promise<BrowserContext> {
+    const context = await browser.newContext(options)
+    context.setDefaultTimeout(20_000)
+    context.on('console', (message) => {
+      if (message.text().includes('Content Security Policy')) violations.push(message.text())
+    })
+    contexts.push(context)
+    return context
+  }
+
+  /** Where the provider of this name is. */
+  function issuerOf(provider: 'harbourline' | 'fairhaven'): string {
+    return example.providers.find(({ name }) => name === provider)?.issuer ?? assert.fail()
+  }
+
+  /** A page of the app in a browser where nobody has signed in yet. */
+  async function open(path: string): Promise<Page> {
+    const context = await openBrowser()
+    const page = await context.newPage()
+    await page.goto(example.baseUrl + path)
+    return page
+  }
+
+  /** Five tabs on the profile, opened at the same moment. */
+  function openFiveTabs(context: BrowserContext): Promise<Page[]> {
+    const openTab = async (): Promise<Page> => {
+      const page = await context.newPage()
+      await page.goto(`${example.baseUrl}/profile`)
+      return page
+    }
+    return Promise.all(Array.from({ length: 5 }, openTab))
+  }
+
+  async function assertOnProfile(pages: readonly Page[]): Promise<void> {
+    for (const page of pages) {
+      await page.waitForURL(`${example.baseUrl}/profile`)
+      assert.equal(await heading(page), 'Bob Brown')
+    }
+  }
+
+  before(async () => {
+    await mkdir('screenshots', { recursive: true })
+    example = await startExample(readSettings({ PORT: '0', PROVIDER_PORT: '0', PARTNER_PORT: '0' }))
+    const launched = await launchChromium()
+    assert.ok(launched)
+    browser = launched
+  })
+
+  afterEach(async () => {
+    mock.timers.reset()
+    await Promise.all(contexts.splice(0).map((context) => context.close()))
+    assert.deepEqual(violations.splice(0), [])
+  })
+
+  after(async () => {
+    await browser?.close()
+    await example?.close()
+  })
+
+  it('brings Bob back to the profile that he asked for, with his claims and scopes and without any token', async () => {
+    const page = await open('/profile')
+    assert.equal(await heading(page), 'Where is your account?')
+    await choose(page, 'Harbourline Accounts')
+    assert.equal(new URL(page.url()).origin, issuerOf('harbourline'))
+    await signIn(page, 'bob')
+    await allow(page)
+    await assertOnProfile([page])
+    const about = page.getByRole('region', { name: 'About you' })
+    assert.deepEqual(await about.locator('td').allInnerTexts(), [
+      'Bob Brown',
+      'Bob',
+      'Brown',
+      'bob',
+      'bob@harbourline.example',
+      'Yes',
+      'staff',
+    ])
+    const allowed = page.getByRole('region', { name: 'What you allowed' }).locator('.chip')
+    assert.deepEqual(await allowed.allInnerTexts(), ['openid', 'profile', 'email', 'groups', 'reports:read'])
+    const times = await page.getByRole('region', { name: 'Time left' }).locator('time').allInnerTexts()
+    assert.equal(times.length, 2)
+    assert.match(times.join(), /^in (1 day|23 hours),in (1 hour|59 minutes)$/)
+    assert.doesNotMatch(await page.content(), /eyJ/)
+  })
+
+  it('shows Bob the reports, and a friendly 403 instead of the admin page', async () => {
+    const page = await open('/reports')
+    await signIn(page, 'bob')
+    await allow(page)
+    assert.equal(await heading(page), 'Traffic report')
+    const answer = await page.goto(`${example.baseUrl}/admin`)
+    assert.equal(answer?.status(), 403)
+    assert.equal(await heading(page), 'This page is for admins')
+    await page.screenshot({ path: 'screenshots/forbidden.png' })
+    await page.getByRole('link', { name: 'See your groups' }).click()
+    await assertOnProfile([page])
+  })
+
+  it('signs Bob out here and at the provider, so that Alice can sign in and see the admin page', async () => {
+    const page = await open('/profile')
+    await signIn(page, 'bob')
+    await allow(page)
+    await page.getByRole('button', { name: 'Sign out' }).click()
+    await page.getByText('You are signed out.').waitFor()
+    assert.equal(new URL(page.url()).pathname, '/signed-out')
+    await page.screenshot({ path: 'screenshots/signed-out.png' })
+    await page.goto(`${example.baseUrl}/admin`)
+    await signIn(page, 'alice')
+    await allow(page)
+    assert.equal(page.url(), `${example.baseUrl}/admin`)
+    assert.equal(await heading(page), 'People and groups')
+  })
+
+  it('signs Carol in at the provider of the port, where she has her account, and out there again', async () => {
+    const page = await open('/reports')
+    await choose(page, 'Port of Fairhaven')
+    assert.equal(new URL(page.url()).origin, issuerOf('fairhaven'))
+    await signIn(page, 'carol')
+    await allow(page)
+    assert.equal(await heading(page), 'Traffic report')
+    await page.goto(`${example.baseUrl}/profile`)
+    await page.getByText('Profile at Port of Fairhaven').waitFor()
+    const signOut = page.waitForRequest((request) => request.url().startsWith(`${issuerOf('fairhaven')}/session/end`))
+    await page.getByRole('button', { name: 'Sign out' }).click()
+    await signOut
+    await page.getByText('You are signed out.').waitFor()
+    await page.goto(`${example.baseUrl}/profile`)
+    await choose(page, 'Port of Fairhaven')
+    assert.equal(await heading(page), 'Sign in')
+  })
+
+  it('notices at the profile, a minute later, that Bob is signed out at the provider', async () => {
+    const page = await open('/profile')
+    await signIn(page, 'bob')
+    await allow(page)
+    const authorized = (): Promise<unknown> =>
+      page.waitForRequest((request) => new URL(request.url()).searchParams.get('prompt') === 'none')
+    mock.timers.enable({ apis: ['Date'], now: Date.now() + 60_000 })
+    await Promise.all([authorized(), page.reload()])
+    await assertOnProfile([page])
+    await page.context().clearCookies({ name: /^_harbourline_session/ })
+    mock.timers.tick(60_000)
+    await Promise.all([authorized(), page.reload()])
+    assert.equal(await heading(page), 'Where is your account?')
+    await page.goto(`${example.baseUrl}/`)
+    assert.equal(await page.getByRole('button', { name: 'Sign out' }).count(), 0)
+  })
+
+  it('asks for the password once more, at the same provider, before money moves', async () => {
+    const page = await open('/profile')
+    await signIn(page, 'carol')
+    await allow(page)
+    await page.goto(`${example.baseUrl}/refunds`)
+    assert.equal(await heading(page), 'Refunds to approve')
+    mock.timers.enable({ apis: ['Date'], now: Date.now() + 300_000 })
+    await page.getByRole('button', { name: 'Approve the refund for Ida Holm' }).click()
+    assert.equal(new URL(page.url()).origin, issuerOf('fairhaven'))
+    assert.equal(await heading(page), 'Is it still you?')
+    await page.screenshot({ path: 'screenshots/step-up.png' })
+    await page.getByLabel('Password').fill(PASSWORDS.carol)
+    await page.getByRole('button', { name: 'Sign in' }).click()
+    assert.equal(page.url(), `${example.baseUrl}/refunds`)
+    assert.equal(await page.getByText('Approved').count(), 0)
+    await page.getByRole('button', { name: 'Approve the refund for Ida Holm' }).click()
+    await page.getByText('Approved').waitFor()
+    assert.equal(await page.getByRole('button', { name: 'Approve' }).count(), 2)
+  })
+
+  it('asks again after a wrong password, and says what was wrong', async () => {
+    const page = await open('/profile')
+    await choose(page, 'Harbourline Accounts')
+    await page.getByLabel('User name').fill('bob')
+    await page.getByLabel('Password').fill('guess')
+    await page.getByRole('button', { name: 'Sign in' }).click()
+    assert.equal(await page.getByRole('alert').textContent(), 'That name and password do not match.')
+    await signIn(page, 'bob')
+    await allow(page)
+    await assertOnProfile([page])
+  })
+
+  it('tells those who refuse that the sign-in was cancelled, and lets them try again', async () => {
+    const page = await open('/profile')
+    await signIn(page, 'bob')
+    await page.getByRole('button', { name: 'Refuse' }).click()
+    assert.equal(await heading(page), 'Sign-in was cancelled')
+    await page.getByRole('link', { name: 'Try again' }).click()
+    await choose(page, 'Harbourline Accounts')
+    await allow(page)
+    await assertOnProfile([page])
+  })
+
+  it('keeps the reports closed until the person allows them', async () => {
+    const page = await open('/reports')
+    await signIn(page, 'bob')
+    await page.getByLabel('Read reports for you').uncheck()
+    await allow(page)
+    assert.equal(await heading(page), 'Reports need your permission')
+    await page.getByRole('link', { name: 'Choose what to allow' }).click()
+    await allow(page)
+    assert.equal(page.url(), `${example.baseUrl}/reports`)
+    assert.equal(await heading(page), 'Traffic report')
+  })
+
+  it('explains a callback that no login began, and an address that is none', async () => {
+    const page = await open('/callback/harbourline?code=made-up&state=made-up')
+    assert.equal(await heading(page), 'Sign-in did not work')
+    const answer = await page.goto(`${example.baseUrl}/nowhere`)
+    assert.equal(answer?.status(), 404)
+    assert.equal(await heading(page), 'No such page')
+  })
+
+  it('signs in each of five tabs that are restored at once', async () => {
+    const tabs = await openFiveTabs(await openBrowser())
+    for (const tab of tabs) {
+      await choose(tab, 'Harbourline Accounts')
+      assert.equal(await heading(tab), 'Sign in')
+    }
+    const [first, ...others] = tabs
+    assert.ok(first)
+    await signIn(first, 'bob')
+    await allow(first)
+    await assertOnProfile([first])
+    // The provider remembers what was allowed; the pages that already asked for a password still want it.
+    for (const tab of others) await signIn(tab, 'bob')
+    await assertOnProfile(tabs)
+    await Promise.all(tabs.map((tab) => tab.reload()))
+    await assertOnProfile(tabs)
+  })
+
+  it('shows four restored tabs signed in once the fifth has signed in', async () => {
+    const tabs = await openFiveTabs(await openBrowser())
+    const [last] = tabs.slice(-1)
+    assert.ok(last)
+    await signIn(last, 'bob')
+    await allow(last)
+    await assertOnProfile([last])
+    await Promise.all(tabs.map((tab) => tab.goto(`${example.baseUrl}/profile`)))
+    await assertOnProfile(tabs)
+  })
+
+  it('signs five restored tabs in without a password where only the session of the app was lost', async () => {
+    const context = await openBrowser()
+    const page = await context.newPage()
+    await page.goto(`${example.baseUrl}/profile`)
+    await signIn(page, 'bob')
+    await allow(page)
+    await assertOnProfile([page])
+    await context.clearCookies({ name: 'harbourline' })
+    await context.clearCookies({ name: /^oidc-landed/ })
+    const tabs = await openFiveTabs(context)
+    for (const tab of tabs) await choose(tab, 'Harbourline Accounts')
+    await assertOnProfile(tabs)
+  })
+
+  const looks: Record<string, BrowserContextOptions> = {
+    light: { colorScheme: 'light', viewport: { width: 1200, height: 800 } },
+    dark: { colorScheme: 'dark', viewport: { width: 1200, height: 800 } },
+    phone: { colorScheme: 'light', viewport: { width: 375, height: 760 }, deviceScaleFactor: 2 },
+  }
+
+  for (const [look, options] of Object.entries(looks)) {
+    it(`fits its pages to the window: ${look}`, async () => {
+      const page = await (await openBrowser(options)).newPage()
+      const keep = async (name: string): Promise<void> => {
+        const overflow = await page.evaluate<number>('document.documentElement.scrollWidth - window.innerWidth')
+        assert.ok(overflow <= 0, `${name} is ${overflow} pixels too wide`)
+        await page.screenshot({ path: `screenshots/${name}-${look}.png`, fullPage: true })
+      }
+      await page.goto(example.baseUrl)
+      await keep('home')
+      await page.getByRole('banner').getByRole('link', { name: 'Sign in' }).click()
+      await keep('choose')
+      await choose(page, 'Port of Fairhaven')
+      await keep('sign-in-fairhaven')
+      await page.goBack()
+      await choose(page, 'Harbourline Accounts')
+      await keep('sign-in')
+      await signIn(page, 'alice')
+      await keep('consent')
+      await allow(page)
+      await keep('profile')
+      for (const name of ['reports', 'admin', 'refunds', 'no-such-page']) {
+        await page.goto(`${example.baseUrl}/${name}`)
+        await keep(name)
+      }
+    })
+  }
+})
+
+describe('the example app at a provider of somebody else', () => {
+  const stage = createStage()
+
+  it('asks nobody to choose, and comes back to the callback of a provider that is alone', async () => {
+    const { issuer, clientId, clientSecret } = stage.provider
+    const env = { PORT: '0', ISSUER: issuer, CLIENT_ID: clientId, CLIENT_SECRET: clientSecret }
+    const example = await startExample(readSettings(env))
+    try {
+      const browser = createBrowser({ origin: example.baseUrl })
+      const page = await browser.open('/profile')
+      assert.deepEqual([page.status, page.url], [200, `${example.baseUrl}/profile`])
+      const [asked] = stage.provider.authorizationRequests
+      assert.equal(asked?.get('redirect_uri'), `${example.baseUrl}/callback`)
+      assert.deepEqual([example.isEmbedded, stage.provider.complaints], [false, []])
+      const hostile = await browser.open(`/choose?returnTo=${encodeURIComponent('"><script>alert(1)</script>')}`)
+      assert.doesNotMatch(hostile.body, /<script/)
+    } finally {
+      await example.close()
+    }
+  })
+})
+
+describe('the example app at a provider that does not know it', () => {
+  const stage = createStage({ provider: { registration: 'open' } })
+  let folder: string
+  before(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'harbourline-'))
+  })
+  after(() => rm(folder, { recursive: true, force: true }))
+
+  it('registers itself, and is the same client after a restart', async () => {
+    const env = { PORT: '0', ISSUER: stage.provider.issuer, CLIENT_STORE: folder }
+    const ids: unknown[] = []
+    const first = await startExample(readSettings(env))
+    const settings = readSettings({ ...env, PORT: new URL(first.baseUrl).port })
+    await logInAt(first)
+    await first.close()
+    const second = await startExample(settings)
+    await logInAt(second)
+    await second.close()
+    assert.equal(stage.provider.calls['/register'], 1)
+    assert.equal(new Set(ids).size, 1)
+
+    async function logInAt({ baseUrl }: Example): Promise<void> {
+      const page = await createBrowser({ origin: baseUrl }).open('/profile')
+      assert.deepEqual([page.status, page.url], [200, `${baseUrl}/profile`])
+      ids.push(stage.provider.authorizationRequests.at(-1)?.get('client_id'))
+    }
+  })
+})
+
+describe('two nodes of the example app with one Redis', { skip: skipWithoutRedis }, () => {
+  const stage = createStage()
+  let redis: TestRedis | undefined
+  before(async () => {
+    redis = await startRedis()
+  })
+  after(() => redis?.stop())
+
+  it('share logins and logouts', async () => {
+    const { issuer, clientId, clientSecret } = stage.provider
+    const env = { ISSUER: issuer, CLIENT_ID: clientId, CLIENT_SECRET: clientSecret, SESSION_SECRET: 's'.repeat(32) }
+    const settings = { ...readSettings({ ...env, PORT: '0' }), redisUrl: `unix://${redis?.socketPath}` }
+    const nodes = [await startExample(settings), await startExample(settings)] as const
+    try {
+      const browser = createBrowser({ origin: nodes[0].baseUrl })
+      const statusAt = async (node: Example): Promise<number> => (await browser.fetch(`${node.baseUrl}/profile`)).status
+      await browser.open('/profile')
+      assert.deepEqual([await statusAt(nodes[0]), await statusAt(nodes[1])], [200, 200])
+      await browser.post(`${nodes[1].baseUrl}/logout`, {}, { from: nodes[1].baseUrl })
+      assert.deepEqual([await statusAt(nodes[0]), await statusAt(nodes[1])], [401, 401])
+    } finally {
+      await Promise.all(nodes.map((node) => node.close()))
+    }
+  })
+})
+
+describe('the settings of the example app', () => {
+  const SECRET = 'a-secret-of-thirty-two-characters'
+  const wrong: ReadonlyArray<readonly [env: Record<string, string>, name: string]> = [
+    [{ PORT: 'http' }, 'PORT'],
+    [{ PORT: '65536' }, 'PORT'],
+    [{ PROVIDER_PORT: '-1' }, 'PROVIDER_PORT'],
+    [{ PARTNER_PORT: '3001x' }, 'PARTNER_PORT'],
+    [{ BASE_URL: 'reports.example.com' }, 'BASE_URL'],
+    [{ BASE_URL: 'https://example.com/reports' }, 'BASE_URL'],
+    [{ ISSUER: 'https://login.example.com', CLIENT_SECRET: 'x' }, 'CLIENT_SECRET'],
+    [{ ISSUER: 'login.example.com', CLIENT_ID: 'reports' }, 'ISSUER'],
+    [{ CLIENT_ID: 'reports' }, 'CLIENT_ID'],
+    [{ CLIENT_SECRET: 'secret' }, 'CLIENT_SECRET'],
+    [{ SCOPE: 'openid' }, 'SCOPE'],
+    [{ SESSION_SECRET: 'short' }, 'SESSION_SECRET'],
+    [{ REDIS_URL: 'redis://localhost' }, 'REDIS_URL'],
+    [{ REDIS_URL: 'http://localhost', SESSION_SECRET: SECRET }, 'REDIS_URL'],
+  ]
+
+  for (const [env, name] of wrong) {
+    it(`refuses ${JSON.stringify(env)} in one sentence that begins with ${name}`, () => {
+      assert.throws(() => readSettings(env), { name: 'SettingsError', message: new RegExp(`^${name} [^.]+\\.$`) })
+    })
+  }
+
+  it('starts the embedded providers where no issuer is set', () => {
+    const { client, port, providerPort, partnerPort, baseUrl } = readSettings({})
+    assert.deepEqual(
+      { client, port, providerPort, partnerPort, baseUrl },
+      { client: undefined, port: 3000, providerPort: 3001, partnerPort: 3002, baseUrl: undefined },
+    )
+  })
+
+  it('takes an empty variable for one that is not set', () => {
+    assert.equal(readSettings({ ISSUER: '', CLIENT_ID: '', BASE_URL: '', PORT: '' }).client, undefined)
+  })
+
+  it('takes the registration at another provider', () => {
+    const env = {
+      ISSUER: 'https://login.example.com',
+      CLIENT_ID: 'reports',
+      CLIENT_SECRET: 'secret',
+      BASE_URL: 'https://reports.example.com/',
+    }
+    const { client, baseUrl } = readSettings(env)
+    assert.equal(baseUrl, 'https://reports.example.com')
+    assert.deepEqual(client, {
+      issuer: 'https://login.example.com',
+      clientId: 'reports',
+      clientSecret: 'secret',
+      scope: undefined,
+      clientStore: '.harbourline',
+      initialAccessToken: undefined,
+    })
+  })
+})
