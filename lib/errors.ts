@@ -35,7 +35,26 @@ export class OidcError extends Error {
     this.status = options.status ?? ERROR_STATUS[code]
     this.expose = this.status < 500
     this.headers = { 'Cache-Control': 'no-store', ...options.headers }
+    // Like Node's own errors, so that a log line that shows the stack alone has the code too.
+    if (this.stack !== undefined) this.stack = this.stack.replace(/^\w+/, `${this.name} [${code}]`)
   }
+
+  override toString(): string {
+    return `${this.name} [${this.code}]: ${this.message}`
+  }
+}
+
+/** The longest piece of a foreign value that a message shows. */
+const MAX_SHOWN_LENGTH = 80
+
+/**
+ * A value from outside, made safe for an error message: as JSON, cut at 80 characters, in printable ASCII. Not for secrets:
+ * tokens, codes and request input never belong into a message.
+ */
+export function shown(value: unknown): string {
+  const json = JSON.stringify(value) ?? String(value)
+  const text = json.length > MAX_SHOWN_LENGTH ? `${json.slice(0, MAX_SHOWN_LENGTH)}...` : json
+  return text.replace(/[^ -~]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`)
 }
 
 /** The options given to `oidc()` or to a guard are wrong. All faults are reported at once. */

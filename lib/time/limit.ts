@@ -22,9 +22,12 @@ export async function withTimeLimit<Value>(
   timeoutError: () => Error,
 ): Promise<Value> {
   let controller: AbortController | undefined
+  let failure: unknown
   const limit: TimeLimit = {
     get signal() {
       controller ??= new AbortController()
+      // Work that goes on after its time is over may read the signal only now.
+      if (failure !== undefined) controller.abort(failure)
       return controller.signal
     },
   }
@@ -35,6 +38,7 @@ export async function withTimeLimit<Value>(
   try {
     return await Promise.race([Promise.resolve(limit).then(work), timeIsOver])
   } catch (error) {
+    failure = error
     controller?.abort(error)
     throw error
   } finally {
