@@ -2,6 +2,8 @@ import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import type { Profiler } from 'node:inspector'
 import { fileURLToPath } from 'node:url'
+import type { Contender } from './contenders.ts'
+import type { ProviderSettings } from './logged-in-app.ts'
 
 /** A process of its own that serves something. */
 export interface Child {
@@ -17,22 +19,28 @@ export interface ChildApp extends Child {
   stopProfile(): Promise<Profiler.Profile>
 }
 
-/** Starts a file of this folder that tells its address when it listens. */
-export async function startChild(file: string, env: Readonly<Record<string, string>>): Promise<Child> {
-  const { child, baseUrl } = await start(file, env)
-  return { baseUrl, stop: () => end(child) }
+/** A provider in a process of its own. */
+export interface ChildProvider extends ProviderSettings {
+  stop(): Promise<void>
 }
 
-/** Starts an app of `apps/`. */
-export async function startChildApp(file: string, env: Readonly<Record<string, string>>): Promise<ChildApp> {
-  const { child, baseUrl } = await start(`apps/${file}`, env)
+const CLIENT = { clientId: 'benchmark', clientSecret: 'a-Secret_of.40-characters_0123456789abcd' }
+
+export async function startProvider(): Promise<ChildProvider> {
+  const child = forkChild('provider.ts', { CLIENT_ID: CLIENT.clientId })
+  return { ...CLIENT, issuer: await baseUrlOf(child), stop: () => end(child) }
+}
+
+/** Starts the app of one library. */
+export async function startChildApp(contender: Contender, provider: ProviderSettings): Promise<ChildApp> {
+  const child = forkChild('apps/serve.js', appEnvironment(contender, provider))
   const ask = async (question: string): Promise<unknown> => {
     child.send(question)
     const [answer] = await once(child, 'message')
     return answer
   }
   return {
-    baseUrl,
+    baseUrl: await baseUrlOf(child),
     stop: () => end(child),
     cpu: async () => {
       const { user, system } = (await ask('cpu')) as NodeJS.CpuUsage
@@ -45,17 +53,22 @@ export async function startChildApp(file: string, env: Readonly<Record<string, s
   }
 }
 
-async function start(
-  file: string,
-  env: Readonly<Record<string, string>>,
-): Promise<{ readonly child: ChildProcess; readonly baseUrl: string }> {
-  // The apps are plain JavaScript, so that nothing but the app is in their process.
+/** What the apps in processes of their own are told. */
+export function appEnvironment({ url }: Contender, provider: ProviderSettings): Readonly<Record<string, string>> {
+  return { APP: url, ISSUER: provider.issuer, CLIENT_ID: provider.clientId, CLIENT_SECRET: provider.clientSecret }
+}
+
+/** Runs a file of this folder. The apps are plain JavaScript, so that nothing but the app is in their process. */
+export function forkChild(file: string, env: Readonly<Record<string, string>>): ChildProcess {
   const execArgv = file.endsWith('.ts') ? ['--import', 'tsx'] : []
-  const child = fork(fileURLToPath(new URL(file, import.meta.url)), { execArgv, env: { ...process.env, ...env } })
+  return fork(fileURLToPath(new URL(file, import.meta.url)), { execArgv, env: { ...process.env, ...env } })
+}
+
+async function baseUrlOf(child: ChildProcess): Promise<string> {
   const early = new AbortController()
-  child.once('exit', () => early.abort(new Error(`${file} ended before it listened`)))
+  child.once('exit', () => early.abort(new Error('the process ended before it listened')))
   const [baseUrl] = await once(child, 'message', { signal: early.signal })
-  return { child, baseUrl: String(baseUrl) }
+  return String(baseUrl)
 }
 
 async function end(child: ChildProcess): Promise<void> {

@@ -1,64 +1,70 @@
 import type { Profiler } from 'node:inspector'
-import { type ChildApp, startChild, startChildApp } from './child-app.ts'
+import { type ChildApp, startChildApp } from './child-app.ts'
+import { type Contender, LIBRARIES, PASSPORT } from './contenders.ts'
+import type { ProviderSettings } from './logged-in-app.ts'
 import { visit } from './login-visit.ts'
 import type { Figure } from './report.ts'
 
 export interface LoginSettings {
+  readonly provider: ProviderSettings
   readonly rounds: number
-  /** Logins at each app in each round. */
+  /** Logins at each app in each half of a round. */
   readonly logins: number
 }
 
-const CLIENT = { CLIENT_ID: 'benchmark', CLIENT_SECRET: 'a-Secret_of.40-characters_0123456789abcd' }
-/** How many people log in at a time. */
+/** How many users log in at a time. */
 const AT_A_TIME = 4
 
 /**
- * Whole logins over HTTP: CPU time of the app's process for each, ours with every check against one that is written by hand
- * with openid-client, which takes the ID Token's signature on trust as it comes from the token endpoint.
+ * Whole logins over HTTP: CPU time of the app's process for each. Every library beside Passport, which checks no signature.
  */
-export async function measureLogin({ rounds, logins }: LoginSettings): Promise<Figure> {
-  return withApps(async (plain, own) => {
-    const bare: number[] = []
-    const ours: number[] = []
+export async function measureLogin(settings: LoginSettings): Promise<readonly Figure[]> {
+  const { provider, rounds, logins } = settings
+  const apps = await Promise.all(LIBRARIES.map((library) => startChildApp(library, provider)))
+  const values = new Map<ChildApp, number[]>(apps.map((app) => [app, []]))
+  try {
     for (let round = -1; round < rounds; round++) {
-      const order = round % 2 === 0 ? ([plain, own] as const) : ([own, plain] as const)
-      const first = await cpuOfLogins(order[0], logins)
-      const second = await cpuOfLogins(order[1], logins)
+      const sums = new Map<ChildApp, number>()
+      for (const app of [...apps, ...[...apps].reverse()]) {
+        sums.set(app, (sums.get(app) ?? 0) + (await cpuOfLogins(app, logins)))
+      }
       // The first round warms up.
-      if (round < 0) continue
-      bare.push(order[0] === plain ? first : second)
-      ours.push(order[0] === plain ? second : first)
+      if (round >= 0) for (const [app, sum] of sums) values.get(app)?.push(sum / 2)
     }
-    return { name: 'whole login, CPU', unit: 'ms', bare, ours, aim: { of: 'ours', most: 1.5 } }
-  })
-}
-
-/** CPU profiles of both apps while people log in. */
-export async function profileLogin({ rounds, logins }: LoginSettings): Promise<Record<string, Profiler.Profile>> {
-  return withApps(async (plain, own) => ({
-    'express-oidc': await profileOf(own, rounds * logins),
-    'openid-client by hand': await profileOf(plain, rounds * logins),
+  } finally {
+    await Promise.all(apps.map((app) => app.stop()))
+  }
+  const valuesOf = (library: Contender): readonly number[] => [...values.values()][LIBRARIES.indexOf(library)] ?? []
+  return LIBRARIES.filter((library) => library !== PASSPORT).map((library) => ({
+    measure: 'whole login, CPU',
+    library: library.name,
+    reference: PASSPORT.name,
+    unit: 'ms',
+    values: valuesOf(library),
+    referenceValues: valuesOf(PASSPORT),
+    mostRatio: 1.1,
   }))
 }
 
-async function profileOf(app: ChildApp, logins: number): Promise<Profiler.Profile> {
-  await logIn(app, 300)
-  await app.startProfile()
-  await logIn(app, logins)
-  return app.stopProfile()
-}
-
-async function withApps<T>(run: (plain: ChildApp, own: ChildApp) => Promise<T>): Promise<T> {
-  const provider = await startChild('provider.ts', CLIENT)
-  const env = { ...CLIENT, ISSUER: provider.baseUrl }
-  const plain = await startChildApp('login-plain.js', env)
-  const own = await startChildApp('login-ours.js', env)
-  try {
-    return await run(plain, own)
-  } finally {
-    await Promise.all([provider, plain, own].map((child) => child.stop()))
+/** A CPU profile of each app while users log in. */
+export async function profileLogin({
+  provider,
+  rounds,
+  logins,
+}: LoginSettings): Promise<Record<string, Profiler.Profile>> {
+  const profiles: Record<string, Profiler.Profile> = {}
+  for (const library of LIBRARIES) {
+    const app = await startChildApp(library, provider)
+    try {
+      await logIn(app, 300)
+      await app.startProfile()
+      await logIn(app, rounds * logins)
+      profiles[library.name] = await app.stopProfile()
+    } finally {
+      await app.stop()
+    }
   }
+  return profiles
 }
 
 /** CPU milliseconds for each login. */
@@ -69,8 +75,8 @@ async function cpuOfLogins(app: ChildApp, logins: number): Promise<number> {
 }
 
 async function logIn(app: ChildApp, logins: number): Promise<void> {
-  const person = async (): Promise<void> => {
+  const user = async (): Promise<void> => {
     for (let login = 0; login < logins / AT_A_TIME; login++) await visit(app.baseUrl)
   }
-  await Promise.all(Array.from({ length: AT_A_TIME }, person))
+  await Promise.all(Array.from({ length: AT_A_TIME }, user))
 }

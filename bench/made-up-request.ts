@@ -7,9 +7,11 @@ export interface MadeUpRequest {
   readonly url: string
   /** By names in lower case, as the HTTP parser leaves them. */
   readonly headers: Readonly<Record<string, string>>
-  /** The status that the answer has to have. */
-  readonly status: number
+  /** What the response has to be. */
+  readonly answer: 'page' | 'redirect'
 }
+
+const STATUSES: Readonly<Record<MadeUpRequest['answer'], readonly number[]>> = { page: [200], redirect: [302, 303] }
 
 /** How many requests are under way at a time: stores answer later, and a busy server has others to serve meanwhile. */
 const LANES = 20
@@ -23,7 +25,7 @@ export async function callApp(app: RequestListener, request: MadeUpRequest, time
   await Promise.all(Array.from({ length: LANES }, lane))
 }
 
-function callOnce(app: RequestListener, { url, headers, status }: MadeUpRequest, socket: Socket): Promise<void> {
+function callOnce(app: RequestListener, { url, headers, answer }: MadeUpRequest, socket: Socket): Promise<void> {
   return new Promise((resolve, reject) => {
     const req = new IncomingMessage(socket)
     const res = new ServerResponse(req)
@@ -36,7 +38,7 @@ function callOnce(app: RequestListener, { url, headers, status }: MadeUpRequest,
     res.assignSocket(socket)
     res.on('finish', () => {
       res.detachSocket(socket)
-      if (res.statusCode === status) resolve()
+      if (STATUSES[answer].includes(res.statusCode)) resolve()
       else reject(new Error(`${url} was answered with ${res.statusCode}`))
     })
     app(req, res)

@@ -1,50 +1,63 @@
 import { arch, cpus, platform } from 'node:os'
 import { parseArgs } from 'node:util'
-import { RedisStore } from 'connect-redis'
-import session from 'express-session'
-import { createClient } from 'redis'
 import { startRedis } from '../test/support/servers/redis.ts'
+import { type ChildProvider, startProvider } from './child-app.ts'
 import { measureLogin, profileLogin } from './login.ts'
 import { summarizeProfile } from './profile-summary.ts'
 import { type Figure, tableOf } from './report.ts'
-import { measureRequests, measureSession, type StoreKind } from './requests.ts'
+import { measureLoginStart, measurePages, measurePagesInRedis } from './requests.ts'
 import { measureStartup } from './startup.ts'
 
-const { values } = parseArgs({ options: { rounds: { type: 'string', default: '12' }, profile: { type: 'boolean' } } })
+const { values } = parseArgs({
+  options: {
+    rounds: { type: 'string', default: '12' },
+    only: { type: 'string', multiple: true },
+    profile: { type: 'boolean' },
+  },
+})
 const rounds = Number(values.rounds)
-const memory: StoreKind = { name: 'memory', create: () => new session.MemoryStore() }
 
-async function measureRedis(): Promise<Figure[]> {
+type Measure = (provider: ChildProvider) => Promise<readonly Figure[]>
+
+/** By the name that `--only` takes. */
+const MEASURES: Readonly<Record<string, Measure>> = {
+  pages: (provider) => measurePages({ provider, rounds, block: 2000 }),
+  redis: measureRedis,
+  'login-start': (provider) => measureLoginStart({ provider, rounds, block: 2000 }),
+  login: (provider) => measureLogin({ provider, rounds, logins: 200 }),
+  startup: (provider) => measureStartup(provider, Math.max(rounds, 15)),
+}
+
+async function measureRedis(provider: ChildProvider): Promise<readonly Figure[]> {
   const redis = await startRedis()
   if (redis === undefined) return []
-  const client = createClient({ socket: { path: redis.socketPath, tls: false } })
-  await client.connect()
   try {
-    return await measureRequests({ name: 'Redis', create: () => new RedisStore({ client }) }, { rounds, block: 4000 })
+    return await measurePagesInRedis({ provider, rounds, block: 2000 }, redis.socketPath)
   } finally {
-    client.destroy()
     await redis.stop()
   }
 }
 
-async function measureAll(): Promise<void> {
-  const figures = [
-    ...(await measureRequests(memory, { rounds, block: 4000 })),
-    ...(await measureRedis()),
-    await measureLogin({ rounds, logins: 300 }),
-    await measureSession(memory),
-    await measureStartup(Math.max(rounds, 15)),
-  ]
+async function measureAll(provider: ChildProvider): Promise<void> {
+  const figures: Figure[] = []
+  for (const [name, measure] of Object.entries(MEASURES)) {
+    if (values.only?.includes(name) ?? true) figures.push(...(await measure(provider)))
+  }
   console.log(`Node ${process.version}, ${platform()} ${arch()}, ${cpus()[0]?.model}, ${rounds} rounds\n`)
   console.log(tableOf(figures))
 }
 
-async function profile(): Promise<void> {
-  const settings = { rounds, logins: 300 }
+async function profile(provider: ChildProvider): Promise<void> {
+  const settings = { provider, rounds, logins: 200 }
   for (const [name, recorded] of Object.entries(await profileLogin(settings))) {
     console.log(`\n${name}: microseconds of each login\n`)
     console.log(summarizeProfile(recorded, settings.rounds * settings.logins))
   }
 }
 
-await (values.profile ? profile() : measureAll())
+const provider = await startProvider()
+try {
+  await (values.profile ? profile(provider) : measureAll(provider))
+} finally {
+  await provider.stop()
+}

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import type { IdTokenClaims } from '../lib/types.ts'
 import { createSigningKeys, signJws, tokenHash } from '../test/support/app/signing-keys.ts'
 import { listen, sendJson } from '../test/support/servers/http-server.ts'
 import { fifteenClaims } from './claims.ts'
@@ -9,6 +10,7 @@ import { fifteenClaims } from './claims.ts'
 const CLIENT_ID = process.env['CLIENT_ID'] ?? ''
 const { rsa } = await createSigningKeys()
 const tokenResponses = new Map<string, unknown>()
+let logins = 0
 const { port } = await listen(createServer({ keepAliveTimeout: 60_000 }, answer))
 const issuer = `http://localhost:${port}`
 
@@ -18,6 +20,7 @@ const DOCUMENTS: Readonly<Record<string, unknown>> = {
     authorization_endpoint: `${issuer}/authorize`,
     token_endpoint: `${issuer}/token`,
     jwks_uri: `${issuer}/keys`,
+    userinfo_endpoint: `${issuer}/userinfo`,
     response_types_supported: ['code'],
     subject_types_supported: ['public'],
     id_token_signing_alg_values_supported: ['RS256'],
@@ -33,7 +36,19 @@ function answer(req: IncomingMessage, res: ServerResponse): void {
   const url = new URL(req.url ?? '/', 'http://localhost')
   if (url.pathname === '/authorize') authorize(url.searchParams, res)
   else if (url.pathname === '/token') sendTokens(req, res)
+  else if (url.pathname === '/userinfo') sendJson(res, 200, userinfoOf(req.headers.authorization ?? ''))
   else sendJson(res, 200, DOCUMENTS[url.pathname])
+}
+
+/** Of the 15 claims, those that say who the user is. The access token begins with the number of the user. */
+function userinfoOf(authorization: string): unknown {
+  const user = Number.parseInt(authorization.replace('Bearer ', ''), 10)
+  const { iss: _iss, aud: _aud, exp: _exp, iat: _iat, auth_time: _at, sid: _sid, ...claims } = claimsOf(user)
+  return claims
+}
+
+function claimsOf(user: number): IdTokenClaims {
+  return fifteenClaims(issuer, CLIENT_ID, user)
 }
 
 function authorize(params: URLSearchParams, res: ServerResponse): void {
@@ -45,9 +60,11 @@ function authorize(params: URLSearchParams, res: ServerResponse): void {
 }
 
 function createTokens(nonce: string): unknown {
-  const accessToken = randomBytes(32).toString('base64url')
+  // Each login is another user's: a library that keeps a list of each user's sessions would get a longer and longer one.
+  const user = logins++
+  const accessToken = `${user}-${randomBytes(32).toString('base64url')}`
   const hash = tokenHash('RS256', accessToken)
-  const claims = { ...fifteenClaims(issuer, CLIENT_ID), nonce, at_hash: hash }
+  const claims = { ...claimsOf(user), nonce, at_hash: hash }
   return {
     access_token: accessToken,
     token_type: 'Bearer',

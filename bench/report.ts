@@ -1,40 +1,48 @@
+import { OURS } from './contenders.ts'
 import { type Spread, spreadOf } from './statistics.ts'
 
-/** One line of the result. */
+/** One row of the table. */
 export interface Figure {
-  readonly name: string
+  readonly measure: string
+  readonly library: string
+  /** What the library is compared with. */
+  readonly reference: string
   readonly unit: string
-  /** One number of each round. Absent where there is nothing to compare with. */
-  readonly bare: readonly number[]
-  readonly ours: readonly number[]
-  readonly aim: { readonly of: 'ratio' | 'ours'; readonly most: number }
+  /** One number of each round. */
+  readonly values: readonly number[]
+  readonly referenceValues: readonly number[]
+  /** The aim for our own row. */
+  readonly mostRatio: number
 }
 
-const HEAD = ['', 'without', 'with express-oidc', 'ratio', 'quartiles', 'aim', '']
+const HEAD = ['', 'library', 'median', 'compared with', 'ratio', 'quartiles', 'aim', '']
 
-/** The figures as a Markdown table. */
+/** The figures as a Markdown table, the libraries of one measure beside each other. */
 export function tableOf(figures: readonly Figure[]): string {
-  const rows = [HEAD, HEAD.map(() => '---'), ...figures.map(cellsOf)]
+  const measures = [...new Set(figures.map(({ measure }) => measure))]
+  const sorted = measures.flatMap((name) => figures.filter(({ measure }) => measure === name))
+  const rows = [HEAD, HEAD.map(() => '---'), ...sorted.map(cellsOf)]
   return rows.map((cells) => `| ${cells.join(' | ')} |`).join('\n')
 }
 
-function cellsOf({ name, unit, bare, ours, aim }: Figure): readonly string[] {
-  const ratio = spreadOf(ours.map((value, round) => value / (bare[round] ?? Number.NaN)))
-  const own = spreadOf(ours)
-  const isMet = (aim.of === 'ratio' ? ratio : own).median <= aim.most
+function cellsOf(figure: Figure): readonly string[] {
+  const { measure, library, reference, unit, values, referenceValues, mostRatio } = figure
+  const ratio = spreadOf(values.map((value, round) => value / (referenceValues[round] ?? Number.NaN)))
+  const aim =
+    library === OURS.name ? [`at most ${mostRatio.toFixed(2)}`, ratio.median <= mostRatio ? 'met' : 'missed'] : ['', '']
   return [
-    name,
-    bare.length > 0 ? `${short(spreadOf(bare).median)} ${unit}` : '',
-    `${short(own.median)} ${unit}`,
-    bare.length > 0 ? ratio.median.toFixed(3) : '',
-    quartiles(bare.length > 0 ? ratio : undefined),
-    aim.of === 'ratio' ? `at most ${aim.most.toFixed(2)}` : `at most ${aim.most} ${unit}`,
-    isMet ? 'met' : 'missed',
+    measure,
+    library,
+    `${short(spreadOf(values).median)} ${unit}`,
+    `${reference}: ${short(spreadOf(referenceValues).median)} ${unit}`,
+    ratio.median.toFixed(3),
+    quartiles(ratio),
+    ...aim,
   ]
 }
 
-function quartiles(spread: Spread | undefined): string {
-  return spread === undefined ? '' : `${spread.lower.toFixed(3)} to ${spread.upper.toFixed(3)}`
+function quartiles({ lower, upper }: Spread): string {
+  return `${lower.toFixed(3)} to ${upper.toFixed(3)}`
 }
 
 function short(value: number): string {

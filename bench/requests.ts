@@ -1,93 +1,85 @@
-import type { RequestListener } from 'node:http'
-import type { Store } from 'express-session'
-import { callApp, type MadeUpRequest } from './made-up-request.ts'
+import type { ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { forkChild } from './child-app.ts'
+import { BARE, type Contender, LIBRARIES, OURS, PASSPORT } from './contenders.ts'
+import type { ProviderSettings } from './logged-in-app.ts'
 import type { Figure } from './report.ts'
-import { type LoggedInApp, startBareApp, startOwnApp } from './request-apps.ts'
+import type { PairResult, PairSettings, RequestMeasure } from './request-pair.ts'
 
-/** A store of its own for each of the two apps. */
-export interface StoreKind {
-  readonly name: string
-  create(): Store
-}
-
+/** How often and against which provider it is measured. */
 export interface RequestSettings {
+  readonly provider: ProviderSettings
   readonly rounds: number
-  /** Requests to each app in each half of a round. */
   readonly block: number
 }
 
-const NAVIGATION = {
-  host: 'app.example.com',
-  accept: 'text/html,application/xhtml+xml,*/*;q=0.8',
-  'user-agent': 'Mozilla/5.0 (X11; Linux x86_64)',
-  'sec-fetch-site': 'none',
-  'sec-fetch-mode': 'navigate',
-  'sec-fetch-dest': 'document',
+/** What a request may cost of ours, as a multiple of what it costs the reference. */
+const AIMS: Readonly<Record<RequestMeasure, number>> = {
+  'guarded request': 1.05,
+  'open page, no cookie': 1.05,
+  'anonymous at a guarded page': 1.1,
+  'login start': 1,
 }
 
-/**
- * Requests that begin and end in this process: a few per cent would drown in the noise of sockets. What is measured is the
- * CPU time of the process, in blocks A B B A, so that what drifts drifts for both.
- */
-export async function measureRequests(store: StoreKind, settings: RequestSettings): Promise<Figure[]> {
-  const bare = await startBareApp(store.create())
-  const own = await startOwnApp(store.create())
-  const guarded = (app: LoggedInApp): MadeUpRequest => ({
-    url: '/profile',
-    headers: { ...NAVIGATION, cookie: app.cookie },
-    status: 200,
-  })
-  const open = { url: '/', headers: NAVIGATION, status: 200 }
-  const anonymous = { url: '/profile', headers: NAVIGATION, status: 302 }
-  const figure = async (name: string, most: number, bareRequest: MadeUpRequest, ownRequest: MadeUpRequest) => ({
-    name: `${name}, ${store.name}`,
-    unit: 'µs',
-    aim: { of: 'ratio', most } as const,
-    ...(await compare([bare.app, bareRequest], [own.app, ownRequest], settings)),
-  })
-  return [
-    await figure('guarded request', 1.03, guarded(bare), guarded(own)),
-    await figure('open page, no cookie', 1.02, open, open),
-    await figure('anonymous at a guarded page', 1.1, anonymous, { ...anonymous, status: 303 }),
-  ]
-}
+const PAGES: readonly RequestMeasure[] = ['guarded request', 'open page, no cookie', 'anonymous at a guarded page']
 
-/** The size of the session of a login with 15 claims. */
-export async function measureSession(store: StoreKind): Promise<Figure> {
-  const { sessionBytes: bare } = await startBareApp(store.create())
-  const { sessionBytes: ours } = await startOwnApp(store.create())
-  const aim = { of: 'ours', most: 900 } as const
-  return { name: 'session of 15 claims, as JSON', unit: 'bytes', bare: [bare], ours: [ours], aim }
-}
-
-type Call = readonly [app: RequestListener, request: MadeUpRequest]
-
-async function compare(
-  bareCall: Call,
-  ownCall: Call,
-  { rounds, block }: RequestSettings,
-): Promise<Pick<Figure, 'bare' | 'ours'>> {
-  const bare: number[] = []
-  const ours: number[] = []
-  for (let round = -1; round < rounds; round++) {
-    const [a1, b1, b2, a2] = [
-      await measureBlock(bareCall, block),
-      await measureBlock(ownCall, block),
-      await measureBlock(ownCall, block),
-      await measureBlock(bareCall, block),
-    ]
-    // The first round warms up.
-    if (round < 0) continue
-    bare.push((a1 + a2) / 2)
-    ours.push((b1 + b2) / 2)
+/** Pages of every library beside those of express-session alone, and the session of each login. */
+export async function measurePages(settings: RequestSettings): Promise<readonly Figure[]> {
+  const figures: Figure[] = []
+  for (const library of LIBRARIES) {
+    const result = await measurePair({ ...settings, reference: BARE, library, measures: PAGES, redis: undefined })
+    figures.push(...figuresOf(result, BARE, library), sessionFigure(result, library))
   }
-  return { bare, ours }
+  return figures
 }
 
-/** CPU microseconds for each request, with whatever garbage it leaves: a forced collection would hide what that costs. */
-async function measureBlock([app, request]: Call, times: number): Promise<number> {
-  const before = process.cpuUsage()
-  await callApp(app, request, times)
-  const { user, system } = process.cpuUsage(before)
-  return (user + system) / times
+/** Our pages beside those of express-session alone, with sessions in Redis. */
+export async function measurePagesInRedis(settings: RequestSettings, redis: string): Promise<readonly Figure[]> {
+  const result = await measurePair({ ...settings, reference: BARE, library: OURS, measures: PAGES, redis })
+  return figuresOf(result, BARE, OURS).map((figure) => ({ ...figure, measure: `${figure.measure}, Redis` }))
+}
+
+/** `GET /login` up to its redirect: every library beside Passport. */
+export async function measureLoginStart(settings: RequestSettings): Promise<readonly Figure[]> {
+  const figures: Figure[] = []
+  for (const library of LIBRARIES.filter((one) => one !== PASSPORT)) {
+    const pair = { reference: PASSPORT, library, measures: ['login start'] as const, redis: undefined }
+    figures.push(...figuresOf(await measurePair({ ...settings, ...pair }), PASSPORT, library))
+  }
+  return figures
+}
+
+/** In a process of its own: what one pair leaves behind, another must not pay for. */
+async function measurePair(settings: PairSettings): Promise<PairResult> {
+  const child = forkChild('request-pair.ts', {})
+  try {
+    await messageOf(child)
+    child.send(settings)
+    return (await messageOf(child)) as PairResult
+  } finally {
+    child.disconnect()
+  }
+}
+
+async function messageOf(child: ChildProcess): Promise<unknown> {
+  const early = new AbortController()
+  const stop = (): void => early.abort(new Error('the process ended before it answered'))
+  child.once('exit', stop)
+  const [message] = await once(child, 'message', { signal: early.signal })
+  child.off('exit', stop)
+  return message
+}
+
+function figuresOf({ comparisons }: PairResult, reference: Contender, library: Contender): readonly Figure[] {
+  return (Object.keys(comparisons) as RequestMeasure[]).flatMap((measure) => {
+    const found = comparisons[measure]
+    if (found === undefined) return []
+    const names = { measure, library: library.name, reference: reference.name, unit: 'µs' }
+    return [{ ...names, values: found.library, referenceValues: found.reference, mostRatio: AIMS[measure] }]
+  })
+}
+
+function sessionFigure({ sessionBytes }: PairResult, library: Contender): Figure {
+  const names = { measure: 'session of 15 claims', library: library.name, reference: BARE.name, unit: 'bytes' }
+  return { ...names, values: [sessionBytes.library], referenceValues: [sessionBytes.reference], mostRatio: 1.15 }
 }

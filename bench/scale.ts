@@ -74,7 +74,8 @@ function set(store: StoreLike, id: string, data: object): Promise<void> {
 }
 
 async function logOut(rp: RelyingParty, store: StoreLike, who: { sub?: string; sid?: string }): Promise<void> {
-  const ended = await rp.providerLogouts.endSessions(store, { provider: 'default', issuer: ISSUER, ...who })
+  const target = { provider: 'default', issuer: ISSUER, ...who }
+  const ended = await rp.providerLogouts.endSessions(store, target, 'backchannel')
   if (ended.length !== 1) throw new Error('a logout has not ended one session')
 }
 

@@ -3,6 +3,7 @@ import session, { type Store } from 'express-session'
 import {
   checkSession,
   errorPage,
+  type OidcMiddleware,
   oidc,
   type ProviderOptions,
   requireAuth,
@@ -19,59 +20,63 @@ import { profilePage } from './pages/profile.ts'
 import { refundsPage } from './pages/refunds.ts'
 import { reportsPage } from './pages/reports.ts'
 import { showNotFound, showProblem } from './problems.ts'
+import { refuseOtherOrigins } from './same-origin.ts'
 import { securityHeaders } from './security-headers.ts'
 import { toVisitor, visitorOf } from './visitor.ts'
 
-/** How the app is registered at one provider, and what it says of it to people. */
+/** How the app is registered at one provider, and how its pages describe that provider. */
 export interface Registration {
-  /** What the app calls it in addresses. */
+  /** The name of the provider in URLs. */
   readonly name: string
   readonly title: string
   readonly mark: string
   readonly audience: string
   readonly issuer: string
   readonly scope: string
-  /** What the provider knows the app by: an id, with a secret unless it is a public client, or what it registers itself. */
+  /** A client id, with a secret unless it is a public client; or how the app registers itself. */
   readonly client: Pick<ProviderOptions, 'clientId' | 'clientSecret' | 'registration'>
 }
 
-/** What the app must be told: how it is registered at its providers, and where its sessions live. */
+/** What differs between development and production. */
 export interface AppSettings {
   readonly providers: readonly Registration[]
-  /** Where browsers see the app: `https://reports.example.com`. */
+  /** The app's origin as browsers see it: `https://reports.example.com`. */
   readonly baseUrl: string
+  /** Signs the session cookie. */
   readonly sessionSecret: string
-  /** Absent: sessions live in the memory of this process, which will do for development. */
+  /** Encrypts logins in progress, and tokens in the session store. */
+  readonly oidcSecret: string
+  /** Default: the memory of this process, for development only. */
   readonly store: Store | undefined
-  /** Absent: what nodes share is kept in the store. */
+  /** Default: what nodes share is kept in the session store. */
   readonly sharedState: SharedState | undefined
 }
 
 declare module 'express-session' {
   interface SessionData {
-    /** Which refunds this person has approved, by their numbers. */
+    /** The numbers of the refunds that this user has approved. */
     approvedRefunds: readonly string[]
   }
 }
 
 /**
- * The example itself: read it from top to bottom. Everything else in this folder is pages and plumbing.
- * It rejects when a provider cannot be reached or the settings are wrong.
+ * The example itself: read it from top to bottom. Everything else in this folder is pages and plumbing. Call
+ * `auth.ready()` when the app responds to requests.
  */
-export async function createApp(settings: AppSettings): Promise<Express> {
-  const { providers, baseUrl, sessionSecret, store, sharedState } = settings
+export function createApp(settings: AppSettings): { readonly app: Express; readonly auth: OidcMiddleware } {
+  const { providers, baseUrl, sessionSecret, oidcSecret, store, sharedState } = settings
   const app = express()
   const isHttps = baseUrl.startsWith('https:')
   const issuers = providers.map(({ issuer }) => issuer)
 
-  // Behind a proxy that ends TLS, Express learns from X-Forwarded-Proto that the browser came over https.
+  // Behind a proxy that terminates TLS, Express reads from X-Forwarded-Proto that the browser uses https.
   if (isHttps) app.set('trust proxy', 1)
   app.disable('x-powered-by')
   const formTargets = issuers.map((issuer) => new URL(issuer).origin)
   app.use(securityHeaders({ formTargets, scripts: 'none', frames: 'own' }))
   app.use('/assets', serveAssets())
 
-  // 1. A session. Lax, not strict: the provider sends the browser back from another site, and the cookie must come too.
+  // 1. A session. Lax, not strict: the provider redirects the browser here from another site, with this cookie.
   app.use(
     session({
       name: isHttps ? '__Host-harbourline' : 'harbourline',
@@ -83,40 +88,45 @@ export async function createApp(settings: AppSettings): Promise<Express> {
     }),
   )
 
-  // 2. The login. This answers /login, /callback/<provider> and /logout, and puts req.oidc on every request.
+  // 2. The login. It responds at /login, /callback/<provider> and /logout, and sets req.oidc. Its secret is not that of
+  // the session: each secret has one purpose, so that you can change one of them without the other.
   const auth = oidc({
     baseUrl,
-    secret: sessionSecret,
+    secret: oidcSecret,
     providers: Object.fromEntries(
       providers.map(({ name, issuer, client, scope }) => [name, { issuer, ...client, scope }]),
     ),
     ...(sharedState && { sharedState }),
     ...(providers.length > 1 && { providerChooser: '/choose' }),
     postLogoutRedirectUri: '/signed-out',
-    // The embedded providers speak plain http, as does the app in development. Nothing on the internet should.
+    // For development: the embedded providers and the app on localhost use plain http.
     dangerouslyAllowInsecureRequests: [...issuers, baseUrl].some((url) => url.startsWith('http:')),
   })
   app.use(auth)
 
-  // 3. Pages. These are for everybody: req.oidc says who, if anybody, is signed in.
+  // 3. Only our own pages may send forms. This comes after the login, because providers may post to /callback.
+  app.use(refuseOtherOrigins(baseUrl))
+
+  // 4. Public pages. req.oidc says whether a user is logged in.
   app.get(['/', '/signed-out'], (req, res) => {
     const visitor = visitorOf(req)
     res.send(homePage({ path: '/', visitor, farewell: req.path === '/signed-out' && !visitor }))
   })
   app.get('/choose', (req, res) => {
-    // It goes back to the login route as it came, which takes no address but this app's own.
-    const returnTo = String(req.query['returnTo'] ?? '/')
-    res.send(choicePage({ providers, returnTo, visitor: visitorOf(req) }))
+    // The page passes it on to /login, which accepts only paths of this app.
+    const { returnTo } = req.query
+    const target = typeof returnTo === 'string' ? returnTo : '/'
+    res.send(choicePage({ providers, returnTo: target, visitor: visitorOf(req) }))
   })
 
-  // 4. Pages behind guards. Whoever is not signed in goes to a provider first, and comes back to the page asked for.
-  // At this one the provider is asked once a minute, behind the scenes, whether the person is still signed in there.
+  // 5. Pages behind guards. A user who is not logged in goes to a provider first, and comes back to the same page.
+  // checkSession() asks the provider once a minute whether the user still has a session there.
   app.get(
     '/profile',
     checkSession({ every: 60 }),
     requireAuth().before(async (req, res) => {
       const { claims, scope, expiresAt, provider } = req.oidc
-      // Tokens live beside the session and are read only when asked for. The page gets the time, never the token.
+      // tokens() reads the tokens from the session store. Pages show when they expire, never the tokens.
       const tokens = await req.oidc.tokens()
       const times = { expiresAt, accessTokenExpiresAt: tokens?.expiresAt, now: Math.floor(Date.now() / 1000) }
       const providerTitle = providers.find(({ name }) => name === provider)?.title
@@ -132,7 +142,7 @@ export async function createApp(settings: AppSettings): Promise<Express> {
     requireClaim('groups', 'admin').before((req, res) => res.send(adminPage(toVisitor(req.oidc.claims)))),
   )
 
-  // 5. Where money moves, the login must be recent: whose is not proves once more, at the same provider, who they are.
+  // 6. Refunds need a recent login. A user whose login is older logs in again, at the same provider.
   const recent = { maxAge: 120 }
   app.get(
     '/refunds',
@@ -141,16 +151,15 @@ export async function createApp(settings: AppSettings): Promise<Express> {
     }),
   )
   app.post('/refunds', express.urlencoded({ extended: false, limit: '1kb' }), (req, res) => {
-    const number = String(req.body?.number)
-    // A form of another site comes without the session: its cookie is Lax.
+    const number: unknown = req.body?.number
     if (req.oidc.meets(recent) && REFUNDS.some((refund) => refund.number === number)) {
-      req.session.approvedRefunds = [...new Set(req.session.approvedRefunds).add(number)]
+      req.session.approvedRefunds = [...new Set(req.session.approvedRefunds).add(String(number))]
     }
-    // Who took too long is sent to sign in from there; a form cannot be come back to.
+    // If the login is too old by now, the guard of this page sends the user to log in again: a POST cannot be repeated.
     res.redirect(303, '/refunds')
   })
 
-  // 6. A login of one's own making: ask for consent again, although the provider remembers the last answer.
+  // 7. A login that your code starts: it shows the consent page again, although the provider remembers the decision.
   app.get('/permissions', requireAuth(), (req) =>
     req.oidc.login({
       returnTo: req.query['returnTo'] === '/reports' ? '/reports' : '/profile',
@@ -158,12 +167,9 @@ export async function createApp(settings: AppSettings): Promise<Express> {
     }),
   )
 
-  // 7. Whatever went wrong. Pages get ours; scripts get the JSON of errorPage().
+  // 8. Errors. Users get our pages; scripts get the JSON of errorPage().
   app.use(showNotFound)
   app.use(showProblem)
   app.use(errorPage())
-
-  // Fail now, not at the first visitor, where a provider cannot be reached.
-  await auth.ready()
-  return app
+  return { app, auth }
 }

@@ -3,7 +3,7 @@ import express, { type RequestHandler } from 'express'
 
 const FOLDER = fileURLToPath(new URL('public', import.meta.url))
 
-/** The style sheet, the mark and the one small script. Browsers keep them, and ask whether they are still the same. */
+/** The style sheet, the mark and the one small script. Browsers cache them, but revalidate each time. */
 export function serveAssets(): RequestHandler {
   return express.static(FOLDER, { setHeaders: (res) => res.set('Cache-Control', 'no-cache') })
 }

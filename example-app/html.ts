@@ -1,11 +1,11 @@
 const markup = Symbol('markup')
 
-/** Markup that is safe to send: made by {@link html} alone, so data that was parsed from JSON can never pass for it. */
+/** Markup that is safe to send. Only {@link html} creates it, so parsed JSON can never look like it. */
 export interface Html {
   readonly [markup]: string
 }
 
-/** What may stand in a template. Text and numbers are escaped; `undefined` and `false` leave nothing. */
+/** A value in a template. Text and numbers are escaped; `undefined` and `false` add nothing. */
 export type Part = Html | string | number | false | undefined | readonly Part[]
 
 const ENTITIES: Readonly<Record<string, string>> = {
@@ -28,12 +28,12 @@ function isList(part: Part): part is readonly Part[] {
   return Array.isArray(part)
 }
 
-/** A template whose values are escaped, for text and for attributes in double quotes. */
+/** A template that escapes its values. Use them in text, and in attributes with double quotes. */
 export function html(strings: TemplateStringsArray, ...parts: readonly Part[]): Html {
   return { [markup]: strings.reduce((text, string, index) => text + render(parts[index - 1]) + string) }
 }
 
-/** Markup that somebody else has made and vouches for. */
+/** Markup from a library that escapes it. */
 export function trusted(text: string): Html {
   return { [markup]: text }
 }

@@ -1,6 +1,7 @@
 import type { ErrorRequestHandler, RequestHandler } from 'express'
 import { AccessDeniedError, AuthorizationError, OidcError } from '../lib/index.ts'
 import { type Problem, problemPage } from './pages/problem.ts'
+import { CrossOriginError } from './same-origin.ts'
 import { visitorOf } from './visitor.ts'
 
 const HOME = { href: '/', label: 'Back to the start' }
@@ -13,7 +14,7 @@ const NOT_FOUND: Problem = {
   action: HOME,
 }
 
-// Errors say what operators need; these say what helps the person at the browser. What the provider sent is not shown.
+// The messages of errors are for operators. These texts are for users, and never show what the provider sent.
 const CANCELLED: Problem = {
   status: 403,
   title: 'Sign-in was cancelled',
@@ -35,12 +36,19 @@ const CLAIM_MISSING: Problem = {
   action: { href: '/profile', label: 'See your groups' },
 }
 
-/** Answers when no page has that address. */
+const CROSS_ORIGIN: Problem = {
+  status: 403,
+  title: 'That form was not ours',
+  text: 'It was not sent from a page of Harbourline, so nothing was changed.',
+  action: HOME,
+}
+
+/** Responds if no page has that address. */
 export const showNotFound: RequestHandler = (req, res) => {
   res.status(404).send(problemPage(NOT_FOUND, req.path, visitorOf(req)))
 }
 
-/** Answers with a friendly page whatever went wrong. Scripts, which ask for no page, are left to the next handler. */
+/** Responds to every error with a friendly page. Scripts want no page, so their errors go to the next handler. */
 export const showProblem: ErrorRequestHandler = (error, req, res, next) => {
   if (res.headersSent || !req.accepts('html')) return next(error)
   const problem = toProblem(error)
@@ -55,6 +63,7 @@ function toProblem(error: unknown): Problem {
     return error.code === 'ERR_OIDC_INSUFFICIENT_SCOPE' ? SCOPE_MISSING : CLAIM_MISSING
   }
   if (error instanceof OidcError) return toSignInProblem(error)
+  if (error instanceof CrossOriginError) return CROSS_ORIGIN
   return {
     status: 500,
     title: 'That did not work',

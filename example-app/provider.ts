@@ -6,36 +6,37 @@ import { brokenOff, type Client, createConfiguration, SCOPES } from './provider/
 import type { Identity } from './provider/identities.ts'
 import { createInteractions } from './provider/interactions.ts'
 import { providerProblemPage } from './provider/pages.ts'
+import { CrossOriginError, refuseOtherOrigins } from './same-origin.ts'
 import { securityHeaders } from './security-headers.ts'
 import { openServer } from './server.ts'
 
-/** What an embedded provider must know. */
+/** The settings of an embedded provider. */
 export interface EmbeddedProviderOptions {
   readonly identity: Identity
   /** 0 takes any free port. */
   readonly port: number
   readonly host: string
-  /** Where browsers see the app. */
+  /** The app's origin as browsers see it. */
   readonly baseUrl: string
 }
 
-/** A provider that runs, and how the app is registered there. */
+/** A running provider, and the client of the app there. */
 export interface EmbeddedProvider {
   readonly issuer: string
   readonly clientId: string
   readonly clientSecret: string
-  /** Every scope that the provider knows. */
+  /** Every scope that the provider supports. */
   readonly scope: string
   close(): Promise<void>
 }
 
-/** Starts an OpenID provider for development: one client, new keys and an empty memory at each start. */
+/** Starts an OpenID provider for development. It has one client, and new keys at each start. */
 export async function startEmbeddedProvider(options: EmbeddedProviderOptions): Promise<EmbeddedProvider> {
   const { identity, port, host, baseUrl } = options
   const server = await openServer(port, host)
   const clientId = 'harbourline'
   const clientSecret = randomBytes(32).toString('base64url')
-  // Each of several providers has a callback of its own, by its name.
+  // Each provider has its own callback, named after it.
   const callback = `/callback/${identity.name}`
   const client = { clientId, clientSecret, clientName: 'Harbourline Reports', baseUrl, callback }
   const provider = new Provider(server.origin, await createConfiguration(identity, client))
@@ -43,18 +44,22 @@ export async function startEmbeddedProvider(options: EmbeddedProviderOptions): P
   return { issuer: server.origin, clientId, clientSecret, scope: SCOPES.join(' '), close: server.close }
 }
 
-/** Our own pages in front, everything of the protocol behind them. */
+/** Our pages first, then the endpoints of oidc-provider. */
 function createPages(provider: Provider, identity: Identity, client: Client): Express {
   const app = express()
   app.disable('x-powered-by')
   app.use(securityHeaders({ formTargets: [client.baseUrl], scripts: 'own', frames: 'none' }))
   app.use('/assets', serveAssets())
+  app.use('/interaction', refuseOtherOrigins(provider.issuer))
   app.use(createInteractions(provider, identity, client.clientName))
   app.get('/', (_req, res) => res.redirect(303, client.baseUrl))
   app.use(provider.callback())
   const showBrokenOff: ErrorRequestHandler = (error, _req, res, next) => {
     if (res.headersSent) next(error)
-    else res.status(400).send(providerProblemPage(identity, brokenOff(client)))
+    else {
+      const status = error instanceof CrossOriginError ? error.status : 400
+      res.status(status).send(providerProblemPage(identity, { ...brokenOff(client), status }))
+    }
   }
   app.use(showBrokenOff)
   return app

@@ -8,7 +8,7 @@ const UNITS: ReadonlyArray<readonly [unit: Intl.RelativeTimeFormatUnit, seconds:
 const words = new Intl.RelativeTimeFormat('en', { numeric: 'always' })
 const calendar = new Intl.DateTimeFormat('en-GB', { dateStyle: 'medium', timeStyle: 'short', timeZone: 'UTC' })
 
-/** An instant in epoch seconds as a person would say it: `in 59 minutes`, `2 days ago`. */
+/** A time in seconds since 1970, relative to now: `in 59 minutes`, `2 days ago`. */
 export function toRelativeTime(at: number, now: number): string {
   const distance = Math.round(at - now)
   if (Math.abs(distance) < 10) return 'just now'
@@ -18,12 +18,12 @@ export function toRelativeTime(at: number, now: number): string {
   return 'just now'
 }
 
-/** An instant in epoch seconds as a date: `23 Nov 2026, 09:30 UTC`. */
+/** A time in seconds since 1970 as a date: `23 Nov 2026, 09:30 UTC`. */
 export function toDate(at: number): string {
   return `${calendar.format(at * 1000)} UTC`
 }
 
-/** The same for machines, as `<time datetime>` wants it. */
+/** The same as ISO 8601, for `<time datetime>`. */
 export function toMachineTime(at: number): string {
   return new Date(at * 1000).toISOString()
 }

@@ -1,10 +1,10 @@
 import type { RequestHandler } from 'express'
 
-/** What the pages of one server may do beyond the least. */
+/** What the pages of one server may do. */
 export interface PagePolicy {
   /**
-   * Origins that a form may end up at. Chromium applies `form-action` to the redirects after a form as well, so the app
-   * names its provider here (signing out) and the provider names the app (signing in).
+   * Origins that a form may lead to. Chromium applies `form-action` to the redirects after a form too, so the app lists
+   * its providers here (for the logout), and a provider lists the app (for the login).
    */
   readonly formTargets: readonly string[]
   /** Whether the server's own script files may run. */
@@ -13,7 +13,7 @@ export interface PagePolicy {
   readonly frames: 'own' | 'none'
 }
 
-/** Headers for every answer: a strict Content-Security-Policy, no framing, no sniffing, nothing kept in caches. */
+/** Headers for every response: a strict Content-Security-Policy, no framing, no sniffing, no caching. */
 export function securityHeaders({ formTargets, scripts, frames }: PagePolicy): RequestHandler {
   const policy = [
     "default-src 'none'",

@@ -1,20 +1,20 @@
 import { createServer, type RequestListener } from 'node:http'
 import type { AddressInfo } from 'node:net'
 
-/** A server that listens already, and answers as soon as it is told how. */
+/** A server that listens, and responds once `serve()` was called. */
 export interface OpenServer {
-  /** Where a browser on this machine finds it: `http://localhost:3000`. */
+  /** Its URL for a browser on this machine: `http://localhost:3000`. */
   readonly origin: string
   serve(listener: RequestListener): void
   close(): Promise<void>
 }
 
-// How long a stopping server waits for answers that are under way, in milliseconds.
+// How long a stopping server waits for responses in progress, in milliseconds.
 const PATIENCE = 1_000
 
 /**
- * Listens before there is anything to answer with: the app must know the provider's address and the provider the app's,
- * and with port 0 (any free port) neither is known before both listen.
+ * Listens before the app exists. App and provider need each other's URL, and with port 0 (any free port) a URL is known
+ * only after listening.
  */
 export async function openServer(port: number, host: string): Promise<OpenServer> {
   const server = createServer()

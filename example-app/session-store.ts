@@ -8,19 +8,19 @@ import { SettingsError } from './settings.ts'
 /** Sessions that several nodes of the app share. */
 export interface SharedSessions {
   readonly store: Store
-  /** What the nodes know together: who was logged out at the provider, who refreshes a token. */
+  /** What the nodes share: logouts by the provider, and locks for token refreshes. */
   readonly sharedState: SharedState
   close(): Promise<void>
 }
 
-/** Connects to Redis (or Valkey). Rejects when it is not there at start; after that the client reconnects by itself. */
+/** Connects to Redis (or Valkey). Rejects if it is not reachable at start. Later the client reconnects by itself. */
 export async function connectSharedSessions(url: string): Promise<SharedSessions> {
   let wasThere = false
   const client = createClient({
     url,
     socket: { reconnectStrategy: (retries, cause) => (wasThere ? Math.min(retries * 100, 2_000) : cause) },
   })
-  // Without a listener the first lost connection would end the process.
+  // Without a listener, the first lost connection would crash the process.
   client.on('error', () => {})
   try {
     await client.connect()

@@ -1,34 +1,35 @@
 import { randomBytes } from 'node:crypto'
 
-/** The provider of somebody else that the app is registered at. */
+/** How the app is registered at a provider that is not embedded. */
 export interface RegisteredClient {
   readonly issuer: string
-  /** Absent: the app registers itself, and keeps what it is given in `clientStore`. */
+  /** Absent: the app registers itself, and keeps its client in `clientStore`. */
   readonly clientId: string | undefined
   readonly clientSecret: string | undefined
   readonly scope: string | undefined
-  /** A folder. */
+  /** The folder of the client store. */
   readonly clientStore: string
-  /** What allows to register, where the provider wants that. */
+  /** The token that the registration needs, if the provider protects it. */
   readonly initialAccessToken: string | undefined
 }
 
-/** All that the environment says, checked. */
+/** The checked environment variables. */
 export interface Settings {
   /** 0 takes any free port. */
   readonly port: number
   readonly host: string
-  /** Where browsers see the app; absent: `http://localhost:<port>`. */
+  /** The app's origin as browsers see it. Absent: `http://localhost:<port>`. */
   readonly baseUrl: string | undefined
   readonly sessionSecret: string
+  readonly oidcSecret: string
   readonly redisUrl: string | undefined
   readonly providerPort: number
   readonly partnerPort: number
-  /** Absent: two embedded providers are started. */
+  /** Absent: the example starts two embedded providers. */
   readonly client: RegisteredClient | undefined
 }
 
-/** The environment is set wrongly. The message is one sentence for the person who set it. */
+/** An environment variable is wrong. The message is one sentence for the developer who set it. */
 export class SettingsError extends Error {
   override readonly name = 'SettingsError'
 }
@@ -42,7 +43,7 @@ export function readSettings(env: Environment): Settings {
     port: readPort(env, 'PORT', 3000),
     host: env['HOST'] || 'localhost',
     baseUrl: readOrigin(env, 'BASE_URL'),
-    sessionSecret: readSessionSecret(env, redisUrl),
+    ...readSecrets(env, redisUrl),
     redisUrl,
     providerPort: readPort(env, 'PROVIDER_PORT', 3001),
     partnerPort: readPort(env, 'PARTNER_PORT', 3002),
@@ -73,11 +74,19 @@ function readOrigin(env: Environment, name: string): string | undefined {
   throw new SettingsError(`${name} must be scheme, host and port alone, without a path or a query.`)
 }
 
-function readSessionSecret(env: Environment, redisUrl: string | undefined): string {
-  const secret = env['SESSION_SECRET']
-  if (secret && secret.length < 32) throw new SettingsError('SESSION_SECRET must have at least 32 characters.')
+/** Two secrets, because each has one purpose: one signs the session cookie, the other encrypts logins and tokens. */
+function readSecrets(env: Environment, redisUrl: string | undefined): Pick<Settings, 'sessionSecret' | 'oidcSecret'> {
+  const sessionSecret = readSecret(env, 'SESSION_SECRET', redisUrl)
+  const oidcSecret = readSecret(env, 'OIDC_SECRET', redisUrl)
+  if (sessionSecret !== oidcSecret) return { sessionSecret, oidcSecret }
+  throw new SettingsError('OIDC_SECRET must be another secret than SESSION_SECRET.')
+}
+
+function readSecret(env: Environment, name: string, redisUrl: string | undefined): string {
+  const secret = env[name]
+  if (secret && secret.length < 32) throw new SettingsError(`${name} must have at least 32 characters.`)
   if (!secret && redisUrl) {
-    throw new SettingsError('REDIS_URL needs SESSION_SECRET too, the same one on every node that shares the sessions.')
+    throw new SettingsError(`REDIS_URL needs ${name} too, the same one on every node that shares the sessions.`)
   }
   return secret || randomBytes(32).toString('base64url')
 }

@@ -6,18 +6,18 @@ import { openServer } from './server.ts'
 import { connectSharedSessions } from './session-store.ts'
 import type { RegisteredClient, Settings } from './settings.ts'
 
-/** The example, running. */
+/** The running example. */
 export interface Example {
-  /** Where browsers see the app. */
+  /** The app's origin as browsers see it. */
   readonly baseUrl: string
-  /** How the app is registered: at two embedded providers, or at one of somebody else. */
+  /** How the app is registered: at two embedded providers, or at one other. */
   readonly providers: readonly Registration[]
   readonly isEmbedded: boolean
   /** Stops the app, the embedded providers and the connection to the store. */
   close(): Promise<void>
 }
 
-/** Starts all that the settings ask for. When one part cannot start, those that did are stopped again. */
+/** Starts all parts that the settings need. If one of them fails, the others are stopped. */
 export async function startExample(settings: Settings): Promise<Example> {
   const parts: Array<{ close(): Promise<void> }> = []
   const close = async (): Promise<void> => {
@@ -39,16 +39,17 @@ export async function startExample(settings: Settings): Promise<Example> {
     const server = await start(openServer(settings.port, settings.host))
     const baseUrl = settings.baseUrl ?? server.origin
     const sessions = settings.redisUrl ? await start(connectSharedSessions(settings.redisUrl)) : undefined
-    const { client, providerPort, partnerPort, sessionSecret } = settings
+    const { client, providerPort, partnerPort, sessionSecret, oidcSecret } = settings
     const providers = client
       ? [registration(client)]
       : [await embed(HARBOURLINE, providerPort, baseUrl), await embed(FAIRHAVEN, partnerPort, baseUrl)]
-    server.serve(
-      await createApp({
-        ...{ providers, baseUrl, sessionSecret },
-        ...{ store: sessions?.store, sharedState: sessions?.sharedState },
-      }),
-    )
+    const { app, auth } = createApp({
+      ...{ providers, baseUrl, sessionSecret, oidcSecret },
+      ...{ store: sessions?.store, sharedState: sessions?.sharedState },
+    })
+    server.serve(app)
+    // Fails now, not at the first login. The app must respond already: to register it, a provider may fetch its keys.
+    await auth.ready()
     return { baseUrl, providers, isEmbedded: client === undefined, close }
   } catch (error) {
     await close()
@@ -56,7 +57,7 @@ export async function startExample(settings: Settings): Promise<Example> {
   }
 }
 
-/** The name `default` has the callback of a provider that is alone. */
+/** The provider with the name `default` has the callback `/callback`. */
 function registration({ issuer, scope, ...known }: RegisteredClient): Registration {
   const look = { name: 'default', title: new URL(issuer).host, mark: '/assets/mark.svg', audience: '' }
   return { ...look, issuer, scope: scope ?? 'openid profile email', client: clientOf(known) }

@@ -2,13 +2,18 @@ import type { Request } from 'express'
 import type { IdTokenClaims } from '../lib/index.ts'
 import type { Visitor } from './pages/layout.ts'
 
-/** Who is signed in, as pages want it; `undefined` where nobody is. */
+/** The user who is logged in, as pages need it. */
 export function visitorOf(req: Request): Visitor | undefined {
-  // A fault of the session store is told before there is a req.oidc.
+  // If the session store fails, the error page is rendered without req.oidc.
   return req.oidc?.isAuthenticated ? toVisitor(req.oidc.claims) : undefined
 }
 
-/** The name to greet with: whichever the provider gave, for only `sub` is always there. */
+/** The name to greet with. Only `sub` always exists, and the provider may send any other claim with any type. */
 export function toVisitor({ name, preferred_username, email, sub }: IdTokenClaims): Visitor {
-  return { name: name ?? preferred_username ?? email ?? sub, email }
+  return { name: textOf(name) ?? textOf(preferred_username) ?? textOf(email) ?? sub, email: textOf(email) }
+}
+
+/** The claim, if it is text. The types of claims say what the standard wants, not what the provider sent. */
+function textOf(claim: unknown): string | undefined {
+  return typeof claim === 'string' && claim.trim() !== '' ? claim.trim() : undefined
 }

@@ -3,11 +3,10 @@ import { type Request, type Response, wantsPage } from './http/request.ts'
 import { currentPage, loginUrl, providerParam, safeReturnTo } from './http/return-to.ts'
 import { ONLY_PROVIDER } from './options/config.ts'
 import { meetsRequirement, parseRequirement } from './protocol/step-up.ts'
-import { clientOf, type RelyingParty } from './relying-party.ts'
+import type { RelyingParty } from './relying-party.ts'
 import { checkInterval, isCheckedWithin, readLastLogin, readLogin, readTokensId } from './session/current-login.ts'
 import { requireSession } from './session/express-session.ts'
 import type {
-  AccessToken,
   AccessTokenRequest,
   ApiRequestInit,
   AuthRequirement,
@@ -20,15 +19,15 @@ import type {
   TokenRecord,
 } from './types.ts'
 
-/** `req.oidc` for one request. Everything in it is read when it is asked for: a request that asks nothing costs nothing. */
+/** Creates `req.oidc` for one request. Each member reads the session when it is used, so a request that uses none is cheap. */
 export function createContext(rp: RelyingParty, req: Request, res: Response): OidcContext {
-  // Whether somebody is logged in, and so which of the two kinds it is, is found out at each look.
+  // The type says that `isAuthenticated` decides which members exist. The getters below make that true at each access.
   return new Context(rp, req, res) as OidcContext
 }
 
 /**
- * A class, where the library has records otherwise: one of these is made for every request of the application, and a
- * record of getters and functions would cost a quarter of what express-session does.
+ * A class, unlike the records elsewhere in this library: it is created for every request, and a record of getters and
+ * closures would add a quarter to the cost of express-session (decision 0011).
  */
 class Context implements OidcMethods {
   readonly #rp: RelyingParty
@@ -39,6 +38,10 @@ class Context implements OidcMethods {
     this.#rp = rp
     this.#req = req
     this.#res = res
+  }
+
+  get #login(): Login | undefined {
+    return readLogin(this.#req, this.#rp.config)
   }
 
   get isAuthenticated(): boolean {
@@ -64,7 +67,7 @@ class Context implements OidcMethods {
 
   loginUrl(returnTo: string = currentPage(this.#rp.config, this.#req), requirement?: AuthRequirement): string {
     if (requirement === undefined) return loginUrl(this.#rp.config, { returnTo })
-    // The same person has to prove more, so it has to be at the same provider.
+    // Only the same provider can authenticate the same user more strongly.
     const sealed = this.#rp.requirements.seal(parseRequirement(requirement))
     return loginUrl(this.#rp.config, { returnTo, ...providerParam(this.#rp.config, this.#login), requirement: sealed })
   }
@@ -72,11 +75,11 @@ class Context implements OidcMethods {
   silentLoginUrl(): string | undefined {
     if (!this.#rp.silentLogins.shouldTry(this.#req) || this.isAuthenticated) return undefined
     const returnTo = safeReturnTo(currentPage(this.#rp.config, this.#req), this.#rp.config)
-    // Whoever would not come back to this page is left on it.
+    // A silent login must lead back to this page. If it cannot, the user stays here.
     if (returnTo === undefined) return undefined
     this.#rp.silentLogins.rememberAttempt(this.#res)
-    const last = providerParam(this.#rp.config, readLastLogin(this.#req, this.#rp.config))
-    return loginUrl(this.#rp.config, { returnTo, ...last, prompt: 'none' })
+    const provider = providerParam(this.#rp.config, readLastLogin(this.#req, this.#rp.config))
+    return loginUrl(this.#rp.config, { returnTo, ...provider, prompt: 'none' })
   }
 
   sessionCheckUrl(seconds: number): string | undefined {
@@ -95,10 +98,8 @@ class Context implements OidcMethods {
   }
 
   async login(options: LoginOptions = {}): Promise<void> {
-    const { findClientByName, startLogin } = await import('./login/start.ts')
-    const { readLoginOptions } = await import('./login/start.ts')
-    const client = findClientByName(this.#rp, options.provider ?? this.provider)
-    await startLogin(this.#rp, client, this.#req, this.#res, readLoginOptions(this.#rp, this.#req, options))
+    const { logIn } = await import('./login/start.ts')
+    await logIn(this.#rp, this.#req, this.#res, options)
   }
 
   async logout(): Promise<void> {
@@ -107,16 +108,25 @@ class Context implements OidcMethods {
   }
 
   async tokens(): Promise<TokenRecord | undefined> {
-    const id = this.#login === undefined ? undefined : readTokensId(requireSession(this.#req), this.#rp.config)
-    return id === undefined ? undefined : this.#rp.tokenRecords.read(requireSession(this.#req).sessionStore, id)
+    if (this.#login === undefined) return undefined
+    const req = requireSession(this.#req)
+    const id = readTokensId(req, this.#rp.config)
+    return id === undefined ? undefined : this.#rp.tokenRecords.read(req.sessionStore, id)
   }
 
   async idToken(): Promise<string> {
-    return (await this.tokens())?.idToken ?? unavailable('There is no ID Token: nobody is logged in.')
+    const tokens = await this.tokens()
+    if (tokens !== undefined) return tokens.idToken
+    throw new OidcError(
+      'ERR_OIDC_TOKEN_UNAVAILABLE',
+      'No user is logged in, so there is no ID Token. Guard the route with requireAuth().',
+    )
   }
 
-  async accessToken(request: AccessTokenRequest = {}): Promise<string> {
-    return (await this.#freshTokens(request)).accessToken
+  async accessToken({ scope, resource }: AccessTokenRequest = {}): Promise<string> {
+    const { freshAccessToken } = await import('./tokens/refresh.ts')
+    const req = requireSession(this.#req)
+    return (await freshAccessToken(this.#rp, req, this.#login, { scope, resource })).accessToken
   }
 
   async fetch(url: string | URL, init: ApiRequestInit = {}): Promise<globalThis.Response> {
@@ -125,31 +135,7 @@ class Context implements OidcMethods {
   }
 
   async userinfo(): Promise<Readonly<Record<string, Json>>> {
-    return askUserInfo(this.#rp, await this.#freshTokens({}), this.#login)
+    const { requestUserInfo } = await import('./tokens/api-request.ts')
+    return requestUserInfo(this.#rp, requireSession(this.#req), this.#login)
   }
-
-  async #freshTokens(request: AccessTokenRequest): Promise<AccessToken> {
-    const { freshTokens } = await import('./tokens/refresh.ts')
-    const { scope, resource } = request
-    return freshTokens(this.#rp, requireSession(this.#req), this.#login, { scope, resource })
-  }
-
-  get #login(): Login | undefined {
-    return readLogin(this.#req, this.#rp.config)
-  }
-}
-
-function unavailable(message: string): never {
-  throw new OidcError('ERR_OIDC_TOKEN_UNAVAILABLE', message)
-}
-
-async function askUserInfo(
-  rp: RelyingParty,
-  token: AccessToken,
-  login: Login | undefined,
-): Promise<Readonly<Record<string, Json>>> {
-  if (login === undefined) return unavailable('Nobody is logged in.')
-  const { sub } = login.claims
-  const { readUserInfo } = await import('./protocol/userinfo.ts')
-  return (await readUserInfo(await clientOf(rp, login).findProvider(), token, sub)) ?? { sub }
 }

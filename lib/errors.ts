@@ -1,16 +1,22 @@
-/** What an {@link OidcError} may carry beside its code and message. */
+/** What an {@link OidcError} may carry besides its code and message. */
 export interface OidcErrorOptions {
-  /** The lower failure. For logs; it is never shown to a browser. */
+  /** The error that caused this one. Log it. It is never shown to a browser. */
   cause?: unknown
-  /** The HTTP status, where it is not the code's usual one. */
+  /**
+   * The HTTP status to respond with.
+   * @default the status of the code, see docs/errors.md
+   */
   status?: number
-  /** HTTP headers that belong to the answer, for example `Allow` or `Retry-After`. */
+  /** HTTP headers for the response, for example `Allow` or `Retry-After`. */
   headers?: Record<string, string>
 }
 
 /**
- * The base of everything that this library throws or passes to `next`. The message is for the operator; it holds no
- * token, code, secret or request input. `status`, `expose` and `headers` are what Express' own error handler reads.
+ * The base class of all errors that this library throws or passes to `next`. Compare `code`, never the message. The message
+ * is written for developers and contains no token, code, secret or request input. Express' own error handler uses
+ * `status`, `expose` and `headers`.
+ *
+ * `docs/errors.md` explains each code: what happened, the usual cause, what to do.
  *
  * @example
  * ```ts
@@ -21,11 +27,13 @@ export interface OidcErrorOptions {
  * ```
  */
 export class OidcError extends Error {
+  /** A stable name for what went wrong, for example `ERR_OIDC_STATE_MISSING`. */
   readonly code: ErrorCode
-  /** The HTTP status to answer with. */
+  /** The HTTP status to respond with. */
   readonly status: number
-  /** Whether the message is fit for the person at the browser: true for 4xx, false for what only operators can mend. */
+  /** True if the user may see the message: for a 4xx status. A 5xx status is a problem that only an operator can fix. */
   readonly expose: boolean
+  /** HTTP headers for the response. `Cache-Control: no-store` is always among them. */
   readonly headers: Readonly<Record<string, string>>
 
   constructor(code: ErrorCode, message: string, options: OidcErrorOptions = {}) {
@@ -35,7 +43,7 @@ export class OidcError extends Error {
     this.status = options.status ?? ERROR_STATUS[code]
     this.expose = this.status < 500
     this.headers = { 'Cache-Control': 'no-store', ...options.headers }
-    // Like Node's own errors, so that a log line that shows the stack alone has the code too.
+    // Node's own errors show the code in the stack too, so a log line that has only the stack is enough.
     if (this.stack !== undefined) this.stack = this.stack.replace(/^\w+/, `${this.name} [${code}]`)
   }
 
@@ -44,64 +52,73 @@ export class OidcError extends Error {
   }
 }
 
-/** The longest piece of a foreign value that a message shows. */
 const MAX_SHOWN_LENGTH = 80
 
 /**
- * A value from outside, made safe for an error message: as JSON, cut at 80 characters, in printable ASCII. Not for secrets:
- * tokens, codes and request input never belong into a message.
+ * Formats a value from outside for an error message: as JSON, cut at 80 characters, in printable ASCII without
+ * `<` and `>`, in case an error handler sends the message as HTML. Never pass a secret, a token, a code or request input.
  */
 export function shown(value: unknown): string {
-  const json = JSON.stringify(value) ?? String(value)
+  const json = jsonOrType(value)
   const text = json.length > MAX_SHOWN_LENGTH ? `${json.slice(0, MAX_SHOWN_LENGTH)}...` : json
-  return text.replace(/[^ -~]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`)
+  return text.replace(/[^ -~]|[<>]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`)
 }
 
-/** The options given to `oidc()` or to a guard are wrong. All faults are reported at once. */
+/** JSON has no functions, BigInts or cycles. An invalid option may have any of these. */
+function jsonOrType(value: unknown): string {
+  try {
+    return JSON.stringify(value) ?? typeof value
+  } catch {
+    return typeof value
+  }
+}
+
+/** The options of `oidc()`, `bearer()` or a guard are invalid. All problems are reported at once. */
 export class ConfigError extends OidcError {
-  /** One sentence for each fault, beginning with the option's name. */
+  /** One sentence for each problem. It begins with the name of the option. */
   readonly faults: readonly string[]
 
   constructor(faults: readonly string[]) {
-    super(
-      'ERR_OIDC_CONFIG',
-      `The configuration has ${faults.length === 1 ? 'a fault' : 'faults'}:\n- ${faults.join('\n- ')}`,
-    )
+    const count = faults.length === 1 ? 'a problem' : `${faults.length} problems`
+    super('ERR_OIDC_CONFIG', `The configuration has ${count}:\n- ${faults.join('\n- ')}`)
     this.faults = faults
   }
 }
 
-/** What a provider said of its own refusal (RFC 6749 4.1.2.1 and 5.2). All of it is untrusted text. */
+/**
+ * The error response of a provider (RFC 6749 4.1.2.1 and 5.2). All members are untrusted text: escape them before you show
+ * them.
+ */
 export interface ProviderRefusal {
-  /** The registered or private error code, as the provider sent it: `invalid_client`, or `E0000047` of Okta's own APIs. */
+  /** The error code as the provider sent it: `invalid_client`, or `E0000047` of Okta's own APIs. */
   error: string
-  /** The provider's text for developers. It may hold what the user typed: escape it, never interpret it. */
+  /** The provider's text for developers. It may contain what the user typed. */
   errorDescription?: string | undefined
-  /** A page about the error. */
+  /** The URL of a page about the error. */
   errorUri?: string | undefined
 }
 
-/** What a {@link ProviderError} may carry beside what every error does. */
+/** What a {@link ProviderError} may carry besides what every error has. */
 export interface ProviderErrorOptions extends OidcErrorOptions {
-  /** What the provider said. */
+  /** The provider's error response. */
   refusal?: ProviderRefusal | undefined
-  /** Seconds to wait before asking again. */
+  /** How many seconds to wait before a retry. */
   retryAfter?: number | undefined
-  /** The provider's name for the failure, already checked in form. */
+  /** The provider's id of this error, already validated. */
   errorId?: string | undefined
-  /** The provider's name for the request, already checked in form. */
+  /** The provider's id of the request, already validated. */
   requestId?: string | undefined
 }
 
-/** The provider cannot be reached, refuses, or answers what the standards forbid. */
+/** A request to the provider failed: it is unreachable, it refused the request, or its response is invalid. */
 export class ProviderError extends OidcError {
-  /** What the provider said, where it said something. */
+  /** The provider's error response, if it sent one. */
   readonly refusal: ProviderRefusal | undefined
-  /** Seconds to wait before asking again, where the provider told (429 and 503). */
+  /** How many seconds to wait before a retry, if the provider said so (429 and 503). */
   readonly retryAfter: number | undefined
-  /** The name that Okta gave to this failure, for its support: at most 64 letters, digits, `.`, `_`, `@` and `-`. */
+  /** Okta's id of this error, for its support: at most 64 letters, digits, `.`, `_`, `@` and `-`. */
   readonly errorId: string | undefined
-  /** The name that Okta gave to the request, for its support and its System Log, of the same characters. */
+  /** Okta's id of the request, for its support and its System Log. It has the same characters. */
   readonly requestId: string | undefined
 
   constructor(code: ErrorCode, message: string, options: ProviderErrorOptions = {}) {
@@ -117,17 +134,25 @@ export class ProviderError extends OidcError {
   }
 }
 
-/** The provider sent the browser back with an error instead of a code (OIDC Core 3.1.2.6). */
+/**
+ * The provider redirected the browser back with an error instead of a code (OIDC Core 3.1.2.6), for example because the user
+ * cancelled the login (`access_denied`).
+ */
 export class AuthorizationError extends OidcError {
+  /** The error response. It came in the browser's request, so treat it as request input. */
   readonly refusal: ProviderRefusal
 
   constructor(refusal: ProviderRefusal) {
-    super('ERR_OIDC_AUTHORIZATION', 'The provider refused the login.', { status: authorizationStatus(refusal.error) })
+    super(
+      'ERR_OIDC_AUTHORIZATION',
+      "The provider refused the login. error.refusal has its error code, and the provider's log the reason.",
+      { status: authorizationStatus(refusal.error) },
+    )
     this.refusal = refusal
   }
 }
 
-/** A guard refused a request of somebody who is logged in: a new login would not help. */
+/** A guard denied a user who is logged in. The same login would be denied again. */
 export class AccessDeniedError extends OidcError {}
 
 const AUTHORIZATION_STATUS: ReadonlyMap<string, number> = new Map([
@@ -146,12 +171,9 @@ function authorizationStatus(error: string): number {
   return AUTHORIZATION_STATUS.get(error) ?? 400
 }
 
-/**
- * Every error code of the library with the HTTP status that it is answered with. `docs/errors.md` has a heading for
- * each: what happened, the usual cause, what to do.
- */
+/** Every error code of the library, with its HTTP status. `docs/errors.md` has a section for each. */
 export const ERROR_STATUS = {
-  // The application is set up wrongly.
+  // The setup of the application.
   ERR_OIDC_CONFIG: 500,
   ERR_OIDC_NOT_MOUNTED: 500,
   ERR_OIDC_SESSION_MISSING: 500,
@@ -162,7 +184,7 @@ export const ERROR_STATUS = {
   ERR_OIDC_SHARED_STATE: 503,
   ERR_OIDC_RETURN_TO: 500,
   ERR_OIDC_CLIENT_SECRET: 500,
-  // The provider cannot be asked, or answers what no provider may answer.
+  // Requests to the provider, discovery and keys.
   ERR_OIDC_PROVIDER_UNREACHABLE: 503,
   ERR_OIDC_PROVIDER_TIMEOUT: 504,
   ERR_OIDC_PROVIDER_BUSY: 503,
@@ -173,7 +195,7 @@ export const ERROR_STATUS = {
   ERR_OIDC_DISCOVERY_ISSUER: 502,
   ERR_OIDC_METADATA_INVALID: 502,
   ERR_OIDC_KEYS_INVALID: 502,
-  // Registering this application at a provider, and finding the provider of a person.
+  // Client registration, and WebFinger.
   ERR_OIDC_REGISTRATION_UNSUPPORTED: 500,
   ERR_OIDC_REGISTRATION_REFUSED: 502,
   ERR_OIDC_REGISTRATION_UNAUTHORIZED: 502,
@@ -184,7 +206,7 @@ export const ERROR_STATUS = {
   ERR_OIDC_WEBFINGER_IDENTIFIER: 400,
   ERR_OIDC_WEBFINGER_UNKNOWN: 400,
   ERR_OIDC_WEBFINGER_RESPONSE: 502,
-  // A route is called in a way that it does not answer.
+  // Requests to the routes.
   ERR_OIDC_METHOD_NOT_ALLOWED: 405,
   ERR_OIDC_CROSS_SITE_LOGOUT: 403,
   ERR_OIDC_PROVIDER_UNKNOWN: 400,
@@ -294,7 +316,7 @@ export const ERROR_STATUS = {
   ERR_OIDC_LOGOUT_TOKEN_SUBJECT: 400,
   ERR_OIDC_LOGOUT_TOKEN_REPLAYED: 400,
   ERR_OIDC_REVOCATION_JWT: 401,
-  // Tokens asked for by the application.
+  // Tokens that the application requests, and revocation.
   ERR_OIDC_TOKEN_UNAVAILABLE: 401,
   ERR_OIDC_REFRESH_REFUSED: 401,
   ERR_OIDC_REVOCATION: 502,
@@ -305,5 +327,5 @@ export const ERROR_STATUS = {
   ERR_OIDC_INSUFFICIENT_CLAIM: 403,
 } as const
 
-/** A stable name for what went wrong: program against this, never against the message. */
+/** The code of an {@link OidcError}. It is stable, unlike the message. */
 export type ErrorCode = keyof typeof ERROR_STATUS

@@ -2,45 +2,69 @@ import { channel } from 'node:diagnostics_channel'
 import { debuglog } from 'node:util'
 
 /**
- * What can be watched with `node:diagnostics_channel`, by channel name. Messages hold no token, code or secret.
- * `NODE_DEBUG=oidc` prints the same to standard error.
+ * The events of this library, by the name of their channel in `node:diagnostics_channel`. Subscribe to them for logs and
+ * metrics. They contain no token, code or secret. Without a subscriber they cost almost nothing.
+ *
+ * Set `NODE_DEBUG=oidc` to print all events to standard error.
+ *
+ * @example
+ * ```ts
+ * import { subscribe } from 'node:diagnostics_channel'
+ *
+ * subscribe('express-oidc:login', (message) => {
+ *   const { issuer, sub } = message as Events['express-oidc:login']
+ *   logger.info({ issuer, sub }, 'User logged in')
+ * })
+ * ```
  */
 export interface Events {
-  /** A login has left for the provider. */
+  /** A login starts: the browser is redirected to the provider. */
   'express-oidc:login-start': {
-    /** The name of the provider, here and below; `default` where there is one alone. */
+    /** The name of the provider, here and in the other events. It is `default` if there is only one. */
     readonly provider: string
     readonly issuer: string
-    /** Where the person will come back to, without query. */
+    /** The path that the user will return to, without its query. */
     readonly path: string
   }
-  /** A login was completed. */
+  /** A login is complete: the response was validated, and the session saved. */
   'express-oidc:login': {
     readonly provider: string
     readonly issuer: string
     readonly sub: string
+    /** The granted scopes, separated by spaces. */
     readonly scope: string
   }
-  /** A login was ended. */
+  /** A login has ended. */
   'express-oidc:logout': {
     readonly provider: string
-    /** By the logout route or `req.oidc.logout()`, by one of the provider's channels, or because a silent login found nobody. */
+    /**
+     * What ended it:
+     *
+     * - `application`: the logout route, or `req.oidc.logout()`.
+     * - `backchannel`, `frontchannel`, `token-revocation`: a request of the provider to that route.
+     * - `session-check`: a session check found that the user has logged out at the provider.
+     */
     readonly how: 'application' | 'backchannel' | 'frontchannel' | 'session-check' | 'token-revocation'
+    /** Absent if no user was logged in, here and in `sub`. */
     readonly issuer: string | undefined
     readonly sub: string | undefined
   }
-  /** Access tokens of a login were refreshed. */
+  /** An access token was refreshed. */
   'express-oidc:refresh': { readonly provider: string; readonly issuer: string; readonly sub: string }
-  /** A guard refused a request. */
+  /** A guard denied a request: `code` is the error code, `path` the path without its query. */
   'express-oidc:denied': { readonly code: string; readonly path: string }
-  /** A route failed; `error` is what was passed to `next`, or what a provider was told of its logout token. */
+  /**
+   * A route failed. `error` was passed to `next`, or it is why a logout token was refused. An error that the library handles
+   * itself is published too, for example if the provider is down during a session check. `code` is the error code, or
+   * `unknown` for an error of the application.
+   */
   'express-oidc:error': { readonly code: string; readonly error: unknown }
-  /** The provider was asked for something: one of its documents, tokens, UserInfo. */
+  /** A request to the provider has ended. */
   'express-oidc:provider': {
     readonly method: string
-    /** Without query. */
+    /** The URL without its query. */
     readonly url: string
-    /** The HTTP status, or the error code where no answer came. */
+    /** The HTTP status, or the error code if there was no response. */
     readonly outcome: number | string
     readonly milliseconds: number
   }
@@ -48,23 +72,23 @@ export interface Events {
 
 const debug = debuglog('oidc')
 
-function createChannel<Name extends keyof Events>(name: Name): (message: () => Events[Name]) => void {
+/** Publishes an event. The function that creates the message is called only if there is a subscriber. */
+export const publish: { readonly [Name in keyof Events]: (message: () => Events[Name]) => void } = {
+  'express-oidc:login-start': createPublisher('express-oidc:login-start'),
+  'express-oidc:login': createPublisher('express-oidc:login'),
+  'express-oidc:logout': createPublisher('express-oidc:logout'),
+  'express-oidc:refresh': createPublisher('express-oidc:refresh'),
+  'express-oidc:denied': createPublisher('express-oidc:denied'),
+  'express-oidc:error': createPublisher('express-oidc:error'),
+  'express-oidc:provider': createPublisher('express-oidc:provider'),
+}
+
+function createPublisher<Name extends keyof Events>(name: Name): (message: () => Events[Name]) => void {
   const target = channel(name)
   return (message) => {
     if (!target.hasSubscribers && !debug.enabled) return
-    const made = message()
-    debug('%s %o', name, made)
-    target.publish(made)
+    const event = message()
+    debug('%s %o', name, event)
+    target.publish(event)
   }
-}
-
-/** One function for each event. The message is only made when somebody listens. */
-export const publish: { readonly [Name in keyof Events]: (message: () => Events[Name]) => void } = {
-  'express-oidc:login-start': createChannel('express-oidc:login-start'),
-  'express-oidc:login': createChannel('express-oidc:login'),
-  'express-oidc:logout': createChannel('express-oidc:logout'),
-  'express-oidc:refresh': createChannel('express-oidc:refresh'),
-  'express-oidc:denied': createChannel('express-oidc:denied'),
-  'express-oidc:error': createChannel('express-oidc:error'),
-  'express-oidc:provider': createChannel('express-oidc:provider'),
 }

@@ -1,56 +1,75 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { IdTokenClaims, TokenRecord } from './types.ts'
 
-/** What every hook is given. */
+/** What every hook receives. */
 export interface HookEvent {
   readonly req: IncomingMessage
   readonly res: ServerResponse
-  /** The name of the provider: `default` where the options name only one. */
+  /** The name of the provider. It is `default` if there is only one. */
   readonly provider: string
 }
 
-/** A login is about to leave for the provider. */
+/** The event of `beforeLogin`. */
 export interface BeforeLoginEvent extends HookEvent {
-  /** The path of this application that the person will come back to. */
+  /** The path of the app that the user will return to. */
   readonly returnTo: string
 }
 
-/** A login has been validated, and a new session begun but not yet saved. */
+/** The event of `afterLogin`. */
 export interface AfterLoginEvent extends HookEvent {
-  /** All claims, also those that `sessionClaims` leaves out of the session. */
+  /** All claims, even those that the option `sessionClaims` does not keep in the session. */
   readonly claims: IdTokenClaims
   /** The granted scopes, separated by spaces. */
   readonly scope: string
   readonly tokens: TokenRecord
 }
 
-/** Tokens have been refreshed. */
+/** The event of `afterRefresh`. */
 export interface AfterRefreshEvent extends Omit<HookEvent, 'res'> {
   readonly claims: IdTokenClaims
-  /** All tokens of the login, the new ones among them. */
+  /** All tokens of the login, with the new ones. */
   readonly tokens: TokenRecord
 }
 
-/** A login is about to end, or has ended, by the logout route or `req.oidc.logout()`. */
+/** The event of `beforeLogout` and `afterLogout`. */
 export interface LogoutEvent extends HookEvent {
-  /** The claims of the login that ends; absent where nobody was logged in. */
+  /** The claims of the login that ends, or `undefined` if no user was logged in. */
   readonly claims: IdTokenClaims | undefined
 }
 
-/** Functions of yours that are awaited at named moments. One that throws stops what it was called in. */
+/**
+ * Functions of the app that run at fixed moments. Each is awaited. A hook that throws fails the request, and its error goes
+ * to `next`. A hook that sends a response itself stops the login or logout.
+ *
+ * @example
+ * ```ts
+ * app.use(oidc({
+ *   ...options,
+ *   hooks: {
+ *     async afterLogin({ req, claims }) {
+ *       const user = await findUser(claims.iss, claims.sub)
+ *       if (user === undefined) throw new Error('This user has no account.')
+ *       const { session } = req as express.Request
+ *       session.userId = user.id
+ *     },
+ *   },
+ * }))
+ * ```
+ */
 export interface Hooks {
-  /** Before the redirect to the provider. Throw, or answer the request, to refuse. */
+  /** Runs before the redirect to the provider. Throw or send a response to refuse the login. */
   beforeLogin?: (event: BeforeLoginEvent) => void | Promise<void>
   /**
-   * After everything about the answer was checked and the session made ready, before the login is put into it: the place to
-   * find the user in your own database and to write into `req.session`. Throw, or answer the request, to refuse: then no
-   * session is left. `req.oidc` does not show the login yet.
+   * Runs after the provider's response was validated and the session got a new id, and before the login is in the session.
+   * Find the user in your database here, and write what you need into `req.session`. `req.oidc` does not show the login yet.
+   *
+   * Throw or send a response to refuse the login: the session is destroyed then.
    */
   afterLogin?: (event: AfterLoginEvent) => void | Promise<void>
-  /** After tokens were refreshed and kept. One that throws fails the caller, not the login. */
+  /** Runs after an access token was refreshed and stored. If it throws, the caller gets the error, and the login stays. */
   afterRefresh?: (event: AfterRefreshEvent) => void | Promise<void>
-  /** Before the session is destroyed. Throw, or answer the request, to keep it. */
+  /** Runs before a logout destroys the session. Throw or send a response to keep the session. */
   beforeLogout?: (event: LogoutEvent) => void | Promise<void>
-  /** After the session was destroyed, before the redirect, which is left out where the hook answers itself. */
+  /** Runs after a logout destroyed the session, before the redirect. If it sends a response, there is no redirect. */
   afterLogout?: (event: LogoutEvent) => void | Promise<void>
 }

@@ -1,8 +1,10 @@
 import { createContext } from './context.ts'
 import { OidcError } from './errors.ts'
 import { publish } from './events.ts'
+import { foldRoute, ownRoutes } from './http/own-routes.ts'
 import { type Next, type Request, type Response, requestPath } from './http/request.ts'
 import { redirect } from './http/response.ts'
+import { usesClientSecret } from './jose/algorithms.ts'
 import type { Config } from './options/config.ts'
 import type { Options } from './options/options.ts'
 import { parseOptions } from './options/parse-options.ts'
@@ -11,26 +13,36 @@ import { type Client, createRelyingParty, type RelyingParty } from './relying-pa
 import { recordActivity } from './session/current-login.ts'
 import type { OidcContext } from './types.ts'
 
-/** The middleware that `oidc()` makes. */
+/** The middleware that `oidc()` returns. */
 export interface OidcMiddleware {
   (req: Request, res: Response, next: Next): void
   /**
-   * Asks each provider for its metadata and keys now, for those who want to fail at start rather than at the first login.
+   * Loads the metadata and the keys of every provider now. Call it at startup if the app should not start with a wrong
+   * issuer or an unreachable provider; otherwise the first login loads them.
+   *
+   * Call it after `listen()`: with `registration`, a provider may fetch the app's `/jwks` before `ready()` resolves.
+   *
    * Rejects with a `ProviderError`.
+   *
+   * @example
+   * ```ts
+   * const auth = oidc(options)
+   * app.use(auth)
+   * app.listen(3000, () => {
+   *   auth.ready().catch((error: unknown) => console.error('The provider is not reachable', error))
+   * })
+   * ```
    */
   ready(): Promise<void>
 }
 
-type Route = (rp: RelyingParty, req: Request, res: Response) => Promise<void>
-
-/** Routes are loaded at their first request: until then an application does without openid-client and jose. */
-type LoadRoute = () => Promise<Route>
-
 /**
- * Makes an Express or Connect application an OpenID Connect relying party: mounts the login, callback and logout routes,
- * and sets `req.oidc`. Mount it after express-session. Nothing is asked of the provider before the first login.
+ * Makes an Express or Connect app an OpenID Connect relying party. The middleware responds at the login, callback and
+ * logout routes, sets `req.oidc` for every request, and keeps the login in `req.session`.
  *
- * @throws {ConfigError} with all faults of the options
+ * Mount it after express-session and before your routes. It calls the provider when the first user logs in, not earlier.
+ *
+ * @throws {ConfigError} `ERR_OIDC_CONFIG` with all problems of the options.
  * @example
  * ```ts
  * app.use(session({ secret, resave: false, saveUninitialized: false }))
@@ -40,7 +52,7 @@ type LoadRoute = () => Promise<Route>
  */
 export function oidc(options: Options): OidcMiddleware {
   const rp = createRelyingParty(parseOptions(options))
-  for (const { config } of rp.clients.values()) warnOfToken(config)
+  for (const { config } of rp.clients.values()) warnOfFrontChannelToken(config)
   const routes = createRoutes(rp)
   const { silentLogin, idleTimeout } = rp.config
 
@@ -49,8 +61,8 @@ export function oidc(options: Options): OidcMiddleware {
     req.oidc = context
     if (idleTimeout !== undefined) recordActivity(req, rp.config)
     rp.storeWatch.watch(req)
-    const loadRoute = routes.get(requestPath(req))
-    if (loadRoute !== undefined) return void answer(loadRoute, rp, req, res).catch((error) => fail(error, next))
+    const loadRoute = routes.get(foldRoute(requestPath(req)))
+    if (loadRoute !== undefined) return void runRoute(loadRoute, rp, req, res).catch((error) => passError(error, next))
     const url = silentLogin ? context.silentLoginUrl() : undefined
     if (url === undefined) next()
     else redirect(res, url)
@@ -58,65 +70,77 @@ export function oidc(options: Options): OidcMiddleware {
 
   return Object.assign(oidcMiddleware, {
     async ready() {
-      await Promise.all([...rp.clients.values()].map(prepare))
+      await Promise.all([...rp.clients.values()].map(loadProvider))
     },
   })
 }
 
-async function prepare({ findProvider, config }: Client): Promise<void> {
+async function loadProvider({ findProvider, config }: Client): Promise<void> {
   const { keys } = await findProvider()
   const alg = config.idTokenSignedResponseAlg
-  if (!alg.startsWith('HS')) await keys.keysFor({ alg })
+  if (!usesClientSecret(alg)) await keys.keysFor({ alg })
 }
 
-/** RFC 9700 2.1.2. */
-function warnOfToken({ responseType }: Config): void {
+/** Access tokens should not go through the browser (RFC 9700 2.1.2). */
+function warnOfFrontChannelToken({ responseType }: Config): void {
   if (!contentsOf(responseType).token) return
-  process.emitWarning(`responseType '${responseType}' sends an access token through the browser: 'code' does not.`, {
+  process.emitWarning(`responseType '${responseType}' sends an access token through the browser. Prefer 'code'.`, {
     code: 'EXPRESS_OIDC_FRONT_CHANNEL_TOKEN',
     type: 'SecurityWarning',
   })
 }
 
-async function answer(loadRoute: LoadRoute, rp: RelyingParty, req: Request, res: Response): Promise<void> {
+type Route = (rp: RelyingParty, req: Request, res: Response) => Promise<void>
+
+/** Loads a route at its first request, so that an app starts without loading openid-client and jose. */
+type LoadRoute = () => Promise<Route>
+
+async function runRoute(loadRoute: LoadRoute, rp: RelyingParty, req: Request, res: Response): Promise<void> {
   const route = await loadRoute()
   await route(rp, req, res)
 }
 
-/** The one place where a route's failure leaves the library. */
-function fail(reason: unknown, next: Next): void {
-  // Express takes nothing, or the word 'route', for leave to go on: a hook may reject with either.
-  const error = reason instanceof Error ? reason : new Error('A hook failed without an error.', { cause: reason })
+/** Every error of a route leaves the library here. */
+function passError(reason: unknown, next: Next): void {
+  // A hook may reject with undefined or 'route', but next(undefined) and next('route') would let the request through.
+  const error =
+    reason instanceof Error ? reason : new Error('A hook rejected without an Error. Throw an Error.', { cause: reason })
   publish['express-oidc:error'](() => ({ code: error instanceof OidcError ? error.code : 'unknown', error }))
   next(error)
 }
 
-/** A route answers below the mount path, and where the application sees the whole path of `baseUrl`, there too. */
+/** Maps every path to its route. With several providers each has its own callback, and `routes.callback` alone has none. */
 function createRoutes(rp: RelyingParty): ReadonlyMap<string, LoadRoute> {
-  const { routes: paths, basePath } = rp.config
-  const clients = [...rp.clients.values()]
-  const hasReference = clients.some(({ config }) => config.requestObjectBy === 'reference')
-  const hasKeys = clients.some(({ config }) => config.clientKeys.length > 0)
-  const routes: readonly (readonly [string | undefined, LoadRoute])[] = [
-    [paths.login, async () => (await import('./login/start.ts')).loginRoute],
-    ...clients.map((client) => [client.config.callback, () => loadCallback(client)] as const),
-    [paths.logout, async () => (await import('./logout/logout.ts')).logoutRoute],
-    [paths.backchannelLogout, async () => (await import('./logout/back-channel.ts')).backchannelLogoutRoute],
-    [paths.frontchannelLogout, async () => (await import('./logout/front-channel.ts')).frontchannelLogoutRoute],
-    [paths.sessionCheck, async () => (await import('./logout/session-check.ts')).sessionCheckRoute],
-    [paths.tokenRevocation, async () => (await import('./logout/back-channel.ts')).tokenRevocationRoute],
-    [paths.initiateLogin, async () => (await import('./login/start.ts')).initiateLoginRoute],
-    [hasKeys ? paths.jwks : undefined, createJwksLoader(rp)],
-    [
-      hasReference ? paths.requestObjects : undefined,
-      async () => (await import('./login/published-documents.ts')).requestObjectsRoute,
-    ],
-  ]
-  const mounted = routes.flatMap(([path, load]) => (path === undefined ? [] : [[path, load] as const]))
-  return new Map(mounted.flatMap(([path, load]) => [[path, load] as const, [basePath + path, load] as const]))
+  const loaders = createLoaders(rp)
+  const callbacks = new Map([...rp.clients.values()].map((client) => [client.config.callback, client]))
+  return new Map(
+    ownRoutes(rp.config).flatMap(({ name, route, path }) => {
+      const client = name === 'callback' ? callbacks.get(route) : undefined
+      const load = client === undefined ? loaders[name] : () => loadCallback(client)
+      return load === undefined ? [] : [[foldRoute(path), load] as const]
+    }),
+  )
 }
 
-/** The keys are imported once, not for each request. */
+/** How each route is loaded, by its name in the option `routes`. A route that is not listed here does not exist. */
+function createLoaders(rp: RelyingParty): Readonly<Record<string, LoadRoute>> {
+  const configs = [...rp.clients.values()].map(({ config }) => config)
+  return {
+    login: async () => (await import('./login/start.ts')).loginRoute,
+    logout: async () => (await import('./logout/logout.ts')).logoutRoute,
+    backchannelLogout: async () => (await import('./logout/back-channel.ts')).backchannelLogoutRoute,
+    frontchannelLogout: async () => (await import('./logout/front-channel.ts')).frontchannelLogoutRoute,
+    sessionCheck: async () => (await import('./logout/session-check.ts')).sessionCheckRoute,
+    tokenRevocation: async () => (await import('./logout/back-channel.ts')).tokenRevocationRoute,
+    initiateLogin: async () => (await import('./login/start.ts')).initiateLoginRoute,
+    ...(configs.some(({ clientKeys }) => clientKeys.length > 0) ? { jwks: createJwksLoader(rp) } : {}),
+    ...(configs.some(({ requestObjectBy }) => requestObjectBy === 'reference')
+      ? { requestObjects: async () => (await import('./login/published-documents.ts')).requestObjectsRoute }
+      : {}),
+  }
+}
+
+/** Imports the keys once, not for each request. */
 function createJwksLoader(rp: RelyingParty): LoadRoute {
   let route: Promise<Route> | undefined
   return () => {

@@ -1,4 +1,4 @@
-import { ConfigError } from './errors.ts'
+import { ConfigError, shown } from './errors.ts'
 import { createPolledLock } from './state/locks.ts'
 import { asciiJson, entryName, stateOperation, toMilliseconds } from './state/operation.ts'
 import { type PostgresPool, runStatement, type Statements, statementsFor } from './state/postgres-table.ts'
@@ -7,34 +7,37 @@ import type { SharedState } from './state/shared-state.ts'
 export type { PostgresConnection, PostgresPool } from './state/postgres-table.ts'
 export type { Lease, SharedState } from './state/shared-state.ts'
 
-/** What `postgresState` works with. */
+/** The options of {@link postgresState}. */
 export interface PostgresStateOptions {
-  /** The connections. Who made the pool closes it, and listens to its `error` event. */
+  /** A pool of connections. You create it, handle its `error` events and close it. */
   pool: PostgresPool
   /**
-   * The table, with its schema before a point where it has one. It is quoted, so upper and lower case matter.
+   * The name of the table, optionally with its schema: `'shop.oidc_state'`. It is quoted, so upper and lower case matter.
    * @default 'oidc_state'
    */
   table?: string
 }
 
-/** Shared state on PostgreSQL, with its table. */
+/** Shared state on PostgreSQL, and the means to create its table. */
 export interface PostgresState extends SharedState {
-  /** Makes the table and its index where they are not there; many nodes may do so at once. A migration can run `sql` instead. */
+  /**
+   * Creates the table and its index if they do not exist. Several nodes may call it at the same time. It needs the right to
+   * create in the schema; if a migration does that instead, let it run `sql`.
+   */
   createTable(): Promise<void>
-  /** What makes the table: several statements, without values. */
+  /** The statements that create the table and its index, without parameters. */
   readonly sql: string
 }
 
-/** How often, in milliseconds, a node looks for entries that have ended, and how many it removes at a time. */
-const CLEANING = { every: 60_000, batch: 1000 }
-
 /**
- * Shared state in a table of PostgreSQL 12 or later, for any number of nodes. Every operation is one statement in a
- * transaction of its own, with values as parameters and without anything that stays with a connection, so it works through
- * a connection pooler too. Entries that have ended are removed along the way, in small batches. Throws a `ConfigError` for
- * a table that is no plain name.
+ * Shared state in a table of PostgreSQL 12 or later, for any number of nodes. You need it when the application runs on more
+ * than one node and you have PostgreSQL, but not Redis. Each operation is one statement in a transaction of its own, with
+ * values as parameters. Nothing is kept in a connection, so a connection pooler such as PgBouncer works too. Expired entries
+ * are deleted in small batches.
  *
+ * Its methods reject with `ERR_OIDC_SHARED_STATE` if the server cannot be reached or does not respond within five seconds.
+ *
+ * @throws {ConfigError} if `table` is not a plain name, or two with a dot between them
  * @example
  * ```ts
  * import { postgresState } from 'express-oidc/postgres'
@@ -44,18 +47,21 @@ const CLEANING = { every: 60_000, batch: 1000 }
  * pool.on('error', console.error)
  * const sharedState = postgresState({ pool })
  * await sharedState.createTable()
+ * app.use(oidc({ issuer, clientId, clientSecret, baseUrl, sharedState }))
  * ```
  */
 export function postgresState({ pool, table = 'oidc_state' }: PostgresStateOptions): PostgresState {
   if (typeof table !== 'string' || !/^([a-z_]\w{0,49}\.)?[a-z_]\w{0,49}$/i.test(table)) {
-    throw new ConfigError(['table must be one name of at most 50 letters, digits and _, or two with a point between.'])
+    throw new ConfigError([
+      `table must be a name of at most 50 letters, digits and _, or schema.name, not ${shown(table)}.`,
+    ])
   }
   const statements = statementsFor(table)
   const query = (text: string, ...values: string[]): Promise<readonly unknown[]> =>
-    stateOperation((signal) => runStatement(pool, signal, text, values))
+    stateOperation(({ signal }) => runStatement(pool, signal, text, values))
   const hasRow = async (...parameters: Parameters<typeof query>): Promise<boolean> =>
     (await query(...parameters)).length > 0
-  const clean = createCleaner(() => query(statements.clean, String(CLEANING.batch)))
+  const clean = createCleaner(() => query(statements.clean, String(MAX_CLEANED_ROWS)))
 
   return {
     ...createSets(statements, query, clean),
@@ -72,7 +78,7 @@ export function postgresState({ pool, table = 'oidc_state' }: PostgresStateOptio
       },
     }),
     sql: statements.create,
-    createTable: () => stateOperation(async (signal) => void (await runStatement(pool, signal, statements.create))),
+    createTable: () => stateOperation(async ({ signal }) => void (await runStatement(pool, signal, statements.create))),
   }
 }
 
@@ -83,36 +89,39 @@ function createSets(
   query: Query,
   clean: () => Promise<void>,
 ): Pick<SharedState, 'add' | 'remove' | 'members' | 'take'> {
-  const nameOf = (key: string): string => `set:${entryName(key)}`
+  const setName = (key: string): string => `set:${entryName(key)}`
   return {
     async add(key, member, seconds) {
       const life = String(toMilliseconds(seconds))
-      await query(statements.add, nameOf(key), entryName(member), asciiJson(member), life)
+      await query(statements.add, setName(key), entryName(member), asciiJson(member), life)
       await clean()
     },
     async remove(key, member) {
-      await query(statements.remove, nameOf(key), entryName(member))
+      await query(statements.remove, setName(key), entryName(member))
     },
-    members: async (key) => livingValues(await query(statements.members, nameOf(key))),
-    take: async (key) => livingValues(await query(statements.take, nameOf(key))),
+    members: async (key) => aliveValues(await query(statements.members, setName(key))),
+    take: async (key) => aliveValues(await query(statements.take, setName(key))),
   }
 }
 
-function livingValues(rows: readonly unknown[]): readonly string[] {
+function aliveValues(rows: readonly unknown[]): readonly string[] {
   return rows.flatMap((row) => {
     const { value, lives } = Object(row)
     return lives === true ? [JSON.parse(String(value))] : []
   })
 }
 
-/** Removes what has ended: now and then one batch, and the next one with the next call where there is more. */
-function createCleaner(removeBatch: () => Promise<readonly unknown[]>): () => Promise<void> {
+const CLEANING_INTERVAL = 60_000
+const MAX_CLEANED_ROWS = 1000
+
+/** Deletes one batch of expired entries a minute, and more often while there are more. */
+function createCleaner(deleteBatch: () => Promise<readonly unknown[]>): () => Promise<void> {
   let nextAt = 0
   return async function clean() {
     if (Date.now() < nextAt) return
-    nextAt = Date.now() + CLEANING.every
-    // A fault of the server shows in what the caller wanted.
-    const removed = await removeBatch().catch(() => [])
-    if (removed.length === CLEANING.batch) nextAt = 0
+    nextAt = Date.now() + CLEANING_INTERVAL
+    // The caller's own operation has succeeded already. If the server has a problem, the next one reports it.
+    const deleted = await deleteBatch().catch(() => [])
+    if (deleted.length === MAX_CLEANED_ROWS) nextAt = 0
   }
 }

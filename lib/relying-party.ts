@@ -1,7 +1,8 @@
+import { shown } from './errors.ts'
 import { type AppConfig, type Config, type Configuration, ONLY_PROVIDER } from './options/config.ts'
 import type { FindProvider } from './provider/provider.ts'
+import { createProviderLogouts, type ProviderLogouts } from './session/end-login.ts'
 import { createLoopBrake, createSilentLogins, type LoopBrake, type SilentLogins } from './session/login-attempts.ts'
-import { createProviderLogouts, type ProviderLogouts } from './session/provider-logouts.ts'
 import { createSessionIndex } from './session/session-index.ts'
 import { createStoreWatch, type StoreWatch } from './session/store-watch.ts'
 import { createTokenRecords, type TokenRecords } from './session/token-record.ts'
@@ -16,27 +17,27 @@ import { createStoreState } from './state/store-state.ts'
 import { createSingleFlight } from './time/single-flight.ts'
 import type { AccessToken, IdTokenClaims, Login, TokenRecord } from './types.ts'
 
-/** A login as it comes out of the callback, and the tokens that came with it. */
+/** The result of a login at the callback. */
 export interface CompletedLogin {
-  /** What goes into the session. */
+  /** The part that the session keeps. */
   readonly login: Login
-  /** All claims, also those that the session does not keep. */
+  /** All claims, even those that the session does not keep. */
   readonly claims: IdTokenClaims
   readonly tokens: TokenRecord
 }
 
-/** This application as a client of one provider. */
+/** The app as a client of one provider. */
 export interface Client {
   readonly config: Config
   readonly findProvider: FindProvider
-  /** Asks whether the provider answers at present. Rejects with a `ProviderError` where it does not, within two seconds. */
+  /** Checks whether the provider responds now. Rejects with a `ProviderError` within two seconds if it does not. */
   readonly checkAvailability: () => Promise<void>
 }
 
-/** All that one `oidc()` call made: what the routes and `req.oidc` work with. */
+/** Everything that one `oidc()` call created. The routes and `req.oidc` use it. */
 export interface RelyingParty {
   readonly config: AppConfig
-  /** By the names of their providers, in the order of the options. Never empty. */
+  /** The clients by the name of the provider, in the order of the options. Never empty. */
   readonly clients: ReadonlyMap<string, Client>
   readonly transactions: Transactions
   readonly tokenRecords: TokenRecords
@@ -44,15 +45,15 @@ export interface RelyingParty {
   readonly silentLogins: SilentLogins
   readonly requirements: SealedRequirements
   readonly storeWatch: StoreWatch
-  /** That of the options, or one in the session store. */
+  /** Returns the shared state of the options, or by default one in the session store. */
   readonly sharedStateOf: (store: StoreLike) => SharedState
   readonly providerLogouts: ProviderLogouts
   /**
-   * Redeems an answer once, by its `state`: a doubled callback shares what the first one gets, since a code that is
-   * used twice ends the tokens of both (RFC 6749 4.1.2).
+   * Redeems a response once, by its `state`. A repeated callback request gets the same result, because the provider revokes
+   * the tokens of a code that is used twice (RFC 6749 4.1.2).
    */
   readonly redeemOnce: (state: string, redeem: () => Promise<CompletedLogin>) => Promise<CompletedLogin>
-  /** Refreshes once for all requests of this process that want the same token at the same time. */
+  /** Refreshes once for all concurrent requests of this process that need the same token. */
   readonly refreshOnce: (token: string, refresh: () => Promise<AccessToken>) => Promise<AccessToken>
 }
 
@@ -78,7 +79,15 @@ export function createRelyingParty({ app, clients }: Configuration): RelyingPart
   }
 }
 
-/** One for each store: within a process, nothing that is written into it gets lost. */
+/** Returns the client at the provider of a login. `readLogin()` only returns logins of configured providers. */
+export function clientOf(rp: RelyingParty, { provider = ONLY_PROVIDER }: Pick<Login, 'provider'>): Client {
+  const client = rp.clients.get(provider)
+  if (client === undefined)
+    throw new TypeError(`The login is of the provider ${shown(provider)}, which the option providers does not have.`)
+  return client
+}
+
+/** One state for each store, so that all requests of a process use the same locks. */
 function createStoreStates(): (store: StoreLike) => SharedState {
   const states = new WeakMap<StoreLike, SharedState>()
   return (store) => {
@@ -88,14 +97,7 @@ function createStoreStates(): (store: StoreLike) => SharedState {
   }
 }
 
-/** The client at the provider of a login. A login that is read from a session is always one of these. */
-export function clientOf(rp: RelyingParty, { provider = ONLY_PROVIDER }: Pick<Login, 'provider'>): Client {
-  const client = rp.clients.get(provider)
-  if (client === undefined) throw new TypeError('A login of no provider of these options was read.')
-  return client
-}
-
-/** The protocol is loaded when the provider is first looked for, as the routes are. */
+/** Loads the protocol at the first login, so that an app starts without it. */
 function createClient(config: Config): Client {
   return {
     config,
@@ -115,7 +117,7 @@ function lazily<T>(load: () => Promise<() => Promise<T>>): () => Promise<T> {
   let loading: Promise<() => Promise<T>> | undefined
   return async () => {
     loading ??= load()
-    const ask = await loading
-    return ask()
+    const run = await loading
+    return run()
   }
 }

@@ -1,41 +1,41 @@
-/** A login on its way: between the redirect out and the redirect back. It lives sealed in one cookie of its own. */
+/** A login in progress, between the redirect to the provider and the callback. It is kept encrypted in a cookie of its own. */
 export interface Transaction {
-  /** What was asked for; absent: `code`. */
+  /** Absent for `code`. */
   readonly responseType?: ResponseType
   readonly state: string
   readonly nonce: string
   readonly codeVerifier: string
   readonly issuer: string
   readonly redirectUri: string
-  /** A path of this application, already checked. */
+  /** A path of this app, already checked. */
   readonly returnTo: string
-  /** The name of the provider that was asked; absent: the only one. */
+  /** The name of the provider. Absent if there is only one. */
   readonly provider?: string
-  /** The `max_age` that was asked for, in seconds. */
+  /** The requested `max_age`, in seconds. */
   readonly maxAge?: number
-  /** What the login must come to, or it is refused. */
+  /** The callback refuses a login that does not meet this. */
   readonly requirement?: AuthenticationRequirement
-  /** Nobody is to notice (`prompt=none`): that nobody is logged in at the provider is no failure then. */
+  /** A silent login (`prompt=none`). It is no error if the user is not logged in at the provider. */
   readonly isSilent?: true
-  /** The login that is held against the provider's session, by the id of its tokens: the answer concerns no other. */
+  /** For a recheck: the tokens id of the login that is compared with the provider's session. The response affects no other. */
   readonly recheckedTokensId?: string
-  /** The private key that the tokens will be bound to, as a JWK (RFC 9449). */
+  /** The private key that the tokens will be bound to (RFC 9449). */
   readonly dpopKey?: DpopKey
   /** Seconds since 1970, with their fraction. */
   readonly startedAt: number
 }
 
-/** How strong and how recent a login must be (RFC 9470). */
+/** How strong and how recent a login must be, with lists for its values (RFC 9470). */
 export interface AuthenticationRequirement {
-  /** Authentication context classes, of which one must have been reached. */
+  /** Authentication context classes. The login must have one of them. */
   readonly acr?: readonly string[]
-  /** How long ago the person may have proved who they are, in seconds. */
+  /** How many seconds ago the user may have authenticated. */
   readonly maxAge?: number
-  /** Authentication methods, all of which must have been used. */
+  /** Authentication methods. The login must have used all of them. */
   readonly amr?: readonly string[]
 }
 
-/** The private key that the tokens of one login are bound to, as a JWK with the algorithm that it signs with (RFC 9449). */
+/** A private key as a JWK, with the algorithm that it signs with. The tokens of one login are bound to it (RFC 9449). */
 export interface DpopKey {
   readonly alg: string
   readonly kty: string
@@ -45,52 +45,53 @@ export interface DpopKey {
   readonly d: string
 }
 
-/** The tokens of one login, as the token endpoint answered. */
+/** The tokens of one login. */
 export interface TokenRecord {
+  /** The raw ID Token. */
   readonly idToken: string
   readonly accessToken?: string
   readonly refreshToken?: string
-  /** `Bearer`, or `DPoP` for a token that is bound to `dpopKey`. */
+  /** `Bearer`, or `DPoP` for an access token that is bound to `dpopKey`. */
   readonly tokenType?: string
-  /** What the tokens are bound to (RFC 9449). */
+  /** The key that the tokens are bound to (RFC 9449). */
   readonly dpopKey?: DpopKey
-  /** When the access token ends, in seconds since 1970; absent where the provider did not say. */
+  /** When the access token expires, in seconds since 1970. Absent if the provider did not say. */
   readonly expiresAt?: number
-  /** When it was asked for, in seconds since 1970. */
+  /** When the access token was requested, in seconds since 1970. */
   readonly issuedAt?: number
-  /** The nonce of the login's request, which refreshed ID Tokens may repeat (OIDC Core 12.2). */
+  /** The nonce of the login. A refreshed ID Token may contain it too (OIDC Core 12.2). */
   readonly nonce?: string
-  /** The state of the person's session at the provider (OIDC Session Management 2), where it tells one. */
+  /** The state of the user's session at the provider (OIDC Session Management 2), if the provider sent it. */
   readonly sessionState?: string
-  /** The names of claims that an earlier ID Token of this login had, and the one of a refresh has no longer. */
+  /** The names of claims that an earlier ID Token of this login had, and the current one has not. */
   readonly pastClaims?: readonly string[]
-  /** Access tokens for APIs of their own (RFC 8707), by what they were asked for with. */
+  /** Access tokens for single APIs (RFC 8707), by the scope and resource that were requested. */
   readonly others?: Readonly<Record<string, AccessToken>>
 }
 
-/** An access token to show to an API. */
+/** An access token for an API. */
 export interface AccessToken {
   readonly accessToken: string
   /** `Bearer` or `DPoP`. */
   readonly tokenType: string
-  /** When it ends, in seconds since 1970; absent where the provider did not say. */
+  /** When it expires, in seconds since 1970. Absent if the provider did not say. */
   readonly expiresAt?: number
-  /** When it was asked for, in seconds since 1970. */
+  /** When it was requested, in seconds since 1970. */
   readonly issuedAt?: number
-  /** What it is bound to, where it is. */
+  /** The key that it is bound to, for `DPoP`. */
   readonly dpopKey?: DpopKey
 }
 
-/** A redeemed answer. Nothing unvalidated ever gets this type. */
+/** A completed login. Only validated data gets this type. */
 export interface Login {
-  /** The name of the provider; absent: the only one. */
+  /** The name of the provider. Absent if there is only one. */
   readonly provider?: string
   readonly claims: IdTokenClaims
   /** The granted scopes, separated by spaces. */
   readonly scope: string
   /** Seconds since 1970. */
   readonly loggedInAt: number
-  /** The end of this login, in seconds since 1970. */
+  /** When this login expires, in seconds since 1970. */
   readonly expiresAt: number
 }
 
@@ -104,16 +105,19 @@ export interface AddressClaim {
   readonly country?: string
 }
 
-/** A claim for people to read, in a language or script of its own: `family_name#ja-Kana-JP` (OIDC Core 5.2). */
+/** The name of a claim in one language or script: `family_name#ja-Kana-JP` (OIDC Core 5.2). */
 export type LanguageTaggedClaim =
   `${'name' | 'given_name' | 'family_name' | 'middle_name' | 'nickname' | 'profile' | 'picture' | 'website'}#${string}`
 
-/** Some providers (Cognito) send text for a truth value, and the text `false` is true to JavaScript: compare with `true`. */
+/**
+ * A boolean, or a string at providers such as Cognito. The string `'false'` is truthy in JavaScript, so compare with
+ * `true`: `claims.email_verified === true`.
+ */
 export type VerifiedClaim = boolean | 'true' | 'false'
 
 /**
- * The claims that belong to the standard scopes `profile`, `email`, `address` and `phone` (OIDC Core 5.1, 5.4). The types
- * are those of the standard: claims are handed on as the provider sent them, and nobody has checked what they are.
+ * The claims of the scopes `profile`, `email`, `address` and `phone` (OIDC Core 5.1 and 5.4). The types are those of the
+ * standard. The library does not check them: the claims are what the provider sent.
  */
 export interface StandardClaims {
   readonly name?: string
@@ -129,7 +133,7 @@ export interface StandardClaims {
   readonly birthdate?: string
   readonly zoneinfo?: string
   readonly locale?: string
-  /** Seconds since 1970; Auth0 sends a date as text. */
+  /** Seconds since 1970. Auth0 sends a date as a string. */
   readonly updated_at?: number | string
   readonly email?: string
   readonly email_verified?: VerifiedClaim
@@ -140,120 +144,169 @@ export interface StandardClaims {
 }
 
 /**
- * The claims about the person who is logged in: those of the validated ID Token (OIDC Core 2), filled from UserInfo
- * where that was asked for. Key your users on `iss` and `sub` together (OIDC Core 5.7), never on `email`.
+ * The claims about the user: those of the validated ID Token (OIDC Core 2), and those of UserInfo if the option `userinfo`
+ * requests them. Identify users by `iss` and `sub` together (OIDC Core 5.7), never by `email`.
  */
 export interface IdTokenClaims extends StandardClaims {
-  /** The issuer: compared, character by character, with the configured one. */
+  /** The issuer. It is the configured one, character by character. */
   readonly iss: string
-  /** The person, unique within the issuer and never given to another. */
+  /** The user's id. It is unique within the issuer and never reassigned. */
   readonly sub: string
   readonly aud?: string | readonly string[]
   /** Seconds since 1970. */
   readonly exp?: number
   /** Seconds since 1970. */
   readonly iat?: number
-  /** When the person last proved who they are, in seconds since 1970. */
+  /** When the user last authenticated, in seconds since 1970. */
   readonly auth_time?: number
-  /** The authentication context class that was reached. */
+  /** The authentication context class of the login. */
   readonly acr?: string
-  /** How the person was authenticated: an open list, not only the names of RFC 8176. */
+  /** The authentication methods of the login: names of RFC 8176, and the provider's own. */
   readonly amr?: readonly string[]
   readonly azp?: string
-  /** The provider's own session. */
+  /** The id of the session at the provider. */
   readonly sid?: string
-  /** Not of any standard, and named otherwise at some providers; absent where somebody is in none. See `requireGroup`. */
+  /**
+   * The user's groups. No standard defines this claim: providers use other names too, and omit it for a user without groups.
+   * See `requireGroup()`.
+   */
   readonly groups?: readonly string[]
   readonly [claim: string]: Json | undefined | AddressClaim
 }
 
-/** What one login wants in particular. */
+/** The options of `req.oidc.login()`. All are optional. */
 export interface LoginOptions {
   /**
-   * The path of this application to come back to.
-   * @default the page that is asked for, where it was asked for by GET
+   * The path of this app to return to. It must begin with the path of `baseUrl`, if that has one.
+   * @default the current page, or the home page if the request is not a GET
    */
   returnTo?: string
-  /** Authorization request parameters for this login alone, for example `{ prompt: 'login', login_hint: 'ada' }`. */
+  /** Authorization request parameters for this login, for example `{ prompt: 'login', login_hint: 'ada' }`. */
   authorizationParams?: AuthorizationParams
   /**
-   * The name of the provider to log in at.
-   * @default the one that the person is logged in at, or else the first
+   * The name of the provider, as in the option `providers`.
+   * @default the provider of the current login, or else the first one
    */
   provider?: string
-  /** Refuse what comes back unless it is as strong and as recent as this. */
+  /** How strong and how recent the login must be. The callback refuses a login that does not meet this. */
   requirement?: AuthRequirement
 }
 
-/** Which access token is wanted, where a login has several: that of the login unless told. */
+/** Selects an access token. Without either member it is the access token of the login. */
 export interface AccessTokenRequest {
-  /** Fewer scopes than the login has, separated by spaces. */
+  /** Some of the scopes of the login, separated by spaces, for a token that may do less. */
   scope?: string | undefined
-  /** The API that the token is for, an absolute URI (RFC 8707 2.2). */
+  /** The API that the token is for, as an absolute URI (RFC 8707 2.2). The provider must support resource indicators. */
   resource?: string | undefined
 }
 
-/** As for the global `fetch`, and which access token to show. */
+/** The second argument of the global `fetch`, and which access token to send. */
 export type ApiRequestInit = RequestInit & AccessTokenRequest
 
-/** What `req.oidc` can do, whoever is logged in. */
+/** The methods of `req.oidc`. They exist whether or not a user is logged in. */
 export interface OidcMethods {
   /**
-   * The address of the login route, to come back to a path of this application: by default to the present page. With a
-   * requirement, for a stronger or more recent login at the same provider.
+   * Returns the URL of the login route, for a link or a redirect. The user returns to `returnTo`, by default to the current
+   * page. With a requirement, the login must be that strong and recent, at the same provider.
+   *
+   * @throws {ConfigError} `ERR_OIDC_CONFIG` for an invalid requirement.
+   * @example
+   * ```ts
+   * res.send(`<a href="${req.oidc.loginUrl('/account')}">Log in</a>`)
+   * ```
    */
   loginUrl(returnTo?: string, requirement?: AuthRequirement): string
   /**
-   * The address that logs this visitor in without a question, if there is a session at the provider; `undefined` where that
-   * is not to be tried: somebody is logged in, it was tried before, or this is no page that a person opens. To ask for it
-   * is to try: the answer to this request takes a mark to the browser.
+   * Returns a URL that logs the visitor in without a sign-in page (`prompt=none`), if they have a session at the provider.
+   * It is `undefined` if a silent login makes no sense: the user is logged in, it was tried before, or the request is not
+   * the navigation of a browser. `attemptSilentLogin()` calls this for you.
+   *
+   * The call counts as an attempt: the response sets a cookie, and the browser is not sent again for an hour.
    */
   silentLoginUrl(): string | undefined
   /**
-   * The address that asks the provider whether the person is still logged in there, and comes back to this page; `undefined`
-   * where that is not to be done: nobody is logged in, it was done less than so many seconds ago, or this is no page that a
-   * person opens.
+   * Returns a URL that checks whether the user still has a session at the provider, and leads back to the current page. It
+   * is `undefined` if no check is due: no user is logged in, the last check was less than `seconds` ago, or the request is
+   * not the navigation of a browser. `checkSession()` calls this for you.
+   *
+   * @throws {ConfigError} `ERR_OIDC_CONFIG` if `seconds` is not an integer of at least 10.
    */
   sessionCheckUrl(seconds: number): string | undefined
-  /** Whether somebody is logged in as strongly and as recently as this (RFC 9470). */
+  /**
+   * True if a user is logged in, and the login is as strong and as recent as this (RFC 9470).
+   *
+   * @throws {ConfigError} `ERR_OIDC_CONFIG` for an invalid requirement.
+   */
   meets(requirement: AuthRequirement): boolean
-  /** Sends the browser to the provider to log in. Answers the request. */
+  /**
+   * Redirects the browser to the provider to log in. It sends the response, so do not send another one.
+   *
+   * Rejects with `ERR_OIDC_RETURN_TO` if `returnTo` is not a path of this app, `ERR_OIDC_PROVIDER_UNKNOWN`,
+   * `ERR_OIDC_CONFIG` for parameters that the middleware sets itself, and the codes of requests to the provider.
+   *
+   * @example
+   * ```ts
+   * app.get('/admin/login', (req, res) => req.oidc.login({ returnTo: '/admin', authorizationParams: { prompt: 'login' } }))
+   * ```
+   */
   login(options?: LoginOptions): Promise<void>
-  /** Ends the login here and at the provider. Answers the request. The caller sees to it that the person asked for it. */
+  /**
+   * Ends the login in this app, then redirects the browser to the provider to end its session too. It sends the response,
+   * so do not send another one. Unlike the logout route it does not check where the request comes from: protect your
+   * route against CSRF.
+   */
   logout(): Promise<void>
-  /** The tokens of this login, read from the session store; `undefined` where there are none. */
+  /** Reads the tokens of this login from the session store. The result is `undefined` if no user is logged in. */
   tokens(): Promise<TokenRecord | undefined>
-  /** The raw ID Token. Throws `ERR_OIDC_TOKEN_UNAVAILABLE`. */
+  /** Reads the raw ID Token. Rejects with `ERR_OIDC_TOKEN_UNAVAILABLE` if no user is logged in. */
   idToken(): Promise<string>
   /**
-   * An access token that lives for a minute at least, refreshed where it has to be: once for all who ask at the same time.
-   * Throws `ERR_OIDC_TOKEN_UNAVAILABLE` where there is none and none can be had, `ERR_OIDC_REFRESH_REFUSED` where the
-   * provider has ended the login, which has ended here then too, and what the token endpoint comes to.
+   * Returns an access token that does not expire within a minute. If necessary it refreshes the token, once for all
+   * concurrent requests.
+   *
+   * Rejects with `ERR_OIDC_TOKEN_UNAVAILABLE` if there is no token and no refresh token, `ERR_OIDC_REFRESH_REFUSED` if the
+   * provider has revoked the refresh token (the login has ended then), and the codes of the token endpoint.
+   *
+   * @example
+   * ```ts
+   * const token = await req.oidc.accessToken({ resource: 'https://api.example.com' })
+   * ```
    */
   accessToken(request?: AccessTokenRequest): Promise<string>
   /**
-   * `fetch` in the person's name: adds the access token, with a proof of possession where it is bound to a key (RFC 9449 7),
-   * and asks once more with a new one where the API answers 401.
+   * Calls an API on the user's behalf: the global `fetch` with the access token, and with a DPoP proof if the token is bound
+   * to a key (RFC 9449 7). If the API responds with 401, it retries once with a new token.
+   *
+   * Rejects as `accessToken()` and the global `fetch` do. `ERR_OIDC_TOKEN_UNAVAILABLE` also means that the URL is not https.
+   *
+   * @example
+   * ```ts
+   * const response = await req.oidc.fetch('https://api.example.com/orders', { method: 'POST', body: JSON.stringify(order) })
+   * ```
    */
   fetch(url: string | URL, init?: ApiRequestInit): Promise<Response>
-  /** Asks the UserInfo endpoint anew. Throws what `accessToken()` does, `ERR_OIDC_USERINFO`, `ERR_OIDC_USERINFO_SUBJECT`. */
+  /**
+   * Requests the user's claims from the UserInfo endpoint now (OIDC Core 5.3). The claims in the session do not change.
+   *
+   * Rejects as `accessToken()` does, and with `ERR_OIDC_USERINFO` and `ERR_OIDC_USERINFO_SUBJECT`.
+   */
   userinfo(): Promise<Readonly<Record<string, Json>>>
 }
 
-/** `req.oidc` where somebody is logged in. */
+/** `req.oidc` when a user is logged in. */
 export interface AuthenticatedContext<Claims extends IdTokenClaims = IdTokenClaims> extends OidcMethods {
   readonly isAuthenticated: true
-  /** The name of the provider: `default` where there is one alone. */
+  /** The name of the provider. It is `default` if there is only one. */
   readonly provider: string
-  /** The claims of the validated ID Token, and of UserInfo where it was asked. */
+  /** The claims of the validated ID Token, and of UserInfo if the option `userinfo` requests them. */
   readonly claims: Claims
   /** The granted scopes, separated by spaces. */
   readonly scope: string
-  /** The end of this login, in seconds since 1970. */
+  /** When this login expires, in seconds since 1970. */
   readonly expiresAt: number
 }
 
-/** `req.oidc` where nobody is logged in. */
+/** `req.oidc` when no user is logged in. */
 export interface AnonymousContext extends OidcMethods {
   readonly isAuthenticated: false
   readonly provider: undefined
@@ -262,7 +315,17 @@ export interface AnonymousContext extends OidcMethods {
   readonly expiresAt: undefined
 }
 
-/** `req.oidc`: who is logged in, and what can be done about it. `isAuthenticated` tells the two kinds apart. */
+/**
+ * The type of `req.oidc`: who is logged in, and methods to log in, log out and call APIs. Check `isAuthenticated` to narrow
+ * it.
+ *
+ * @example
+ * ```ts
+ * app.get('/', (req, res) => {
+ *   res.send(req.oidc.isAuthenticated ? `Hello ${req.oidc.claims.name}` : 'Hello')
+ * })
+ * ```
+ */
 export type OidcContext<Claims extends IdTokenClaims = IdTokenClaims> = AuthenticatedContext<Claims> | AnonymousContext
 
 declare global {
@@ -274,28 +337,35 @@ declare global {
   }
 }
 
-/** What a page asks of a login beyond that there is one. */
+/**
+ * How strong and how recent a login must be (RFC 9470). At least one member is required.
+ *
+ * @example
+ * ```ts
+ * requireAuth({ acr: ['phr', 'phrh'], maxAge: 300 })
+ * ```
+ */
 export interface AuthRequirement {
-  /** Authentication context classes of which one will do: `'urn:okta:loa:2fa:any'`, `['phr', 'phrh']`. */
+  /** Authentication context classes. The login must have one of them: `'urn:okta:loa:2fa:any'`, `['phr', 'phrh']`. */
   acr?: string | readonly string[]
-  /** How long ago the person may have proved who they are, in seconds; at least 1. */
+  /** How many seconds ago the user may have authenticated, at least 1. */
   maxAge?: number
-  /** Authentication methods, all of which must have been used (RFC 8176 2): `'mfa'`. */
+  /** Authentication methods (RFC 8176 2). The login must have used all of them: `'mfa'`. */
   amr?: string | readonly string[]
 }
 
-/** A value that JSON can hold. */
+/** A JSON value. */
 export type Json = null | boolean | number | string | readonly Json[] | { readonly [name: string]: Json }
 
 /**
  * Authorization request parameters by their wire names: `{ prompt: 'login', max_age: 300 }`. Objects and lists are sent as
- * JSON (`claims`, `authorization_details`), but a list for `resource` as one parameter each (RFC 8707 2.1).
+ * JSON (`claims`, `authorization_details`). A list for `resource` is sent as repeated parameters (RFC 8707 2.1).
  */
 export type AuthorizationParams = Readonly<
   Record<string, string | number | readonly Json[] | { readonly [name: string]: Json }>
 >
 
-/** The response types that end in a login, with their words in the order of the standard. */
+/** The response types of a login, with their words in the order of the standard. */
 export type ResponseType =
   | 'code'
   | 'id_token'

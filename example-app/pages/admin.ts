@@ -2,7 +2,7 @@ import { type Html, html } from '../html.ts'
 import { MEMBERS, type Member } from './figures.ts'
 import { layout, toInitials, type Visitor } from './layout.ts'
 
-/** Who may do what, for the group `admin`. */
+/** Staff and their groups, for members of the group `admin`. */
 export function adminPage(visitor: Visitor): string {
   const body = html`<div class="frame">
     <header class="page-head">

@@ -1,12 +1,12 @@
 import { type Html, html } from '../html.ts'
 import type { Bar } from './figures.ts'
 
-/** A bar chart to draw. */
+/** The content of a bar chart. */
 export interface BarChart {
-  /** What it shows, for those who cannot see it. */
+  /** What it shows, for screen readers. */
   readonly title: string
   readonly bars: readonly Bar[]
-  /** In the units of its 640 wide view box. */
+  /** In units of the view box, which is 640 wide. */
   readonly height: number
 }
 

@@ -1,7 +1,7 @@
 import { type Html, html } from '../html.ts'
 import { layout, type Visitor } from './layout.ts'
 
-/** A provider to choose. */
+/** A provider in the list. */
 export interface Choice {
   readonly name: string
   readonly title: string
@@ -9,15 +9,15 @@ export interface Choice {
   readonly audience: string
 }
 
-/** What the page where people choose shows. */
+/** What the page with the list of providers shows. */
 export interface ChoicePage {
   readonly providers: readonly Choice[]
-  /** Where people want to go. Nobody has checked it: the login route does. */
+  /** The page to come back to. It is not checked here: the login route does that. */
   readonly returnTo: string
   readonly visitor: Visitor | undefined
 }
 
-/** Asks people where they have their account. */
+/** The page on which users choose their provider. */
 export function choicePage({ providers, returnTo, visitor }: ChoicePage): string {
   const body = html`<div class="frame narrow">
     <header class="page-head">

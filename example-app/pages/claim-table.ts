@@ -33,22 +33,23 @@ const ABOUT_THE_PERSON: Labels = {
 
 const INSTANTS: ReadonlySet<string> = new Set(['updated_at', 'auth_time', 'iat', 'exp', 'nbf'])
 
-/** What the provider says about the person, one row for each claim: whatever is not about the login itself. */
+/** The claims about the user: all that are not about the login. */
 export function personPanel(claims: IdTokenClaims, now: number): Html {
-  const others = Object.keys(claims).filter((name) => !(name in ABOUT_THE_PERSON || name in ABOUT_THE_LOGIN))
+  const others = Object.keys(claims).filter((name) => labelOf(name) === undefined)
   return panel('About you', [...Object.keys(ABOUT_THE_PERSON), ...others], claims, now)
 }
 
-/** What the provider says about the login, one row for each claim. */
+/** The claims about the login. */
 export function loginPanel(claims: IdTokenClaims, now: number): Html {
   return panel('About this sign-in', Object.keys(ABOUT_THE_LOGIN), claims, now)
 }
 
 function panel(title: string, names: readonly string[], claims: IdTokenClaims, now: number): Html {
   const rows = names
-    .filter((name) => claims[name] !== undefined)
+    // Some providers send null for a claim that the user does not have.
+    .filter((name) => Object.hasOwn(claims, name) && claims[name] !== null)
     .map((name) => {
-      const label = ABOUT_THE_PERSON[name] ?? ABOUT_THE_LOGIN[name] ?? name
+      const label = labelOf(name) ?? name
       const value = claimValue(name, claims[name], now)
       return html`<tr><th scope="row">${label}<code>${name}</code></th><td>${value}</td></tr>`
     })
@@ -58,6 +59,13 @@ function panel(title: string, names: readonly string[], claims: IdTokenClaims, n
   </section>`
 }
 
+/** The label of a standard claim. A provider may send a claim `constructor`, and every object has that member. */
+function labelOf(name: string): string | undefined {
+  const labels = [ABOUT_THE_PERSON, ABOUT_THE_LOGIN].find((known) => Object.hasOwn(known, name))
+  return labels?.[name]
+}
+
+/** The provider may send any claim with any type. */
 function claimValue(name: string, value: unknown, now: number): Html {
   if (typeof value === 'number' && INSTANTS.has(name)) return instant(value, now)
   if (typeof value === 'boolean') return html`${value ? 'Yes' : 'No'}`

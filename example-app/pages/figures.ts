@@ -8,9 +8,9 @@ export interface Bar {
 export interface Route {
   readonly name: string
   readonly passengers: number
-  /** Against the year before: 0.04 is four per cent more. */
+  /** Compared with the year before: 0.04 is four per cent more. */
   readonly change: number
-  /** The share of crossings that left within five minutes of their time. */
+  /** The share of crossings that left at most five minutes late. */
   readonly onTime: number
 }
 
@@ -38,14 +38,14 @@ export const ROUTES: readonly Route[] = [
   { name: 'Heron Spit – Sandhaven', passengers: 53_100, change: 0.117, onTime: 0.95 },
 ]
 
-/** Somebody who works at Harbourline. */
+/** An employee of Harbourline. */
 export interface Member {
   readonly name: string
   readonly email: string
   readonly groups: readonly string[]
 }
 
-/** Who works there. Invented, as everything. */
+/** The employees. Invented. */
 export const MEMBERS: readonly Member[] = [
   { name: 'Alice Adams', email: 'alice@harbourline.example', groups: ['admin', 'staff'] },
   { name: 'Bob Brown', email: 'bob@harbourline.example', groups: ['staff'] },
@@ -54,7 +54,7 @@ export const MEMBERS: readonly Member[] = [
   { name: 'Emre Yıldız', email: 'emre@harbourline.example', groups: ['staff', 'captains'] },
 ]
 
-/** Money that somebody is to get back. */
+/** A refund for a cancelled crossing. */
 export interface Refund {
   readonly number: string
   readonly passenger: string
@@ -63,7 +63,7 @@ export interface Refund {
   readonly amount: number
 }
 
-/** Refunds that wait. Invented, too. */
+/** The open refunds. Invented. */
 export const REFUNDS: readonly Refund[] = [
   { number: '2041', passenger: 'Ida Holm', crossing: 'Oldquay – Skerry Island, 14 November', amount: 48.5 },
   { number: '2042', passenger: 'Jonas Reet', crossing: 'Oldquay – North Sound, 14 November', amount: 112 },

@@ -7,7 +7,7 @@ import { layout, type Visitor } from './layout.ts'
 export interface Home {
   readonly path: string
   readonly visitor: Visitor | undefined
-  /** Whether the person comes from signing out. */
+  /** True after a logout. */
   readonly farewell: boolean
 }
 

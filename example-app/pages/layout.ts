@@ -1,17 +1,17 @@
 import { type Html, html, type Part, toText } from '../html.ts'
 
-/** The person that a page greets. */
+/** The user that a page greets. */
 export interface Visitor {
   readonly name: string
   readonly email: string | undefined
 }
 
-/** A page of the app: what changes from one to the next. */
+/** The parts in which the pages of the app differ. */
 export interface Page {
   readonly title: string
-  /** The path of the request: marks its link in the navigation. */
+  /** The path of the request, to highlight its link in the navigation. */
   readonly path: string
-  /** Absent: nobody is signed in. */
+  /** Absent: no user is signed in. */
   readonly visitor: Visitor | undefined
   readonly body: Html
 }
@@ -31,12 +31,12 @@ export function toInitials(name: string): string {
   return letters.join('').toUpperCase() || '?'
 }
 
-/** A whole document: of the app, or with another header and look of an embedded provider. */
+/** A whole document, of the app or of an embedded provider. */
 export interface Document {
   readonly title: string
-  /** The address of the mark of whoever shows it. */
+  /** The URL of the logo. */
   readonly mark: string
-  /** The class of its look. */
+  /** The class of `body`, for the style sheet. */
   readonly theme: string
   readonly header: Part
   readonly main: Html
@@ -64,7 +64,7 @@ export function toDocument({ title, mark, theme, header, main, footer }: Documen
 `)
 }
 
-/** A page of the app in its frame: header, navigation, who is signed in, footer. */
+/** A page of the app with header, navigation, user and footer. */
 export function layout({ title, path, visitor, body }: Page): string {
   const header = html`<header class="site-header"><div class="frame">
     <a class="brand" href="/"><img src="/assets/mark.svg" alt="" width="28" height="28">Harbourline</a>

@@ -1,23 +1,23 @@
 import { type Html, html } from '../html.ts'
 import { layout, type Visitor } from './layout.ts'
 
-/** What went wrong, in words for the person at the browser, with a way on. */
+/** An error, in words for users, with a link to continue. */
 export interface Problem {
   readonly status: number
   readonly title: string
   readonly text: string
-  /** The button: where to go from here. */
+  /** The button that leads on. */
   readonly action: { readonly href: string; readonly label: string }
-  /** What to tell support: an error code, never a message. */
+  /** The error code, for support. Never a message. */
   readonly reference?: string
 }
 
-/** The page for everything that did not work. */
+/** The page for every error. */
 export function problemPage(problem: Problem, path: string, visitor: Visitor | undefined): string {
   return layout({ title: problem.title, path, visitor, body: problemBody(problem) })
 }
 
-/** The same without the frame of the app: the embedded provider shows its own problems with it. */
+/** The same without the frame of the app, for the embedded providers. */
 export function problemBody({ status, title, text, action, reference }: Problem): Html {
   return html`<div class="frame narrow"><section class="panel problem">
     <p class="overline">${status}</p>

@@ -4,19 +4,19 @@ import { loginPanel, personPanel } from './claim-table.ts'
 import { instant } from './instant.ts'
 import { layout, toInitials, type Visitor } from './layout.ts'
 
-/** What the app knows about the person who is signed in. No token is part of it. */
+/** What the page shows about the user. It contains no token. */
 export interface Profile {
   readonly visitor: Visitor
-  /** Where the person has signed in. */
+  /** The provider at which the user signed in. */
   readonly providerTitle: string | undefined
   readonly claims: IdTokenClaims
   /** The granted scopes, separated by spaces. */
   readonly scope: string
-  /** The end of the login, in epoch seconds. */
+  /** When the login expires, in seconds since 1970. */
   readonly expiresAt: number
-  /** The end of the access token, in epoch seconds; absent where there is none or it has no end. */
+  /** When the access token expires, in seconds since 1970, if the provider said so. */
   readonly accessTokenExpiresAt: number | undefined
-  /** Epoch seconds. */
+  /** Seconds since 1970. */
   readonly now: number
 }
 
@@ -30,12 +30,12 @@ const SCOPES: Readonly<Record<string, string>> = {
 }
 
 /**
- * Notices within seconds that the person has signed out at the provider, where that has a page to ask (OIDC Session
- * Management); it is empty where it has none, as the embedded providers.
+ * Notices within seconds that the user signed out at the provider, if the provider supports OIDC Session Management.
+ * The embedded providers do not, so the frame stays empty there.
  */
 const SESSION_CHECK = html`<iframe src="/session-check" title="Watches the session at the provider" hidden></iframe>`
 
-/** The person's own page. */
+/** The page of the user. */
 export function profilePage(profile: Profile): string {
   const { visitor, providerTitle, claims, scope } = profile
   const body = html`<div class="frame">
@@ -74,7 +74,9 @@ function scopes(scope: string): Html {
     <ul class="scopes">${scope
       .split(' ')
       .filter(Boolean)
-      .map((name) => html`<li><span class="chip">${name}</span> ${SCOPES[name]}</li>`)}</ul>
+      .map(
+        (name) => html`<li><span class="chip">${name}</span> ${Object.hasOwn(SCOPES, name) && SCOPES[name]}</li>`,
+      )}</ul>
     <p class="aside"><a href="/permissions">Change what you allow</a></p>
   </section>`
 }

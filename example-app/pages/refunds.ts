@@ -4,7 +4,7 @@ import { layout, type Visitor } from './layout.ts'
 
 const money = new Intl.NumberFormat('en', { style: 'currency', currency: 'EUR' })
 
-/** Refunds to approve, for those who have just proved who they are. */
+/** Refunds to approve, for users whose login is recent. */
 export function refundsPage(visitor: Visitor, approved: readonly string[]): string {
   const body = html`<div class="frame">
     <header class="page-head">

@@ -9,7 +9,7 @@ const count = new Intl.NumberFormat('en')
 const share = new Intl.NumberFormat('en', { style: 'percent' })
 const percent = new Intl.NumberFormat('en', { style: 'percent', maximumFractionDigits: 1, signDisplay: 'exceptZero' })
 
-/** The report, for those who allowed `reports:read`. */
+/** The report, for users who allowed `reports:read`. */
 export function reportsPage(visitor: Visitor): string {
   const total = ROUTES.reduce((sum, { passengers }) => sum + passengers, 0)
   const onTime = ROUTES.reduce((sum, route) => sum + route.onTime * route.passengers, 0) / total

@@ -1,14 +1,14 @@
-/** Somebody who can sign in at the embedded provider. */
+/** A user of an embedded provider. */
 export interface Account {
   readonly accountId: string
   readonly userName: string
-  /** In plain sight: it is shown on the sign-in page of this demonstration. */
+  /** In clear, because the sign-in page of this demonstration shows it. */
   readonly password: string
   readonly role: string
   readonly claims: Readonly<Record<string, string | boolean | readonly string[]>>
 }
 
-/** Two people who work at Harbourline. */
+/** Two employees of Harbourline. */
 export const STAFF: readonly Account[] = [
   {
     accountId: 'harbourline-alice',
@@ -42,7 +42,7 @@ export const STAFF: readonly Account[] = [
   },
 ]
 
-/** Somebody from the port, who has no account at Harbourline. */
+/** A user from the port, who has no account at Harbourline. */
 export const PARTNERS: readonly Account[] = [
   {
     accountId: 'fairhaven-carol',
@@ -70,7 +70,7 @@ export function findAccountByPassword(
   return accounts.find((account) => account.userName === userName.trim().toLowerCase() && account.password === password)
 }
 
-/** The account behind a subject identifier. */
+/** The account with that subject identifier. */
 export function findAccountById(accounts: readonly Account[], accountId: string | undefined): Account | undefined {
   return accounts.find((account) => account.accountId === accountId)
 }

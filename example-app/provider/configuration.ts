@@ -6,30 +6,30 @@ import type { Identity } from './identities.ts'
 import { createMemoryAdapter } from './memory-adapter.ts'
 import { providerProblemPage, signOutPage } from './pages.ts'
 
-/** The one app that is registered. */
+/** The registered app. */
 export interface Client {
   readonly clientId: string
   readonly clientSecret: string
   readonly clientName: string
-  /** Where browsers see it. */
+  /** The app's origin as browsers see it. */
   readonly baseUrl: string
-  /** Where its answers go, below that. */
+  /** The path of its redirect URI. */
   readonly callback: string
 }
 
-/** As much as is used of the context of Koa, which oidc-provider is built on. */
+/** The members that we use of Koa's context: oidc-provider is built on Koa. */
 interface PageContext {
   type: string
   body: string
   readonly oidc: { readonly entities: { readonly IdTokenHint?: unknown } }
 }
 
-/** Every scope that the provider knows. */
+/** Every scope that the provider supports. */
 export const SCOPES: readonly string[] = ['openid', 'profile', 'email', 'groups', 'reports:read']
 
 const HOUR = 3_600
 
-/** What to say when a sign-in or sign-out cannot be gone on with. */
+/** The page for a sign-in or sign-out that cannot continue. */
 export function brokenOff({ baseUrl, clientName }: Client): Problem {
   return {
     status: 400,
@@ -71,7 +71,7 @@ export async function createConfiguration(identity: Identity, client: Client): P
   }
 }
 
-/** Cookies do not know ports: two providers on one host would take each other's for their own. */
+/** Cookies ignore the port, so two providers on one host need different cookie names. */
 function cookieNames({ name }: Identity): object {
   return { session: `_${name}_session`, interaction: `_${name}_interaction`, resume: `_${name}_resume` }
 }
@@ -97,7 +97,7 @@ function signedOut({ baseUrl, clientName }: Client): Problem {
 }
 
 function showSignOut(identity: Identity, context: PageContext, form: string): void {
-  // RP-Initiated Logout 1.0, 2: without a hint of whose session it is, the person is to be asked.
+  // Without an ID Token hint, the user must confirm the logout (RP-Initiated Logout 1.0, 2).
   show(context, signOutPage(identity, { form, confirmation: context.oidc.entities.IdTokenHint ? 'auto' : 'ask' }))
 }
 

@@ -1,19 +1,19 @@
 import { type Account, PARTNERS, STAFF } from './accounts.ts'
 
-/** Who an embedded provider is: what it calls itself, how it looks, and who can sign in there. */
+/** The name, the look and the users of an embedded provider. */
 export interface Identity {
-  /** Its name in the options of the app, in its cookies, and as the class of its pages. */
+  /** Its name in the app's options, in its cookies, and in the class of its pages. */
   readonly name: string
   readonly owner: string
   readonly title: string
-  /** The address of its mark. */
+  /** The URL of its logo. */
   readonly mark: string
-  /** Whom it is for, as the app says to those who choose. */
+  /** Its users, as the page that lists the providers describes them. */
   readonly audience: string
   readonly accounts: readonly Account[]
 }
 
-/** The company's own. */
+/** The provider of the company itself. */
 export const HARBOURLINE: Identity = {
   name: 'harbourline',
   owner: 'Harbourline',
@@ -23,7 +23,7 @@ export const HARBOURLINE: Identity = {
   accounts: STAFF,
 }
 
-/** A partner's: another site with other people and another look, which knows nothing of the first. */
+/** The provider of a partner: another site, with other users and another look. */
 export const FAIRHAVEN: Identity = {
   name: 'fairhaven',
   owner: 'Port of Fairhaven',

@@ -17,7 +17,7 @@ const WISHES: readonly Wish[] = [
   },
 ]
 
-/** The pages between the request for a login and its answer: sign in, allow, refuse. */
+/** The pages between an authorization request and its response: sign in, allow, refuse. */
 export function createInteractions(provider: Provider, identity: Identity, clientName: string): Router {
   const router = express.Router()
   const form = express.urlencoded({ extended: false, limit: '8kb' })
@@ -25,7 +25,7 @@ export function createInteractions(provider: Provider, identity: Identity, clien
   router.get('/interaction/:uid', async (req, res) => {
     const details = await provider.interactionDetails(req, res)
     const { uid, prompt, session } = details
-    // Who is asked although there is a session is to prove once more who they are.
+    // If a user with a session gets here, the app wants the password again.
     const known = findAccountById(identity.accounts, session?.accountId)
     const occasion = known ? 'again' : 'first'
     if (prompt.name === 'login') res.send(signInPage(identity, { uid, occasion, userName: known?.userName }))
@@ -60,7 +60,7 @@ function wishesOf({ params }: InteractionDetails): Wish[] {
   return WISHES.filter(({ scope }) => asked.has(scope))
 }
 
-/** Writes down what was allowed. What was not is written down too: else the provider would ask again at once. */
+/** Saves the scopes that the user allowed and refused. Without the refused ones, the provider would ask again. */
 async function saveGrant(provider: Provider, details: InteractionDetails, ticked: readonly string[]): Promise<string> {
   const { session, params } = details
   const grant = new provider.Grant({ accountId: session?.accountId ?? '', clientId: params['client_id'] ?? '' })

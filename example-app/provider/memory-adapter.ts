@@ -6,11 +6,11 @@ interface Payload {
 
 interface Entry {
   readonly payload: Payload
-  /** Epoch seconds. */
+  /** Seconds since 1970. */
   readonly expiresAt: number
 }
 
-/** How oidc-provider keeps one of its models. */
+/** The storage of one model of oidc-provider. */
 export interface Adapter {
   upsert(id: string, payload: Payload, expiresIn: number | undefined): Promise<void>
   find(id: string): Promise<Payload | undefined>
@@ -24,8 +24,8 @@ export interface Adapter {
 const now = (): number => Math.floor(Date.now() / 1000)
 
 /**
- * All of a provider's state in one Map, gone when the process ends. Searches walk through it: there are two people, and
- * whatever has expired leaves with the next write.
+ * Keeps all state of a provider in one Map, until the process stops. Searches read the whole Map: it has few users, and
+ * each write removes what has expired.
  */
 export function createMemoryAdapter(): (model: string) => Adapter {
   const entries = new Map<string, Entry>()

@@ -4,7 +4,7 @@ import { type Problem, problemBody } from '../pages/problem.ts'
 import type { Account } from './accounts.ts'
 import type { Identity } from './identities.ts'
 
-/** What the provider calls itself: another site than the app, and it says so. */
+/** The frame of all pages, with the provider's own name: users see that this is not the app. */
 function page({ name, owner, title: service, mark }: Identity, title: string, main: Html): string {
   const header = html`<header class="site-header"><div class="frame">
     <span class="brand">
@@ -15,16 +15,16 @@ function page({ name, owner, title: service, mark }: Identity, title: string, ma
   return toDocument({ title: `${title} · ${owner} ${service}`, mark, theme: name, header, main, footer })
 }
 
-/** A sign-in to ask for. */
+/** What the sign-in page shows. */
 export interface SignIn {
   readonly uid: string
-  /** `again`: somebody is signed in, and is to prove it once more. `failed`: what was typed before was wrong. */
+  /** `again`: the user is signed in and must enter the password again. `failed`: name or password were wrong. */
   readonly occasion: 'first' | 'again' | 'failed'
-  /** What is filled in already. */
+  /** The name that the form is filled with. */
   readonly userName: string | undefined
 }
 
-/** Asks for name and password. */
+/** The page that asks for name and password. */
 export function signInPage(identity: Identity, { uid, occasion, userName }: SignIn): string {
   const failed = occasion === 'failed'
   return page(
@@ -64,7 +64,7 @@ function accountRow({ userName, password, role }: Account): Html {
   return html`<tr><td><code>${userName}</code></td><td><code>${password}</code></td><td>${role}</td></tr>`
 }
 
-/** A scope that the person is asked about. */
+/** A scope on the consent page. */
 export interface Wish {
   readonly scope: string
   readonly label: string
@@ -72,14 +72,14 @@ export interface Wish {
   readonly necessity: 'needed' | 'optional'
 }
 
-/** A consent to ask for. */
+/** What the consent page shows. */
 export interface Consent {
   readonly uid: string
   readonly clientName: string
   readonly wishes: readonly Wish[]
 }
 
-/** Asks what the app may have. */
+/** The page that asks what the app may access. */
 export function consentPage(identity: Identity, { uid, clientName, wishes }: Consent): string {
   return page(
     identity,
@@ -115,15 +115,15 @@ function refusal(uid: string, label: string): Html {
   </form>`
 }
 
-/** A sign-out to confirm. */
+/** What the sign-out page shows. */
 export interface SignOut {
-  /** The form that oidc-provider has made; it has the id `op.logoutForm`. */
+  /** The form of oidc-provider, with the id `op.logoutForm`. */
   readonly form: string
-  /** `auto`: the app has shown whose sign-out it is, so nobody needs to be asked (RP-Initiated Logout 1.0, 2). */
+  /** `auto`: the app sent an ID Token hint, so the user need not confirm (RP-Initiated Logout 1.0, 2). */
   readonly confirmation: 'auto' | 'ask'
 }
 
-/** Ends the provider's own session: at once, or where that might be somebody else's wish, with a button. */
+/** The page that ends the provider's session: at once, or after the user has confirmed. */
 export function signOutPage(identity: Identity, { form, confirmation }: SignOut): string {
   const button = html`<p class="actions"><button class="button" form="op.logoutForm">Sign out</button></p>`
   return page(
@@ -141,7 +141,7 @@ export function signOutPage(identity: Identity, { form, confirmation }: SignOut)
   )
 }
 
-/** A page of the provider's own that leads nowhere else but back to the app. */
+/** A page of the provider whose only link leads back to the app. */
 export function providerProblemPage(identity: Identity, problem: Problem): string {
   return page(identity, problem.title, problemBody(problem))
 }

@@ -1,6 +1,38 @@
 import { readFile } from 'node:fs/promises'
 import { parseArgs } from 'node:util'
-import type { ClientChanges } from '../options/registration-options.ts'
+import type { ClientChanges } from '../registration.ts'
+
+/** The names of the commands. */
+export type CommandName = 'register' | 'show' | 'list' | 'update' | 'delete' | 'rotate-secret' | 'generate-key'
+
+/** The options of a call by their names, without the two dashes. */
+export type Values = Readonly<Record<string, string | boolean | readonly (string | boolean)[] | undefined>>
+
+/** A parsed call of the command. */
+export interface Arguments {
+  readonly command: CommandName
+  /** The `CLIENT_ID` after the command. */
+  readonly clientId: string | undefined
+  readonly values: Values
+}
+
+/** The call is wrong: exit code 2. */
+export class UsageError extends Error {}
+
+/** Parses a call. Throws a {@link UsageError} if it is wrong. */
+export function parseArguments(args: readonly string[]): Arguments {
+  const [command = '', ...rest] = args
+  if (!isCommand(command)) {
+    throw new UsageError(command === '' ? 'No command is given.' : 'There is no such command.')
+  }
+  const { options, takesId } = COMMANDS[command]
+  const { values, positionals } = parseOptions(rest, options)
+  const [clientId, ...more] = positionals
+  if (more.length > 0 || (clientId !== undefined && !takesId)) {
+    throw new UsageError(`There are too many words after ${command}.`)
+  }
+  return { command, clientId, values }
+}
 
 const TEXT = { type: 'string' } as const
 const LIST = { type: 'string', multiple: true } as const
@@ -15,9 +47,9 @@ const PROVIDER = {
   json: FLAG,
 } as const
 
-const KEPT = { store: TEXT, provider: TEXT, 'show-secret': FLAG } as const
+const STORE = { store: TEXT, provider: TEXT, 'show-secret': FLAG } as const
 
-const ENTRY = { ...KEPT, 'registration-client-uri': TEXT } as const
+const CLIENT = { ...STORE, 'registration-client-uri': TEXT } as const
 
 const MEMBERS = {
   metadata: TEXT,
@@ -31,54 +63,28 @@ const MEMBERS = {
   'initiate-login-uri': TEXT,
 } as const
 
-/** The names of the commands. */
-export type CommandName = 'register' | 'show' | 'list' | 'update' | 'delete' | 'rotate-secret' | 'generate-key'
-
 type OptionTypes = NonNullable<NonNullable<Parameters<typeof parseArgs>[0]>['options']>
 
-/** Which options each command takes, and whether an id may follow. */
+/** The options of each command, and whether a `CLIENT_ID` may follow. */
 const COMMANDS: Readonly<Record<CommandName, { readonly options: OptionTypes; readonly takesId: boolean }>> = {
-  register: { options: { ...PROVIDER, ...KEPT, ...MEMBERS }, takesId: false },
-  show: { options: { ...PROVIDER, ...ENTRY }, takesId: true },
+  register: { options: { ...PROVIDER, ...STORE, ...MEMBERS }, takesId: false },
+  show: { options: { ...PROVIDER, ...CLIENT }, takesId: true },
   list: { options: { ...PROVIDER, query: TEXT, limit: TEXT }, takesId: false },
-  update: { options: { ...PROVIDER, ...ENTRY, ...MEMBERS }, takesId: true },
-  delete: { options: { ...PROVIDER, ...ENTRY }, takesId: true },
-  'rotate-secret': { options: { ...PROVIDER, ...ENTRY }, takesId: true },
+  update: { options: { ...PROVIDER, ...CLIENT, ...MEMBERS }, takesId: true },
+  delete: { options: { ...PROVIDER, ...CLIENT }, takesId: true },
+  'rotate-secret': { options: { ...PROVIDER, ...CLIENT }, takesId: true },
   'generate-key': { options: { alg: TEXT, use: TEXT, kid: TEXT }, takesId: false },
-}
-
-/** The options of all commands by their names. */
-export type Values = Readonly<Record<string, string | boolean | readonly (string | boolean)[] | undefined>>
-
-/** A call of the command, understood. */
-export interface Arguments {
-  readonly command: CommandName
-  /** The `CLIENT_ID` that was named. */
-  readonly clientId: string | undefined
-  readonly values: Values
-}
-
-/** Takes a call apart; throws a {@link UsageError} for one that cannot be understood. */
-export function parseArguments(args: readonly string[]): Arguments {
-  const [command = '', ...rest] = args
-  if (!isCommand(command)) {
-    throw new UsageError(command === '' ? 'No command is given.' : 'There is no such command.')
-  }
-  const { options, takesId } = COMMANDS[command]
-  const { values, positionals } = parseRest(rest, options)
-  const [clientId, ...more] = positionals
-  if (more.length > 0 || (clientId !== undefined && !takesId))
-    throw new UsageError(`There are too many words after ${command}.`)
-  return { command, clientId, values }
 }
 
 function isCommand(name: string): name is CommandName {
   return Object.hasOwn(COMMANDS, name)
 }
 
-function parseRest(args: readonly string[], options: OptionTypes) {
+function parseOptions(args: readonly string[], options: OptionTypes) {
   if (args.some((arg) => /^--token(?:=|$)/.test(arg))) {
-    throw new UsageError('A token on the command line can be seen by others: use --token-file or EXPRESS_OIDC_TOKEN.')
+    throw new UsageError(
+      'Other users of this machine can see a token on the command line. Use --token-file or EXPRESS_OIDC_TOKEN.',
+    )
   }
   try {
     return parseArgs({ args: [...args], options, allowPositionals: true })
@@ -87,47 +93,15 @@ function parseRest(args: readonly string[], options: OptionTypes) {
   }
 }
 
-/** One option that is text. */
+/** The value of an option that takes text. */
 export function textOf(values: Values, name: string): string | undefined {
   const value = values[name]
   if (value === '') throw new UsageError(`--${name} must not be empty.`)
   return typeof value === 'string' ? value : undefined
 }
 
-/** What the command has of the process that it runs in. */
-export interface CommandEnvironment {
-  readonly env: Readonly<Record<string, string | undefined>>
-  /** Writes results. */
-  readonly print: (text: string) => unknown
-  /** Writes what is no result: faults, advice, and what was done. */
-  readonly warn: (text: string) => unknown
-}
-
-/** The same for a command that has come to know secrets. */
-export interface Terminal extends CommandEnvironment {
-  /** Has `warn` leave this out from now on: a provider may repeat a token in its refusal. */
-  readonly conceal: (secret: string | undefined) => void
-}
-
-/** Surroundings in which secrets can be concealed. */
-export function createTerminal(surroundings: CommandEnvironment): Terminal {
-  const secrets = new Set<string>()
-  return {
-    ...surroundings,
-    conceal(secret) {
-      if (secret !== undefined) secrets.add(secret)
-    },
-    warn(text) {
-      surroundings.warn([...secrets].reduce((left, secret) => left.replaceAll(secret, '********'), text))
-    },
-  }
-}
-
-/** The command was called in a way that cannot be understood: exit code 2. */
-export class UsageError extends Error {}
-
-/** The members of a client that have an option of their own. */
-const OPTIONS: Readonly<Record<string, string>> = {
+/** The member of a client that each of these options sets. */
+const MEMBER_OPTIONS: Readonly<Record<string, string>> = {
   name: 'client_name',
   'redirect-uri': 'redirect_uris',
   'post-logout-redirect-uri': 'post_logout_redirect_uris',
@@ -138,20 +112,20 @@ const OPTIONS: Readonly<Record<string, string>> = {
   'initiate-login-uri': 'initiate_login_uri',
 }
 
-/** The members that a call names: those of `--metadata`, and over them those with options of their own. */
+/** The members of a client in a call: those in the file `--metadata`, overridden by the options above. */
 export async function readMembers(values: Values): Promise<ClientChanges> {
   const path = textOf(values, 'metadata')
-  const members = path === undefined ? {} : await readObject(path)
-  const given = Object.entries(OPTIONS).filter(([option]) => values[option] !== undefined)
+  const members = path === undefined ? {} : await readJsonObject(path)
+  const given = Object.entries(MEMBER_OPTIONS).filter(([option]) => values[option] !== undefined)
   return { ...members, ...Object.fromEntries(given.map(([option, member]) => [member, values[option]])) }
 }
 
-async function readObject(path: string): Promise<ClientChanges> {
+async function readJsonObject(path: string): Promise<ClientChanges> {
   try {
     const value: unknown = JSON.parse(await readFile(path, 'utf8'))
     if (typeof value === 'object' && value !== null && !Array.isArray(value)) return { ...value }
   } catch {
-    // Told below: the error of a JSON parser holds a piece of the file.
+    // The error of `JSON.parse` contains a part of the file, so it is dropped.
   }
-  throw new UsageError('--metadata cannot be read, or is no JSON object.')
+  throw new UsageError('--metadata must name a file that contains a JSON object.')
 }

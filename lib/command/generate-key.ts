@@ -1,36 +1,39 @@
 import { generateKeyPairSync, type KeyObject } from 'node:crypto'
-import { algorithmsOf, keyIdOf, publicMembersOf } from '../jose/client-keys.ts'
-import { type Arguments, type Terminal, textOf, UsageError } from './arguments.ts'
-import { printedJson } from './output.ts'
+import { ENCRYPTION_ALGORITHMS, findJweAlgorithm, findJwsAlgorithm, SIGNATURE_ALGORITHMS } from '../jose/algorithms.ts'
+import { keyIdOf, publicMembersOf } from '../jose/client-keys.ts'
+import type { KeyKind } from '../jose/jwk.ts'
+import { type Arguments, textOf, UsageError } from './arguments.ts'
+import { formatJson, type Terminal } from './output.ts'
 
-/** RSA keys are to last for years: 3072 bits, as strong as the curve P-256. */
-const rsa = (): KeyObject => generateKeyPairSync('rsa', { modulusLength: 3072 }).privateKey
-const ec = (namedCurve: string) => (): KeyObject => generateKeyPairSync('ec', { namedCurve }).privateKey
-
-/** How a key for an algorithm is made. */
-const MAKERS: ReadonlyMap<string, () => KeyObject> = new Map([
-  ...['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512'].map((alg) => [alg, rsa] as const),
-  ...['RSA-OAEP', 'RSA-OAEP-256', 'RSA-OAEP-384', 'RSA-OAEP-512'].map((alg) => [alg, rsa] as const),
-  ['ES256', ec('P-256')],
-  ['ES384', ec('P-384')],
-  ['ES512', ec('P-521')],
-  ...['EdDSA', 'Ed25519'].map((alg) => [alg, () => generateKeyPairSync('ed25519').privateKey] as const),
-  ...['ECDH-ES', 'ECDH-ES+A128KW', 'ECDH-ES+A192KW', 'ECDH-ES+A256KW'].map((alg) => [alg, ec('P-256')] as const),
-])
-
-/** `generate-key`: a private key for `clientKeys`, as a JWK with `alg`, `use` and `kid`. */
+/** `generate-key`: prints a private key for `clientKeys` as a JWK with `alg`, `use` and `kid`. */
 export async function generateKeyCommand({ values }: Arguments, terminal: Terminal): Promise<void> {
-  const alg = textOf(values, 'alg')
-  const make = MAKERS.get(alg ?? '')
-  if (alg === undefined || make === undefined) {
-    throw new UsageError(`--alg must be one of ${[...MAKERS.keys()].join(', ')}.`)
-  }
-  const key = make()
+  const alg = textOf(values, 'alg') ?? ''
+  const generate = GENERATORS.get(alg)
+  if (generate === undefined) throw new UsageError(`--alg must be one of ${[...GENERATORS.keys()].join(', ')}.`)
+  const use = findJwsAlgorithm(alg) === undefined ? 'enc' : 'sig'
+  const wantedUse = textOf(values, 'use') ?? use
+  if (wantedUse !== use) throw new UsageError(`--use must be ${use} for ${alg}.`)
+  const key = generate()
   const members = key.export({ format: 'jwk' })
-  const use = algorithmsOf({ ...members, alg }, 'sig').length > 0 ? 'sig' : 'enc'
-  if (![use, undefined].includes(textOf(values, 'use') as typeof use))
-    throw new UsageError(`--use is ${use} for ${alg}.`)
   const kid = textOf(values, 'kid') ?? keyIdOf(members, publicMembersOf(key))
-  terminal.print(printedJson({ ...members, kid, use, alg }))
-  terminal.warn('Keep it secret: it is for clientKeys, and its public part for the provider.\n')
+  terminal.print(formatJson({ ...members, kid, use, alg }))
+  terminal.warn(
+    'Keep this key secret. It belongs in the option clientKeys; the route jwks publishes its public part.\n',
+  )
+}
+
+/** The algorithms that take a key pair, each with the first kind of key that it can have. */
+const GENERATORS: ReadonlyMap<string, () => KeyObject> = new Map(
+  [...SIGNATURE_ALGORITHMS, ...ENCRYPTION_ALGORITHMS].flatMap((alg) => {
+    const [kind] = (findJwsAlgorithm(alg) ?? findJweAlgorithm(alg))?.keyKinds ?? []
+    const generate = kind && generatorOf(kind)
+    return generate === undefined ? [] : [[alg, generate] as const]
+  }),
+)
+
+function generatorOf({ kty, crv = '' }: KeyKind): (() => KeyObject) | undefined {
+  // Keys should last for years: 3072 bits are as strong as the curve P-256.
+  if (kty === 'RSA') return () => generateKeyPairSync('rsa', { modulusLength: 3072 }).privateKey
+  if (kty === 'EC') return () => generateKeyPairSync('ec', { namedCurve: crv }).privateKey
+  return crv === 'Ed25519' ? () => generateKeyPairSync('ed25519').privateKey : undefined
 }

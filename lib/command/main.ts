@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 import { runCommand } from './command.ts'
 
-// Not `process.exit()`: what was written may still be on its way.
+// Not `process.exit()`, which would drop output that is not yet written.
 process.exitCode = await runCommand(process.argv.slice(2), {
   env: process.env,
   print: (text) => process.stdout.write(text),

@@ -1,78 +1,110 @@
 import { type ErrorCode, OidcError, ProviderError } from '../errors.ts'
-import type { ClientInformation } from '../options/registration-options.ts'
+import type { ClientInformation } from '../registration.ts'
 import type { Values } from './arguments.ts'
 
-/** What is never printed unless it is asked for. */
+/** What the command needs from its process. */
+export interface CommandEnvironment {
+  readonly env: Readonly<Record<string, string | undefined>>
+  /** Writes results. */
+  readonly print: (text: string) => unknown
+  /** Writes everything else: errors, advice, and what was done. */
+  readonly warn: (text: string) => unknown
+}
+
+/** The environment of a command that knows secrets. */
+export interface Terminal extends CommandEnvironment {
+  /** Hides this text in later warnings, because a provider may repeat a token in its error. */
+  readonly conceal: (secret: string | undefined) => void
+}
+
+export function createTerminal(environment: CommandEnvironment): Terminal {
+  const secrets = new Set<string>()
+  return {
+    ...environment,
+    conceal(secret) {
+      if (secret !== undefined) secrets.add(secret)
+    },
+    warn(text) {
+      environment.warn([...secrets].reduce((rest, secret) => rest.replaceAll(secret, '********'), text))
+    },
+  }
+}
+
+/** Members that are printed only with `--show-secret`. */
 const SECRETS: readonly string[] = ['client_secret', 'registration_access_token']
 
-/** A client as it is printed: as JSON without its secrets, or as a table in which they are hidden. */
+/** One client as JSON without its secrets, or as a table with its secrets hidden. */
 export function formatClient(client: ClientInformation, values: Values): string {
   const isShown = (name: string): boolean => values['show-secret'] === true || !SECRETS.includes(name)
   const members = Object.entries(client).filter(([name]) => name !== 'registeredAt')
-  if (values['json'] === true) return printedJson(Object.fromEntries(members.filter(([name]) => isShown(name))))
-  return printedTable(members.map(([name, value]) => [name, isShown(name) ? value : '******** (--show-secret)']))
+  if (values['json'] === true) return formatJson(Object.fromEntries(members.filter(([name]) => isShown(name))))
+  return formatTable(members.map(([name, value]) => [name, isShown(name) ? value : '******** (--show-secret)']))
 }
 
-/** Clients, one on each line, or as a list of JSON. */
-export function printedClients(clients: readonly ClientInformation[], values: Values): string {
+/** Clients as a JSON list without secrets, or one on each line. */
+export function formatClients(clients: readonly ClientInformation[], values: Values): string {
   const members = clients.map((client) => Object.entries(client).filter(([name]) => !SECRETS.includes(name)))
-  if (values['json'] === true) return printedJson(members.map((list) => Object.fromEntries(list)))
-  return printedTable(clients.map((client) => [client.client_id, client.client_name ?? '']))
+  if (values['json'] === true) return formatJson(members.map((list) => Object.fromEntries(list)))
+  return formatTable(clients.map((client) => [client.client_id, client.client_name ?? '']))
 }
 
-/** A value as JSON. */
-export function printedJson(value: unknown): string {
+export function formatJson(value: unknown): string {
   return `${JSON.stringify(value, null, 2)}\n`
 }
 
-/** Text of others for a terminal, which control characters could deceive or command. */
+/**
+ * Removes control characters, with which text of the provider could deceive the reader or send commands to the
+ * terminal.
+ */
 export function escapeForTerminal(text: string): string {
   return text.replace(/[\p{Cc}\p{Cf}\u2028\u2029]/gu, ' ')
 }
 
-function printedTable(rows: readonly (readonly [name: string, value: unknown])[]): string {
+function formatTable(rows: readonly (readonly [name: string, value: unknown])[]): string {
   const width = Math.max(0, ...rows.map(([name]) => name.length))
   const lines = rows.flatMap(([name, value]) =>
-    wordsOf(value).map((word, index) => `${(index === 0 ? escapeForTerminal(name) : '').padEnd(width)}  ${word}`),
+    linesOf(value).map((line, index) => `${(index === 0 ? escapeForTerminal(name) : '').padEnd(width)}  ${line}`),
   )
   return lines.map((line) => `${line.trimEnd()}\n`).join('')
 }
 
-function wordsOf(value: unknown): readonly string[] {
-  if (Array.isArray(value) && value.length > 0) return value.flatMap(wordsOf)
+function linesOf(value: unknown): readonly string[] {
+  if (Array.isArray(value) && value.length > 0) return value.flatMap(linesOf)
   return [escapeForTerminal(typeof value === 'string' ? value : JSON.stringify(value))]
 }
 
-/** What to do, for the failures that one meets most. The documentation has more on each. */
+/** What to do after the most common errors. docs/errors.md has more. */
 const ADVICE: Partial<Readonly<Record<ErrorCode, string>>> = {
-  ERR_OIDC_REGISTRATION_UNSUPPORTED: 'Name the endpoint by --registration-endpoint, or register the client by hand.',
+  ERR_OIDC_REGISTRATION_UNSUPPORTED:
+    'Set --registration-endpoint, or register the client in the admin console of the provider, and set clientId.',
   ERR_OIDC_REGISTRATION_UNAUTHORIZED:
-    'Look at the token: --token-file or EXPRESS_OIDC_TOKEN, with --scheme SSWS for an API token of Okta. ' +
-    'For a client that exists: it may have been deleted.',
-  ERR_OIDC_REGISTRATION_SECRET: 'Register another client, and delete this one.',
-  ERR_OIDC_REGISTRATION_RESPONSE: 'Look whether the address is that of the registration endpoint.',
-  ERR_OIDC_METADATA_INVALID: 'For plain http, in development, there is --insecure.',
+    'Check the token in --token-file or EXPRESS_OIDC_TOKEN. An API token of Okta needs --scheme SSWS. ' +
+    'The client may also have been deleted at the provider.',
+  ERR_OIDC_REGISTRATION_SECRET: 'Register a new client, then delete this one.',
+  ERR_OIDC_REGISTRATION_RESPONSE: 'Check that the URL is that of the registration endpoint.',
+  ERR_OIDC_METADATA_INVALID: 'In development, --insecure allows plain http.',
 }
 
-/** What is printed of a failure: nothing that is secret, and nothing that a terminal could take for a command. */
-export function describeFailure(error: unknown): string {
-  if (!(error instanceof OidcError))
+/** The text for an error. It has no secret in it, and nothing that a terminal could read as a command. */
+export function describeError(error: unknown): string {
+  if (!(error instanceof OidcError)) {
     return `error: ${error instanceof Error ? escapeForTerminal(error.message) : 'unknown'}\n`
+  }
   const refusal = error instanceof ProviderError ? error.refusal : undefined
   const lines = [
     `${error.code}: ${error.message}${causeOf(error)}`,
-    ...(refusal === undefined ? [] : [`The provider says ${said([refusal.error, refusal.errorDescription])}`]),
+    ...(refusal === undefined ? [] : [`The provider says ${joined([refusal.error, refusal.errorDescription])}`]),
     ...[ADVICE[error.code] ?? []].flat(),
   ]
   return `${lines.join('\n')}\n`
 }
 
-/** Of a failure of the system, its name alone: `ECONNREFUSED`, `EACCES`. */
+/** Only the name of a system error: `ECONNREFUSED`, `EACCES`. */
 function causeOf({ cause }: OidcError): string {
   const code: unknown = Object(cause).code
   return typeof code === 'string' && /^[A-Z][A-Z0-9_]+$/.test(code) ? ` (${code})` : ''
 }
 
-function said(texts: readonly (string | undefined)[]): string {
+function joined(texts: readonly (string | undefined)[]): string {
   return escapeForTerminal(texts.filter((text) => text !== undefined).join(': '))
 }

@@ -12,38 +12,12 @@ import {
 import { redirect, send } from '../http/response.ts'
 import type { AuthenticatedContext, AuthenticationRequirement, OidcContext } from '../types.ts'
 
-/** Why somebody who is logged in may not do this. */
-export interface Denial {
-  readonly code: ErrorCode
-  /** For the operator. */
-  readonly message: string
-  /** What a new login would have to come to, where one would help. */
-  readonly requirement?: AuthenticationRequirement
-}
-
-/** What a guard asks of a login: synchronous, and without a look at the request. */
-export type Check = (login: Pick<AuthenticatedContext, 'claims' | 'scope' | 'meets'>) => Denial | undefined
-
-/** A request that `oidc()` has seen. */
-type OidcRequest = Request & { readonly oidc: OidcContext }
-/** A request that a guard has let through: `req.oidc.claims` is there. */
-export type Authenticated<Req> = Req & { readonly oidc: AuthenticatedContext }
-
-type AnyHandler = (req: never, res: never, next: never) => unknown
-
-/**
- * A handler as the framework types it, but for a request that a guard has let through. The framework's own types are
- * found where the handler is given to it, so `req` and `res` need no annotation.
- */
-export type GuardedHandler<Known> = Known extends (req: infer Req, res: infer Res, next: infer Then) => infer Answer
-  ? (req: Authenticated<Req>, res: Res, next: Then) => Answer
-  : never
-
-/** A middleware that lets a request through or refuses it. */
+/** A middleware that lets a request through or denies it. */
 export interface Guard {
   (req: Request, res: Response, next: Next): void
   /**
-   * Guards one handler, for which `req.oidc.claims` is then known to be there.
+   * Guards a single handler. TypeScript then knows that `req.oidc.claims` exists in the handler, and `req` and `res` get
+   * the framework's types. Outside of a route, name them: `requireAuth().before<RequestHandler>(...)`.
    *
    * @example
    * ```ts
@@ -53,14 +27,46 @@ export interface Guard {
   before<Known extends AnyHandler>(handler: GuardedHandler<Known>): Known & Handler
 }
 
-/** What a guard holds a request to. */
+/** A request that a guard has let through: the user is logged in, so `req.oidc.claims` exists. */
+export type Authenticated<Req> = Req & { readonly oidc: AuthenticatedContext }
+
+/** The framework's handler type `Known`, for a request that a guard has let through. */
+export type GuardedHandler<Known> = Known extends (req: infer Req, res: infer Res, next: infer Then) => infer Result
+  ? (req: Authenticated<Req & FrameworkOf<Res>['req']>, res: FrameworkOf<Res>['res'], next: Then) => Result
+  : never
+
+/**
+ * Compilers before TypeScript 5.9 leave the type parameters of Express's routing methods open in a nested call: `req.params`
+ * is a `P` then, and `res.json()` accepts nothing but a `ResBody`. Express's response names the request type with all
+ * defaults (`res.req`), and that one the response type (`req.res`). Connect has no `req.res`: its types are not generic.
+ */
+type FrameworkOf<Res> = [Res] extends [never]
+  ? { req: unknown; res: Res }
+  : Res extends { req: infer Req extends { res?: unknown } }
+    ? { req: Req; res: NonNullable<Req['res']> }
+    : { req: unknown; res: Res }
+
+type AnyHandler = (req: never, res: never, next: never) => unknown
+
+/** Why a user who is logged in is denied. */
+export interface Denial {
+  readonly code: ErrorCode
+  /** For the error log. The error page does not show it. */
+  readonly message: string
+  /** What a new login must achieve, if a new login can help. */
+  readonly requirement?: AuthenticationRequirement
+}
+
+/** Checks a login. A check is synchronous and does not see the request. */
+export type Check = (login: Pick<AuthenticatedContext, 'claims' | 'scope' | 'meets'>) => Denial | undefined
+
 interface Rule {
   readonly check: Check
-  /** What a login must come to: whoever is not logged in is asked for no less at once. */
+  /** Also sent with the first login, so that a user who is not logged in needs only one. */
   readonly requirement: AuthenticationRequirement | undefined
 }
 
-/** Makes a guard of a check. This is the one place where a denial becomes an answer. */
+/** Creates a guard from a check. Every denial becomes a response here. */
 export function createGuard(check: Check, requirement?: AuthenticationRequirement): Guard {
   const rule = { check, requirement }
   function guard(req: Request, res: Response, next: Next): void {
@@ -71,36 +77,34 @@ export function createGuard(check: Check, requirement?: AuthenticationRequiremen
       return isAllowed(req, res, next, rule) ? forwardRejection(handler(req, res, next), next) : undefined
     }
   }
-  // What the framework hands in is what it declared: only its names for it are wider than ours.
+  // The framework passes the objects that it declared. Only its types for them are wider than ours.
   return Object.assign(guard, { before }) as Guard
 }
 
-/** Express 5 looks at what a handler returns; Express 4 and Connect would let the rejection end the process. */
+/** Express 5 handles the rejection of a returned promise. In Express 4 and Connect it would end the process. */
 function forwardRejection(result: unknown, next: Next): unknown {
   return result instanceof Promise ? result.catch(next) : result
 }
 
-/** A CORS preflight never carries a cookie, so it can be no login that it lacks. */
-function isPreflight(req: Request): boolean {
-  return req.method === 'OPTIONS' && headerOf(req, 'access-control-request-method') !== undefined
-}
+/** A request that `oidc()` has handled. */
+type OidcRequest = Request & { readonly oidc: OidcContext }
 
-/**
- * Neither a redirect nor a 401, and no permission either: a handler of `app.use()` does not look at the method, so
- * nothing behind a guard may see a request that only says to be a preflight. `cors()` belongs in front.
- */
-function answerPreflight(res: Response): void {
-  res.statusCode = 204
-  res.end()
+/** True if `oidc()` has handled this request. Otherwise passes `ERR_OIDC_NOT_MOUNTED` to `next`. */
+export function requireContext(req: Request, next: Next): req is OidcRequest {
+  if ('oidc' in req && typeof req.oidc === 'object' && req.oidc !== null) return true
+  next(
+    new OidcError(
+      'ERR_OIDC_NOT_MOUNTED',
+      'req.oidc is missing, because oidc() did not handle this request. Mount app.use(oidc({ ... })) before this handler.',
+    ),
+  )
+  return false
 }
 
 function isAllowed<Req extends Request>(req: Req, res: Response, next: Next, rule: Rule): req is Authenticated<Req> {
-  if (!hasContext(req)) {
-    next(new OidcError('ERR_OIDC_NOT_MOUNTED', 'req.oidc is missing: mount app.use(oidc({ ... })) before this guard.'))
-    return false
-  }
+  if (!requireContext(req, next)) return false
   if (!req.oidc.isAuthenticated) {
-    if (isPreflight(req)) answerPreflight(res)
+    if (isPreflight(req)) sendNoContent(res)
     else requestLogin(req, res, rule)
     return false
   }
@@ -113,12 +117,21 @@ function isAllowed<Req extends Request>(req: Req, res: Response, next: Next, rul
   return false
 }
 
-/** Whether `oidc()` has seen this request. */
-export function hasContext(req: Request): req is OidcRequest {
-  return 'oidc' in req && typeof req.oidc === 'object' && req.oidc !== null
+/** A CORS preflight never carries a cookie, so the login cannot be known. */
+function isPreflight(req: Request): boolean {
+  return req.method === 'OPTIONS' && headerOf(req, 'access-control-request-method') !== undefined
 }
 
-/** A page is sent to log in and comes back; a script gets a 401 with the address to send the person to. */
+/**
+ * Sends neither a login nor CORS headers. The preflight must not pass the guard either: handlers of `app.use()` run for
+ * every method, so anyone could reach them by sending the preflight headers. `cors()` must be mounted before the guard.
+ */
+function sendNoContent(res: Response): void {
+  res.statusCode = 204
+  res.end()
+}
+
+/** Redirects a page to the login route and back. A script gets 401 with the login URL. */
 function requestLogin(req: OidcRequest, res: Response, { requirement }: Rule): void {
   publishDenial(req, 'ERR_OIDC_LOGIN_REQUIRED')
   if (wantsPage(req)) redirect(res, req.oidc.loginUrl(undefined, requirement))
@@ -126,11 +139,11 @@ function requestLogin(req: OidcRequest, res: Response, { requirement }: Rule): v
 }
 
 function sendChallenge(req: OidcRequest, res: Response, denial: Denial, requirement: AuthenticationRequirement): void {
-  res.setHeader('WWW-Authenticate', challengeOf(requirement))
+  res.setHeader('WWW-Authenticate', stepUpChallenge(requirement))
   sendLoginRequired(req, res, denial, requirement)
 }
 
-/** The page that runs the script is not known here: the script may put it in the place of `returnTo` in the address. */
+/** The page that runs the script is unknown here, so `returnTo` is `/`. The script may replace it in `loginUrl`. */
 function sendLoginRequired(
   req: OidcRequest,
   res: Response,
@@ -145,11 +158,8 @@ function publishDenial(req: Request, code: ErrorCode): void {
   publish['express-oidc:denied'](() => ({ code, path: requestPath(req) }))
 }
 
-/**
- * The challenge for a script whose login is too old or too weak (RFC 9470 3). What it asks for holds no quote: whoever made
- * the guard was held to that.
- */
-function challengeOf({ acr, maxAge }: AuthenticationRequirement): string {
+/** The challenge for a login that is too old or too weak (RFC 9470 3). The values contain no quotes: the guard checked that. */
+function stepUpChallenge({ acr, maxAge }: AuthenticationRequirement): string {
   const params = [
     'error="insufficient_user_authentication"',
     'error_description="A stronger or more recent login is needed"',

@@ -1,16 +1,19 @@
-import { ConfigError } from '../errors.ts'
+import { ConfigError, shown } from '../errors.ts'
 import { parseRequirement } from '../protocol/step-up.ts'
 import type { AuthRequirement } from '../types.ts'
 import { type Check, createGuard, type Denial, type Guard } from './guard.ts'
 
 /**
- * Lets only people through who are logged in. A page is sent to log in and comes back; anything else gets a 401.
+ * Requires a login. A page without one is redirected to the login route, and the user comes back to it. Any other request
+ * gets 401 and the login URL as JSON.
  *
- * With a requirement, a login that is too weak or too old is not enough: a page is sent to the provider to log in again,
- * with `acr_values` and `max_age`, and comes back; anything else gets the challenge of RFC 9470 3. What comes back is
- * checked: where the provider has not done as asked, it ends in `ERR_OIDC_INSUFFICIENT_AUTHENTICATION` (403).
+ * With a requirement, a login that is too weak or too old does not suffice (RFC 9470). A page is redirected to log in
+ * again, with `acr_values` and `max_age`. Any other request gets 401 and a `WWW-Authenticate` challenge. The response of
+ * the provider is checked: if it does not meet the requirement, the login fails with
+ * `ERR_OIDC_INSUFFICIENT_AUTHENTICATION` (403).
  *
- * @throws {ConfigError} for a requirement that is none, which is what `app.get(path, requireAuth, handler)` comes to
+ * @throws {ConfigError} `ERR_OIDC_CONFIG` for an invalid requirement. So `app.get(path, requireAuth, handler)` without
+ * parentheses fails at its first request.
  * @example
  * ```ts
  * app.get('/profile', requireAuth(), (req, res) => res.json(req.oidc.claims))
@@ -20,25 +23,22 @@ import { type Check, createGuard, type Denial, type Guard } from './guard.ts'
 export function requireAuth(required?: AuthRequirement): Guard {
   if (required === undefined) return createGuard(() => undefined)
   const requirement = parseRequirement(required)
-  const tooWeak: Denial = {
+  const denial: Denial = {
     code: 'ERR_OIDC_INSUFFICIENT_AUTHENTICATION',
-    message: 'This needs a stronger or more recent login.',
+    message: `This page requires a stronger or more recent login (${Object.keys(requirement).join(', ')}). Log in again.`,
     requirement,
   }
-  return createGuard((login) => (login.meets(requirement) ? undefined : tooWeak), requirement)
+  return createGuard((login) => (login.meets(requirement) ? undefined : denial), requirement)
 }
 
-/** One scope, several that are all needed, or several of which one will do. */
+/** One scope, a list of scopes that are all required, or `{ anyOf }` with scopes of which one suffices. */
 export type ScopeRequirement = string | readonly string[] | { readonly anyOf: readonly string[] }
 
-/** RFC 6749 3.3. */
-const SCOPE_TOKEN = /^[\x21\x23-\x5b\x5d-\x7e]+$/
-
 /**
- * Lets only people through whose login was granted the scopes. Who is not logged in is asked to; who lacks a scope gets
- * `ERR_OIDC_INSUFFICIENT_SCOPE` (403), never a new login.
+ * Requires a login with these scopes. A user who is not logged in is redirected to log in, as by `requireAuth()`. A login
+ * without the scopes gets `ERR_OIDC_INSUFFICIENT_SCOPE` (403), never a new login.
  *
- * @throws {ConfigError} for a scope that can never be granted
+ * @throws {ConfigError} `ERR_OIDC_CONFIG` for an empty list, or a scope that cannot exist (RFC 6749 3.3).
  * @example
  * ```ts
  * app.get('/reports', requireScope('reports:read'), showReports)
@@ -46,38 +46,35 @@ const SCOPE_TOKEN = /^[\x21\x23-\x5b\x5d-\x7e]+$/
  * ```
  */
 export function requireScope(required: ScopeRequirement): Guard {
-  const { scopes, isEnough } = parseScopeRequirement(required)
+  const isAny = isAnyOf(required)
+  const scopes = parseScopes(isAny ? required.anyOf : [required].flat())
   const check: Check = ({ scope }) => {
-    const granted = scope.split(' ')
-    if (isEnough((one) => granted.includes(one))) return undefined
-    return { code: 'ERR_OIDC_INSUFFICIENT_SCOPE', message: `This needs the scope ${scopes.join(', ')}.` }
+    const granted = new Set(scope.split(' '))
+    const isGranted = (one: string): boolean => granted.has(one)
+    return (isAny ? scopes.some(isGranted) : scopes.every(isGranted)) ? undefined : denial
+  }
+  const denial: Denial = {
+    code: 'ERR_OIDC_INSUFFICIENT_SCOPE',
+    message:
+      `This route requires the scope ${scopes.map((one) => `'${one}'`).join(isAny ? ' or ' : ' and ')}, which the login ` +
+      'does not have. Add it to the option scope, and allow it at the provider.',
   }
   return createGuard(check)
-}
-
-interface Requirement {
-  readonly scopes: readonly string[]
-  readonly isEnough: (isGranted: (scope: string) => boolean) => boolean
-}
-
-function parseScopeRequirement(required: ScopeRequirement): Requirement {
-  if (isAnyOf(required)) {
-    const scopes = checkScopes(required.anyOf)
-    return { scopes, isEnough: (isGranted) => scopes.some(isGranted) }
-  }
-  const scopes = checkScopes([required].flat())
-  return { scopes, isEnough: (isGranted) => scopes.every(isGranted) }
 }
 
 function isAnyOf(required: ScopeRequirement): required is { readonly anyOf: readonly string[] } {
   return typeof required === 'object' && required !== null && 'anyOf' in required
 }
 
-/** An empty list would let everybody through, and `'a b'` nobody: both are slips of the pen. */
-function checkScopes(scopes: unknown): readonly string[] {
+/** RFC 6749 3.3. */
+const SCOPE_TOKEN = /^[\x21\x23-\x5b\x5d-\x7e]+$/
+
+/** An empty list would let every user through, and a scope with a space none. Both are mistakes. */
+function parseScopes(scopes: unknown): readonly string[] {
   const isList = Array.isArray(scopes) && scopes.length > 0
   if (isList && scopes.every((scope) => typeof scope === 'string' && SCOPE_TOKEN.test(scope))) return [...scopes]
   throw new ConfigError([
-    "requireScope takes a scope, a list of scopes, or { anyOf: [ ... ] }: each without spaces, as in requireScope(['a', 'b']).",
+    "requireScope takes a scope, a list of scopes, or { anyOf: [ ... ] }, and a scope has no spaces: requireScope(['a', 'b']). " +
+      `It got ${shown(scopes)}.`,
   ])
 }

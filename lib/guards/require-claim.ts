@@ -1,14 +1,32 @@
-import { ConfigError } from '../errors.ts'
+import { ConfigError, shown } from '../errors.ts'
 import type { IdTokenClaims } from '../types.ts'
 import { createGuard, type Guard } from './guard.ts'
+
+/** A value that a claim can be compared with. */
+export type ClaimValue = string | number | boolean
+
+/**
+ * What a claim must be: this value, one value of `anyOf`, or all values of `allOf`. A claim that is a list meets a value
+ * that it contains.
+ */
+export type ClaimRequirement<Value extends ClaimValue = ClaimValue> =
+  | Value
+  | { readonly anyOf: readonly Value[] }
+  | { readonly allOf: readonly Value[] }
+
+/** The name of a claim, or a list of names that leads to a nested claim: `['address', 'country']`. */
+export type ClaimPath = string | readonly string[]
 
 type Test = (value: unknown) => boolean
 
 /**
- * Lets only people through whose claim is as required. Who is not logged in is asked to; who lacks the claim gets
- * `ERR_OIDC_INSUFFICIENT_CLAIM` (403), never a new login.
+ * Requires a login with this claim. A user who is not logged in is redirected to log in, as by `requireAuth()`. A login
+ * that does not meet the requirement gets `ERR_OIDC_INSUFFICIENT_CLAIM` (403), never a new login.
  *
- * @throws {ConfigError} for a requirement that is none
+ * Strings are compared as a whole, and a missing claim meets nothing. Pass a function for any other comparison. A function
+ * must return `true`: another value, a promise for example, denies the request.
+ *
+ * @throws {ConfigError} `ERR_OIDC_CONFIG` for an invalid claim name or requirement.
  * @example
  * ```ts
  * app.get('/admin', requireClaim('groups', 'admin'), showAdmin)
@@ -23,115 +41,36 @@ export function requireClaim(
   claim: ClaimPath | ((claims: IdTokenClaims) => boolean),
   requirement?: ClaimRequirement | Test,
 ): Guard {
-  if (typeof claim === 'function') return claimGuard('The claims are not as required.', (claims) => claim(claims))
-  return claimValueGuard(parseClaimPath(claim, 'requireClaim'), parseTest(requirement))
-}
-
-function parseTest(requirement: ClaimRequirement | Test | undefined): Test {
-  if (typeof requirement === 'function') return (value) => requirement(value)
-  const test = parseClaimRequirement(requirement, isValue)
-  if (test !== undefined) return test
+  if (typeof claim === 'function') {
+    const message =
+      'The claims do not meet the function that this route passes to requireClaim(). Check req.oidc.claims.'
+    return claimsGuard(message, (claims) => claim(claims))
+  }
+  const test = typeof requirement === 'function' ? requirement : parseClaimRequirement(requirement, isClaimValue)
+  if (test !== undefined) return claimGuard(parseClaimPath(claim, 'requireClaim'), test)
   throw new ConfigError([
-    'requireClaim takes a value, { anyOf: [ ... ] }, { allOf: [ ... ] } or a function, with values that are text, numbers or booleans.',
+    'requireClaim takes a value, { anyOf: [ ... ] }, { allOf: [ ... ] } or a function. Values are strings, numbers or ' +
+      `booleans. It got ${shown(requirement)}.`,
   ])
 }
 
-function isValue(value: unknown): boolean {
-  return ['string', 'number', 'boolean'].includes(typeof value)
-}
-
-/** What a claim can be compared with. */
-export type ClaimValue = string | number | boolean
-
-/** What a claim must be: a value that it equals or, being a list, includes; or one of several; or all of several. */
-export type ClaimRequirement<Value extends ClaimValue = ClaimValue> =
-  | Value
-  | { readonly anyOf: readonly Value[] }
-  | { readonly allOf: readonly Value[] }
-
-/** The name of a claim, or the way to a nested one: `['address', 'country']`. */
-export type ClaimPath = string | readonly string[]
-
-/** Makes a guard of a predicate; the message is for the operator. */
-function claimGuard(message: string, isEnough: (claims: IdTokenClaims) => boolean): Guard {
-  // Only `true` lets through: a predicate that forgets to return, or returns a promise, refuses.
-  return createGuard(({ claims }) =>
-    isEnough(claims) === true ? undefined : { code: 'ERR_OIDC_INSUFFICIENT_CLAIM', message },
-  )
-}
-
-/** Makes a guard of a test of the claim at this path. A claim that is missing is `undefined`. */
-function claimValueGuard(path: readonly string[], test: (value: unknown) => boolean): Guard {
-  return claimGuard(`The claim ${path.join('.')} is not as required.`, (claims) => test(valueAt(claims, path)))
-}
-
-/**
- * The names on the way to a claim. Throws {@link ConfigError} where it is no name or list of names.
- *
- * @param guard What takes it: the message begins with its name.
- */
-function parseClaimPath(claim: unknown, guard: string): readonly string[] {
-  const path = [claim].flat()
-  if (path.length > 0 && path.every((name) => typeof name === 'string' && name !== '')) return path.map(String)
-  throw new ConfigError([`${guard} takes the name of a claim, or a list of names for a nested one.`])
-}
-
-/**
- * The test that a requirement comes to; `undefined` where it is none, or where one of its values is not of the kind.
- * Text is compared whole: the names of groups may hold spaces.
- */
-function parseClaimRequirement(
-  requirement: unknown,
-  isValue: (value: unknown) => boolean,
-): ((value: unknown) => boolean) | undefined {
-  if (isValue(requirement)) return (value) => holds(value, requirement)
-  const anyOf = valuesOf(requirement, 'anyOf', isValue)
-  if (anyOf !== undefined) return (value) => anyOf.some((one) => holds(value, one))
-  const allOf = valuesOf(requirement, 'allOf', isValue)
-  return allOf && ((value) => allOf.every((one) => holds(value, one)))
-}
-
-/** Own members only: `constructor` and `__proto__` are no claims unless somebody sent them. */
-function valueAt(claims: IdTokenClaims, path: readonly string[]): unknown {
-  let value: unknown = claims
-  for (const name of path) {
-    if (typeof value !== 'object' || value === null || !Object.hasOwn(value, name)) return undefined
-    value = Object.getOwnPropertyDescriptor(value, name)?.value
-  }
-  return value
-}
-
-function valuesOf(
-  requirement: unknown,
-  name: 'anyOf' | 'allOf',
-  isValue: (value: unknown) => boolean,
-): readonly unknown[] | undefined {
-  // The one member that is looked for, and none beside it that would be dropped in silence.
-  if (typeof requirement !== 'object' || requirement === null || Object.keys(requirement).join() !== name)
-    return undefined
-  const values: unknown = Reflect.get(requirement, name)
-  return Array.isArray(values) && values.length > 0 && values.every(isValue) ? [...values] : undefined
-}
-
-function holds(value: unknown, expected: unknown): boolean {
-  return Array.isArray(value) ? value.includes(expected) : value === expected
-}
-
-/** Where the groups of a person are. */
+/** Where `requireGroup()` finds the groups. */
 export interface GroupOptions {
   /**
-   * The claim that holds the groups, as a list or as a single text; a list of names is the way to a nested one.
+   * The claim with the groups, as a list or as a single string. Pass a list of names to reach a nested claim.
    * @default 'groups'
    */
   readonly claim?: ClaimPath
 }
 
 /**
- * Lets only people through who are in a group. Providers name the claim differently, and leave it out where somebody is
- * in no group at all. Names are compared whole, case included; they may hold spaces and colons. Who is not logged in is
- * asked to; who is not in the group gets `ERR_OIDC_INSUFFICIENT_CLAIM` (403), never a new login.
+ * Requires a login of a user in this group. A user who is not logged in is redirected to log in, as by `requireAuth()`. A
+ * user who is not in the group gets `ERR_OIDC_INSUFFICIENT_CLAIM` (403), never a new login.
  *
- * @throws {ConfigError} for a group or a claim that is none
+ * Providers use different claims for groups, so set `claim` if yours does not use `groups`. Names are compared as a whole
+ * and case-sensitively. They may contain spaces and colons.
+ *
+ * @throws {ConfigError} `ERR_OIDC_CONFIG` for an invalid group or claim name.
  * @example
  * ```ts
  * app.get('/admin', requireGroup('Domain Admins'), showAdmin)
@@ -142,31 +81,23 @@ export interface GroupOptions {
  * ```
  */
 export function requireGroup(group: ClaimRequirement<string>, options: GroupOptions = {}): Guard {
-  const path = parseClaimPath(readClaim(options), "requireGroup's claim")
-  const test = parseClaimRequirement(group, isName)
-  if (test !== undefined) return claimValueGuard(path, test)
-  throw new ConfigError(['requireGroup takes the name of a group, { anyOf: [ ... ] } or { allOf: [ ... ] }.'])
-}
-
-function readClaim(options: unknown): unknown {
-  const isObject = typeof options === 'object' && options !== null
-  if (!isObject || Object.keys(options).some((name) => name !== 'claim')) {
-    throw new ConfigError(['requireGroup takes no options but { claim }.'])
-  }
-  const { claim = 'groups' }: { claim?: unknown } = options
-  return claim
-}
-
-function isName(value: unknown): boolean {
-  return typeof value === 'string' && value !== ''
+  const path = parseClaimPath(readClaimOption(options), "requireGroup's option claim")
+  const test = parseClaimRequirement(group, isNonEmptyString)
+  if (test !== undefined) return claimGuard(path, test)
+  throw new ConfigError([
+    `requireGroup takes the name of a group, { anyOf: [ ... ] } or { allOf: [ ... ] }. It got ${shown(group)}.`,
+  ])
 }
 
 /**
- * Lets only people through who have proved who they are by such a method (`amr`, OIDC Core 2). The list of methods is
- * open: providers send names of their own beside those of RFC 8176, and many send none. Who is not logged in is asked
- * to; who has used another method gets `ERR_OIDC_INSUFFICIENT_CLAIM` (403), never a new login.
+ * Requires a login with this authentication method, by the claim `amr` (OIDC Core 2). A user who is not logged in is
+ * redirected to log in, as by `requireAuth()`. A login by other methods gets `ERR_OIDC_INSUFFICIENT_CLAIM` (403), never a
+ * new login.
  *
- * @throws {ConfigError} for a method that is none
+ * RFC 8176 registers names such as `mfa` and `otp`. Many providers send names of their own, and some send no `amr`. Use
+ * `requireAuth({ amr })` instead if a user without the method should log in again.
+ *
+ * @throws {ConfigError} `ERR_OIDC_CONFIG` for an invalid method.
  * @example
  * ```ts
  * app.get('/admin', requireAmr('mfa'), showAdmin)
@@ -175,11 +106,86 @@ function isName(value: unknown): boolean {
  * ```
  */
 export function requireAmr(method: ClaimRequirement<string>): Guard {
-  const test = parseClaimRequirement(method, isMethod)
-  if (test !== undefined) return claimValueGuard(['amr'], test)
-  throw new ConfigError(["requireAmr takes a method such as 'mfa', { anyOf: [ ... ] } or { allOf: [ ... ] }."])
+  const test = parseClaimRequirement(method, isNonEmptyString)
+  if (test !== undefined) return claimGuard(['amr'], test)
+  throw new ConfigError([
+    `requireAmr takes a method such as 'mfa', { anyOf: [ ... ] } or { allOf: [ ... ] }. It got ${shown(method)}.`,
+  ])
 }
 
-function isMethod(value: unknown): boolean {
+/** Creates a guard from a test of one claim. The test gets `undefined` if the claim is missing. */
+function claimGuard(path: readonly string[], test: Test): Guard {
+  const message =
+    `The claim '${path.join('.')}' does not meet the requirement of this route. Check it in req.oidc.claims: the provider ` +
+    'must send it, and the option sessionClaims must keep it.'
+  return claimsGuard(message, (claims) => test(valueAt(claims, path)))
+}
+
+/** Creates a guard from a test of all claims. */
+function claimsGuard(message: string, test: (claims: IdTokenClaims) => boolean): Guard {
+  // Only `true` passes: a function that forgets to return, or returns a promise, must deny.
+  return createGuard(({ claims }) =>
+    test(claims) === true ? undefined : { code: 'ERR_OIDC_INSUFFICIENT_CLAIM', message },
+  )
+}
+
+/** Reads own members only, because every object inherits `constructor` and `__proto__`. */
+function valueAt(claims: IdTokenClaims, path: readonly string[]): unknown {
+  let value: unknown = claims
+  for (const name of path) {
+    if (typeof value !== 'object' || value === null || !Object.hasOwn(value, name)) return undefined
+    value = Object.getOwnPropertyDescriptor(value, name)?.value
+  }
+  return value
+}
+
+/** Returns the names that lead to a claim. Throws {@link ConfigError}, with `subject` in the message. */
+function parseClaimPath(claim: unknown, subject: string): readonly string[] {
+  const path = [claim].flat()
+  if (path.length > 0 && path.every(isNonEmptyString)) return path.map(String)
+  throw new ConfigError([
+    `${subject} takes the name of a claim, or a list of names for a nested claim. It got ${shown(claim)}.`,
+  ])
+}
+
+function readClaimOption(options: unknown): unknown {
+  const isObject = typeof options === 'object' && options !== null
+  if (!isObject || Object.keys(options).some((name) => name !== 'claim')) {
+    throw new ConfigError([`requireGroup takes only the option { claim }. It got ${shown(options)}.`])
+  }
+  const { claim = 'groups' }: { claim?: unknown } = options
+  return claim
+}
+
+/** Returns the test for a requirement, or `undefined` if the requirement or one of its values is invalid. */
+function parseClaimRequirement(requirement: unknown, isValue: (value: unknown) => boolean): Test | undefined {
+  if (isValue(requirement)) return (value) => hasValue(value, requirement)
+  const anyOf = valuesOf(requirement, 'anyOf', isValue)
+  if (anyOf !== undefined) return (value) => anyOf.some((one) => hasValue(value, one))
+  const allOf = valuesOf(requirement, 'allOf', isValue)
+  return allOf && ((value) => allOf.every((one) => hasValue(value, one)))
+}
+
+function valuesOf(
+  requirement: unknown,
+  name: 'anyOf' | 'allOf',
+  isValue: (value: unknown) => boolean,
+): readonly unknown[] | undefined {
+  // A second member would be ignored silently, so it is an error.
+  if (typeof requirement !== 'object' || requirement === null || Object.keys(requirement).join() !== name)
+    return undefined
+  const values: unknown = Reflect.get(requirement, name)
+  return Array.isArray(values) && values.length > 0 && values.every(isValue) ? [...values] : undefined
+}
+
+function isClaimValue(value: unknown): boolean {
+  return ['string', 'number', 'boolean'].includes(typeof value)
+}
+
+function isNonEmptyString(value: unknown): boolean {
   return typeof value === 'string' && value !== ''
+}
+
+function hasValue(claim: unknown, expected: unknown): boolean {
+  return Array.isArray(claim) ? claim.includes(expected) : claim === expected
 }

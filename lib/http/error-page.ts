@@ -2,19 +2,21 @@ import { AuthorizationError, OidcError } from '../errors.ts'
 import { type Next, type Request, type Response, wantsPage } from './request.ts'
 import { escapeHtml, send } from './response.ts'
 
-/** An error handler of Express or Connect. */
+/** An error handler of Express or Connect: a function with four parameters. */
 export type ErrorHandler = (error: unknown, req: Request, res: Response, next: Next) => void
 
-/** What a person is told: never what the provider, the request or the lower failure said. */
+/** What the user reads. It never repeats text of the provider, the request or the cause. */
 interface Notice {
   readonly title: string
   readonly text: string
 }
 
 /**
- * An error handler that tells people what went wrong with a login: a small page, or JSON for scripts, with the error's
- * code and nothing that a request or a provider sent. Other errors, and those of the application's own making (500),
- * go on to the next handler.
+ * Returns an error handler that explains a failed login or a denied request to the user. Browsers get a small page, scripts
+ * get JSON. Both contain the error code, and nothing that the request or the provider sent.
+ *
+ * Mount it after your routes. You need it if you have no error page of your own. Other errors, and errors with status 500
+ * (a mistake in the setup), go to the next error handler.
  *
  * @example
  * ```ts
@@ -22,7 +24,7 @@ interface Notice {
  * ```
  */
 export function errorPage(): ErrorHandler {
-  // Four parameters are how Express and Connect tell an error handler.
+  // Express and Connect recognize an error handler by its four parameters.
   return function errorPage(error, req, res, next) {
     if (!(error instanceof OidcError) || error.status === 500 || res.headersSent) return next(error)
     for (const [name, value] of Object.entries(error.headers)) res.setHeader(name, value)
@@ -40,14 +42,14 @@ function noticeFor(error: OidcError): Notice {
   if (error instanceof AuthorizationError && error.refusal.error === 'access_denied') {
     return {
       title: 'You are not signed in',
-      text: 'The sign-in was cancelled, or your account may not use this application.',
+      text: 'The sign-in was cancelled, or your account is not allowed to use this application.',
     }
   }
-  if (error.status === 403) return { title: 'No access', text: 'Your account may not see this page.' }
+  if (error.status === 403) return { title: 'No access', text: 'Your account is not allowed to open this page.' }
   if (error.status === 503 || error.status === 504) {
-    return { title: 'Signing in is not possible just now', text: 'Please try again in a minute.' }
+    return { title: 'Sign-in is temporarily unavailable', text: 'Please try again in a minute.' }
   }
-  return { title: 'Signing in did not work', text: 'Please try again. If it fails again, tell us the code below.' }
+  return { title: 'Sign-in failed', text: 'Please try again. If it fails again, contact us and quote the code below.' }
 }
 
 function sendJson(res: Response, error: OidcError, { text }: Notice): void {

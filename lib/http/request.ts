@@ -1,83 +1,110 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { OidcError } from '../errors.ts'
 
-/** A request as this library sees it: node's own, with what Express, Connect or a body parser may have added. */
+/** A request of `node:http`, with the members that Express, Connect or a body parser may add. */
 export interface Request extends IncomingMessage {
-  /** The URL before a mount path was cut off. */
+  /** The URL before the framework removed a mount path. */
   originalUrl?: string | undefined
-  /** What a body parser made of the body. */
+  /** The parsed body, if a body parser has read it. */
   body?: unknown
-  /** What a session middleware has put there. */
+  /** The session, if a session middleware has run. */
   session?: unknown
 }
 
+/** A response of `node:http`, which the responses of Express and Connect extend. */
 export type Response = ServerResponse
+/** Passes control to the next handler, or an error to the error handlers. */
 export type Next = (error?: unknown) => void
 /** A middleware or route handler of Express or Connect. */
 export type Handler = (req: Request, res: Response, next: Next) => void
 
-/** The path of the request, without its query, as it stands below the place where the middleware is mounted. */
+/** Returns the path of the request below the mount path, without its query. */
 export function requestPath(req: Request): string {
   const url = req.url ?? '/'
   const end = url.indexOf('?')
   return end < 0 ? url : url.slice(0, end)
 }
 
-/** The query of the request. */
+/** Returns the query parameters of the request. */
 export function requestQuery(req: Request): URLSearchParams {
   const url = req.url ?? '/'
   const start = url.indexOf('?')
   return new URLSearchParams(start < 0 ? '' : url.slice(start + 1))
 }
 
-/** One value of a header that may not be repeated. */
+/** Returns the value of a header, or the first value if the header was repeated. */
 export function headerOf(req: IncomingMessage, name: string): string | undefined {
   const value = req.headers[name]
   return Array.isArray(value) ? value[0] : value
 }
 
+/** What a browser embeds into a page (Fetch 2.2.5). A login cannot be completed there: providers refuse to be framed. */
+const EMBEDDED: ReadonlySet<string> = new Set(['iframe', 'frame', 'fencedframe', 'embed', 'object'])
+
 /**
- * Whether a person waits for a page, rather than a script for data. Fetch metadata decides where the browser sends it;
- * a prefetch and a frame are no page: a login cannot be completed in either.
+ * True if the user waits for a page, false if a script waits for data. Fetch metadata decides if the browser sends it: every
+ * navigation counts, also that of a link with `download`. A prefetch and a frame do not.
  */
 export function wantsPage(req: IncomingMessage): boolean {
   const mode = headerOf(req, 'sec-fetch-mode')
   if (mode !== undefined) {
-    const destination = headerOf(req, 'sec-fetch-dest') ?? 'document'
-    return mode === 'navigate' && destination === 'document' && !isPrefetch(req)
+    return mode === 'navigate' && !EMBEDDED.has(headerOf(req, 'sec-fetch-dest') ?? '') && !isPrefetch(req)
   }
-  if (headerOf(req, 'x-requested-with') !== undefined) return false
-  return headerOf(req, 'accept')?.includes('text/html') ?? false
+  // Only this value says script: an Android WebView sends the name of its app in each request.
+  if (headerOf(req, 'x-requested-with')?.toLowerCase() === 'xmlhttprequest') return false
+  return (headerOf(req, 'accept')?.includes('text/html') ?? false) && !isPrefetch(req)
 }
 
-/** Whether a person opens a page, and the browser says so: crawlers, which keep no cookies, do not. */
+/** True if the browser says that the user opens a page. Crawlers, which keep no cookies, do not send that header. */
 export function isPageVisit(req: IncomingMessage): boolean {
-  return req.method === 'GET' && headerOf(req, 'sec-fetch-mode') === 'navigate' && wantsPage(req)
+  const isDocument = (headerOf(req, 'sec-fetch-dest') ?? 'document') === 'document'
+  return req.method === 'GET' && headerOf(req, 'sec-fetch-mode') === 'navigate' && isDocument && wantsPage(req)
 }
 
-/** Whether a browser fetches this in advance: nobody has asked for it yet, and may never do. */
+/** How browsers say that they load a page in advance: the standard header, and older ones that are still sent. */
+const PREFETCH_HEADERS = ['sec-purpose', 'x-sec-purpose', 'purpose', 'x-purpose', 'x-moz'] as const
+
+/** True if the browser loads this page in advance. The user may never open it. */
 export function isPrefetch(req: IncomingMessage): boolean {
-  return headerOf(req, 'sec-purpose') !== undefined
+  return PREFETCH_HEADERS.some((name) => /prefetch|prerender|preview|instant/i.test(headerOf(req, name) ?? ''))
 }
 
-/** Throws `ERR_OIDC_METHOD_NOT_ALLOWED` unless the request's method is one of those allowed. */
+/** Throws `ERR_OIDC_METHOD_NOT_ALLOWED` if the request has another method than these. */
 export function allowMethods(req: IncomingMessage, ...methods: readonly string[]): void {
   if (methods.includes(req.method ?? '')) return
-  throw new OidcError('ERR_OIDC_METHOD_NOT_ALLOWED', `This route answers ${methods.join(' and ')} only.`, {
-    headers: { Allow: methods.join(', ') },
-  })
+  throw new OidcError(
+    'ERR_OIDC_METHOD_NOT_ALLOWED',
+    `This route accepts only ${methods.join(' and ')}. Send the request with one of these methods.`,
+    { headers: { Allow: methods.join(', ') } },
+  )
 }
 
-const FORM = /^application\/x-www-form-urlencoded\s*(?:;|$)/i
-const LONGEST_FORM = 128 * 1024
+const FORM_TYPE = /^application\/x-www-form-urlencoded\s*(?:;|$)/i
+const JSON_TYPE = /^application\/json\s*(?:;|$)/i
+const MAX_BODY_BYTES = 128 * 1024
+
 /**
- * The fields of a posted form, whether a body parser has read it or not. Throws `ERR_OIDC_CALLBACK_INVALID` for another
- * content type, for more than 128 KiB, and for fields that are not plain text.
+ * Returns the fields of a posted form, whether or not a body parser has read it. Throws `ERR_OIDC_CALLBACK_INVALID` for
+ * another content type, more than 128 KiB, and fields that are no strings.
  */
 export async function readForm(req: Request): Promise<URLSearchParams> {
-  if (!FORM.test(headerOf(req, 'content-type') ?? '')) throw invalidForm('The body is not a form.')
-  // Some body parsers set `body` to an empty object without having read anything: what was read decides.
-  return req.readableDidRead ? parsedForm(req.body) : new URLSearchParams(await readText(req))
+  if (!FORM_TYPE.test(headerOf(req, 'content-type') ?? '')) {
+    throw invalidBody("The body must be a form: send it with Content-Type 'application/x-www-form-urlencoded'.")
+  }
+  // Some body parsers set `req.body` to an empty object without reading anything, so `req.body` alone proves nothing.
+  return req.readableDidRead ? fieldsOf(req.body) : new URLSearchParams(await readText(req))
+}
+
+/**
+ * Returns the value of a posted JSON body, whether or not a body parser has read it. Throws `ERR_OIDC_CALLBACK_INVALID` for
+ * another content type, malformed JSON, and more than 128 KiB.
+ */
+export async function readJsonBody(req: Request): Promise<unknown> {
+  if (!JSON_TYPE.test(headerOf(req, 'content-type') ?? '')) {
+    throw invalidBody("The body must be JSON: send it with Content-Type 'application/json'.")
+  }
+  if (!req.readableDidRead) return parseJson(await readText(req))
+  return typeof req.body === 'string' || Buffer.isBuffer(req.body) ? parseJson(String(req.body)) : req.body
 }
 
 async function readText(req: Request): Promise<string> {
@@ -86,50 +113,43 @@ async function readText(req: Request): Promise<string> {
   try {
     for await (const chunk of req) {
       size += chunk.length
-      if (size > LONGEST_FORM) throw invalidForm('The form is too long.')
+      if (size > MAX_BODY_BYTES)
+        throw invalidBody(`The body is longer than ${MAX_BODY_BYTES} bytes. Send a shorter one.`)
       chunks.push(chunk)
     }
   } catch (error) {
-    throw error instanceof OidcError ? error : invalidForm('The form has not come in full.')
+    throw error instanceof OidcError
+      ? error
+      : invalidBody('The connection closed before the whole body arrived. Retry.')
   }
   return Buffer.concat(chunks).toString('utf8')
 }
 
-function parsedForm(body: unknown): URLSearchParams {
+function fieldsOf(body: unknown): URLSearchParams {
   if (typeof body === 'string' || Buffer.isBuffer(body)) return new URLSearchParams(body.toString())
-  if (typeof body !== 'object' || body === null) throw invalidForm('The body was read, but not kept in req.body.')
+  if (typeof body !== 'object' || body === null) {
+    throw invalidBody('A middleware read the body but did not keep it in req.body. Mount oidc() in front of it.')
+  }
   const fields = new URLSearchParams()
   for (const [name, value] of Object.entries(body)) {
-    for (const one of [value].flat()) fields.append(name, plainText(one))
+    for (const one of [value].flat()) fields.append(name, textOf(one))
   }
   return fields
 }
 
-function plainText(value: unknown): string {
-  if (typeof value !== 'string') throw invalidForm('A field of the form is not plain text.')
-  return value
+function textOf(value: unknown): string {
+  if (typeof value === 'string') return value
+  throw invalidBody('A field of the form is no string. Send plain fields, and do not let a body parser convert them.')
 }
 
-function invalidForm(message: string): OidcError {
-  return new OidcError('ERR_OIDC_CALLBACK_INVALID', message)
-}
-
-/**
- * The value of a posted JSON body, whether a body parser has read it or not. Throws `ERR_OIDC_CALLBACK_INVALID` where it is
- * none, or longer than 128 KiB.
- */
-export async function readJsonBody(req: Request): Promise<unknown> {
-  if (!/^application\/json\s*(?:;|$)/i.test(headerOf(req, 'content-type') ?? ''))
-    throw invalidForm('The body is not JSON.')
-  if (req.readableDidRead)
-    return typeof req.body === 'string' || Buffer.isBuffer(req.body) ? parse(String(req.body)) : req.body
-  return parse(await readText(req))
-}
-
-function parse(text: string): unknown {
+function parseJson(text: string): unknown {
   try {
     return JSON.parse(text)
   } catch {
-    throw invalidForm('The body is not JSON.')
+    throw invalidBody('The body is not valid JSON. Check what the sender wrote.')
   }
+}
+
+function invalidBody(message: string): OidcError {
+  return new OidcError('ERR_OIDC_CALLBACK_INVALID', message)
 }

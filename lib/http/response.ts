@@ -1,7 +1,10 @@
 import { randomBytes } from 'node:crypto'
 import type { Response } from './request.ts'
 
-/** Sends the browser elsewhere by GET (303: RFC 9700 4.12), leaving nothing in caches and no referrer behind. */
+/**
+ * Redirects the browser with 303, so that it continues with GET (RFC 9700 4.12). Caches keep nothing, and the next page
+ * gets no referrer.
+ */
 export function redirect(res: Response, location: string): void {
   res.statusCode = 303
   res.setHeader('Location', location)
@@ -11,7 +14,15 @@ export function redirect(res: Response, location: string): void {
   res.end()
 }
 
-/** Answers with a complete body, which no cache keeps unless told. */
+/** A browser discards a prefetched response with an error status, and requests the page again (HTML 7.4.2.2). */
+export function rejectPrefetch(res: Response): void {
+  res.statusCode = 503
+  res.setHeader('Cache-Control', 'no-store')
+  res.setHeader('Content-Length', '0')
+  res.end()
+}
+
+/** Sends a complete response. By default no cache keeps it. */
 export function send(res: Response, status: number, type: string, body: string, cacheControl = 'no-store'): void {
   res.statusCode = status
   res.setHeader('Content-Type', `${type}; charset=utf-8`)
@@ -22,6 +33,11 @@ export function send(res: Response, status: number, type: string, body: string, 
   res.end(body)
 }
 
+/** Escapes text for HTML content and for quoted attributes. */
+export function escapeHtml(text: string): string {
+  return text.replace(/[&<>"']/g, (character) => String(ENTITIES.get(character)))
+}
+
 const ENTITIES: ReadonlyMap<string, string> = new Map([
   ['&', '&amp;'],
   ['<', '&lt;'],
@@ -30,31 +46,26 @@ const ENTITIES: ReadonlyMap<string, string> = new Map([
   ["'", '&#39;'],
 ])
 
-/** Text made safe for HTML content and for quoted attributes. */
-export function escapeHtml(text: string): string {
-  return text.replace(/[&<>"']/g, (character) => String(ENTITIES.get(character)))
-}
-
-/** The method itself: a field named `submit` would stand in for it. */
-export const SUBMIT_FORM_SCRIPT = 'HTMLFormElement.prototype.submit.call(document.forms[0])'
-
-/** A page that is a form, and posts itself. */
+/** A page with a form that submits itself. */
 interface FormPage {
   readonly title: string
   readonly fields: readonly (readonly [name: string, value: string])[]
-  /** Of ours alone: it is not escaped. */
+  /** JavaScript. It is not escaped, so it must not hold foreign text. */
   readonly script: string
-  /** For browsers without scripts: markup of ours alone. */
+  /** HTML for browsers without JavaScript. It is not escaped, so it must not hold foreign text. */
   readonly notice: string
 }
 
-/** Sends the page. Fields may hold anything; `action` is an address of ours or of the provider's metadata. */
+/** Calls the method of the prototype, because a field named `submit` would hide the form's own method. */
+export const SUBMIT_FORM_SCRIPT = 'HTMLFormElement.prototype.submit.call(document.forms[0])'
+
+/** Sends the page. The fields may hold any text. `action` must be a URL of ours or of the provider's metadata. */
 export function sendFormPage(res: Response, action: string, { title, fields, script, notice }: FormPage): void {
   const nonce = randomBytes(16).toString('base64')
   const inputs = fields.map(
     ([name, value]) => `<input type="hidden" name="${escapeHtml(name)}" value="${escapeHtml(value)}">`,
   )
-  // No form-action: browsers hold it to redirects as well, and the page that the person comes to may lead elsewhere.
+  // No form-action: browsers apply it to redirects too, and the next page may redirect to another host.
   res.setHeader(
     'Content-Security-Policy',
     `default-src 'none'; script-src 'nonce-${nonce}'; base-uri 'none'; frame-ancestors 'none'`,

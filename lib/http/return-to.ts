@@ -1,21 +1,15 @@
 import { type AppConfig, ONLY_PROVIDER } from '../options/config.ts'
-import { decodePath, parseLocalPath } from '../options/urls.ts'
+import { parseLocalPath } from '../options/urls.ts'
 import type { Login } from '../types.ts'
+import { isOwnRoute, type RoutesConfig } from './own-routes.ts'
 import type { Request } from './request.ts'
 
-/** What must be known of the application to judge a path. */
-interface AppNamespace extends Pick<AppConfig, 'origin' | 'basePath'> {
-  readonly routes: Readonly<Record<string, string>>
-  /** The callbacks of several providers. */
-  readonly callbacks?: readonly string[]
-  readonly providerChooser?: string | undefined
-}
-
 /**
- * The path of this application that `value` stands for, with query and fragment, serialised by the WHATWG parser, so
- * that it can be sent in a `Location` header as it is. Undefined for everything that leaves the application: other
- * origins in any disguise, paths outside of `basePath`, what is no string. Our own routes are refused as well: to return
- * to login would loop, to return to logout would log out; who has chosen a provider does not want to choose again.
+ * Returns the path of this application that `value` names, with query and fragment, or `undefined` if the browser must not
+ * be sent there. The WHATWG URL parser serializes the path, so it can go into a `Location` header unchanged.
+ *
+ * Refused are other origins in any disguise, paths outside of `basePath`, and values that are no string. Our own routes are
+ * refused too: a login that returns to the login route would loop, and one that returns to the logout route would log out.
  *
  * @example
  * ```ts
@@ -23,19 +17,19 @@ interface AppNamespace extends Pick<AppConfig, 'origin' | 'basePath'> {
  * safeReturnTo('//evil.example', config)        // undefined
  * ```
  */
-export function safeReturnTo(value: unknown, config: AppNamespace): string | undefined {
+export function safeReturnTo(value: unknown, config: RoutesConfig & Pick<AppConfig, 'origin'>): string | undefined {
   const url = parseLocalPath(value, config.origin)
   if (url === undefined || !isAtOrBelow(url.pathname, config.basePath)) return undefined
-  // A proxy in front may strip basePath: what is left must be a path of one slash too.
+  // If a proxy removes basePath, the rest of the path must not begin with two slashes either.
   const rest = url.pathname.slice(config.basePath.length)
   if (parseLocalPath(rest || '/', config.origin) === undefined) return undefined
   return isOwnRoute(url.pathname, config) ? undefined : url.pathname + url.search + url.hash
 }
 
 /**
- * The path of a request as browsers see it. Give it `req.originalUrl ?? req.url`: a framework takes off the path it is
- * mounted at, and a proxy may take off `basePath`, which is then put in front again. It is not checked:
- * {@link safeReturnTo} does that.
+ * Returns the URL of a request as the browser sees it. Pass `req.originalUrl ?? req.url`, because a framework removes the
+ * mount path from `req.url`. A proxy may remove `basePath`, so it is added if it is missing. The result is not checked:
+ * call {@link safeReturnTo} for that.
  */
 export function appPath(url: string, config: Pick<AppConfig, 'basePath'>): string {
   return isAtOrBelow(url.replace(/[?#].*$/s, ''), config.basePath) ? url : config.basePath + url
@@ -45,38 +39,30 @@ function isAtOrBelow(path: string, basePath: string): boolean {
   return path === basePath || path.startsWith(`${basePath}/`)
 }
 
-/** Routers differ in what they take for the same path, so case, encoding and slashes at the end are left aside. */
-function isOwnRoute(path: string, { basePath, routes, callbacks = [], providerChooser }: AppNamespace): boolean {
-  const wanted = foldPath(path)
-  const chooser = providerChooser === undefined ? [] : [providerChooser]
-  return [...Object.values(routes), ...callbacks, ...chooser].some(
-    (route) => wanted === foldPath(route) || wanted === foldPath(basePath + route),
-  )
+/** Returns the page that this request is for, or the home page if the request is not a GET or HEAD. */
+export function currentPage(config: AppConfig, req: Request): string {
+  const isRead = req.method === 'GET' || req.method === 'HEAD'
+  return isRead ? appPath(req.originalUrl ?? req.url ?? '/', config) : homePage(config)
 }
 
-function foldPath(path: string): string | undefined {
-  return decodePath(path)?.normalize('NFKC').toLowerCase().replace(/\/+$/, '')
+/** Returns the path of the home page: `/`, or `/portal/` if `baseUrl` has the path `/portal`. */
+export function homePage({ basePath }: Pick<AppConfig, 'basePath'>): string {
+  return `${basePath}/`
 }
 
-/** The address of the login route, with these parameters. */
+/** Returns the path of the login route with these query parameters. */
 export function loginUrl(config: AppConfig, params: Readonly<Record<string, string>>): string {
   return config.basePath + config.routes.login + queryOf(params)
 }
 
-/** The address of the application's own page where people choose among the providers; `undefined` where there is none. */
+/** Returns the path of the page on which the user chooses a provider, or `undefined` without the option `providerChooser`. */
 export function providerChooserUrl(config: AppConfig, returnTo: string): string | undefined {
   return config.providerChooser && config.basePath + config.providerChooser + queryOf({ returnTo })
 }
 
-/** The parameter that names the provider of a login, where there is more than one. */
+/** Returns the query parameter that names the provider of this login. It is empty if there is only one provider. */
 export function providerParam(config: AppConfig, login: Login | undefined): Readonly<Record<string, string>> {
   return login === undefined || config.issuers.size === 1 ? {} : { provider: login.provider ?? ONLY_PROVIDER }
-}
-
-/** The page that this request is for; a request that changes something cannot be come back to. */
-export function currentPage(config: AppConfig, req: Request): string {
-  const isRead = req.method === 'GET' || req.method === 'HEAD'
-  return isRead ? appPath(req.originalUrl ?? req.url ?? '/', config) : `${config.basePath}/`
 }
 
 function queryOf(params: Readonly<Record<string, string>>): string {

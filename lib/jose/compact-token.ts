@@ -1,31 +1,31 @@
-import { type ErrorCode, OidcError } from '../errors.ts'
+import { ERROR_STATUS, type ErrorCode, OidcError } from '../errors.ts'
 import { type JsonObject, parseJsonObject } from './json.ts'
 
-/** The parts of a JWS in its compact form (RFC 7515 7.1). Nothing of it is verified yet. */
+/** The parts of a JWS in compact form (RFC 7515 7.1). Nothing in it is verified yet. */
 export interface CompactJws {
   readonly header: JsonObject
   readonly payload: Uint8Array
-  /** All three parts, as they came. */
+  /** The whole token, as received. */
   readonly token: string
 }
 
-/** A token with some thousand groups stays below this, encrypted too. */
+/** Tokens with some thousand groups are smaller than this, even encrypted. */
 const MAX_LENGTH = 65_536
 
-/** The token as text of a bearable length, whatever it is. Throws `MISSING`, `MALFORMED` and `TOO_LARGE`. */
-export function requireCompact(token: unknown, fault: TokenErrorFactory): string {
-  if (token === undefined || token === '') throw fault('MISSING', 'is missing.')
-  if (typeof token !== 'string') throw fault('MALFORMED', 'is not a string.')
-  if (token.length > MAX_LENGTH) throw fault('TOO_LARGE', 'is larger than 64 KiB.')
+/** Returns the token if it is text of an acceptable length. Throws `MISSING`, `MALFORMED` and `TOO_LARGE`. */
+export function requireCompact(token: unknown, tokenError: TokenErrorFactory): string {
+  if (token === undefined || token === '') throw tokenError('MISSING', 'is missing.')
+  if (typeof token !== 'string') throw tokenError('MALFORMED', 'is not a string.')
+  if (token.length > MAX_LENGTH) throw tokenError('TOO_LARGE', `is larger than ${MAX_LENGTH / 1024} KiB.`)
   return token
 }
 
-/** RFC 7516 9: five parts are a JWE. */
+/** True for a JWE, which has five parts (RFC 7516 9). */
 export function isJwe(token: string): boolean {
   return token.split('.', 6).length === 5
 }
 
-/** Takes a JWS apart; `undefined` where it is not exactly three parts in strict base64url, the first a JSON object. */
+/** Splits a JWS. Returns `undefined` unless it has exactly three parts in strict base64url, the first a JSON object. */
 export function parseCompactJws(token: string): CompactJws | undefined {
   const parts = token.split('.', 4)
   const [header, payload, signature] = parts.map(decodeBase64url)
@@ -36,18 +36,50 @@ export function parseCompactJws(token: string): CompactJws | undefined {
 }
 
 /**
- * Decodes one part of a token. `undefined` where it is empty or not base64url: Node skips what is not, and here there is
- * one spelling for each value (RFC 7515 2, RFC 4648 3.5).
+ * Decodes one part of a token. Returns `undefined` if it is empty or not strict base64url: Node skips invalid characters,
+ * but each value must have exactly one spelling (RFC 7515 2, RFC 4648 3.5).
  */
 export function decodeBase64url(part: string): Buffer | undefined {
   const bytes = Buffer.from(part, 'base64url')
   return part !== '' && bytes.toString('base64url') === part ? bytes : undefined
 }
 
-/** What the provider signs, and may encrypt. Each kind has error codes of its own. */
+/** The kinds of tokens that a provider signs and may encrypt. Each has its own error codes. */
 export type TokenKind = 'ID_TOKEN' | 'RESPONSE_JWT' | 'USERINFO_JWT' | 'LOGOUT_TOKEN' | 'REVOCATION_JWT'
 
-/** How a token can fail before anybody has looked at its claims: the end of the error code. */
+/** How messages call each kind, and how the options begin that say how it is signed and encrypted. */
+const KINDS: Readonly<Record<TokenKind, { readonly noun: string; readonly prefix: string }>> = {
+  ID_TOKEN: { noun: 'ID Token', prefix: 'idToken' },
+  RESPONSE_JWT: { noun: 'authorization response', prefix: 'authorization' },
+  USERINFO_JWT: { noun: 'UserInfo response', prefix: 'userinfo' },
+  LOGOUT_TOKEN: { noun: 'logout token', prefix: 'idToken' },
+  REVOCATION_JWT: { noun: 'revocation token', prefix: 'idToken' },
+}
+
+/** What is wrong with a token. Both texts continue the sentence "The ID Token …". */
+export interface TokenProblem {
+  /** Names only values of our own configuration, because it may be shown to a browser. */
+  readonly message: string
+  /** Also names the received value. Used for errors with a 5xx status, which a browser never sees. */
+  readonly details?: string
+}
+
+/** How messages call a kind of token, as in "The ID Token …". */
+export function nounOf(kind: TokenKind): string {
+  return KINDS[kind].noun
+}
+
+/** An error about a token. `status`: the HTTP status, if not the usual one of the code. */
+export function tokenProblemError(
+  noun: string,
+  code: ErrorCode,
+  { message, details = message }: TokenProblem,
+  status: number = ERROR_STATUS[code],
+): OidcError {
+  return new OidcError(code, `The ${noun} ${status < 500 ? message : details}`, { status })
+}
+
+/** How a token can fail before its claims are checked: the last part of the error code. */
 export type TokenErrorName =
   | 'MISSING'
   | 'MALFORMED'
@@ -62,22 +94,28 @@ export type TokenErrorName =
   | 'KEY'
   | 'SIGNATURE'
 
-/** Makes the error of one kind of token. The message goes on after its name: "is missing." */
-export type TokenErrorFactory = (name: TokenErrorName, message: string) => OidcError
-
-/** What a token is called in messages. */
-const NOUNS: Readonly<Record<TokenKind, string>> = {
-  ID_TOKEN: 'ID Token',
-  RESPONSE_JWT: 'authorization response',
-  USERINFO_JWT: 'UserInfo response',
-  LOGOUT_TOKEN: 'logout token',
-  REVOCATION_JWT: 'revocation token',
+/** Creates the errors of one kind of token. For `message` and `details` see {@link TokenProblem}. */
+export interface TokenErrorFactory {
+  (name: TokenErrorName, message: string, details?: string): OidcError
+  /** The options that say how tokens of this kind are signed and encrypted, for messages. */
+  readonly options: Readonly<Record<'signatureAlg' | 'encryptionAlg' | 'encryptionEnc', string>>
 }
 
-/** The errors of this kind of token: codes `ERR_OIDC_{kind}_{name}`. */
-export function tokenErrors(kind: TokenKind): TokenErrorFactory {
-  // Of this one a machine is told that it proves nothing, whatever it is.
+/** The errors of this kind of token, with the codes `ERR_OIDC_{kind}_{name}`. */
+export function tokenErrors(kind: TokenKind, status?: number): TokenErrorFactory {
+  const { noun, prefix } = KINDS[kind]
+  // The caller of the revocation endpoint only learns that its token proves nothing, whatever the reason.
   const codeOf = (name: TokenErrorName): ErrorCode =>
     kind === 'REVOCATION_JWT' ? 'ERR_OIDC_REVOCATION_JWT' : `ERR_OIDC_${kind}_${name}`
-  return (name, message) => new OidcError(codeOf(name), `The ${NOUNS[kind]} ${message}`)
+  return Object.assign(
+    (name: TokenErrorName, message: string, details: string = message) =>
+      tokenProblemError(noun, codeOf(name), { message, details }, status),
+    {
+      options: {
+        signatureAlg: `${prefix}SignedResponseAlg`,
+        encryptionAlg: `${prefix}EncryptedResponseAlg`,
+        encryptionEnc: `${prefix}EncryptedResponseEnc`,
+      },
+    },
+  )
 }

@@ -1,17 +1,14 @@
 import type { Json } from '../types.ts'
 
-/** A JSON object as it came from the provider: deeply frozen, `__proto__` in it an own member like any other. */
+/** A JSON object from the provider: deeply frozen, with `__proto__` as an ordinary own member. */
 export type JsonObject = Readonly<Record<string, Json>>
 
-/** Far deeper than any claim, and shallow enough for whoever walks through the value by recursion. */
+/** Far deeper than any claim, and shallow enough for code that walks through the value by recursion. */
 const MAX_DEPTH = 32
 
 const utf8 = new TextDecoder('utf-8', { fatal: true })
 
-/**
- * Reads bytes as one JSON value (RFC 8259), deeply frozen. `undefined` where they are not UTF-8, not JSON, or nested more
- * than 32 deep.
- */
+/** Parses bytes as one JSON value (RFC 8259), deeply frozen. Returns `undefined` if they are not UTF-8, not JSON or nested too deeply. */
 export function parseJson(bytes: Uint8Array): Json | undefined {
   try {
     const value: Json = JSON.parse(utf8.decode(bytes))
@@ -21,13 +18,13 @@ export function parseJson(bytes: Uint8Array): Json | undefined {
   }
 }
 
-/** Reads bytes as one JSON object, as {@link parseJson} does; `undefined` where it is some other kind of value. */
+/** Parses bytes as one JSON object, as {@link parseJson} does. Returns `undefined` for any other kind of value. */
 export function parseJsonObject(bytes: Uint8Array): JsonObject | undefined {
   const value = parseJson(bytes)
   return isObject(value) ? value : undefined
 }
 
-/** Whether the value is a JSON object: neither null nor an array. */
+/** True for a JSON object: neither null nor an array. */
 export function isObject(value: unknown): value is JsonObject {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
@@ -37,4 +34,13 @@ function freezeWithin(value: Json, depth: number): boolean {
   if (depth === 0) return false
   Object.freeze(value)
   return Object.values(value).every((member: Json) => freezeWithin(member, depth - 1))
+}
+
+/**
+ * The members that a provider has really sent: null and empty text count as absent (RFC 7591 3.2.1 has them so), because
+ * many providers write members that they have no value for.
+ */
+export function presentMembers(json: Readonly<Record<string, unknown>>): JsonObject {
+  const present = Object.entries(json).filter(([, value]) => value !== null && value !== undefined && value !== '')
+  return Object.freeze(Object.fromEntries(present)) as JsonObject
 }

@@ -1,43 +1,58 @@
 import { createHash, createSecretKey, type KeyObject } from 'node:crypto'
 import { compactDecrypt } from 'jose'
+import { shown } from '../errors.ts'
 import type { Json } from '../types.ts'
-import { contentKeyBits, findKeyManagement } from './algorithms.ts'
+import { contentKeyBits, findJweAlgorithm, usesClientSecret } from './algorithms.ts'
 import type { ClientKeys } from './client-keys.ts'
-import { decodeBase64url, isJwe, requireCompact, type TokenErrorFactory, type TokenErrorName } from './compact-token.ts'
+import {
+  decodeBase64url,
+  isJwe,
+  requireCompact,
+  type TokenErrorFactory,
+  type TokenErrorName,
+  type TokenProblem,
+} from './compact-token.ts'
 import { isObject, type JsonObject, parseJsonObject } from './json.ts'
 
-/** What an encrypted token is held against, and opened with. */
+/** What an encrypted token must be encrypted with, and the keys to decrypt it. */
 export interface EncryptionExpectations extends RegisteredEncryption {
-  /** The client's own keys. With `dir` and the AES key wraps, the client secret is the key instead. */
+  /** The client's own keys. For `dir` and the AES key wraps, the client secret is the key instead. */
   readonly keys: ClientKeys
 }
 
+/** The encryption that the client is registered with. */
+interface RegisteredEncryption {
+  readonly alg: string
+  readonly enc: string
+}
+
 /**
- * Opens an encrypted token (RFC 7516 7.1) and gives what is inside, unverified: whoever knows the public key of the client
- * can have made it. By the registered algorithms only. That no key opens it is one error, whatever the reason, so that
- * nobody learns anything about the key by asking (RFC 7516 11.5).
+ * Decrypts a token (RFC 7516 7.1) and returns its content, unverified: anybody who knows the client's public key can have
+ * created it. Accepts only the registered algorithms. Every failed decryption gives the same error, so that no sender
+ * learns anything about the key (RFC 7516 11.5).
  */
 export async function decryptToken(
   token: unknown,
   expected: EncryptionExpectations,
   clientSecret: string | undefined,
-  fault: TokenErrorFactory,
+  tokenError: TokenErrorFactory,
 ): Promise<string> {
-  const jwe = requireCompact(token, fault)
-  if (!isJwe(jwe)) throw fault('UNENCRYPTED', 'is not encrypted, as the configuration demands.')
+  const { encryptionAlg } = tokenError.options
+  const jwe = requireCompact(token, tokenError)
+  if (!isJwe(jwe)) throw tokenError('UNENCRYPTED', `is not encrypted, but ${encryptionAlg} is '${expected.alg}'.`)
   const header = parseHeader(jwe)
-  if (header === undefined) throw fault('MALFORMED', 'is not a JWE in compact form.')
-  const broken = ENCRYPTION_HEADER_RULES.find(({ holds }) => !holds(header, expected))
-  if (broken !== undefined) throw fault(broken.name, broken.message)
-  for (const key of candidates(header, expected, clientSecret)) {
-    const plaintext = await open(jwe, key, expected)
-    // What is not ASCII is no token: it becomes something that is not base64url either.
+  if (header === undefined) throw tokenError('MALFORMED', 'is not a JWE in compact form.')
+  checkHeader(header, expected, tokenError)
+  for (const key of decryptionKeys(header, expected, clientSecret)) {
+    const plaintext = await decrypt(jwe, key, expected)
+    // latin1: a token is ASCII. Any other byte becomes a character that is not base64url either.
     if (plaintext !== undefined) return Buffer.from(plaintext).toString('latin1')
   }
-  throw fault('DECRYPTION', 'cannot be opened with any key of this client.')
+  const source = usesClientSecret(expected.alg) ? 'the clientSecret' : 'any of the clientKeys'
+  throw tokenError('DECRYPTION', `cannot be decrypted with ${source}.`)
 }
 
-/** Strict base64url throughout; only the encrypted key may be empty (RFC 7516 5.1, `dir` and ECDH-ES). */
+/** Strict base64url in every part. Only the encrypted key may be empty (RFC 7516 5.1: `dir` and ECDH-ES). */
 function parseHeader(jwe: string): JsonObject | undefined {
   const [header = '', encryptedKey = '', ...rest] = jwe.split('.')
   const filled = encryptedKey === '' ? rest : [encryptedKey, ...rest]
@@ -46,12 +61,12 @@ function parseHeader(jwe: string): JsonObject | undefined {
   return parseJsonObject(bytes)
 }
 
-function candidates(
+function decryptionKeys(
   header: JsonObject,
   { alg, enc, keys }: EncryptionExpectations,
   clientSecret: string | undefined,
 ): readonly KeyObject[] {
-  if (findKeyManagement(alg)?.kty === 'oct') {
+  if (usesClientSecret(alg)) {
     return [encryptionKeyOfSecret(clientSecret ?? '', alg, enc)].filter((key) => key !== undefined)
   }
   const { kid, epk } = header
@@ -63,7 +78,11 @@ function textOf(value: Json | undefined): string | undefined {
   return typeof value === 'string' ? value : undefined
 }
 
-async function open(jwe: string, key: KeyObject, { alg, enc }: RegisteredEncryption): Promise<Uint8Array | undefined> {
+async function decrypt(
+  jwe: string,
+  key: KeyObject,
+  { alg, enc }: RegisteredEncryption,
+): Promise<Uint8Array | undefined> {
   try {
     const { plaintext } = await compactDecrypt(jwe, key, {
       keyManagementAlgorithms: [alg],
@@ -76,58 +95,70 @@ async function open(jwe: string, key: KeyObject, { alg, enc }: RegisteredEncrypt
   }
 }
 
-/** What the client is registered with. */
-interface RegisteredEncryption {
-  readonly alg: string
-  readonly enc: string
-}
-
-/** One rule about the header of an encrypted token. Nobody has signed it: it is a hint, and grants nothing. */
+/** One rule for the header of an encrypted token. The header is not signed: it is a hint, and grants nothing. */
 interface EncryptionHeaderRule {
   readonly name: TokenErrorName
-  /** How the sentence about the token goes on. */
-  readonly message: string
-  readonly holds: (header: JsonObject, registered: RegisteredEncryption) => boolean
+  readonly isValid: (header: JsonObject, registered: RegisteredEncryption) => boolean
+  readonly problem: (
+    header: JsonObject,
+    registered: RegisteredEncryption,
+    options: TokenErrorFactory['options'],
+  ) => TokenProblem
 }
 
-/** What the header must fulfil, in this order, before any key is touched. */
-const ENCRYPTION_HEADER_RULES: readonly EncryptionHeaderRule[] = [
+/** Checked in this order, before any key is used. */
+const HEADER_RULES: readonly EncryptionHeaderRule[] = [
   {
-    // OIDC Core 3.1.3.7 (1), RFC 8725 3.1. What is not in the tables equals nothing.
+    // OIDC Core 3.1.3.7 (1), RFC 8725 3.1. A name that is not in the tables never matches.
     name: 'ENCRYPTION_ALG',
-    message: 'is not encrypted with the algorithms that the configuration names.',
-    holds: ({ alg, enc }, registered) =>
+    isValid: ({ alg, enc }, registered) =>
       alg === registered.alg &&
       enc === registered.enc &&
-      findKeyManagement(registered.alg) !== undefined &&
+      findJweAlgorithm(registered.alg) !== undefined &&
       contentKeyBits(registered.enc) !== undefined,
+    problem: (header, { alg, enc }, { encryptionAlg, encryptionEnc }) => ({
+      message: `is not encrypted with '${alg}' (${encryptionAlg}) and '${enc}' (${encryptionEnc}).`,
+      details:
+        `is encrypted with ${shown(header['alg'])} and ${shown(header['enc'])}, ` +
+        `but ${encryptionAlg} is '${alg}' and ${encryptionEnc} is '${enc}'.`,
+    }),
   },
   {
-    // RFC 7516 4.1.13: we understand no extension. RFC 8725 3.6: nor is anything inflated, whose size nobody knows before.
+    // RFC 7516 4.1.13. RFC 8725 3.6: nothing is decompressed, because its size is not known beforehand.
     name: 'CRIT',
-    message: 'demands an extension that is not understood.',
-    holds: (header) => !Object.hasOwn(header, 'crit') && !Object.hasOwn(header, 'zip'),
+    isValid: (header) => !Object.hasOwn(header, 'crit') && !Object.hasOwn(header, 'zip'),
+    problem: () => ({ message: 'has a crit or zip header. Extensions of JWE and compression are not supported.' }),
   },
   {
-    // RFC 7519 5.2: what is inside is a JWT. Some providers do not say so.
+    // RFC 7519 5.2: the content is a JWT. Some providers omit cty.
     name: 'TYPE',
-    message: 'is said to hold something else than a JWT.',
-    holds: ({ cty }) => cty === undefined || (typeof cty === 'string' && /^(application\/)?jwt$/i.test(cty)),
+    isValid: ({ cty }) => cty === undefined || (typeof cty === 'string' && /^(application\/)?jwt$/i.test(cty)),
+    problem: ({ cty }) => ({
+      message: "has another cty than 'JWT'.",
+      details: `has the cty ${shown(cty)}, expected 'JWT'.`,
+    }),
   },
   {
     name: 'MALFORMED',
-    message: 'has a key identifier that is not a string.',
-    holds: ({ kid }) => kid === undefined || typeof kid === 'string',
+    isValid: ({ kid }) => kid === undefined || typeof kid === 'string',
+    problem: () => ({ message: 'has a kid that is not a string.' }),
   },
 ]
 
+function checkHeader(header: JsonObject, registered: RegisteredEncryption, tokenError: TokenErrorFactory): void {
+  const failedRule = HEADER_RULES.find(({ isValid }) => !isValid(header, registered))
+  if (failedRule === undefined) return
+  const { message, details } = failedRule.problem(header, registered, tokenError.options)
+  throw tokenError(failedRule.name, message, details)
+}
+
 /**
- * The key that `dir`, the AES key wraps and their GCM kin take (OIDC Core 10.2): the left-most bits of a hash of the client
- * secret. For what is decrypted, and for requests that are encrypted. `undefined` for every other algorithm.
+ * The key for `dir`, the AES key wraps and their GCM variants (OIDC Core 10.2): the left-most bits of a hash of the client
+ * secret. To decrypt tokens, and to encrypt requests. Returns `undefined` for every other algorithm.
  */
 export function encryptionKeyOfSecret(clientSecret: string, alg: string, enc: string): KeyObject | undefined {
-  const management = findKeyManagement(alg)
-  const bits = management?.kty === 'oct' ? (management.bits ?? contentKeyBits(enc)) : undefined
+  const algorithm = findJweAlgorithm(alg)
+  const bits = algorithm?.usesClientSecret === true ? (algorithm.secretBits ?? contentKeyBits(enc)) : undefined
   if (bits === undefined || clientSecret === '') return undefined
   const digest = createHash(hashFor(bits)).update(clientSecret, 'utf8').digest()
   return createSecretKey(digest.subarray(0, bits / 8))

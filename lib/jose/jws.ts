@@ -1,7 +1,7 @@
 import { createSecretKey, type KeyObject } from 'node:crypto'
 import { compactVerify } from 'jose'
-import type { OidcError } from '../errors.ts'
-import { findJwsAlgorithm, isSameAlgorithm } from './algorithms.ts'
+import { type OidcError, shown } from '../errors.ts'
+import { isSameAlgorithm, usesClientSecret } from './algorithms.ts'
 import {
   type CompactJws,
   isJwe,
@@ -10,56 +10,63 @@ import {
   type TokenErrorFactory,
   type TokenErrorName,
   type TokenKind,
+  type TokenProblem,
   tokenErrors,
 } from './compact-token.ts'
 import { type JsonObject, parseJsonObject } from './json.ts'
 import { decryptToken, type EncryptionExpectations } from './jwe.ts'
 
-/** What a token of the provider is held against. */
+/** What a token of the provider must be signed and encrypted with. */
 export interface SignatureExpectations {
-  /** The only algorithm that it may be signed with. */
+  /** The only signature algorithm that is accepted. */
   readonly alg: string
-  /** The key of HS256, HS384 and HS512, and of `dir` and the AES key wraps; of nothing else. */
+  /** The key for HS256, HS384 and HS512, and for `dir` and the AES key wraps. No other algorithm uses it. */
   readonly clientSecret?: string | undefined
-  /** Where it is there, a plain token is refused; where not, an encrypted one (OIDC Core 3.1.3.7 (1)). */
+  /** If set, a token must be encrypted; if not, it must not be (OIDC Core 3.1.3.7 (1)). */
   readonly encryption?: EncryptionExpectations | undefined
-  /** `compared`: a key that names an issuer is good for the tokens of that issuer alone. Only providers with tenants do. */
-  readonly keyIssuers?: 'compared' | undefined
+  /** True: a key that names an issuer verifies only the tokens of that issuer. For providers with many tenants. */
+  readonly matchKeyIssuer?: boolean
+  /** The HTTP status of errors, if not the usual one of their codes. */
+  readonly errorStatus?: number | undefined
 }
 
-/** A token whose signature is good. */
-interface VerifiedToken {
-  /** Deeply frozen. Nobody has looked at them yet. */
+/** A token whose signature has been verified. */
+export interface VerifiedToken {
+  /** Deeply frozen. Not checked yet. */
   readonly claims: JsonObject
-  /** The signed token itself: where it came encrypted, what was inside. */
+  /** The signed token. If it came encrypted: what was inside. */
   readonly token: string
+  /** What it is signed with. */
+  readonly alg: string
 }
 
-/** What a token says of its key. */
+/** What a token says about the key that it is signed with. */
 export interface KeyHint {
   readonly alg: string
   readonly kid?: string | undefined
-  /** The claims, which nobody has verified yet, where a key is good for the tokens of its own issuer alone. */
+  /** The unverified claims. Set if a key verifies only the tokens of its own issuer. */
   readonly claims?: JsonObject | undefined
 }
 
-/** The public keys that signatures are verified with: those of one provider. */
+/** The public keys of one provider. */
 export interface VerificationKeys {
+  /** Where they come from, for messages. */
+  readonly jwksUri: string
   /**
-   * The keys that a token with this header may have been signed with, at most 16. Where none fits, the keys are fetched
-   * again at once: providers rotate unannounced (OIDC Core 10.1.1). Rejects only while no key set was ever had.
+   * The keys that may have signed a token with this header, at most 16. If there are none, the keys are fetched again at
+   * once, because providers rotate keys unannounced (OIDC Core 10.1.1). Rejects only if the keys were never fetched.
    */
   keysFor(hint: KeyHint): Promise<readonly KeyObject[]>
   /**
-   * Fetches the keys again, for a signature that no key has verified: the key may have changed under its `kid`. False
-   * where they cannot be had, or were asked for too often.
+   * Fetches the keys again, for a signature that no key verifies: a key may have changed under its `kid`. Resolves to false
+   * if the keys cannot be fetched or were fetched too often.
    */
   renew(): Promise<boolean>
 }
 
 /**
- * Verifies a token that the provider has signed: form, encryption, header, signature. Every failure is an
- * {@link OidcError} with a code of the kind, but those of fetching the keys.
+ * Verifies a token that the provider has signed: form, encryption, header and signature, but not its claims. Throws
+ * {@link OidcError}s with the codes of this kind, and the errors of fetching the keys.
  */
 export async function verifyJws(
   kind: TokenKind,
@@ -67,69 +74,73 @@ export async function verifyJws(
   keys: VerificationKeys,
   expected: SignatureExpectations,
 ): Promise<VerifiedToken> {
-  const fault = tokenErrors(kind)
-  // What was agreed on tells which it is, never the token: an encrypted one has not become a signed one by its form.
-  const { encryption, clientSecret } = expected
-  const signed = encryption === undefined ? token : await decryptToken(token, encryption, clientSecret, fault)
-  const jws = parseToken(signed, fault)
-  const failedRule = HEADER_RULES.find(({ isValid }) => !isValid(jws.header, { alg: expected.alg, kind }))
-  if (failedRule !== undefined) throw fault(failedRule.name, failedRule.message)
-  if (findJwsAlgorithm(expected.alg)?.kty === 'oct') await verifyBySecret(jws, clientSecret, fault)
-  else await verifyByKeys(jws, keys, expected, fault)
+  const { encryption, clientSecret, alg, errorStatus } = expected
+  const tokenError = tokenErrors(kind, errorStatus)
+  // The configuration decides whether a token is encrypted, never the token itself.
+  const signed = encryption === undefined ? token : await decryptToken(token, encryption, clientSecret, tokenError)
+  const jws = parseToken(signed, tokenError)
+  checkHeader(jws.header, { alg, kind }, tokenError)
+  if (usesClientSecret(alg)) await verifyWithSecret(jws, clientSecret, tokenError)
+  else await verifyWithKeys(jws, keys, expected, tokenError)
   const claims = parseJsonObject(jws.payload)
-  if (claims === undefined) throw fault('MALFORMED', 'has claims that are not a JSON object.')
-  return { claims, token: jws.token }
+  if (claims === undefined) throw tokenError('MALFORMED', 'has claims that are not a JSON object.')
+  return { claims, token: jws.token, alg }
 }
 
-function parseToken(token: unknown, fault: TokenErrorFactory): CompactJws {
-  const compact = requireCompact(token, fault)
-  // A JWE within a JWE is no more asked for than a JWE where a JWS was agreed on.
-  if (isJwe(compact)) throw fault('ENCRYPTED', 'is encrypted, which was not asked for.')
+function parseToken(token: unknown, tokenError: TokenErrorFactory): CompactJws {
+  const compact = requireCompact(token, tokenError)
+  // This refuses a JWE inside a JWE, too.
+  if (isJwe(compact)) throw tokenError('ENCRYPTED', `is encrypted, but ${tokenError.options.encryptionAlg} is not set.`)
   const jws = parseCompactJws(compact)
-  if (jws === undefined) throw fault('MALFORMED', 'is not a JWS in compact form.')
+  if (jws === undefined) throw tokenError('MALFORMED', 'is not a JWS in compact form.')
   return jws
 }
 
-/** OIDC Core 10.1: the key is the octets of the client secret. Keys of the provider have no part in it. */
-async function verifyBySecret(
+/** OIDC Core 10.1: the key is the bytes of the client secret. The keys of the provider play no part. */
+async function verifyWithSecret(
   jws: CompactJws,
   clientSecret: string | undefined,
-  fault: TokenErrorFactory,
+  tokenError: TokenErrorFactory,
 ): Promise<void> {
   if (clientSecret === undefined || clientSecret === '') {
-    throw fault('KEY', 'is signed with a client secret, and none is configured.')
+    throw tokenError('KEY', 'is signed with a client secret, but clientSecret is not set.')
   }
-  if (!(await isSigned(jws, [createSecretKey(clientSecret, 'utf8')]))) throw badSignature(fault)
+  if (await isSignedByAny(jws, [createSecretKey(clientSecret, 'utf8')])) return
+  throw tokenError('SIGNATURE', 'has a signature that was not made with our clientSecret. Check clientSecret.')
 }
 
-async function verifyByKeys(
+async function verifyWithKeys(
   jws: CompactJws,
   keys: VerificationKeys,
-  { keyIssuers }: Pick<SignatureExpectations, 'keyIssuers'>,
-  fault: TokenErrorFactory,
+  { matchKeyIssuer }: SignatureExpectations,
+  tokenError: TokenErrorFactory,
 ): Promise<void> {
   const { alg, kid } = jws.header
-  const claims = keyIssuers === undefined ? undefined : (parseJsonObject(jws.payload) ?? {})
+  const claims = matchKeyIssuer === true ? (parseJsonObject(jws.payload) ?? {}) : undefined
   const hint = { alg: String(alg), kid: kid === undefined ? undefined : String(kid), claims }
   const candidates = await keys.keysFor(hint)
-  if (candidates.length === 0) {
-    const whose = claims === undefined ? '' : ' for tokens of this issuer'
-    throw fault('KEY', `is signed with a key that the provider does not publish${whose}.`)
-  }
-  if (await isSigned(jws, candidates)) return
-  // The key may have been replaced under its kid, or there is no kid (OIDC Core 10.1.1).
-  if ((await keys.renew()) && (await isSigned(jws, await keys.keysFor(hint)))) return
-  throw badSignature(fault)
+  if (candidates.length === 0) throw unknownKey(hint, keys, tokenError)
+  if (await isSignedByAny(jws, candidates)) return
+  // The key may have been replaced under its kid, or the token has no kid (OIDC Core 10.1.1).
+  if ((await keys.renew()) && (await isSignedByAny(jws, await keys.keysFor(hint)))) return
+  throw tokenError('SIGNATURE', `has a signature that no key at ${keys.jwksUri} verifies. Check the option issuer.`)
 }
 
-async function isSigned(jws: CompactJws, keys: readonly KeyObject[]): Promise<boolean> {
+function unknownKey({ alg, kid, claims }: KeyHint, keys: VerificationKeys, tokenError: TokenErrorFactory): OidcError {
+  const restriction = claims === undefined ? '' : ' for tokens of this issuer'
+  const missing = `which ${keys.jwksUri} does not publish${restriction}. Check the option issuer.`
+  const named = kid === undefined ? `a ${alg} key` : `the ${alg} key with the kid ${shown(kid)}`
+  return tokenError('KEY', `is signed with a key ${missing}`, `is signed with ${named}, ${missing}`)
+}
+
+async function isSignedByAny(jws: CompactJws, keys: readonly KeyObject[]): Promise<boolean> {
   for (const key of keys) {
     if (await isSignedBy(jws, key)) return true
   }
   return false
 }
 
-/** jose has the last word on the header too: whatever it does not like, the token is not signed by that key. */
+/** `jose` checks the header once more. Whatever it refuses counts as not signed by this key. */
 async function isSignedBy({ token, header }: CompactJws, key: KeyObject): Promise<boolean> {
   try {
     await compactVerify(token, key, { algorithms: [String(header['alg'])] })
@@ -139,63 +150,78 @@ async function isSignedBy({ token, header }: CompactJws, key: KeyObject): Promis
   }
 }
 
-function badSignature(fault: TokenErrorFactory): OidcError {
-  return fault('SIGNATURE', 'does not have the signature of the provider.')
+interface HeaderExpectations {
+  readonly alg: string
+  readonly kind: TokenKind
 }
 
-/** One rule about the header of a token that the provider has signed. */
+/** One rule for the header of a token. */
 interface HeaderRule {
   readonly name: TokenErrorName
-  /** How the sentence about the token goes on. */
-  readonly message: string
-  readonly isValid: (header: JsonObject, expected: { readonly alg: string; readonly kind: TokenKind }) => boolean
+  readonly isValid: (header: JsonObject, expected: HeaderExpectations) => boolean
+  readonly problem: (header: JsonObject, expected: HeaderExpectations, signatureAlg: string) => TokenProblem
 }
 
 const PLAIN_JWT = /^(application\/)?jwt$/i
-/** Types of tokens that are something else (RFC 9068 2.1, OIDC Back-Channel Logout 2.4, RFC 9101 10.8 ...). */
+/** The types of tokens that are not meant for us (RFC 9068 2.1, OIDC Back-Channel Logout 2.4, RFC 9101 10.8 and others). */
 const OTHER_TYPE =
   /^(application\/)?(at|logout|dpop|secevent|oauth-authz-req|client-authentication|token-introspection|entity-statement)\+jwt$/i
 
-/** What `typ` may be, where there is one. */
-const TYPES: Readonly<Record<TokenKind, (typ: string) => boolean>> = {
-  ID_TOKEN: (typ) => PLAIN_JWT.test(typ),
-  RESPONSE_JWT: (typ) => PLAIN_JWT.test(typ),
-  // OIDC Core 5.3.2 names no type for it, and providers choose their own.
-  USERINFO_JWT: (typ) => !OTHER_TYPE.test(typ),
-  // OIDC Back-Channel Logout 2.4: recommended, and many providers leave it out. The events tell it from an ID Token.
-  // Global Token Revocation 3: always there, as the rule below sees to.
-  REVOCATION_JWT: (typ) => /^(application\/)?global-token-revocation\+jwt$/i.test(typ),
-  LOGOUT_TOKEN: (typ) => PLAIN_JWT.test(typ) || /^(application\/)?logout\+jwt$/i.test(typ),
+/** The `typ` of each kind: the usual one for messages, and whether a given one is accepted. */
+const TYPES: Readonly<Record<TokenKind, { readonly usual: string; readonly accepts: (typ: string) => boolean }>> = {
+  ID_TOKEN: { usual: 'JWT', accepts: (typ) => PLAIN_JWT.test(typ) },
+  RESPONSE_JWT: { usual: 'JWT', accepts: (typ) => PLAIN_JWT.test(typ) },
+  // OIDC Core 5.3.2 names no type, and providers choose their own.
+  USERINFO_JWT: { usual: 'JWT', accepts: (typ) => !OTHER_TYPE.test(typ) },
+  // OIDC Back-Channel Logout 2.4 recommends logout+jwt; many providers omit it. The claim events tells it from an ID Token.
+  LOGOUT_TOKEN: {
+    usual: 'logout+jwt',
+    accepts: (typ) => PLAIN_JWT.test(typ) || /^(application\/)?logout\+jwt$/i.test(typ),
+  },
+  // Global Token Revocation 3: required.
+  REVOCATION_JWT: {
+    usual: 'global-token-revocation+jwt',
+    accepts: (typ) => /^(application\/)?global-token-revocation\+jwt$/i.test(typ),
+  },
 }
 
-/**
- * What the header must fulfil, in this order. `jku`, `x5u`, `jwk` and `x5c` are looked at by nobody: a token does not
- * choose its own key (RFC 8725 3.10).
- */
+/** Checked in this order. `jku`, `x5u`, `jwk` and `x5c` are ignored: a token must not choose its key (RFC 8725 3.10). */
 const HEADER_RULES: readonly HeaderRule[] = [
   {
-    // OIDC Core 3.1.3.7 (7), RFC 8725 3.1. `none` is not in the table of algorithms, so it equals nothing.
+    // OIDC Core 3.1.3.7 (7), RFC 8725 3.1. `none` is not in the table of algorithms, so it never matches.
     name: 'ALG',
-    message: 'is not signed with the algorithm that the configuration names.',
     isValid: ({ alg }, expected) => typeof alg === 'string' && isSameAlgorithm(alg, expected.alg),
+    problem: ({ alg }, expected, signatureAlg) => ({
+      message: `is not signed with '${expected.alg}', the value of ${signatureAlg}.`,
+      details: `is signed with ${shown(alg)}, but ${signatureAlg} is '${expected.alg}'.`,
+    }),
   },
   {
-    // RFC 7515 4.1.11: we understand no extension. RFC 7797 6: `b64` comes with `crit` only.
+    // RFC 7515 4.1.11. RFC 7797 6: `b64` must come with `crit`.
     name: 'CRIT',
-    message: 'demands an extension that is not understood.',
     isValid: (header) => !Object.hasOwn(header, 'crit') && !Object.hasOwn(header, 'b64'),
+    problem: () => ({ message: 'has a crit or b64 header. Extensions of JWS are not supported (RFC 7515 4.1.11).' }),
   },
   {
-    // RFC 8725 3.11: most providers leave it out, but a logout token or an access token is no ID Token.
+    // RFC 8725 3.11. Most providers omit typ, but a logout token or an access token must not pass for an ID Token.
     name: 'TYPE',
-    message: 'is a token of another type.',
-    isValid: ({ typ }, { kind }) => {
-      return typ === undefined ? kind !== 'REVOCATION_JWT' : typeof typ === 'string' && TYPES[kind](typ)
-    },
+    isValid: ({ typ }, { kind }) =>
+      typ === undefined ? kind !== 'REVOCATION_JWT' : typeof typ === 'string' && TYPES[kind].accepts(typ),
+    problem: ({ typ }, { kind }) => ({
+      message: `has another typ than '${TYPES[kind].usual}'.`,
+      details: `has the typ ${shown(typ)}, expected '${TYPES[kind].usual}'.`,
+    }),
   },
   {
     name: 'MALFORMED',
-    message: 'has a key identifier that is not a string.',
     isValid: ({ kid }) => kid === undefined || typeof kid === 'string',
+    problem: () => ({ message: 'has a kid that is not a string.' }),
   },
 ]
+
+function checkHeader(header: JsonObject, expected: HeaderExpectations, tokenError: TokenErrorFactory): void {
+  const failedRule = HEADER_RULES.find(({ isValid }) => !isValid(header, expected))
+  if (failedRule === undefined) return
+  const { message, details } = failedRule.problem(header, expected, tokenError.options.signatureAlg)
+  throw tokenError(failedRule.name, message, details)
+}

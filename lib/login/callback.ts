@@ -1,7 +1,8 @@
 import { AccessDeniedError, OidcError } from '../errors.ts'
 import { publish } from '../events.ts'
-import { allowMethods, type Request, type Response, readForm, requestQuery } from '../http/request.ts'
-import { redirect } from '../http/response.ts'
+import { allowMethods, isPrefetch, type Request, type Response, readForm, requestQuery } from '../http/request.ts'
+import { redirect, rejectPrefetch } from '../http/response.ts'
+import { homePage } from '../http/return-to.ts'
 import { type Config, ONLY_PROVIDER } from '../options/config.ts'
 import { responseDeliveryOf } from '../options/response-type.ts'
 import {
@@ -16,54 +17,61 @@ import { meetsRequirement } from '../protocol/step-up.ts'
 import { completeClaims } from '../protocol/userinfo.ts'
 import { type Client, type CompletedLogin, clientOf, type RelyingParty } from '../relying-party.ts'
 import { readLogin, readTokensId } from '../session/current-login.ts'
+import { endLocalLogin } from '../session/end-login.ts'
 import { requireSession, type SessionRequest } from '../session/express-session.ts'
-import { endSession, regenerateSession, saveLogin } from '../session/login-session.ts'
+import { regenerateSession, saveLogin } from '../session/login-session.ts'
 import { chooseSessionClaims, endOfLogin } from '../session/session-claims.ts'
+import { nowInSeconds } from '../time/seconds.ts'
 import type { IdTokenClaims, Login, Transaction } from '../types.ts'
 import { repostResponse } from './repost-page.ts'
 import { completeLogin } from './silent-login.ts'
 
-/** `GET` or `POST /callback`: takes the provider's answer, and ends in a session and a redirect, or in an error. */
+/** `GET` or `POST /callback`: accepts the authorization response, saves the login in a new session and redirects. */
 export async function callbackRoute(rp: RelyingParty, client: Client, req: Request, res: Response): Promise<void> {
   allowMethods(req, 'GET', 'POST')
-  const { origin, basePath } = rp.config
-  const request = requireSession(req)
+  // A response is taken once: not by a page that the user may never open.
+  if (isPrefetch(req)) return rejectPrefetch(res)
+  const sessionReq = requireSession(req)
   const fields = req.method === 'POST' ? await readForm(req) : requestQuery(req)
   const response = readAuthorizationResponse(fields)
-  if (req.method === 'GET') checkQuery(client, fields)
-  if (await repostResponse(rp, client, request, res, fields)) return
+  if (req.method === 'GET') rejectTokensInQuery(client, fields)
+  if (await repostResponse(rp, client, sessionReq, res, fields)) return
 
-  const found = await findTransaction(rp, client, request, res, response)
-  if (found === undefined) return redirect(res, `${origin}${basePath}/`)
+  const found = await findTransaction(rp, client, sessionReq, res, response)
+  if (found === undefined) return redirect(res, rp.config.origin + homePage(rp.config))
   const { params, transaction } = found
   checkProvider(client.config, transaction)
-  const completed = await completeLogin(rp, request, res, transaction, () =>
+  const completed = await completeLogin(rp, sessionReq, res, transaction, () =>
     rp.redeemOnce(transaction.state, () => redeem(client, params, transaction)),
   )
-  if (completed === undefined || (await startLoginSession(rp, request, res, completed, transaction))) {
-    redirect(res, origin + transaction.returnTo)
+  if (completed === undefined || (await startLoginSession(rp, sessionReq, res, completed, transaction))) {
+    redirect(res, rp.config.origin + transaction.returnTo)
   }
 }
 
 /**
- * OAuth 2.0 Multiple Response Types 5: whatever is in a query is in logs, histories and referrers too. So are the tokens
- * in a JWT (JARM 2.3.1).
+ * Logs, histories and referrers keep a query, so it must not hold a token (OAuth 2.0 Multiple Response Types 5). A response
+ * in a JWT may hold tokens too, so its query is accepted for a code only (JARM 2.3.1).
  */
-function checkQuery({ config }: Client, fields: URLSearchParams): void {
-  const isOpaque = fields.has('response') && config.responseType !== 'code'
-  if (!isOpaque && !fields.has('id_token') && !fields.has('access_token')) return
-  throw new OidcError('ERR_OIDC_RESPONSE_TOKEN', 'The authorization response has a token in its query.')
+function rejectTokensInQuery({ config }: Client, fields: URLSearchParams): void {
+  const mayHoldTokens = fields.has('response') && config.responseType !== 'code'
+  if (!mayHoldTokens && !fields.has('id_token') && !fields.has('access_token')) return
+  throw new OidcError(
+    'ERR_OIDC_RESPONSE_TOKEN',
+    `The provider put a token into the query of ${config.redirectUri}, where logs and histories keep it. It must respond ` +
+      `to responseType '${config.responseType}' by '${config.responseMode}', as we request.`,
+  )
 }
 
-/** An answer, and the login on its way that it belongs to. */
+/** The parameters of a response, and the transaction of the login that it belongs to. */
 interface FoundTransaction {
   readonly params: ResponseParams
   readonly transaction: Transaction
 }
 
 /**
- * The login that this answer belongs to; `undefined` where there is none any more, but the person is logged in: a late or
- * repeated answer (the back button, a second tab) is no failure then.
+ * Finds the login in progress that this response belongs to. If there is none, but the user is logged in, the result is
+ * `undefined`: a late or repeated response (the back button, a second tab) is no error then.
  */
 async function findTransaction(
   rp: RelyingParty,
@@ -81,14 +89,29 @@ async function findTransaction(
   }
 }
 
-/** A response that was asked for as a JWT is taken as nothing else, and none is taken for one (JARM 2.4). */
+/** Verifies and opens a response that was requested as a JWT. A response must be a JWT exactly if we requested one (JARM 2.4). */
 async function openResponse({ config, findProvider }: Client, response: ResponseParams): Promise<ResponseParams> {
   const { isJwt } = responseDeliveryOf(config.responseMode, config.responseType)
   if (isJwt) return readResponseJwt(await findProvider(), response)
   if (!response.has('response')) return response
-  throw new OidcError('ERR_OIDC_CALLBACK_INVALID', 'The authorization response is a JWT, which was not asked for.')
+  throw new OidcError(
+    'ERR_OIDC_CALLBACK_INVALID',
+    `The authorization response is a JWT, but responseMode is '${config.responseMode}'. Set responseMode to 'jwt', or ` +
+      'have the provider send plain parameters.',
+  )
 }
 
+/** Each provider has its own callback, so a response at another one is an attack or a wrong redirect URI (RFC 9700 4.4.2.2). */
+function checkProvider({ name, redirectUri }: Config, { provider = ONLY_PROVIDER }: Transaction): void {
+  if (provider === name) return
+  throw new OidcError(
+    'ERR_OIDC_RESPONSE_ISSUER',
+    `The authorization response came to ${redirectUri}, the callback of the provider '${name}', but the login started at ` +
+      `'${provider}'. Register each provider's own callback as its redirect URI.`,
+  )
+}
+
+/** Redeems a response: checks it, verifies the ID Token, and makes the login and its tokens. */
 async function redeem(client: Client, params: ResponseParams, transaction: Transaction): Promise<CompletedLogin> {
   const provider = await client.findProvider()
   const { config } = provider
@@ -96,7 +119,7 @@ async function redeem(client: Client, params: ResponseParams, transaction: Trans
   const redeemed = await redeemResponse(provider, response, transaction)
   checkRequirement(config, transaction, redeemed.claims)
   const claims = await completeClaims(provider, redeemed)
-  const loggedInAt = Math.floor(Date.now() / 1000)
+  const loggedInAt = Math.floor(nowInSeconds())
   const login = {
     ...(transaction.provider === undefined ? {} : { provider: transaction.provider }),
     claims: chooseSessionClaims(claims, config),
@@ -107,33 +130,27 @@ async function redeem(client: Client, params: ResponseParams, transaction: Trans
   return { login, claims, tokens: redeemed.tokens }
 }
 
-/** RFC 9700 4.4.2.2: each provider's answers have an address of their own. */
-function checkProvider({ name }: Config, { provider = ONLY_PROVIDER }: Transaction): void {
-  if (provider === name) return
-  throw new OidcError('ERR_OIDC_RESPONSE_ISSUER', 'The authorization response came to the address of another provider.')
-}
-
-/** Asked for is not granted: providers may ignore `acr_values` and `max_age`. The login that was there stays. */
+/** Providers may ignore `acr_values` and `max_age`, so the result is checked. A login that existed before stays. */
 function checkRequirement(config: Config, { requirement }: Transaction, claims: IdTokenClaims): void {
   if (requirement === undefined || meetsRequirement(claims, requirement, config)) return
   throw new AccessDeniedError(
     'ERR_OIDC_INSUFFICIENT_AUTHENTICATION',
-    'The provider has not authenticated the person as strongly or as recently as this page needs.',
+    `${config.issuer} did not authenticate the user as strongly or as recently as this page requires ` +
+      `(${Object.keys(requirement).join(', ')}). Check that the provider supports the values that the guard names.`,
   )
 }
 
 /**
- * RFC 6749 5.1: a scope that is left out is the one that was asked for. But the request went through the person's own
- * browser, where scopes can be taken out of it, and no provider would say so: what it does not name is not believed.
+ * A token response without `scope` means that the requested scope was granted (RFC 6749 5.1). But the user can remove
+ * scopes from the request in the browser, and no provider reports that. So without the option only `openid` is assumed.
  */
 function defaultGrantedScope({ dangerouslyAssumeRequestedScope, scope }: Config): string {
   return dangerouslyAssumeRequestedScope ? scope : 'openid'
 }
 
 /**
- * Begins the session of a completed login. False where the hook `afterLogin` has answered the request itself: then
- * nobody is logged in, as when it throws. Throws `ERR_OIDC_LOGIN_ENDED` where the provider has logged the person out since
- * the login was started.
+ * Starts the session of a completed login. The result is false if the hook `afterLogin` has sent a response: then no one
+ * is logged in, as if it had thrown. Throws `ERR_OIDC_LOGIN_ENDED` if the provider has logged the user out in the meantime.
  */
 async function startLoginSession(
   rp: RelyingParty,
@@ -142,17 +159,17 @@ async function startLoginSession(
   completed: CompletedLogin,
   { startedAt, recheckedTokensId }: Pick<Transaction, 'startedAt' | 'recheckedTokensId'>,
 ): Promise<boolean> {
-  const previousTokens = readTokensId(req, rp.config)
-  if (previousTokens !== undefined) await rp.tokenRecords.remove(req.sessionStore, previousTokens)
-  const isBegun = await storeLoginInSession(rp, req, res, completed, startedAt).catch(async (error: unknown) => {
-    await endSession(req, rp.storeWatch).catch(() => undefined)
+  const previousTokensId = readTokensId(req, rp.config)
+  if (previousTokensId !== undefined) await rp.tokenRecords.remove(req.sessionStore, previousTokensId)
+  const isStarted = await storeLoginInSession(rp, req, res, completed, startedAt).catch(async (error: unknown) => {
+    await endLocalLogin(rp, req).catch(() => undefined)
     throw error
   })
-  if (!isBegun) {
-    await endSession(req, rp.storeWatch)
+  if (!isStarted) {
+    await endLocalLogin(rp, req)
     return false
   }
-  // A login that was only checked has had its session before.
+  // The browser has returned the session of a rechecked login before, so it needs no loop brake.
   if (recheckedTokensId === undefined) rp.loopBrake.countLogin(req, res)
   const { claims, scope, provider = ONLY_PROVIDER } = completed.login
   publish['express-oidc:login'](() => ({ provider, issuer: claims.iss, sub: claims.sub, scope }))
@@ -168,12 +185,12 @@ async function storeLoginInSession(
 ): Promise<boolean> {
   const before = { id: req.sessionID, tokensId: readTokensId(req, rp.config) }
   await regenerateSession(req, rp.config, rp.storeWatch, login, startedAt)
-  // Nothing of the login is in the session yet: express-session saves it as soon as a hook answers.
+  // The login is not in the session yet, because express-session saves the session as soon as a hook sends a response.
   const { name } = clientOf(rp, login).config
   await rp.config.hooks.afterLogin?.({ req, res, provider: name, claims, scope: login.scope, tokens })
   if (res.headersSent) return false
   const tokensId = await rp.tokenRecords.save(req.sessionStore, tokens, login)
-  // Requests that have read the login from before must not write it back.
+  // Parallel requests have read the previous login, and must not write it back.
   if (req.sessionID === before.id) rp.storeWatch.loginChanges.replace(before.tokensId, { login, tokensId })
   try {
     await saveLogin(req, rp.config, { login, tokensId })
@@ -185,7 +202,7 @@ async function storeLoginInSession(
   return true
 }
 
-/** Only now: a logout at the provider in this moment either finds the saved session, or is found here. */
+/** Call this after saving: a logout at the provider then either finds the saved session, or is found here. */
 async function checkNotLoggedOutMeanwhile(
   rp: RelyingParty,
   req: SessionRequest,
@@ -193,5 +210,9 @@ async function checkNotLoggedOutMeanwhile(
   startedAt: number,
 ): Promise<void> {
   if (!(await rp.providerLogouts.wasLoggedOutSince(req.sessionStore, login, startedAt))) return
-  throw new OidcError('ERR_OIDC_LOGIN_ENDED', 'The provider has logged the person out while this login was on its way.')
+  const { issuer } = clientOf(rp, login).config
+  throw new OidcError(
+    'ERR_OIDC_LOGIN_ENDED',
+    `${issuer} logged the user out while this login was in progress. Start the login again.`,
+  )
 }

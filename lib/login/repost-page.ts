@@ -2,13 +2,13 @@ import { headerOf, type Request, type Response } from '../http/request.ts'
 import { SUBMIT_FORM_SCRIPT, sendFormPage } from '../http/response.ts'
 import { responseDeliveryOf } from '../options/response-type.ts'
 import type { Client, RelyingParty } from '../relying-party.ts'
-import { isStrict, sessionCookieName } from '../session/cookies.ts'
+import { destroyUnsentSession, isStrict } from '../session/cookies.ts'
 import type { SessionRequest } from '../session/express-session.ts'
-import { destroySession } from '../session/login-session.ts'
 
 /**
- * Sends an answer home by a page of our own, where the browser has kept something back that it needs: a cookie, since
- * another site sent it here, or the fragment. Whether it did: then the answer comes again.
+ * Sends a small page that posts the authorization response to the callback again, now from our own site. It is needed if
+ * the browser withheld our cookies, because the response came from another site, or if the response is in the fragment,
+ * which no browser sends. Returns true if it sent the page.
  */
 export async function repostResponse(
   rp: RelyingParty,
@@ -20,56 +20,40 @@ export async function repostResponse(
   const isReposted = removeRepostedParam(fields)
   const isInFragment = expectsFragment(client, req, fields)
   if (isReposted || !(isInFragment || isCookieMissing(rp, req, fields))) return false
-  // The session that express-session has made in the absence of the browser's own must not take its place.
-  if (sessionCookieName(req, req.sessionID) === undefined) await destroySession(req)
+  // Without the browser's cookie, express-session made a new session. Its cookie must not replace that of the real session.
+  await destroyUnsentSession(req)
   if (isInFragment) sendFragmentPage(res, client.config.redirectUri)
   else sendRepostPage(res, client.config.redirectUri, fields)
   return true
 }
 
-/** A browser keeps the fragment of its address to itself: an answer that is in it looks like none. */
-function expectsFragment({ config }: Client, req: Request, fields: URLSearchParams): boolean {
-  const isAwaited = responseDeliveryOf(config.responseMode, config.responseType).by === 'fragment'
-  return isAwaited && req.method === 'GET' && !['state', 'error', 'response'].some((name) => fields.has(name))
-}
-
-function isCookieMissing(rp: RelyingParty, req: SessionRequest, fields: URLSearchParams): boolean {
-  if (!fields.has('state') && !fields.has('response')) return false
-  if (req.method === 'POST') return !rp.transactions.hasAny(req)
-  return isStrict(req.session.cookie) && headerOf(req, 'sec-fetch-site') !== 'same-origin'
-}
-
-/** Marks an answer that has been through the page, so that it never goes through twice. */
+/** Marks a response that has been through the page, so that it never goes through it twice. */
 const REPOSTED_PARAM = 'express_oidc_relayed'
-const REPOSTED_FIELD = [REPOSTED_PARAM, '1'] as const
 
-const TITLE = 'Signing in'
-
-/**
- * The fields are set as values, never as markup, and none stands in for a method of the form; the tokens leave the
- * address bar before anything else happens.
- */
-const SUBMIT_FRAGMENT = `const form = document.forms[0]
-const fields = new URLSearchParams(location.hash.slice(1))
-history.replaceState(null, '', location.pathname)
-for (const [name, value] of fields) {
-  const input = document.createElement('input')
-  Object.assign(input, { type: 'hidden', name, value })
-  Element.prototype.append.call(form, input)
-}
-HTMLFormElement.prototype.submit.call(form)`
-
-/** Takes the mark off the fields of an answer; whether it was there. */
+/** Removes the mark from the fields. Returns true if it was there. */
 function removeRepostedParam(fields: URLSearchParams): boolean {
   const isReposted = fields.has(REPOSTED_PARAM)
   fields.delete(REPOSTED_PARAM)
   return isReposted
 }
 
-/**
- * Sends a small page that posts the same fields to the callback once more, now from our own site. A browser sends no Lax
- * cookie with a provider's cross-site POST and no Strict cookie with its redirect; with this page's POST it sends both.
- */
+/** True if the response can only be in the fragment: we requested `fragment`, and the query is no response. */
+function expectsFragment({ config }: Client, req: Request, fields: URLSearchParams): boolean {
+  const isRequested = responseDeliveryOf(config.responseMode, config.responseType).by === 'fragment'
+  return isRequested && req.method === 'GET' && !['state', 'error', 'response'].some((name) => fields.has(name))
+}
+
+/** A browser withholds Lax cookies from a cross-site POST, and Strict cookies from a cross-site redirect as well. */
+function isCookieMissing(rp: RelyingParty, req: SessionRequest, fields: URLSearchParams): boolean {
+  if (!fields.has('state') && !fields.has('response')) return false
+  if (req.method === 'POST') return !rp.transactions.hasAny(req)
+  return isStrict(req.session.cookie) && headerOf(req, 'sec-fetch-site') !== 'same-origin'
+}
+
+const TITLE = 'Signing in'
+const REPOSTED_FIELD = [REPOSTED_PARAM, '1'] as const
+
+/** Sends a page that posts the same fields. */
 function sendRepostPage(res: Response, callbackUrl: string, fields: URLSearchParams): void {
   const notice = '<noscript><p>One more step to sign in.</p></noscript><button>Continue</button>'
   sendFormPage(res, callbackUrl, {
@@ -80,8 +64,22 @@ function sendRepostPage(res: Response, callbackUrl: string, fields: URLSearchPar
   })
 }
 
-/** Sends a small page that posts what is in the fragment of its address to the callback: no server ever sees that. */
+/** Sends a page that posts the parameters in the fragment of its URL. */
 function sendFragmentPage(res: Response, callbackUrl: string): void {
   const notice = '<noscript><p>Please allow JavaScript for this page, and load it again, to sign in.</p></noscript>'
-  sendFormPage(res, callbackUrl, { title: TITLE, fields: [REPOSTED_FIELD], script: SUBMIT_FRAGMENT, notice })
+  sendFormPage(res, callbackUrl, { title: TITLE, fields: [REPOSTED_FIELD], script: SUBMIT_FRAGMENT_SCRIPT, notice })
 }
+
+/**
+ * Removes the tokens from the address bar first. Sets the parameters as values, never as HTML, and calls the methods of the
+ * prototypes, because a field with the name of a method would hide it.
+ */
+const SUBMIT_FRAGMENT_SCRIPT = `const form = document.forms[0]
+const fields = new URLSearchParams(location.hash.slice(1))
+history.replaceState(null, '', location.pathname)
+for (const [name, value] of fields) {
+  const input = document.createElement('input')
+  Object.assign(input, { type: 'hidden', name, value })
+  Element.prototype.append.call(form, input)
+}
+HTMLFormElement.prototype.submit.call(form)`

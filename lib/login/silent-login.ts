@@ -7,17 +7,21 @@ import { ONLY_PROVIDER } from '../options/config.ts'
 import type { LoginRequest } from '../protocol/authorization-request.ts'
 import type { Client, CompletedLogin, RelyingParty } from '../relying-party.ts'
 import { readLogin, readTokensId, recordFailedCheck } from '../session/current-login.ts'
+import { endLocalLogin } from '../session/end-login.ts'
 import { requireSession, type SessionRequest } from '../session/express-session.ts'
-import { endLocalLogin } from '../session/login-session.ts'
 import type { Transaction } from '../types.ts'
 
-/** Proxies refuse addresses of more than 4 to 8 kB: a provider that has its cookie needs no hint. */
-const MAX_ID_TOKEN_HINT_LENGTH = 2000
+/*
+ * A silent login (`prompt=none`) shows no page of the provider. Without a login in the session it tries to log a visitor
+ * in. With one it is a recheck: it checks whether the user still has a session at the provider. The transaction of a
+ * recheck has `recheckedTokensId`, the id of the token record of the login that it checks.
+ */
 
 /**
- * The login that a silent login at this provider holds against the provider's session, by the id of its tokens; `undefined`
- * where it holds none. A page is needed: in a frame the provider may have no cookie, and know nobody. With any parameter of
- * its own a link does not ask whether the person is there, but for something else, and whoever made it must end nothing.
+ * Before the request: returns the tokens id of the login that this silent login rechecks, or `undefined` if it is no
+ * recheck. Only a page may recheck, because in a frame the provider may get no cookie and report that no user is logged in.
+ * A link with further parameters is no recheck either: its author could choose parameters that make the provider refuse,
+ * and so log the user out.
  */
 export function findLoginToRecheck(
   rp: RelyingParty,
@@ -29,71 +33,56 @@ export function findLoginToRecheck(
   return isSilent === true && isPlain && wantsPage(req) ? tokensIdOfLoginAt(rp, client, requireSession(req)) : undefined
 }
 
-/** Whether a page has sent somebody here on its own, and will not do so again. */
-export function isStartedByPage(
-  rp: RelyingParty,
-  req: Request,
-  { isSilent, recheckedTokensId }: LoginRequest,
-): boolean {
-  if (recheckedTokensId !== undefined) return true
-  return isSilent === true && rp.silentLogins.wasTried(req) && readLogin(req, rp.config) === undefined
-}
-
-/** Pages are there while the provider is not. Throws what does not come from that. */
-export async function redirectBack(
-  { config }: RelyingParty,
-  req: Request,
-  res: Response,
-  { returnTo, recheckedTokensId }: LoginRequest,
-  error: unknown,
-): Promise<void> {
-  if (!(error instanceof ProviderError) || res.headersSent) throw error
-  publish['express-oidc:error'](() => ({ code: error.code, error }))
-  if (recheckedTokensId !== undefined) await recordFailedCheck(requireSession(req), config)
-  redirect(res, config.origin + returnTo)
-}
-
 /**
- * What is asked of a check beyond what every login asks: nothing but who is there. How recent a login is says nothing of
- * whether it is over, and whoever is meant, the ID Token says (OIDC Core 3.1.2.1, OIDC Session Management 3.1).
+ * A recheck only checks who is logged in. `max_age` would end logins that are old but valid, and `login_hint` may name
+ * someone else than the ID Token hint does (OIDC Core 3.1.2.1, OIDC Session Management 3.1).
  */
 export function withoutLoginHintAndMaxAge({ max_age: _age, login_hint: _hint, ...params }: WireParams): WireParams {
   return params
 }
 
-/** The ID Token as a hint, so that the provider answers for this person alone. */
+/** Proxies reject URLs of more than 4 to 8 kB. A provider that gets its own cookie does not need the hint. */
+const MAX_ID_TOKEN_HINT_LENGTH = 2000
+
+/** Returns the parameter `id_token_hint`, so that the provider reports on this user and no other. */
 export async function idTokenHintParam(rp: RelyingParty, client: Client, req: SessionRequest): Promise<WireParams> {
   const id = tokensIdOfLoginAt(rp, client, req)
   const idToken = id === undefined ? undefined : (await rp.tokenRecords.read(req.sessionStore, id))?.idToken
   return idToken === undefined || idToken.length > MAX_ID_TOKEN_HINT_LENGTH ? {} : { id_token_hint: idToken }
 }
 
-/** Of a login at that very provider. */
 function tokensIdOfLoginAt(rp: RelyingParty, { config }: Client, req: SessionRequest): string | undefined {
   const login = readLogin(req, rp.config)
-  const isThere = login !== undefined && (login.provider ?? ONLY_PROVIDER) === config.name
-  return isThere ? readTokensId(req, rp.config) : undefined
+  const isAtThisProvider = login !== undefined && (login.provider ?? ONLY_PROVIDER) === config.name
+  return isAtThisProvider ? readTokensId(req, rp.config) : undefined
 }
 
-/** OIDC Core 3.1.2.6: what providers answer where they would have to ask the person something. */
-const INTERACTION_ERRORS: ReadonlySet<string> = new Set([
-  ...['login_required', 'interaction_required', 'consent_required', 'account_selection_required'],
-])
+/**
+ * If the request cannot be sent: redirects back to the page that started a silent login on its own, because pages must work
+ * while the provider is down. Rethrows the error of any other login, and an error that the provider did not cause.
+ */
+export async function redirectBackToPage(
+  rp: RelyingParty,
+  req: Request,
+  res: Response,
+  login: LoginRequest,
+  error: unknown,
+): Promise<void> {
+  if (!isStartedByPage(rp, req, login) || !(error instanceof ProviderError) || res.headersSent) throw error
+  publish['express-oidc:error'](() => ({ code: error.code, error }))
+  if (login.recheckedTokensId !== undefined) await recordFailedCheck(requireSession(req), rp.config)
+  redirect(res, rp.config.origin + login.returnTo)
+}
 
-/** RFC 6749 4.1.2.1: what they answer where they cannot say. */
-const TEMPORARY_ERRORS: ReadonlySet<string> = new Set(['server_error', 'temporarily_unavailable'])
-
-const UNAVAILABLE_CODES: ReadonlySet<ErrorCode> = new Set([
-  ...(['ERR_OIDC_PROVIDER_UNREACHABLE', 'ERR_OIDC_PROVIDER_TIMEOUT'] as const),
-  ...(['ERR_OIDC_PROVIDER_BUSY', 'ERR_OIDC_PROVIDER_STATUS'] as const),
-])
-
-/** How long a request may last, in seconds. */
-const LONGEST_REQUEST = 60
+/** True if a page started this silent login (not a link), and will not start it again when the browser comes back. */
+function isStartedByPage(rp: RelyingParty, req: Request, { isSilent, recheckedTokensId }: LoginRequest): boolean {
+  if (recheckedTokensId !== undefined) return true
+  return isSilent === true && rp.silentLogins.wasTried(req) && readLogin(req, rp.config) === undefined
+}
 
 /**
- * What a login has come to; `undefined` where it was a silent one that nobody is to notice: it has found nobody, or it was
- * to check a login that has ended or gone on since. Rejects with what is a failure all the same.
+ * At the callback: returns the completed login, or `undefined` if the session stays as it is. That is so if a silent login
+ * found no user, and if the login of a recheck has ended or was renewed in the meantime. Rejects if the login failed.
  */
 export async function completeLogin(
   rp: RelyingParty,
@@ -116,7 +105,38 @@ export async function completeLogin(
   }
 }
 
-/** A check does not ask how recent the login is, so `max_age` would be for nothing if the login lasted longer by it. */
+/**
+ * True unless this is the response to a recheck of another login than the current one. Another tab may have renewed the
+ * login, or the user may have logged out, and must not be logged in again.
+ */
+function belongsToCurrentLogin(rp: RelyingParty, req: SessionRequest, { recheckedTokensId }: Transaction): boolean {
+  if (recheckedTokensId === undefined) return true
+  return (
+    !rp.storeWatch.isEnded(req) &&
+    readLogin(req, rp.config) !== undefined &&
+    readTokensId(req, rp.config) === recheckedTokensId
+  )
+}
+
+/** How long a request may take, in seconds. */
+const MAX_REQUEST_SECONDS = 60
+
+/**
+ * Several tabs may recheck one login at once. Each response would start a new session, but the browser keeps one, so only
+ * the first response counts. Call this after all checks: a response that is refused must not block the others.
+ */
+async function claimFirstResponse(
+  rp: RelyingParty,
+  req: SessionRequest,
+  { recheckedTokensId }: Transaction,
+): Promise<boolean> {
+  return (
+    recheckedTokensId === undefined ||
+    rp.sharedStateOf(req.sessionStore).once(`checked:${recheckedTokensId}`, MAX_REQUEST_SECONDS)
+  )
+}
+
+/** A recheck sends no `max_age`, so it must not make a login last longer: `max_age` would have no effect. */
 function keepEarlierExpiry(
   rp: RelyingParty,
   req: SessionRequest,
@@ -129,34 +149,7 @@ function keepEarlierExpiry(
   return { ...completed, login: { ...completed.login, expiresAt } }
 }
 
-/**
- * Whether an answer has to do with this session. That of a check has only with the login that was checked: another tab may
- * have checked it meanwhile, or logged out, and whoever has logged out is not to be logged in again.
- */
-function belongsToCurrentLogin(rp: RelyingParty, req: SessionRequest, { recheckedTokensId }: Transaction): boolean {
-  if (recheckedTokensId === undefined) return true
-  return (
-    !rp.storeWatch.isEnded(req) &&
-    readLogin(req, rp.config) !== undefined &&
-    readTokensId(req, rp.config) === recheckedTokensId
-  )
-}
-
-/**
- * Whether no other tab's answer has had the login go on: each would begin a session, and the browser keeps but one. To be
- * asked last, for an answer that comes to nothing is not to keep another from it.
- */
-async function claimFirstResponse(
-  rp: RelyingParty,
-  req: SessionRequest,
-  { recheckedTokensId }: Transaction,
-): Promise<boolean> {
-  return (
-    recheckedTokensId === undefined ||
-    rp.sharedStateOf(req.sessionStore).once(`checked:${recheckedTokensId}`, LONGEST_REQUEST)
-  )
-}
-
+/** Ignores that no user is logged in at the provider, and in a recheck that it is unavailable. Rethrows other errors. */
 async function handleSilentFailure(
   rp: RelyingParty,
   req: SessionRequest,
@@ -164,28 +157,41 @@ async function handleSilentFailure(
   transaction: Transaction,
   error: unknown,
 ): Promise<void> {
-  const isCheck = transaction.recheckedTokensId !== undefined
-  if (isCheck && isProviderUnavailable(error)) publish['express-oidc:error'](() => ({ code: error.code, error }))
+  const isRecheck = transaction.recheckedTokensId !== undefined
+  if (isRecheck && isProviderUnavailable(error)) publish['express-oidc:error'](() => ({ code: error.code, error }))
   else if (!hasNoProviderSession(error)) throw error
-  if (!isCheck || !belongsToCurrentLogin(rp, req, transaction)) return
-  // OIDC Session Management 2. That it would have to ask something, or has lost the consent, does not say that nobody is there.
-  if (refusalOf(error) === 'login_required') await endLocalLogin(rp, req, res, 'session-check')
+  if (!isRecheck || !belongsToCurrentLogin(rp, req, transaction)) return
+  // Only login_required says that the session ended (OIDC Session Management 2). consent_required, for example, does not.
+  if (authorizationErrorOf(error) === 'login_required') await endLocalLogin(rp, req, res, 'session-check')
   else await recordFailedCheck(req, rp.config)
 }
 
-/** Whether the provider could not be asked: that it is down is no reason to keep anybody from a page. */
+/** The errors of a provider that would have to show a page (OIDC Core 3.1.2.6). */
+const INTERACTION_ERRORS: ReadonlySet<string> = new Set([
+  ...['login_required', 'interaction_required', 'consent_required', 'account_selection_required'],
+])
+
+/** The errors of a provider that cannot respond at the moment (RFC 6749 4.1.2.1). */
+const TEMPORARY_ERRORS: ReadonlySet<string> = new Set(['server_error', 'temporarily_unavailable'])
+
+const UNAVAILABLE_CODES: ReadonlySet<ErrorCode> = new Set([
+  ...(['ERR_OIDC_PROVIDER_UNREACHABLE', 'ERR_OIDC_PROVIDER_TIMEOUT'] as const),
+  ...(['ERR_OIDC_PROVIDER_BUSY', 'ERR_OIDC_PROVIDER_STATUS'] as const),
+])
+
 function isProviderUnavailable(error: unknown): error is OidcError {
   return (
-    TEMPORARY_ERRORS.has(refusalOf(error) ?? '') || (error instanceof OidcError && UNAVAILABLE_CODES.has(error.code))
+    TEMPORARY_ERRORS.has(authorizationErrorOf(error) ?? '') ||
+    (error instanceof OidcError && UNAVAILABLE_CODES.has(error.code))
   )
 }
 
-/** Whether a silent login has found nobody who is logged in at the provider, or nobody whose login will do. */
+/** True if no user is logged in at the provider, or the user's login there is too weak or too old. */
 function hasNoProviderSession(error: unknown): boolean {
   if (error instanceof OidcError && error.code === 'ERR_OIDC_INSUFFICIENT_AUTHENTICATION') return true
-  return INTERACTION_ERRORS.has(refusalOf(error) ?? '')
+  return INTERACTION_ERRORS.has(authorizationErrorOf(error) ?? '')
 }
 
-function refusalOf(error: unknown): string | undefined {
+function authorizationErrorOf(error: unknown): string | undefined {
   return error instanceof AuthorizationError ? error.refusal.error : undefined
 }

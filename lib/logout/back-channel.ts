@@ -14,84 +14,77 @@ import {
 } from '../protocol/logout-token.ts'
 import type { Client, RelyingParty } from '../relying-party.ts'
 import { destroyUnsentSession } from '../session/cookies.ts'
-import { requireSession, type SessionRequest } from '../session/express-session.ts'
+import { requireSession } from '../session/express-session.ts'
 import type { StoreLike } from '../state/shared-state.ts'
 
 /**
- * `POST` by the provider (OIDC Back-Channel Logout 2.5 to 2.8): ends the sessions that its logout token names. There is no
- * browser, so nobody is asked where the request comes from: the token's signature tells.
+ * `POST` by the provider's server (OIDC Back-Channel Logout 2.5 to 2.8): ends the sessions that its logout token names. The
+ * signature of the token proves where the request comes from, so there is no check of its origin.
  */
 export async function backchannelLogoutRoute(rp: RelyingParty, req: Request, res: Response): Promise<void> {
   allowMethods(req, 'POST')
-  const request = requireSession(req)
-  await destroyUnsentSession(request)
+  const sessionReq = requireSession(req)
+  await destroyUnsentSession(sessionReq)
   try {
-    await handleLogoutToken(rp, request, await readToken(req))
+    await handleLogoutToken(rp, sessionReq.sessionStore, await readLogoutToken(req))
   } catch (error) {
-    // What is no fault of the token is passed on: the provider gets a 5xx, and tries again.
+    // Any other error is not the token's fault: it becomes a 5xx, and the provider retries.
     if (!(error instanceof OidcError) || error.status !== 400) throw error
     publish['express-oidc:error'](() => ({ code: error.code, error }))
-    return send(res, 400, 'application/json', JSON.stringify(refusalOf(error)))
+    return sendJson(res, 400, { error: 'invalid_request', error_description: descriptionOf(error) })
   }
-  // No other status: some providers take 204 for a failure.
-  res.statusCode = 200
-  res.setHeader('Cache-Control', 'no-store')
-  res.setHeader('Content-Length', '0')
-  res.end()
+  // Always 200 and not 204, which some providers take for a failure.
+  sendEmpty(res, 200)
 }
 
-/** OIDC Back-Channel Logout 2.8. The message is one of ours. */
-function refusalOf({ message }: OidcError): Readonly<Record<string, string>> {
-  return { error: 'invalid_request', error_description: message }
+async function readLogoutToken(req: Request): Promise<string> {
+  const [token, ...others] = (await readForm(req)).getAll('logout_token')
+  if (token !== undefined && token !== '' && others.length === 0) return token
+  throw new OidcError(
+    'ERR_OIDC_LOGOUT_TOKEN_MISSING',
+    'The form must have exactly one field logout_token. Send it as OIDC Back-Channel Logout 2.5 says.',
+  )
 }
 
-async function readToken(req: Request): Promise<string> {
-  const [token, ...more] = (await readForm(req)).getAll('logout_token')
-  if (token !== undefined && token !== '' && more.length === 0) return token
-  throw new OidcError('ERR_OIDC_LOGOUT_TOKEN_MISSING', 'The logout token is missing, or there is more than one.')
-}
-
-async function handleLogoutToken(
-  rp: RelyingParty,
-  { sessionStore: store }: SessionRequest,
-  text: string,
-): Promise<void> {
+async function handleLogoutToken(rp: RelyingParty, store: StoreLike, text: string): Promise<void> {
   const verified = await verifyForClients(rp, text)
-  const key = replayKey(verified[0].token)
+  const { issuer, jti } = verified[0].token
+  const key = replayKey('logout-token', [issuer, jti])
   if (await rp.sharedStateOf(store).seen(key)) throw replayed()
-  for (const { client, token } of verified) await endAll(rp, store, client.config.name, token)
-  // Only now: a token whose work could not be done has to be good for another attempt.
+  for (const { client, token } of verified) {
+    const target = { provider: client.config.name, issuer: token.issuer, sub: token.sub, sid: token.sid }
+    await rp.providerLogouts.recordLogout(store, target)
+    await rp.providerLogouts.endSessions(store, target, 'backchannel')
+  }
+  // Marked as used at the end, so that the provider can retry with the same token if something above fails.
   await rp.sharedStateOf(store).once(key, replayWindowSeconds(rp.config))
 }
 
-async function endAll(rp: RelyingParty, store: StoreLike, provider: string, token: LogoutToken): Promise<void> {
-  const { issuer, sub, sid } = token
-  const target = { provider, issuer, sub, sid }
-  await rp.providerLogouts.recordLogout(store, target)
-  for (const { claims } of await rp.providerLogouts.endSessions(store, target)) {
-    publish['express-oidc:logout'](() => ({ provider, how: 'backchannel', issuer: claims.iss, sub: claims.sub }))
-  }
+function replayed(): OidcError {
+  return new OidcError(
+    'ERR_OIDC_LOGOUT_TOKEN_REPLAYED',
+    'A logout token with this iss and jti was used before. Send a new token, with a new jti, for each logout.',
+  )
 }
 
-/** A token that is verified, and a client that it is for. */
 interface VerifiedLogoutToken {
   readonly client: Client
   readonly token: LogoutToken
 }
 
 /**
- * One route serves all providers: the token says whose it is, which the keys of that provider then prove. An encrypted one
- * keeps it to itself, so that each who could have sent it is tried. Two names may stand for one client.
+ * One route serves all providers: the token's `iss` says which provider's keys must verify it. In an encrypted token `iss`
+ * cannot be read, so every provider that encrypts is tried. Several names in `providers` can stand for the same client.
  */
 async function verifyForClients(
   rp: RelyingParty,
   text: string,
 ): Promise<readonly [VerifiedLogoutToken, ...VerifiedLogoutToken[]]> {
   const all = [...rp.clients.values()]
-  const meant = all.filter(({ config }) => namesIssuerOf(text, config))
+  const possible = all.filter(({ config }) => namesIssuerOf(text, config))
   const verified: VerifiedLogoutToken[] = []
   const failures: unknown[] = []
-  for (const client of meant.length === 0 ? all.slice(0, 1) : meant) {
+  for (const client of possible.length === 0 ? all.slice(0, 1) : possible) {
     try {
       verified.push({ client, token: await verifyLogoutToken(await client.findProvider(), text) })
     } catch (error) {
@@ -100,78 +93,63 @@ async function verifyForClients(
   }
   const [first, ...others] = verified
   if (first !== undefined) return [first, ...others]
-  // A provider that could not be asked may be the one.
-  throw failures.find((error) => !(error instanceof OidcError) || error.status >= 500) ?? failures[0]
-}
-
-function replayKey({ issuer, jti }: LogoutToken): string {
-  return `logout-token:${createHash('sha256')
-    .update(JSON.stringify([issuer, jti]))
-    .digest('base64url')}`
-}
-
-function replayed(): OidcError {
-  return new OidcError('ERR_OIDC_LOGOUT_TOKEN_REPLAYED', 'The logout token has come before.')
+  throw mostRelevant(failures)
 }
 
 /**
- * `POST` by the provider (Global Token Revocation 3, Okta's Universal Logout): ends all sessions of a person, with their
- * tokens. 204 where that is done, 400 for a body that is none, 401 for a token that proves nothing, 422 for a person who
- * is named in a way that we do not know people by.
+ * `POST` by the provider's server (Global Token Revocation 3, Okta's Universal Logout): ends all sessions of a user, with
+ * their tokens. The response is 204 if that is done, 400 for an invalid body, 401 for an invalid token, and 422 for a user
+ * who is not identified by `iss` and `sub`.
  */
 export async function tokenRevocationRoute(rp: RelyingParty, req: Request, res: Response): Promise<void> {
   allowMethods(req, 'POST')
-  const request = requireSession(req)
-  await destroyUnsentSession(request)
-  const token = /^Bearer +([\w.~+/=-]+)$/i.exec(headerOf(req, 'authorization') ?? '')?.[1]
-  const { client, jwt } = await verifyRevocation(rp, token).catch((error: unknown) => answerInvalidToken(error, res))
-  if (res.headersSent || client === undefined || jwt === undefined) return
-  const body = await readJsonBody(req)
-  const person = subjectOf(body)
-  if (person === undefined) return send(res, 400, 'application/json', JSON.stringify({ error: 'invalid_request' }))
-  // RFC 9493 3.2.2, 3.2.6: we know people by issuer and subject, and by nothing else.
-  if (person.sub === undefined || person.iss !== jwt.issuer) {
-    return send(res, 422, 'application/json', JSON.stringify({ error: 'unprocessable' }))
+  const sessionReq = requireSession(req)
+  await destroyUnsentSession(sessionReq)
+  const verified = await verifyRevocation(rp, bearerTokenOf(req)).catch((error: unknown) => refuseToken(error, res))
+  if (verified === undefined) return
+  const subject = subjectOf(await readJsonBody(req))
+  if (subject === undefined) return sendJson(res, 400, { error: 'invalid_request' })
+  // Sessions are found by issuer and subject only, not by e-mail or phone number (RFC 9493 3.2.2, 3.2.6).
+  if (subject.sub === undefined || subject.iss !== verified.token.issuer) {
+    return sendJson(res, 422, { error: 'unprocessable' })
   }
-  await endUserSessions(rp, request.sessionStore, client, jwt, person.sub)
-  res.statusCode = 204
-  res.setHeader('Cache-Control', 'no-store')
-  res.end()
+  await endUserSessions(rp, sessionReq.sessionStore, verified, subject.sub)
+  sendEmpty(res, 204)
+}
+
+function bearerTokenOf(req: Request): string | undefined {
+  return /^Bearer +([\w.~+/=-]+)$/i.exec(headerOf(req, 'authorization') ?? '')?.[1]
 }
 
 interface VerifiedRevocation {
-  readonly client?: Client
-  readonly jwt?: GlobalRevocationToken
+  readonly client: Client
+  readonly token: GlobalRevocationToken
 }
 
-async function verifyRevocation(rp: RelyingParty, token: string | undefined): Promise<VerifiedRevocation> {
+async function verifyRevocation(rp: RelyingParty, text: string | undefined): Promise<VerifiedRevocation> {
   const { origin, basePath, routes } = rp.config
   const failures: unknown[] = []
   for (const client of rp.clients.values()) {
     try {
       const provider = await client.findProvider()
-      return {
-        client,
-        jwt: await verifyGlobalRevocationToken(provider, token, `${origin}${basePath}${routes.tokenRevocation}`),
-      }
+      const url = `${origin}${basePath}${routes.tokenRevocation}`
+      return { client, token: await verifyGlobalRevocationToken(provider, text, url) }
     } catch (error) {
       failures.push(error)
     }
   }
-  // A provider that could not be asked may be the one.
-  throw failures.find((error) => !(error instanceof OidcError) || error.status >= 500) ?? failures[0]
+  throw mostRelevant(failures)
 }
 
-/** What is no fault of the token is passed on: the provider gets a 5xx, and tries again. */
-function answerInvalidToken(error: unknown, res: Response): VerifiedRevocation {
+/** Responds with 401. Rethrows an error that is not the token's fault: it becomes a 5xx, and the provider retries. */
+function refuseToken(error: unknown, res: Response): undefined {
   if (!(error instanceof OidcError) || error.status >= 500) throw error
   publish['express-oidc:error'](() => ({ code: error.code, error }))
   res.setHeader('WWW-Authenticate', 'Bearer error="invalid_token"')
-  send(res, 401, 'application/json', JSON.stringify({ error: 'invalid_token' }))
-  return {}
+  sendJson(res, 401, { error: 'invalid_token' })
 }
 
-/** Who is meant; `undefined` where the body names nobody in any way, and without `sub` where it does so in another way. */
+/** The user in the body; `undefined` if it identifies none, without `sub` if it does so in another format than `iss_sub`. */
 function subjectOf(body: unknown): { readonly iss?: string; readonly sub?: string } | undefined {
   const { format, iss, sub } = Object(Object(body).sub_id)
   if (typeof format !== 'string') return undefined
@@ -182,19 +160,39 @@ function subjectOf(body: unknown): { readonly iss?: string; readonly sub?: strin
 async function endUserSessions(
   rp: RelyingParty,
   store: StoreLike,
-  { config: { name: provider } }: Client,
-  { issuer, jti }: GlobalRevocationToken,
+  { client, token: { issuer, jti } }: VerifiedRevocation,
   sub: string,
 ): Promise<void> {
-  const key = `revocation:${createHash('sha256')
-    .update(JSON.stringify([provider, issuer, jti]))
-    .digest('base64url')}`
-  // Doing it again does no harm, but a copied token must not throw the person out for ever.
+  const provider = client.config.name
+  const key = replayKey('revocation', [provider, issuer, jti])
+  // A retry of the provider does no harm, but whoever copies a token must not be able to log the user out again and again.
   if (await rp.sharedStateOf(store).seen(key)) return
-  // Logins that are on their way end too.
   await rp.providerLogouts.recordLogout(store, { provider, issuer, sub })
-  for (const { claims } of await rp.providerLogouts.endSessions(store, { provider, issuer, sub })) {
-    publish['express-oidc:logout'](() => ({ provider, how: 'token-revocation', issuer, sub: claims.sub }))
-  }
+  await rp.providerLogouts.endSessions(store, { provider, issuer, sub }, 'token-revocation')
   await rp.sharedStateOf(store).once(key, revocationReplaySeconds(rp.config.clockTolerance))
+}
+
+function replayKey(kind: 'logout-token' | 'revocation', parts: readonly string[]): string {
+  return `${kind}:${createHash('sha256').update(JSON.stringify(parts)).digest('base64url')}`
+}
+
+/** Of the errors of several providers: one that is not the token's fault, because that provider may be the right one. */
+function mostRelevant(failures: readonly unknown[]): unknown {
+  return failures.find((error) => !(error instanceof OidcError) || error.status >= 500) ?? failures[0]
+}
+
+/** The message in the characters that `error_description` allows (RFC 6749 5.2). */
+function descriptionOf({ message }: OidcError): string {
+  return message.replace(/["\\]/g, "'")
+}
+
+function sendJson(res: Response, status: number, body: Readonly<Record<string, string>>): void {
+  send(res, status, 'application/json', JSON.stringify(body))
+}
+
+function sendEmpty(res: Response, status: number): void {
+  res.statusCode = status
+  res.setHeader('Cache-Control', 'no-store')
+  if (status !== 204) res.setHeader('Content-Length', '0')
+  res.end()
 }

@@ -1,109 +1,73 @@
 import { OidcError } from '../errors.ts'
 import { publish } from '../events.ts'
-import { allowMethods, headerOf, type Request, type Response, wantsPage } from '../http/request.ts'
+import { allowMethods, headerOf, isPrefetch, type Request, type Response, wantsPage } from '../http/request.ts'
 import { redirect, SUBMIT_FORM_SCRIPT, send, sendFormPage } from '../http/response.ts'
 import { readEndSessionParams } from '../options/authorization-params.ts'
-import { ONLY_PROVIDER } from '../options/config.ts'
+import { type AppConfig, ONLY_PROVIDER } from '../options/config.ts'
 import { createEndSessionRequest, type EndSessionRequest, revokeTokens } from '../protocol/end-session-request.ts'
 import type { Provider } from '../provider/provider.ts'
 import { clientOf, type RelyingParty } from '../relying-party.ts'
-import { expireSessionCookie } from '../session/cookies.ts'
-import { readLastLogin, readLogin, readTokensId } from '../session/current-login.ts'
-import { requireSession, type SessionRequest } from '../session/express-session.ts'
-import { endSession } from '../session/login-session.ts'
+import { readLastLogin, readLogin } from '../session/current-login.ts'
+import { endLocalLogin, publishLogout } from '../session/end-login.ts'
+import { requireSession } from '../session/express-session.ts'
+import { withTimeLimit } from '../time/limit.ts'
 import type { Login, TokenRecord } from '../types.ts'
 
-/** `POST /logout` from one of our own pages: ends the login here and at the provider. */
+/** `POST /logout` from a page of the application: ends the login here and at the provider. */
 export async function logoutRoute(rp: RelyingParty, req: Request, res: Response): Promise<void> {
   allowMethods(req, ...(rp.config.logoutByGet ? ['POST', 'GET'] : ['POST']))
-  checkOrigin(req, rp.config.origin)
+  checkOrigin(req, rp.config)
   await logOut(rp, req, res)
 }
 
 /**
- * Ends the session, then sends the browser to the provider to end its session too. The order matters: some providers never
- * send the browser back.
+ * Ends the session, then redirects the browser to the provider to end its session too. In this order, because some providers
+ * do not redirect back. It also works without a login, and with one that has expired.
  */
 export async function logOut(rp: RelyingParty, req: Request, res: Response): Promise<void> {
   const { config } = rp
-  const request = requireSession(req)
-  const [login, last] = [readLogin(req, config), readLastLogin(req, config)]
-  const event = { req, res, provider: last?.provider ?? ONLY_PROVIDER, claims: login?.claims }
+  const sessionReq = requireSession(req)
+  const [login, lastLogin] = [readLogin(req, config), readLastLogin(req, config)]
+  const event = { req, res, provider: lastLogin?.provider ?? ONLY_PROVIDER, claims: login?.claims }
   await config.hooks.beforeLogout?.(event)
   if (res.headersSent) return
-  const { sessionID, session } = request
-  const tokensId = readTokensId(request, config)
-  await endSession(request, rp.storeWatch)
-  // Only now: a refresh that is on its way either has kept its tokens before this, or finds that the login has ended.
-  const tokens = tokensId === undefined ? undefined : await readAndDeleteTokens(rp, request, tokensId)
-  expireSessionCookie(req, res, sessionID, session.cookie)
-  if (config.clearSiteData.length > 0) {
-    res.setHeader('Clear-Site-Data', config.clearSiteData.map((what) => `"${what}"`).join(', '))
-  }
-  rp.loopBrake.reset(res)
+  const tokens = await endLocalLogin(rp, sessionReq, res)
   rp.silentLogins.pauseAfterLogout(res)
+  if (config.clearSiteData.length > 0) {
+    res.setHeader('Clear-Site-Data', config.clearSiteData.map((type) => `"${type}"`).join(', '))
+  }
   await config.hooks.afterLogout?.(event)
-  publish['express-oidc:logout'](() => ({
-    provider: event.provider,
-    how: 'application',
-    issuer: login?.claims.iss,
-    sub: login?.claims.sub,
-  }))
+  publishLogout('application', event)
   if (res.headersSent) return
-  sendLogoutResponse(req, res, await logoutAtProvider(rp, last, tokens), config.postLogoutRedirectUri)
+  sendLogoutResponse(req, res, await endProviderSession(rp, lastLogin, tokens), config.postLogoutRedirectUri)
 }
 
-/** A script cannot follow a redirect to another site: it is told where to send the person. */
-function sendLogoutResponse(
-  req: Request,
-  res: Response,
-  request: EndSessionRequest | undefined,
-  afterLogoutUrl: string,
-): void {
-  if (!wantsPage(req))
-    send(res, 200, 'application/json', JSON.stringify({ logoutUrl: request?.address ?? afterLogoutUrl }))
-  else if (request?.method === 'POST') sendLogoutPage(res, request)
-  else redirect(res, request?.url ?? afterLogoutUrl)
-}
-
-async function readAndDeleteTokens(
-  { tokenRecords }: RelyingParty,
-  { sessionStore }: SessionRequest,
-  id: string,
-): Promise<TokenRecord | undefined> {
-  const tokens = await tokenRecords.read(sessionStore, id)
-  await tokenRecords.remove(sessionStore, id)
-  return tokens
-}
-
-/** Another site must not be able to log anybody out: a browser says where a request comes from (RFC 9700 4.7). */
-function checkOrigin(req: Request, origin: string): void {
+/** Another site must not be able to log the user out. Browsers say where a request comes from (RFC 9700 4.7). */
+function checkOrigin(req: Request, { origin, basePath, routes }: AppConfig): void {
   if (isFromOwnOrigin(req, origin)) return
   throw new OidcError(
     'ERR_OIDC_CROSS_SITE_LOGOUT',
-    'A logout must come from a page of this application: a form with method="post" at the origin of baseUrl.',
+    `The logout request does not come from a page at ${origin}, the origin of baseUrl. Log out with a form of your own ` +
+      `page: <form method="post" action="${basePath}${routes.logout}">.`,
   )
 }
 
 function isFromOwnOrigin(req: Request, origin: string): boolean {
   const site = headerOf(req, 'sec-fetch-site')
-  // What a browser fetches in advance, nobody has asked for yet.
-  if (headerOf(req, 'sec-purpose') !== undefined) return false
+  // A prefetch is no request of the user.
+  if (isPrefetch(req)) return false
   if (site !== undefined) return site === 'same-origin' || site === 'none'
   if (req.method === 'GET') return true
   const source = headerOf(req, 'origin') ?? headerOf(req, 'referer') ?? ''
   return URL.canParse(source) && new URL(source).origin === origin
 }
 
-/** How long a person waits for the provider to forget tokens, in seconds. */
-const LONGEST_WAIT = 2
-
 /**
- * What is to be done at the provider once the login has ended here: its tokens are revoked (RFC 7009), and the way to its
- * own logout is returned where it has one. A provider that is down must not keep anybody logged in: then the logout is
- * local. So it is where the provider of the login is no longer configured: no other one is to see its tokens.
+ * Ends the login at the provider: revokes its tokens (RFC 7009) and returns the request for the provider's own logout, if it
+ * has one. If the provider is down, or is no longer configured, the logout is local only: the user must be logged out here
+ * in any case, and no other provider may see the tokens.
  */
-async function logoutAtProvider(
+async function endProviderSession(
   rp: RelyingParty,
   login: Login | undefined,
   tokens: TokenRecord | undefined,
@@ -113,11 +77,19 @@ async function logoutAtProvider(
     .findProvider()
     .catch(() => undefined)
   if (provider === undefined) return undefined
-  if (rp.config.revokeTokens) await withinWait(revoke(provider, tokens))
+  if (rp.config.revokeTokens) await revokeWithinLimit(provider, tokens)
   return createEndSessionRequest(provider, tokens.idToken, readEndSessionParams(provider.config, login.claims))
 }
 
-/** A logout does not hang on it: those who watch are told. */
+/** How long the user waits for the revocation, in seconds. It goes on after that. */
+const MAX_REVOCATION_SECONDS = 2
+
+async function revokeWithinLimit(provider: Provider, tokens: TokenRecord): Promise<void> {
+  const timeoutError = (): Error => new Error(`The revocation took longer than ${MAX_REVOCATION_SECONDS} seconds.`)
+  await withTimeLimit(MAX_REVOCATION_SECONDS, () => revoke(provider, tokens), timeoutError).catch(() => undefined)
+}
+
+/** A failed revocation must not fail the logout, so it is only published. */
 async function revoke(provider: Provider, tokens: TokenRecord): Promise<void> {
   try {
     await revokeTokens(provider, tokens)
@@ -126,16 +98,20 @@ async function revoke(provider: Provider, tokens: TokenRecord): Promise<void> {
   }
 }
 
-async function withinWait(work: Promise<void>): Promise<void> {
-  let timer: NodeJS.Timeout | undefined
-  const wait = new Promise<void>((resolve) => {
-    timer = setTimeout(resolve, LONGEST_WAIT * 1000)
-  })
-  await Promise.race([work, wait])
-  clearTimeout(timer)
+/** A page is redirected. A script cannot follow a redirect to another site, so it gets the URL to open. */
+function sendLogoutResponse(
+  req: Request,
+  res: Response,
+  request: EndSessionRequest | undefined,
+  afterLogoutUrl: string,
+): void {
+  if (!wantsPage(req))
+    send(res, 200, 'application/json', JSON.stringify({ logoutUrl: request?.redirectUrl ?? afterLogoutUrl }))
+  else if (request?.method === 'POST') sendLogoutPage(res, request)
+  else redirect(res, request?.url ?? afterLogoutUrl)
 }
 
-/** Sends a small page that posts the logout to the provider: an ID Token that is too long for an address. */
+/** Sends a small page that posts the request to the provider, because its ID Token is too long for a URL. */
 function sendLogoutPage(res: Response, { url, params }: EndSessionRequest): void {
   const notice = '<noscript><p>One more step to log out.</p></noscript><button>Continue</button>'
   sendFormPage(res, url, { title: 'Logging out', fields: [...params], script: SUBMIT_FORM_SCRIPT, notice })

@@ -9,24 +9,104 @@ import { type Client, clientOf, type RelyingParty } from '../relying-party.ts'
 import { checkFailedWithin, readLogin, readTokensId } from '../session/current-login.ts'
 import { requireSession } from '../session/express-session.ts'
 
-/** How often the provider's frame is asked, in milliseconds: it answers from a cookie, without a request. */
+/**
+ * `GET /session-check`: the page for a hidden frame of the application (the RP iframe). It asks a frame of the provider
+ * whether the user's session there has changed. If it has, it makes the page around it recheck the login without showing
+ * anything (OIDC Session Management 3.1). It is empty without a login, and if the provider has no `check_session_iframe`.
+ */
+export async function sessionCheckRoute(rp: RelyingParty, req: Request, res: Response): Promise<void> {
+  allowMethods(req, 'GET')
+  const check = await prepareCheck(rp, req)
+  if (check === undefined) sendPage(res, '', "default-src 'none'")
+  else sendCheckPage(res, check.frame, check.settings)
+}
+
+/** The URL of the provider's frame, and the settings of the script. */
+interface SessionCheck {
+  readonly frame: string
+  readonly settings: Settings
+}
+
+/** What the script in the page needs. */
+interface Settings {
+  /** The origin of the provider's frame. */
+  readonly origin: string
+  /** The message to that frame: client id and session state. */
+  readonly message: string
+  /** The login route for the recheck. It ends in `returnTo=`. */
+  readonly loginUrl: string
+  /** In milliseconds. */
+  readonly interval: number
+}
+
+/** How often the provider's frame is asked, in milliseconds. It responds from a cookie, without a request. */
 const INTERVAL = 5000
 
-/** For how long a page does without, where the provider was asked in vain, in seconds: or it would be left again and again. */
-const PAUSE = 60
+/** How long a page does without the frame after a recheck that failed, in seconds: or it would recheck again and again. */
+const PAUSE_SECONDS = 60
+
+async function prepareCheck(rp: RelyingParty, req: Request): Promise<SessionCheck | undefined> {
+  const sessionReq = requireSession(req)
+  const [login, tokensId] = [readLogin(req, rp.config), readTokensId(sessionReq, rp.config)]
+  if (login === undefined || tokensId === undefined) return undefined
+  if (checkFailedWithin(PAUSE_SECONDS, req, rp.config)) return undefined
+  const sessionState = (await rp.tokenRecords.read(sessionReq.sessionStore, tokensId))?.sessionState
+  const provider = sessionState === undefined ? undefined : await providerIfAvailable(clientOf(rp, login))
+  const frame = provider && frameOf(provider)
+  if (provider === undefined || frame === undefined) return undefined
+  const message = `${provider.config.clientId} ${sessionState}`
+  const recheckUrl = loginUrl(rp.config, { ...providerParam(rp.config, login), prompt: 'none', returnTo: '' })
+  return { frame, settings: { origin: new URL(frame).origin, message, loginUrl: recheckUrl, interval: INTERVAL } }
+}
+
+/** The user does not see this page, so if the provider is down the error is only published. */
+async function providerIfAvailable({ findProvider }: Client): Promise<Provider | undefined> {
+  try {
+    return await findProvider()
+  } catch (error) {
+    if (!(error instanceof ProviderError)) throw error
+    publish['express-oidc:error'](() => ({ code: error.code, error }))
+    return undefined
+  }
+}
 
 /**
- * What the page does: asks the provider's frame whether its session is still the same, and where it is not, has the page
- * around it log in without a question (OIDC Session Management 3.1). `error` means that asking again would not help.
+ * The URL of the provider's frame, if it is safe to use. Its origin becomes part of a Content-Security-Policy, where a
+ * semicolon or comma would start a new directive or policy. A URL may have both in its host.
+ */
+function frameOf({ metadata, config }: Provider): string | undefined {
+  const frame = metadata['check_session_iframe']
+  if (typeof frame !== 'string' || !URL.canParse(frame)) return undefined
+  const { origin, protocol } = new URL(frame)
+  const isSecure = protocol === 'https:' || (config.dangerouslyAllowInsecureRequests && protocol === 'http:')
+  return isSecure && /^https?:\/\/[\w.:[\]-]+$/.test(origin) ? frame : undefined
+}
+
+function sendCheckPage(res: Response, frame: string, settings: Settings): void {
+  const nonce = randomBytes(16).toString('base64')
+  const policy = `default-src 'none'; script-src 'nonce-${nonce}'; frame-src ${settings.origin}`
+  const values = `const settings = ${scriptValue(settings)}\nconst frame = ${scriptValue(frame)}`
+  // The script sets the URL of the frame, so that nothing in it can be HTML. The sandbox forbids the frame to navigate the page.
+  const body = `<iframe id="provider" hidden sandbox="allow-scripts allow-same-origin" title="Session at the provider"></iframe>
+<script nonce="${nonce}">${values}
+${SCRIPT}
+provider.src = frame</script>`
+  sendPage(res, body, policy)
+}
+
+/**
+ * Asks the provider's frame whether its session has changed, and makes the page around this one recheck the login if it has.
+ * `error` means that to ask again would not help.
  *
- * A frame that the browser shows no cookie says `changed` for ever, and the login that follows would change nothing: so it is
- * believed only where it has once said `unchanged`, and not a second time when a login has brought another session state.
+ * If the browser withholds the provider's cookies from frames, the provider's frame always responds `changed`, and a recheck
+ * would not help. So `changed` counts only after the frame has responded `unchanged` once, and after a recheck only for
+ * another session state. The key in `localStorage` is empty after `unchanged`, and holds the message that was followed.
  */
 const SCRIPT = `const provider = document.getElementById('provider')
 const key = 'express-oidc ' + settings.origin + settings.loginUrl
 const ask = () => provider.contentWindow.postMessage(settings.message, settings.origin)
 const timer = setInterval(ask, settings.interval)
-const leave = () => {
+const recheck = () => {
   const followed = localStorage.getItem(key)
   if (parent === window || (followed !== '' && followed !== settings.message)) return
   localStorage.setItem(key, settings.message)
@@ -38,89 +118,18 @@ addEventListener('message', ({ origin, source, data }) => {
   if (data === 'unchanged') return localStorage.setItem(key, '')
   if (data !== 'changed' && data !== 'error') return
   clearInterval(timer)
-  if (data === 'changed') leave()
+  if (data === 'changed') recheck()
 })
 provider.addEventListener('load', ask)`
 
-/** What the page is told. */
-interface Settings {
-  readonly origin: string
-  readonly message: string
-  readonly loginUrl: string
-  readonly interval: number
-}
-
-/**
- * `GET /session-check`: a page to be used in a hidden frame of ours (the RP iframe). It is empty where nobody is logged in,
- * or the provider has no `check_session_iframe`.
- */
-export async function sessionCheckRoute(rp: RelyingParty, req: Request, res: Response): Promise<void> {
-  allowMethods(req, 'GET')
-  const found = await findFrame(rp, req)
-  if (found === undefined) sendPage(res, '', "default-src 'none'")
-  else sendCheck(res, found.frame, found.settings)
-}
-
-/** The provider's frame, and what our page must know of it. */
-interface Found {
-  readonly frame: string
-  readonly settings: Settings
-}
-
-async function findFrame(rp: RelyingParty, req: Request): Promise<Found | undefined> {
-  const request = requireSession(req)
-  const [login, id] = [readLogin(req, rp.config), readTokensId(request, rp.config)]
-  if (login === undefined || id === undefined || checkFailedWithin(PAUSE, req, rp.config)) return undefined
-  const sessionState = (await rp.tokenRecords.read(request.sessionStore, id))?.sessionState
-  const provider = sessionState === undefined ? undefined : await providerIfAvailable(clientOf(rp, login))
-  const frame = provider && frameOf(provider)
-  if (provider === undefined || frame === undefined) return undefined
-  const { origin } = new URL(frame)
-  const message = `${provider.config.clientId} ${sessionState}`
-  const silent = loginUrl(rp.config, { ...providerParam(rp.config, login), prompt: 'none', returnTo: '' })
-  return { frame, settings: { origin, message, loginUrl: silent, interval: INTERVAL } }
-}
-
-/** Nobody looks at this page: that the provider is down is told to those who watch. */
-async function providerIfAvailable({ findProvider }: Client): Promise<Provider | undefined> {
-  try {
-    return await findProvider()
-  } catch (error) {
-    if (!(error instanceof ProviderError)) throw error
-    publish['express-oidc:error'](() => ({ code: error.code, error }))
-    return undefined
-  }
-}
-
-/** Its origin goes into a policy, in which a semicolon or a comma, both good in a host, would begin something new. */
-function frameOf({ metadata, config }: Provider): string | undefined {
-  const frame = metadata['check_session_iframe']
-  if (typeof frame !== 'string' || !URL.canParse(frame)) return undefined
-  const { origin, protocol } = new URL(frame)
-  const isSecure = protocol === 'https:' || (config.dangerouslyAllowInsecureRequests && protocol === 'http:')
-  return isSecure && /^https?:\/\/[\w.:[\]-]+$/.test(origin) ? frame : undefined
-}
-
-function sendCheck(res: Response, frame: string, settings: Settings): void {
-  const nonce = randomBytes(16).toString('base64')
-  const policy = `default-src 'none'; script-src 'nonce-${nonce}'; frame-src ${settings.origin}`
-  const told = `const settings = ${scriptValue(settings)}\nconst frame = ${scriptValue(frame)}`
-  // The frame's address is set by the script, in which nothing of it is markup. The frame itself may lead nobody away.
-  const body = `<iframe id="provider" hidden sandbox="allow-scripts allow-same-origin" title="Session at the provider"></iframe>
-<script nonce="${nonce}">${told}
-${SCRIPT}
-provider.src = frame</script>`
-  sendPage(res, body, policy)
-}
-
-/** JSON that ends no script element, whatever is in it. */
+/** JSON in which nothing can end the script element. */
 function scriptValue(value: unknown): string {
   return JSON.stringify(value).replace(/[<>&\u2028\u2029]/g, (character) => {
     return `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`
   })
 }
 
-/** Only our own pages may frame it: it makes the page around it leave. */
+/** Only pages of the application may frame this page, because it navigates the page around it. */
 function sendPage(res: Response, body: string, policy: string): void {
   res.removeHeader('X-Frame-Options')
   res.setHeader('Content-Security-Policy', `${policy}; base-uri 'none'; form-action 'none'; frame-ancestors 'self'`)

@@ -1,99 +1,107 @@
 import { createPublicKey, type KeyObject, sign, verify } from 'node:crypto'
+import { adviseOnNode } from '../jose/algorithms.ts'
+import { algorithmsOf, importPrivateKey, keyIdOf, publicMembersOf } from '../jose/client-keys.ts'
+import { findKeyKind, isStrongRsaKey, type JwkMembers } from '../jose/jwk.ts'
 import {
-  algorithmsOf,
-  findClientKeyKind,
-  importPrivateKey,
-  type JwkMembers,
-  keyIdOf,
-  publicMembersOf,
-} from '../jose/client-keys.ts'
-import { firstFailing, isPlainObject, must, objectWith, optional, type Rule } from './rule.ts'
+  firstFailing,
+  isPlainObject,
+  listOf,
+  must,
+  nonEmptyString,
+  objectWith,
+  oneOf,
+  optional,
+  type Rule,
+} from './rule.ts'
 
-const text: Rule = must('be a non-empty string', (value) => typeof value === 'string' && value !== '')
-
-const operations: Rule = must(
-  'be a list of operations',
-  (value) => Array.isArray(value) && value.every((item) => typeof item === 'string'),
-)
+/** Rejects an algorithm that only later versions of Node have. */
+export const availableInThisNode: Rule = (alg, name) => {
+  const advice = adviseOnNode(alg)
+  return advice === undefined ? [] : [`${name} is not available: ${advice}`]
+}
 
 const description: Rule = objectWith((jwk, name) => [
-  ...optional(text)(jwk['kid'], `${name}.kid`),
-  ...optional(text)(jwk['alg'], `${name}.alg`),
-  ...optional(must('be sig or enc', (use) => use === 'sig' || use === 'enc'))(jwk['use'], `${name}.use`),
+  ...optional(nonEmptyString)(jwk['kid'], `${name}.kid`),
+  ...optional(nonEmptyString)(jwk['alg'], `${name}.alg`),
+  ...optional(oneOf('sig', 'enc'))(jwk['use'], `${name}.use`),
   ...optional(operations)(jwk['key_ops'], `${name}.key_ops`),
 ])
 
-/** One private JWK that signs or decrypts. No sentence holds anything of the key. */
+const operations: Rule = listOf('key operations', nonEmptyString)
+
+/** One private key that signs or decrypts. No message contains anything of the key. */
 const clientKey: Rule = firstFailing(
-  must('be a JSON Web Key, as a plain object', isPlainObject),
-  withMembers('not be symmetric: the provider knows the client secret, and these are keys of a pair', isAsymmetric),
-  withMembers(
-    'be an RSA key, an EC key of the curve P-256, P-384 or P-521, or an OKP key of the curve Ed25519 or X25519',
-    (jwk) => findClientKeyKind(jwk) !== undefined,
+  must('be a JSON Web Key as a plain object', isPlainObject),
+  jwkRule('be a private key, not a symmetric one. The client secret belongs in clientSecret', isAsymmetric),
+  (jwk, name) => availableInThisNode(Object(jwk).alg, `${name}.alg`),
+  jwkRule(
+    'be an RSA key, an EC key with curve P-256, P-384 or P-521, an OKP key with curve Ed25519 or X25519, ' +
+      'or an AKP key with alg ML-DSA-44, ML-DSA-65 or ML-DSA-87',
+    (jwk) => findKeyKind(jwk) !== undefined,
   ),
-  withMembers(
-    'be a private key: without its member d it can neither sign nor decrypt',
-    (jwk) => jwk['d'] !== undefined,
+  jwkRule(
+    'be a private key. A public key has no member d, and cannot sign or decrypt',
+    (jwk) => jwk['kty'] === 'AKP' || jwk['d'] !== undefined,
+  ),
+  jwkRule(
+    'be a private key. A public key has no member priv, and cannot sign',
+    (jwk) => jwk['kty'] !== 'AKP' || jwk['priv'] !== undefined,
   ),
   description,
-  withMembers(
-    'have an alg, use and key_ops that go with each other and with its kind of key',
+  jwkRule(
+    'have an alg, use and key_ops that fit each other and the type of the key',
     (jwk) => algorithmsOf(jwk, 'sig').length > 0 || algorithmsOf(jwk, 'enc').length > 0,
   ),
-  withMembers('be whole: members are missing, broken, or do not belong together', isConsistentKeyPair),
-  withMembers('have 2048 bits or more, and a public exponent that is odd and above 2', isStrong),
+  jwkRule('be complete. Some members are missing, malformed, or do not belong together', isConsistentKeyPair),
+  jwkRule('have at least 2048 bits, and an odd public exponent above 2', isStrong),
 )
 
-const distinct: Rule = must('have no two keys with one kid and one use', (value) => {
-  const names = members(value).flatMap((jwk) => {
-    const kid = keyIdOf(jwk, publicMembersOf(importPrivateKey(jwk)))
-    return [jwk['use'] ?? ['sig', 'enc']].flat().map((use) => `${use} ${kid}`)
-  })
-  return new Set(names).size === names.length
+const uniqueIds: Rule = must('not contain two keys with the same kid and use', (value) => {
+  const ids = [value]
+    .flat()
+    .filter(isPlainObject)
+    .flatMap((jwk) => {
+      const kid = keyIdOf(jwk, publicMembersOf(importPrivateKey(jwk)))
+      return [jwk['use'] ?? ['sig', 'enc']].flat().map((use) => `${use} ${kid}`)
+    })
+  return new Set(ids).size === ids.length
 })
 
-/**
- * The client's own private keys, as JWKs: to sign requests with, and to decrypt what the provider encrypts (OIDC Core
- * 10.1, 10.2). A key pair serves one end where its `use` says so; without `use`, it serves both.
- */
-export const clientKeysRule: Rule = firstFailing(
-  must('be a list of one or more private JSON Web Keys', (value) => Array.isArray(value) && value.length > 0),
-  (value, name) => [value].flat().flatMap((jwk, index) => clientKey(jwk, `${name}[${index}]`)),
-  distinct,
-)
+/** The option `clientKeys` (OIDC Core 10.1, 10.2). A key without `use` signs and decrypts. */
+export const clientKeysRule: Rule = firstFailing(listOf('one or more private JSON Web Keys', clientKey, 1), uniqueIds)
 
-function withMembers(be: string, holds: (jwk: JwkMembers) => boolean): Rule {
-  return must(be, (value) => isPlainObject(value) && holds(value))
-}
-
-function members(list: unknown): readonly JwkMembers[] {
-  return [list].flat().filter(isPlainObject)
+function jwkRule(be: string, isValid: (jwk: JwkMembers) => boolean): Rule {
+  // The object is never described: it is a private key.
+  return must(
+    be,
+    (value) => isPlainObject(value) && isValid(value),
+    () => undefined,
+  )
 }
 
 function isAsymmetric({ kty, k }: JwkMembers): boolean {
   return kty !== 'oct' && k === undefined
 }
 
-/** Node lets a public part pass that does not belong to the private one: they are tried together, or compared. */
+/** Node accepts a public part that does not belong to the private part, so both are used together, or compared. */
 function isConsistentKeyPair(jwk: JwkMembers): boolean {
-  // RFC 7518 6.3.2.7: OpenSSL would leave the further primes aside.
+  // RFC 7518 6.3.2.7: OpenSSL would ignore further primes.
   if (jwk['oth'] !== undefined) return false
   try {
     const key = importPrivateKey(jwk)
-    return jwk['kty'] === 'OKP' ? jwk['x'] === publicMembersOf(key).x : signsForItself(key)
+    if (jwk['kty'] === 'AKP') return jwk['pub'] === publicMembersOf(key)['pub']
+    return jwk['kty'] === 'OKP' ? jwk['x'] === publicMembersOf(key).x : verifiesOwnSignature(key)
   } catch {
     return false
   }
 }
 
-function signsForItself(key: KeyObject): boolean {
+function verifiesOwnSignature(key: KeyObject): boolean {
   const probe = Buffer.from('probe')
   return verify('sha256', probe, createPublicKey(key), sign('sha256', probe, key))
 }
 
 /** RFC 7518 3.3 and 4.3. */
 function isStrong(jwk: JwkMembers): boolean {
-  if (jwk['kty'] !== 'RSA') return true
-  const { modulusLength = 0, publicExponent = 0n } = { ...importPrivateKey(jwk).asymmetricKeyDetails }
-  return modulusLength >= 2048 && publicExponent > 2n && publicExponent % 2n === 1n
+  return jwk['kty'] !== 'RSA' || isStrongRsaKey(importPrivateKey(jwk))
 }

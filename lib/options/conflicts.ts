@@ -1,49 +1,51 @@
-import { callbackPath, DEFAULT_ROUTES } from './app-table.ts'
+import { callbackPath } from './config.ts'
+import { TENANT_PLACEHOLDER } from './issuer.ts'
 import { CLIENT_CONFLICTS, JOSE_CONFLICTS } from './key-conflicts.ts'
-import type { ApplicationOptions } from './options.ts'
+import { type AppOptions, DEFAULT_ROUTES } from './option-table.ts'
 import { PROFILE_CONFLICTS } from './profile.ts'
 import type { NamedProviderOptions, ProviderOptions } from './provider-options.ts'
 import { contentsOf, findResponseType } from './response-type.ts'
-import { type Conflict, conflict, findConflicts, insecureUrl, isPlainObject } from './rule.ts'
+import { type Conflict, conflict, findConflicts, insecureUrl, isPlainObject, showValue } from './rule.ts'
 import { isPlainPath } from './urls.ts'
 
-/** What the application's options are held against: of the provider's, only what means something for all of it. */
-type Given = ApplicationOptions & Pick<ProviderOptions, 'issuer' | 'clientSecret'> & { readonly providers: unknown }
+/** The application's options, and the provider's options that matter to the whole application. */
+type Given = AppOptions & Pick<ProviderOptions, 'issuer' | 'clientSecret'>
 
-const APP_CONFLICTS: readonly Conflict<Given>[] = [
+export const APP_CONFLICTS: readonly Conflict<Given>[] = [
   conflict(
     ['secret', 'clientSecret'],
-    'secret must be given where there is no clientSecret: at least 32 random characters.',
+    'secret is required unless clientSecret is a string. Set it to at least 32 random characters.',
     ({ secret, clientSecret, providers }) =>
       secret === undefined && providers === undefined && typeof clientSecret !== 'string',
   ),
   conflict(
-    ['secret'],
-    'secret must be given where there are providers: at least 32 random characters, which none of them knows.',
-    ({ secret, providers }) => secret === undefined && providers !== undefined,
-  ),
-  conflict(
-    ['issuer'],
-    'issuer must be left out where there are providers: each has its own.',
-    ({ issuer, providers }) => issuer !== undefined && providers !== undefined,
-  ),
-  conflict(
     ['secret', 'clientSecret'],
-    'secret must be given where clientSecret has fewer than 32 characters: who sees a cookie could guess it.',
+    'secret is required if clientSecret is shorter than 32 characters, because it encrypts cookies. Set it to at least 32 random characters.',
     ({ secret, clientSecret, providers }) =>
       secret === undefined && providers === undefined && typeof clientSecret === 'string' && clientSecret.length < 32,
   ),
   conflict(
-    ['providerChooser'],
-    'providerChooser needs providers: with one alone there is nothing to choose.',
+    ['secret', 'providers'],
+    'secret is required with providers. Set it to at least 32 random characters that no provider knows.',
+    ({ secret, providers }) => secret === undefined && providers !== undefined,
+  ),
+  conflict(
+    ['issuer', 'providers'],
+    'issuer cannot be combined with providers. Set the issuer of each provider instead.',
+    ({ issuer, providers }) => issuer !== undefined && providers !== undefined,
+  ),
+  conflict(
+    ['providerChooser', 'providers'],
+    'providerChooser needs providers. With a single provider there is nothing to choose.',
     ({ providerChooser, providers }) => providerChooser !== undefined && providers === undefined,
   ),
   conflict(
     ['postLogoutRedirectUri', 'baseUrl', 'routes'],
-    'postLogoutRedirectUri must not be one of routes: name the page that people see after a logout.',
-    ({ postLogoutRedirectUri: afterLogoutUrl, baseUrl = '', ...options }) =>
+    ({ postLogoutRedirectUri: url }) =>
+      `postLogoutRedirectUri must not be one of routes. Received ${showValue(url)}. Set it to the page that users see after a logout.`,
+    ({ postLogoutRedirectUri: url, baseUrl = '', ...options }) =>
       routesOf(options).some(({ path }) => {
-        return [path, baseUrl.replace(/\/$/, '') + path].some((own) => isSamePath(own, afterLogoutUrl))
+        return [path, baseUrl.replace(/\/$/, '') + path].some((own) => isSamePath(own, url))
       }),
   ),
   { between: ['routes', 'providerChooser'], problems: equalRoutes },
@@ -51,39 +53,40 @@ const APP_CONFLICTS: readonly Conflict<Given>[] = [
   insecureAppUrl('postLogoutRedirectUri'),
 ]
 
-/** One sentence for each contradiction between the application's options. */
+/** One message for each contradiction between the application's options. */
 export function findAppConflicts(
   options: Readonly<Record<string, unknown>>,
-  isSound: (name: string) => boolean,
+  isValid: (name: string) => boolean,
 ): readonly string[] {
-  return findConflicts(APP_CONFLICTS, options as Readonly<Partial<Given>>, isSound)
+  return findConflicts(APP_CONFLICTS, options as Readonly<Partial<Given>>, isValid)
 }
 
-function isSamePath(path: string, afterLogoutUrl: string | undefined): boolean {
-  return afterLogoutUrl?.toLowerCase().replace(/\/$/, '') === path.toLowerCase()
+function isSamePath(path: string, url: string | undefined): boolean {
+  return url?.toLowerCase().replace(/\/$/, '') === path.toLowerCase()
 }
 
-/** A path, and the option that it comes from. */
+/** A path at which the middleware responds, and the option that sets it. */
 interface Route {
   readonly name: string
   readonly path: string
 }
 
-/** Where the middleware answers: several providers have callbacks of their own in the place of the one. */
+/** All routes. With several providers, their callbacks replace `routes.callback`. */
 function routesOf({ routes, providers }: Readonly<Partial<Given>>): readonly Route[] {
-  const all = Object.entries({ ...DEFAULT_ROUTES, ...routes }).map(([name, path]) => ({ name: `routes.${name}`, path }))
+  const paths = { ...DEFAULT_ROUTES, ...routes }
+  const all = Object.entries(paths).map(([name, path]) => ({ name: `routes.${name}`, path }))
   if (!isPlainObject(providers)) return all
   const callbacks = Object.entries(providers).map(([name, options]) => ({
     name: `providers.${name}.callback`,
-    path: callbackPath(routes, name, isPlainObject(options) ? options : {}),
+    path: callbackPath(paths.callback, name, isPlainObject(options) ? options : {}),
   }))
-  // A path that is none is a fault of its own.
+  // A callback that is not a path has a message of its own.
   return [...all.filter(({ name }) => name !== 'routes.callback'), ...callbacks.filter(({ path }) => isPlainPath(path))]
 }
 
 /**
- * Routers may leave case aside, so two routes that differ in nothing else are one. With one callback for two providers
- * nobody could tell whose answer it is (RFC 9700 4.4.2.2).
+ * Routers may ignore case, so paths that differ only in case are equal. With one callback for two providers, a response
+ * of one could be taken for the other's (RFC 9700 4.4.2.2).
  */
 function equalRoutes({ providerChooser, ...options }: Readonly<Partial<Given>>): readonly string[] {
   const chooser = isPlainPath(providerChooser) ? [{ name: 'providerChooser', path: providerChooser }] : []
@@ -101,58 +104,64 @@ function insecureAppUrl(name: 'baseUrl' | 'postLogoutRedirectUri'): Conflict<Giv
   }
 }
 
-/** The options of one provider, with the application's. */
-export type GivenProvider = NamedProviderOptions & ApplicationOptions
+/** The options of one provider and of the application. */
+type GivenProvider = NamedProviderOptions & AppOptions
 
-const PROVIDER_CONFLICTS: readonly Conflict<GivenProvider>[] = [
+export const PROVIDER_CONFLICTS: readonly Conflict<GivenProvider>[] = [
   conflict(
     ['providerMetadata', 'issuer'],
-    'providerMetadata.issuer must equal issuer, character by character.',
-    (options) => options.providerMetadata !== undefined && options.providerMetadata.issuer !== options.issuer,
+    ({ providerMetadata: metadata, issuer }) =>
+      `providerMetadata.issuer must equal issuer, character by character. Received ${showValue(metadata?.issuer)} and ${showValue(issuer)}.`,
+    ({ providerMetadata: metadata, issuer }) => metadata !== undefined && metadata.issuer !== issuer,
   ),
   conflict(
     ['providerMetadata', 'responseType'],
-    'providerMetadata must have a token_endpoint where responseType has code.',
-    ({ providerMetadata: metadata, responseType }) =>
-      metadata !== undefined &&
-      metadata.token_endpoint === undefined &&
-      contentsOf(findResponseType(responseType) ?? 'code').code,
+    ({ responseType = 'code' }) => `providerMetadata needs a token_endpoint for responseType '${responseType}'.`,
+    ({ providerMetadata: metadata, ...options }) =>
+      metadata !== undefined && metadata.token_endpoint === undefined && contents(options).code,
   ),
   conflict(
     ['responseType', 'responseMode'],
-    'responseMode must not be query where responseType has id_token or token: they would stay in logs and histories.',
+    ({ responseType }) =>
+      `responseMode must not be query with responseType '${responseType}', because tokens in a URL stay in logs and browser histories.`,
     ({ responseType = 'code', responseMode = '' }) => responseMode.startsWith('query') && responseType !== 'code',
   ),
   conflict(
     ['userinfo', 'providerMetadata'],
-    'userinfo is true, yet providerMetadata has no userinfo_endpoint.',
+    'userinfo is true, but providerMetadata has no userinfo_endpoint. Add it, or leave userinfo out.',
     ({ userinfo, providerMetadata: metadata }) =>
       userinfo === true && metadata !== undefined && metadata.userinfo_endpoint === undefined,
   ),
   conflict(
     ['discovery', 'discoveryWithClientId', 'providerMetadata'],
-    'providerMetadata takes the place of discovery: leave discovery and discoveryWithClientId out.',
+    'providerMetadata replaces discovery. Remove discovery and discoveryWithClientId, or providerMetadata.',
     ({ discovery, discoveryWithClientId, providerMetadata: metadata }) =>
       metadata !== undefined && (discovery !== undefined || discoveryWithClientId === true),
   ),
   conflict(
     ['issuer', 'tenants'],
-    'tenants must be given where the issuer has {tenantid} in it, and there alone.',
-    ({ issuer = '', tenants }) => issuer.includes('{tenantid}') !== (tenants !== undefined),
+    'tenants is required if issuer contains {tenantid}. List the tenants whose users may log in.',
+    ({ issuer, tenants }) => tenants === undefined && isForTenants(issuer),
+  ),
+  conflict(
+    ['issuer', 'tenants'],
+    ({ issuer }) => `tenants needs an issuer that contains {tenantid}. Received issuer ${showValue(issuer)}.`,
+    ({ issuer, tenants }) => tenants !== undefined && !isForTenants(issuer),
   ),
   conflict(
     ['dpopBoundAccessTokens', 'responseType', 'profile'],
-    'dpopBoundAccessTokens cannot be with a responseType that has token: what the browser brings is bound to nothing.',
-    (options) => isBoundByChoice(options) && contentsOf(findResponseType(options.responseType) ?? 'code').token,
+    ({ responseType }) =>
+      `dpopBoundAccessTokens cannot be combined with responseType '${responseType}'. DPoP cannot bind a token that comes through the browser.`,
+    (options) => isBoundByChoice(options) && contents(options).token,
   ),
   conflict(
     ['dpopBoundAccessTokens', 'responseType', 'profile'],
-    'dpopBoundAccessTokens needs a responseType with code: there is no access token to bind.',
+    "dpopBoundAccessTokens needs a responseType with code. With 'id_token' there is no access token to bind.",
     (options) => isBoundByChoice(options) && findResponseType(options.responseType) === 'id_token',
   ),
   conflict(
     ['dpopBoundAccessTokens', 'userinfoBearerMethod'],
-    "userinfoBearerMethod must be 'header' where dpopBoundAccessTokens is true (RFC 9449 7.1).",
+    "userinfoBearerMethod must be 'header' with dpopBoundAccessTokens (RFC 9449 7.1).",
     (options) => options.dpopBoundAccessTokens === true && options.userinfoBearerMethod === 'body',
   ),
   conflict(
@@ -162,48 +171,50 @@ const PROVIDER_CONFLICTS: readonly Conflict<GivenProvider>[] = [
   ),
   conflict(
     ['requirePushedAuthorizationRequests', 'providerMetadata'],
-    'requirePushedAuthorizationRequests is true, yet providerMetadata has no pushed_authorization_request_endpoint.',
+    'requirePushedAuthorizationRequests is true, but providerMetadata has no pushed_authorization_request_endpoint.',
     ({ requirePushedAuthorizationRequests: isPushed, providerMetadata: metadata }) =>
       isPushed === true && metadata !== undefined && metadata['pushed_authorization_request_endpoint'] === undefined,
   ),
   conflict(
     ['requestObjectBy', 'requirePushedAuthorizationRequests', 'providerMetadata'],
-    "requestObjectBy must be 'value' where requests are pushed (RFC 9126 3).",
+    "requestObjectBy must be 'value' if requests are pushed (RFC 9126 3).",
     ({ requestObjectBy, requirePushedAuthorizationRequests: isPushed, providerMetadata: metadata }) =>
       requestObjectBy === 'reference' &&
       (isPushed === true || metadata?.['require_pushed_authorization_requests'] === true),
   ),
   insecureProviderUrl('issuer'),
+  insecureProviderUrl('discovery'),
   { between: ['dangerouslyAllowInsecureRequests', 'providerMetadata'], problems: insecureEndpoints },
-  {
-    between: ['dangerouslyAllowInsecureRequests', 'discovery'],
-    problems: ({ dangerouslyAllowInsecureRequests: isAllowed, discovery }) =>
-      insecureUrl(isAllowed, discovery, 'discovery'),
-  },
   {
     between: ['dangerouslyAllowInsecureRequests', 'claimsProviders'],
     problems: ({ dangerouslyAllowInsecureRequests: isAllowed, claimsProviders = [] }) =>
       claimsProviders.flatMap((one, index) => insecureUrl(isAllowed, one, `claimsProviders[${index}]`)),
   },
-  ...CLIENT_CONFLICTS,
-  ...JOSE_CONFLICTS,
-  ...PROFILE_CONFLICTS,
 ]
 
-/** One sentence for each contradiction between the options of one provider, and with the application's. */
+/** One message for each contradiction between the options of one provider, and with the application's. */
 export function findProviderConflicts(
   options: Readonly<Record<string, unknown>>,
-  isSound: (name: string) => boolean,
+  isValid: (name: string) => boolean,
 ): readonly string[] {
-  return findConflicts(PROVIDER_CONFLICTS, options as Readonly<Partial<GivenProvider>>, isSound)
+  const all = [...PROVIDER_CONFLICTS, ...CLIENT_CONFLICTS, ...JOSE_CONFLICTS, ...PROFILE_CONFLICTS]
+  return findConflicts(all, options as Readonly<Partial<GivenProvider>>, isValid)
 }
 
-/** A profile sets it by itself, and has its own sentence about the response type. */
+function contents({ responseType }: Readonly<Partial<GivenProvider>>): ReturnType<typeof contentsOf> {
+  return contentsOf(findResponseType(responseType) ?? 'code')
+}
+
+function isForTenants(issuer: string | undefined): boolean {
+  return issuer?.includes(TENANT_PLACEHOLDER) === true
+}
+
+/** With a profile, the profile has turned it on, and has its own message about the response type. */
 function isBoundByChoice({ dpopBoundAccessTokens, profile }: Readonly<Partial<GivenProvider>>): boolean {
   return dpopBoundAccessTokens === true && profile === undefined
 }
 
-function insecureProviderUrl(name: 'issuer'): Conflict<GivenProvider> {
+function insecureProviderUrl(name: 'issuer' | 'discovery'): Conflict<GivenProvider> {
   return {
     between: ['dangerouslyAllowInsecureRequests', name],
     problems: (options) => insecureUrl(options.dangerouslyAllowInsecureRequests, options[name], name),

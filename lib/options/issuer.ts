@@ -1,11 +1,19 @@
-/** What stands for the tenant in the issuer of a provider with many (Entra ID). */
+import { showUrl } from './rule.ts'
+
+/** Stands for the tenant in the issuer of a provider with many tenants (Entra ID). */
 export const TENANT_PLACEHOLDER = '{tenantid}'
 
 const TENANT_ID = /^[A-Za-z0-9][A-Za-z0-9.-]{0,127}$/
 
+/** True if these claims come from this issuer, or from one of its tenants. */
+export function isIssuedBy(issuer: unknown, claims: Readonly<Record<string, unknown>>): boolean {
+  const { iss } = claims
+  return typeof issuer === 'string' && typeof iss === 'string' && iss === expectedIssuer(issuer, claims)
+}
+
 /**
- * The issuer that a token with these claims must name: the configured one, character by character (OIDC Core 3.1.3.7),
- * or with the tenant of its `tid` put in. Undefined where that tenant is no name.
+ * The `iss` that a token with these claims must have: the configured issuer, character by character (OIDC Core
+ * 3.1.3.7), with the tenant from the claim `tid` put in. `undefined` if `tid` is not a tenant id.
  */
 function expectedIssuer(issuer: string, claims: Readonly<Record<string, unknown>>): string | undefined {
   if (!issuer.includes(TENANT_PLACEHOLDER)) return issuer
@@ -13,22 +21,20 @@ function expectedIssuer(issuer: string, claims: Readonly<Record<string, unknown>
   return typeof tid === 'string' && TENANT_ID.test(tid) ? issuer.replace(TENANT_PLACEHOLDER, tid) : undefined
 }
 
-/** Whether these claims are of that issuer, or of one of its tenants. */
-export function isIssuedBy(issuer: unknown, claims: Readonly<Record<string, unknown>>): boolean {
-  const { iss } = claims
-  return typeof issuer === 'string' && typeof iss === 'string' && iss === expectedIssuer(issuer, claims)
-}
-
-/** Whether a provider may call itself so where it names no tenant beside: by the issuer itself, or by that of any tenant. */
+/**
+ * True if `iss` is this issuer, or that of any of its tenants. For messages that do not name the tenant beside `iss`.
+ */
 export function isIssuerOrTenant(issuer: string, iss: string): boolean {
   const [head = '', tail] = issuer.split(TENANT_PLACEHOLDER)
   if (iss === issuer || tail === undefined) return iss === issuer
   return iss.startsWith(head) && iss.endsWith(tail) && TENANT_ID.test(iss.slice(head.length, iss.length - tail.length))
 }
-interface Advice {
-  /** What follows the option's name. */
-  readonly sentence: string
-  readonly fits: (issuer: IssuerParts) => boolean
+
+/** A typical mistake in an issuer. */
+interface Mistake {
+  /** Completes the message "issuer ...". */
+  readonly advice: string
+  readonly isMade: (issuer: IssuerParts) => boolean
 }
 
 interface IssuerParts {
@@ -38,51 +44,54 @@ interface IssuerParts {
   readonly isOkta: boolean
 }
 
-const ADVICE: readonly Advice[] = [
+const MISTAKES: readonly Mistake[] = [
   {
-    sentence: 'holds a placeholder: put in the domain of your own provider',
-    fits: ({ text }) => /[{}<>]/.test(text),
+    advice: 'contains a placeholder. Replace it with the domain of your own provider',
+    isMade: ({ text }) => /[{}<>]/.test(text),
   },
   {
-    sentence: 'has its scheme twice: leave one https:// out',
-    fits: ({ text }) => /^https?:\/\/https?(?::|\/\/)/i.test(text),
+    advice: 'has its scheme twice. Remove one https://',
+    isMade: ({ text }) => /^https?:\/\/https?(?::|\/\/)/i.test(text),
   },
   {
-    sentence: 'ends its host in .com twice: leave one out',
-    fits: ({ isOkta, host }) => isOkta && /\.com\.com$/.test(host),
+    advice: 'ends its host in .com twice. Remove one',
+    isMade: ({ isOkta, host }) => isOkta && /\.com\.com$/.test(host),
   },
   {
-    sentence: 'is the address of the discovery document: leave out /.well-known/ and what follows',
-    fits: ({ path }) => /\/\.well-known\/(?:openid-configuration|oauth-authorization-server)\/?$/.test(path),
+    advice: 'is the URL of the discovery document. Remove /.well-known/ and what follows',
+    isMade: ({ path }) => /\/\.well-known\/(?:openid-configuration|oauth-authorization-server)\/?$/.test(path),
   },
   {
-    sentence: 'is the address of the admin console: leave -admin out of the host',
-    fits: ({ isOkta, host }) => isOkta && /^[^.]*-admin\./.test(host),
+    advice: 'is the URL of the admin console: remove -admin from the host',
+    isMade: ({ isOkta, host }) => isOkta && /^[^.]*-admin\./.test(host),
   },
   {
-    sentence: 'is an endpoint: it must end before /v1, for example https://example.okta.com/oauth2/default',
-    fits: ({ isOkta, path }) => isOkta && /^\/oauth2(?:\/[^/]+)?\/v1(?:\/|$)/.test(path),
+    advice: 'is the URL of an endpoint. Remove /v1 and what follows, as in https://example.okta.com/oauth2/default',
+    isMade: ({ isOkta, path }) => isOkta && /^\/oauth2(?:\/[^/]+)?\/v1(?:\/|$)/.test(path),
   },
   {
-    sentence: 'ends in a slash, which no issuer of Okta does: leave it out',
-    fits: ({ isOkta, path }) => isOkta && path.endsWith('/'),
+    advice: 'ends in a slash. No issuer of Okta does. Remove it',
+    isMade: ({ isOkta, path }) => isOkta && path.endsWith('/'),
   },
 ]
 
 /**
- * What is typically wrong with an issuer, each as the rest of a sentence; none for a value that looks right. Only what
- * is wrong at any provider is held against hosts that are not Okta's.
+ * Typical mistakes in an issuer, each as the rest of a message after the option's name. Some are mistakes at Okta only.
+ * Empty for an issuer that looks right.
  */
-export function issuerAdvice(issuer: string): readonly string[] {
+export function adviseOnIssuer(issuer: string): readonly string[] {
   const [, host = '', path = ''] = /^https?:\/\/([^/?#:]*)[^/?#]*([^?#]*)/i.exec(issuer) ?? []
   const isOkta = /\.(?:okta|oktapreview|okta-emea)\.com(?:\.com)?$/i.test(host)
   const parts = { text: issuer, host: host.toLowerCase(), path, isOkta }
-  return ADVICE.filter(({ fits }) => fits(parts)).map(({ sentence }) => sentence)
+  const received = showUrl(issuer)
+  return MISTAKES.filter(({ isMade }) => isMade(parts)).map(
+    ({ advice }) => `${advice}.${received === undefined ? '' : ` Received ${received}.`}`,
+  )
 }
 
 /**
- * Whether a value was copied from documentation with its placeholder: `{clientId}`, `${CLIENT_ID}`, `<your-client-id>`.
- * A random secret may hold any of these characters, so the whole value must look so, or name what is yours to put in.
+ * True for a placeholder that was copied from documentation: `{clientId}`, `${CLIENT_ID}`, `<your-client-id>`. A random
+ * secret may contain any of these characters, so only a whole value in brackets counts, or brackets around "your".
  */
 export function hasPlaceholder(value: string): boolean {
   return /^\$?\{[^{}]*\}$|^<[^<>]*>$|[{<]\s*your[^{}<>]*[}>]/i.test(value)

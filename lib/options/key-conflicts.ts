@@ -1,151 +1,145 @@
-import { algorithmsOf, type KeyPurpose } from '../jose/client-keys.ts'
+import { usesClientSecret } from '../jose/algorithms.ts'
+import { algorithmsOf } from '../jose/client-keys.ts'
+import { type KeyUse, MIN_SECRET_LENGTH } from '../jose/jwk.ts'
+import { ALGORITHM_OPTIONS, type AlgorithmOption, algorithmOptionsFor } from './option-table.ts'
 import type { ApplicationOptions } from './options.ts'
 import type { NamedProviderOptions, PrivateJwk } from './provider-options.ts'
 import { type Conflict, conflict } from './rule.ts'
 
 type Given = NamedProviderOptions & ApplicationOptions
 
-/** What the options of a provider say of the client and of how it proves itself. */
+/** Who the client is and how it authenticates. */
 export const CLIENT_CONFLICTS: readonly Conflict<Given>[] = [
   conflict(
     ['clientId', 'registration'],
-    'clientId must be given, or registration in its place.',
+    'clientId is required, unless registration is given.',
     ({ clientId, registration }) => clientId === undefined && registration === undefined,
   ),
   conflict(
     ['clientId', 'clientSecret', 'registration', 'discoveryWithClientId'],
-    'registration gets clientId and clientSecret from the provider: leave them, and discoveryWithClientId, out.',
+    'registration replaces clientId, clientSecret and discoveryWithClientId. Remove these three, or registration.',
     ({ clientId, clientSecret, registration, discoveryWithClientId }) =>
       registration !== undefined && (clientId ?? clientSecret ?? discoveryWithClientId) !== undefined,
   ),
   conflict(
     ['tokenEndpointAuthMethod', 'clientSecret', 'registration'],
-    'tokenEndpointAuthMethod must be none, or be left out, where there is no clientSecret.',
+    ({ tokenEndpointAuthMethod: method }) =>
+      `tokenEndpointAuthMethod '${method}' needs clientSecret. Use 'none' for a public client.`,
     ({ tokenEndpointAuthMethod: method = 'none', clientSecret, registration }) =>
       method.startsWith('client_secret') && clientSecret === undefined && registration === undefined,
   ),
   conflict(
     ['tokenEndpointAuthMethod', 'clientSecret'],
-    'tokenEndpointAuthMethod is none, yet there is a clientSecret: leave one of the two out.',
+    "tokenEndpointAuthMethod 'none' cannot be combined with clientSecret. Remove one of them.",
     (options) => options.tokenEndpointAuthMethod === 'none' && options.clientSecret !== undefined,
   ),
   conflict(
     ['tokenEndpointAuthMethod', 'clientSecret'],
-    'tokenEndpointAuthMethod client_secret_jwt needs a clientSecret of at least 32 characters (RFC 7518 3.2).',
-    ({ tokenEndpointAuthMethod: method, clientSecret }) =>
-      method === 'client_secret_jwt' && typeof clientSecret === 'string' && clientSecret.length < 32,
+    "tokenEndpointAuthMethod 'client_secret_jwt' needs a clientSecret of at least 32 characters (RFC 7518 3.2).",
+    ({ tokenEndpointAuthMethod: method, clientSecret }) => method === 'client_secret_jwt' && isShort(clientSecret),
   ),
   conflict(
     ['tokenEndpointAuthMethod', 'clientKeys'],
-    'tokenEndpointAuthMethod private_key_jwt needs a key for signatures in clientKeys.',
+    "tokenEndpointAuthMethod 'private_key_jwt' needs a signing key in clientKeys.",
     (options) => options.tokenEndpointAuthMethod === 'private_key_jwt' && !hasKey(options.clientKeys, 'sig'),
   ),
   conflict(
     ['tokenEndpointAuthMethod', 'tlsClientCertificate', 'fetch'],
-    'tokenEndpointAuthMethod needs a tlsClientCertificate, or a fetch that shows one.',
+    ({ tokenEndpointAuthMethod: method }) =>
+      `tokenEndpointAuthMethod '${method}' needs tlsClientCertificate, or a fetch that presents a certificate.`,
     ({ tokenEndpointAuthMethod: method = '', tlsClientCertificate, fetch }) =>
       method.endsWith('tls_client_auth') && tlsClientCertificate === undefined && fetch === undefined,
   ),
   conflict(
     ['tlsClientCertificate', 'fetch'],
-    'tlsClientCertificate cannot be shown by a fetch of your own: let that fetch show it, and leave the option out.',
+    'tlsClientCertificate cannot be combined with fetch. Let your fetch function present the certificate.',
     ({ tlsClientCertificate, fetch }) => tlsClientCertificate !== undefined && fetch !== undefined,
   ),
   conflict(
     ['tokenEndpointAuthMethod', 'tokenEndpointAuthSigningAlg', 'clientAssertionAudience'],
-    'tokenEndpointAuthSigningAlg and clientAssertionAudience are for private_key_jwt and client_secret_jwt alone.',
+    "tokenEndpointAuthSigningAlg and clientAssertionAudience need tokenEndpointAuthMethod 'private_key_jwt' or 'client_secret_jwt'.",
     ({ tokenEndpointAuthMethod: method = '', tokenEndpointAuthSigningAlg: alg, clientAssertionAudience: audience }) =>
       !method.endsWith('_jwt') && (alg ?? audience) !== undefined,
   ),
   conflict(
     ['tokenEndpointAuthMethod', 'tokenEndpointAuthSigningAlg'],
-    'tokenEndpointAuthSigningAlg must be HS256, HS384 or HS512 with client_secret_jwt, and none of them with private_key_jwt.',
+    ({ tokenEndpointAuthMethod: method, tokenEndpointAuthSigningAlg: alg }) => {
+      const allowed = method === 'client_secret_jwt' ? 'HS256, HS384 or HS512' : 'the algorithm of a key in clientKeys'
+      return `tokenEndpointAuthSigningAlg must be ${allowed} with '${method}'. Received '${alg}'.`
+    },
     ({ tokenEndpointAuthMethod: method = '', tokenEndpointAuthSigningAlg: alg }) =>
-      method.endsWith('_jwt') && alg !== undefined && alg.startsWith('HS') !== (method === 'client_secret_jwt'),
+      method.endsWith('_jwt') && alg !== undefined && usesClientSecret(alg) !== (method === 'client_secret_jwt'),
   ),
   conflict(
     ['tokenEndpointAuthMethod', 'tokenEndpointAuthSigningAlg', 'clientKeys'],
-    'tokenEndpointAuthSigningAlg needs a key in clientKeys that signs with it.',
+    ({ tokenEndpointAuthSigningAlg: alg }) =>
+      `tokenEndpointAuthSigningAlg '${alg}' needs a key in clientKeys that can sign with it.`,
     ({ tokenEndpointAuthMethod: method, tokenEndpointAuthSigningAlg: alg = 'HS256', clientKeys }) =>
       method === 'private_key_jwt' &&
-      !alg.startsWith('HS') &&
+      !usesClientSecret(alg) &&
       hasKey(clientKeys, 'sig') &&
       !hasKey(clientKeys, 'sig', alg),
   ),
 ]
 
-/** Whether one of the keys may serve so, by this algorithm where one is named, else by any. */
-export function hasKey(keys: readonly PrivateJwk[] | undefined, purpose: KeyPurpose, alg?: string): boolean {
-  const algorithms = keys?.flatMap((key) => algorithmsOf(key, purpose)) ?? []
+/** True if one of the keys can be used so: with this algorithm, or with any if none is named. */
+export function hasKey(keys: readonly PrivateJwk[] | undefined, use: KeyUse, alg?: string): boolean {
+  const algorithms = keys?.flatMap((key) => algorithmsOf(key, use)) ?? []
   return alg === undefined ? algorithms.length > 0 : algorithms.includes(alg)
 }
 
-type Alg = Extract<keyof Given, `${string}Alg`>
-type Enc = Extract<keyof Given, `${string}Enc`>
+/** `tokenEndpointAuthSigningAlg` depends on the method: see above. */
+const SIGNED: readonly AlgorithmOption[] = [...algorithmOptionsFor('verify'), 'requestObjectSigningAlg']
 
-/** OIDC Core 16.19: who sees what was made with a shorter one can try all of them. */
-const MIN_SECRET_LENGTH = 32
+const DECRYPTED = algorithmOptionsFor('decrypt')
+const ENCRYPTED = algorithmOptionsFor('decrypt', 'encrypt')
 
-const SIGNED: readonly Alg[] = [
-  'idTokenSignedResponseAlg',
-  'userinfoSignedResponseAlg',
-  'authorizationSignedResponseAlg',
-  'requestObjectSigningAlg',
-]
-
-const DECRYPTED: readonly (readonly [alg: Alg, enc: Enc])[] = [
-  ['idTokenEncryptedResponseAlg', 'idTokenEncryptedResponseEnc'],
-  ['userinfoEncryptedResponseAlg', 'userinfoEncryptedResponseEnc'],
-  ['authorizationEncryptedResponseAlg', 'authorizationEncryptedResponseEnc'],
-]
-
-const ENCRYPTED: typeof DECRYPTED = [...DECRYPTED, ['requestObjectEncryptionAlg', 'requestObjectEncryptionEnc']]
-
-/** What tells whether the client has a secret. */
+/** The options that say whether the client has a secret. */
 const SECRET = ['clientSecret', 'registration', 'tokenEndpointAuthMethod'] as const
 
-/** The keys that the algorithms of a provider's options need, and what some of them have no use without. */
+/** Which key or secret each algorithm needs, and which options have no effect without another. */
 export const JOSE_CONFLICTS: readonly Conflict<Given>[] = [
-  ...SIGNED.map((name) =>
+  ...[...SIGNED, 'requestObjectEncryptionAlg' as const].map((name) =>
     conflict<Given>(
       [name, ...SECRET],
-      `${name} needs a clientSecret where it is HS256, HS384 or HS512.`,
-      (options) => isBySecret(options[name]) && !hasSecret(options),
+      (options) => `${name} '${options[name]}' needs clientSecret.`,
+      (options) => usesClientSecret(options[name]) && !hasSecret(options),
     ),
   ),
-  ...DECRYPTED.map(([name]) =>
+  ...DECRYPTED.map((name) =>
     conflict<Given>(
       [name, 'clientKeys', ...SECRET],
-      `${name} needs a key for encryption in clientKeys, or a clientSecret where it works by a secret.`,
+      ({ [name]: alg }) =>
+        `${name} '${alg}' needs ${usesClientSecret(alg) ? 'clientSecret' : 'an encryption key in clientKeys'}.`,
       (options) => {
         const { [name]: alg } = options
         if (alg === undefined) return false
-        return isBySecret(alg) ? !hasSecret(options) : !hasKey(options.clientKeys, 'enc', alg)
+        return usesClientSecret(alg) ? !hasSecret(options) : !hasKey(options.clientKeys, 'enc', alg)
       },
     ),
   ),
-  conflict(
-    ['requestObjectEncryptionAlg', ...SECRET],
-    'requestObjectEncryptionAlg needs a clientSecret where it works by a secret.',
-    (options) => isBySecret(options.requestObjectEncryptionAlg) && !hasSecret(options),
-  ),
-  ...[...SIGNED, ...ENCRYPTED.map(([alg]) => alg)].map((name) =>
+  ...[...SIGNED, ...ENCRYPTED].map((name) =>
     conflict<Given>(
       [name, 'clientSecret'],
-      `${name} needs a clientSecret of at least ${MIN_SECRET_LENGTH} characters where it works by a secret.`,
-      (options) => isBySecret(options[name]) && isShort(options.clientSecret),
+      (options) => `${name} '${options[name]}' needs a clientSecret of at least ${MIN_SECRET_LENGTH} characters.`,
+      (options) => usesClientSecret(options[name]) && isShort(options.clientSecret),
     ),
   ),
-  ...ENCRYPTED.map(([alg, enc]) =>
-    conflict<Given>([alg, enc], `${enc} needs ${alg}.`, (options) => {
-      return options[enc] !== undefined && options[alg] === undefined
-    }),
+  ...ALGORITHM_OPTIONS.flatMap(({ name: enc, algOption: alg }) =>
+    alg === undefined
+      ? []
+      : [
+          conflict<Given>([alg, enc], `${enc} needs ${alg}.`, (options) => {
+            return options[enc] !== undefined && options[alg] === undefined
+          }),
+        ],
   ),
   conflict(
     ['requestObjectSigningAlg', 'clientKeys'],
-    'requestObjectSigningAlg needs a key in clientKeys that signs with it.',
+    ({ requestObjectSigningAlg: alg }) =>
+      `requestObjectSigningAlg '${alg}' needs a key in clientKeys that can sign with it.`,
     ({ requestObjectSigningAlg: alg = 'none', clientKeys }) =>
-      alg !== 'none' && !isBySecret(alg) && !hasKey(clientKeys, 'sig', alg),
+      alg !== 'none' && !usesClientSecret(alg) && !hasKey(clientKeys, 'sig', alg),
   ),
   conflict(
     ['requestObjectSigningAlg', 'requestObjectEncryptionAlg', 'requestObjectBy'],
@@ -155,9 +149,9 @@ export const JOSE_CONFLICTS: readonly Conflict<Given>[] = [
   ),
   conflict(
     ['authorizationSignedResponseAlg', 'authorizationEncryptedResponseAlg', 'responseMode', 'profile'],
-    'authorizationSignedResponseAlg and authorizationEncryptedResponseAlg need a responseMode with jwt.',
+    "authorizationSignedResponseAlg and authorizationEncryptedResponseAlg need a responseMode with jwt, for example 'jwt'.",
     ({ authorizationSignedResponseAlg: signed, authorizationEncryptedResponseAlg: encrypted, ...options }) =>
-      // That profile has a sentence of its own for it.
+      // That profile has its own message about the response mode.
       (signed ?? encrypted) !== undefined && !isJwtMode(options) && options.profile !== 'fapi2-message-signing',
   ),
 ]
@@ -166,17 +160,12 @@ function isJwtMode({ responseMode }: Readonly<Partial<Given>>): boolean {
   return responseMode?.endsWith('jwt') === true
 }
 
-/** RFC 7518 3.2, 4.4, 4.5 and 4.7: the others go by a pair of keys, `none` by nothing. */
-function isBySecret(alg: string | undefined): boolean {
-  return alg !== undefined && /^(HS|A\d|dir$)/.test(alg)
-}
-
-/** A registered client gets a secret where anything needs one, but not to prove nothing at all. */
+/** A registered client gets a secret if anything needs one, unless it is a public client. */
 function hasSecret({ clientSecret, registration, tokenEndpointAuthMethod }: Readonly<Partial<Given>>): boolean {
   return clientSecret !== undefined || (registration !== undefined && tokenEndpointAuthMethod !== 'none')
 }
 
-/** What a function will give is seen when it gives it. */
+/** The result of a function is checked when it is called. */
 function isShort(clientSecret: Given['clientSecret']): boolean {
   return typeof clientSecret === 'string' && clientSecret.length < MIN_SECRET_LENGTH
 }

@@ -3,171 +3,235 @@ import type { SharedState } from '../state/shared-state.ts'
 import type { IdTokenClaims } from '../types.ts'
 import type { NamedProviderOptions, ProviderOptions } from './provider-options.ts'
 
-/** Where the routes answer, below the path of `baseUrl`. Each begins with a slash. */
+/** The paths of the routes, below the path of `baseUrl`. Each begins with a slash. No two may be equal. */
 export interface RoutesOptions {
   /**
-   * Starts a login (GET); takes `?returnTo=/path`.
+   * Starts a login (GET). `?returnTo=/path` is where the browser goes after the login.
    * @default '/login'
    */
   login?: string
   /**
-   * Takes the provider's answer. `baseUrl` followed by this is the redirect URI to register at the provider.
+   * Receives the response of the provider. Register `baseUrl` followed by this path as the redirect URI. With several
+   * `providers`, each has its name behind it.
    * @default '/callback'
    */
   callback?: string
   /**
-   * Ends the login here and at the provider (POST from your own pages; GET by `logoutByGet`).
+   * Logs the user out, here and at the provider (OIDC RP-Initiated Logout 2). Use a POST from a page of your own. GET
+   * needs `logoutByGet`.
    * @default '/logout'
    */
   logout?: string
   /**
-   * Takes the provider's logout tokens: `baseUrl` followed by this is the `backchannel_logout_uri` to register.
+   * Receives the logout tokens of the provider (OIDC Back-Channel Logout 2.5) and ends the sessions that they name.
+   * Register `baseUrl` followed by this path as `backchannel_logout_uri`.
    * @default '/backchannel-logout'
    */
   backchannelLogout?: string
   /**
-   * The page that the provider frames in the browser that logs out: `baseUrl` followed by this is the
-   * `frontchannel_logout_uri` to register.
+   * The page that the provider loads in a frame when the user logs out there (OIDC Front-Channel Logout 2). Register
+   * `baseUrl` followed by this path as `frontchannel_logout_uri`.
    * @default '/frontchannel-logout'
    */
   frontchannelLogout?: string
   /**
-   * Publishes the public parts of `clientKeys`; there where such keys are given.
+   * Publishes the public parts of `clientKeys` (RFC 7517 5). Register `baseUrl` followed by this path as `jwks_uri`.
+   * The route exists only with `clientKeys`.
    * @default '/jwks'
    */
   jwks?: string
   /**
-   * Hands signed requests to the provider; there where `requestObjectBy` is `reference`.
+   * Serves signed requests to the provider (RFC 9101 5.2). The route exists only with `requestObjectBy: 'reference'`.
    * @default '/request'
    */
   requestObjects?: string
   /**
-   * A page for a hidden frame of yours, which notices that the session at the provider has changed (OIDC Session
-   * Management 3), and logs in again without a question.
+   * A page for a hidden frame in your pages. It detects that the session at the provider has changed, and starts a
+   * silent login (OIDC Session Management 3). Browsers that block third-party cookies prevent this: use
+   * `checkSession()` instead.
    * @default '/session-check'
    */
   sessionCheck?: string
-  /** Takes the provider's demand that all sessions of a person end (Okta's Universal Logout). Not there unless named. */
+  /**
+   * Receives the provider's request to end all sessions of a user (Global Token Revocation, Okta's Universal Logout).
+   * The route exists only if you name it.
+   */
   tokenRevocation?: string
-  /** Starts a login that another site asks for (OIDC Core 4). There is none unless it is named. */
+  /**
+   * Starts a login that another site requests, such as a tile in the provider's portal (OIDC Core 4). Register
+   * `baseUrl` followed by this path as `initiate_login_uri`. The route exists only if you name it.
+   */
   initiateLogin?: string
 }
 
-/** What concerns the application, whatever the provider. */
+/** The options of the application. They are the same for all providers. */
 export interface ApplicationOptions {
-  /** Where browsers see this application: scheme, host, and the path it is mounted under, if any. */
+  /**
+   * The URL of this application in the browser: scheme, host, and the path where it is mounted. Redirect URIs and all
+   * other URLs are made from it, never from the header `Host`. Must be https, see `dangerouslyAllowInsecureRequests`.
+   * @example
+   * ```ts
+   * app.use(oidc({ issuer, clientId, clientSecret, baseUrl: 'https://example.com/portal' }))
+   * ```
+   */
   baseUrl: string
-  /** Where the routes answer. */
+  /**
+   * The paths of the routes, below the path of `baseUrl`. Set one if its default is taken, or is registered
+   * differently.
+   * @example
+   * ```ts
+   * app.use(oidc({ ...options, routes: { login: '/sign-in', callback: '/authorization-code/callback' } }))
+   * ```
+   */
   routes?: RoutesOptions
   /**
-   * The path of a page of yours where people choose among several providers: it gets `?returnTo=` and links to the login
-   * route with `?provider=`. Without it, the first provider is taken.
+   * The path of your page where users choose one of several `providers`. It gets `?returnTo=` and links to the login
+   * route with `?provider=`. Without it, logins that name no provider go to the first. Needs `providers`.
    */
   providerChooser?: string
-  /** Query parameters of the login route that go on to the provider: `['login_hint', 'ui_locales']`. No others do. */
+  /**
+   * Names of query parameters that the login route passes on to the provider, such as `['login_hint', 'ui_locales']`.
+   * Anyone can write a link to the login route, so no other parameter is passed on. Parameters that the middleware sets
+   * itself are not allowed.
+   */
   passthroughParams?: readonly string[]
   /**
-   * Log visitors in without a question (`prompt=none`) where they have a session at the provider: tried once, at the first
-   * page that they open.
+   * Log visitors in silently (`prompt=none`, OIDC Core 3.1.2.1) if they have a session at the provider. It is tried
+   * once, at the first page that a browser opens. For single pages, use `attemptSilentLogin()` instead.
    * @default false
    */
   silentLogin?: boolean
   /**
-   * Let the logout route answer GET too. A GET with `Sec-Fetch-Site: cross-site` or `same-site` is refused all the same.
+   * Allow logout by GET, so that a plain link works. Requests that the browser marks as cross-site or as prefetch are
+   * still rejected. Old browsers send no such marks, so other sites can then log their users out.
    * @default false
    */
   logoutByGet?: boolean
   /**
-   * Have the provider forget the tokens of a login that is logged out (RFC 7009), where it can. It is waited for two seconds
-   * at most.
+   * Revoke the tokens of a login at logout (RFC 7009), if the provider has a revocation endpoint. The logout waits at
+   * most two seconds for it, and continues if it fails.
    * @default true
    */
   revokeTokens?: boolean
   /**
-   * What a browser is told to forget at a logout (`Clear-Site-Data`), over https: `['cache', 'storage']`. With `cookies` it
-   * forgets those of all applications of the host.
+   * The data that browsers delete at logout (`Clear-Site-Data`), such as `['cache', 'storage']`. Use it if your pages
+   * store personal data on shared machines. `'cookies'` deletes those of all applications on the host. Browsers require
+   * https.
    */
   clearSiteData?: readonly ('cache' | 'cookies' | 'storage' | 'executionContexts')[]
   /**
-   * How far the provider's clock may be off, in seconds, at most 300.
+   * The allowed difference between the clocks here and at the provider, in seconds, at most 300. It applies to `exp`,
+   * `iat`, `nbf` and `auth_time` (OIDC Core 3.1.3.7). Prefer fixing the clock.
    * @default 60
    */
   clockTolerance?: number
   /**
-   * The longest that one request to the provider may take in all, in seconds.
+   * The time limit of one request to the provider, in seconds, at most 120. A login makes two or three requests. When
+   * it is over, the error is `ERR_OIDC_PROVIDER_TIMEOUT`.
    * @default 10
    */
   timeout?: number
   /**
-   * The name under which the login is kept in `req.session`.
+   * The name of the login in `req.session`. Two `oidc()` in one session need two names.
    * @default 'oidc'
    */
   sessionKey?: string
   /**
-   * What the cookies of logins on their way, and the tokens at rest, are encrypted with: at least 32 characters. A list
-   * rotates: the first seals, each opens. Needed where there is no client secret.
+   * Encrypts the cookies of logins in progress and the stored tokens: at least 32 random characters, the same on all
+   * nodes. In a list, the first secret encrypts and any can decrypt. Required without a `clientSecret`, if that is a
+   * function or has fewer than 32 characters, and with `providers`.
    * @default the client secret
+   * @example
+   * ```ts
+   * app.use(oidc({ ...options, secret: [secret, oldSecret] }))
+   * ```
    */
   secret?: string | readonly string[]
   /**
-   * Where the provider sends the browser after a logout: an absolute URL, as registered there, or a path below `baseUrl`.
+   * Where the browser goes after a logout (OIDC RP-Initiated Logout 3): an absolute URL, exactly as registered at the
+   * provider, or a path below `baseUrl`. Cannot be one of `routes`.
    * @default `baseUrl`
    */
   postLogoutRedirectUri?: string
   /**
-   * How long a login lasts at most, in seconds, whatever the session's own lifetime.
+   * The longest lifetime of a login, in seconds. A login also ends with its session: see `cookie.maxAge` of
+   * express-session.
    * @default 86400
    */
   loginLifetime?: number
   /**
-   * What may end a login earlier: nothing, the end of its ID Token (refreshed ones put it off), or the provider's claim
-   * `session_expiry`.
+   * What can expire a login before `loginLifetime`: nothing (`'lifetime'`), its ID Token (`'id_token'`; a refresh
+   * extends it), or the provider's claim `session_expiry` (`'session_expiry'`; a login without this claim is refused).
    * @default 'lifetime'
    */
   loginExpiry?: 'lifetime' | 'id_token' | 'session_expiry'
-  /** How long a login lasts without a request, in seconds. Without it, that makes no difference. */
+  /** Expires a login after this time without a request, in seconds. Without it, logins do not expire when idle. */
   idleTimeout?: number
   /**
-   * How long a person may take at the provider, in seconds.
+   * The time that a user has to log in at the provider, in seconds, at most a day. After it, the error is
+   * `ERR_OIDC_TRANSACTION_EXPIRED`.
    * @default 1800
    */
   transactionLifetime?: number
   /**
-   * Which claims are kept in the session: a list of names, or a function from all claims to those to keep. `iss`, `sub`,
-   * `sid`, `auth_time`, `acr` and `amr` are kept in any case, `nonce`, `jti` and the hashes never.
+   * The claims to keep in the session: a list of names, or a function that returns the claims to keep. Use it for long
+   * lists of groups, or for claims that must not be stored. Guards see only claims that are kept; the hook `afterLogin`
+   * sees all. `iss`, `sub`, `sid`, `auth_time`, `acr`, `amr` and `tid` are always kept, `nonce`, `jti` and hashes
+   * never.
    * @default all
+   * @example
+   * ```ts
+   * app.use(oidc({ ...options, sessionClaims: ['name', 'email', 'groups'] }))
+   * ```
    */
   sessionClaims?: readonly string[] | ((claims: IdTokenClaims) => Readonly<Record<string, unknown>>)
   /**
-   * What the nodes of the application know together: which sessions a logout at the provider ends, which of its tokens came
-   * before, who spends a refresh token. For many nodes give `redisState()` or `postgresState()`; the session store alone
-   * cannot tell what two nodes do in the same moment.
+   * What several nodes share: the sessions that a logout at the provider ends, its used logout tokens, and the lock for
+   * a refresh. With several nodes, pass `redisState()` or `postgresState()`: a session store cannot prevent two nodes
+   * from doing the same at once.
    * @default the session store
    */
   sharedState?: SharedState
-  /** Used for every request to the provider, for example to go through a proxy. Limits hold for it too. */
+  /**
+   * Sends every request to the provider, for example through a proxy. The time and size limits still apply. Cannot be
+   * combined with `tlsClientCertificate`.
+   */
   fetch?: (url: string, init: RequestInit) => Promise<Response>
-  /** Functions of yours at named moments. */
+  /**
+   * Your functions that run before and after a login, a refresh and a logout.
+   * @example
+   * ```ts
+   * app.use(oidc({ ...options, hooks: { afterLogin: ({ claims }) => console.info(`hello, ${claims.sub}`) } }))
+   * ```
+   */
   hooks?: Hooks
   /**
-   * Allow plain http for the issuer, its endpoints and `baseUrl`. For development only: whoever sits between can log in
-   * as anybody.
+   * Allow plain http for the issuer, its endpoints and `baseUrl`. For development only: anyone on the network could log
+   * in as any user (RFC 9700 2.6, OIDC Core 16.17).
    * @default false
    */
   dangerouslyAllowInsecureRequests?: boolean
 }
 
-/** The options of `oidc()` with one provider. Durations are in seconds. A name that is not here is refused. */
+/** The options of `oidc()` with one provider. Durations are in seconds. Unknown names are rejected. */
 export interface SingleProviderOptions extends ApplicationOptions, ProviderOptions {
   providers?: undefined
 }
 
-/** The options of `oidc()` with several providers. What is given at the top holds for all of them. */
+/** The options of `oidc()` with several providers. Provider options at the top apply to all of them. */
 export interface SeveralProvidersOptions extends ApplicationOptions, Partial<Omit<ProviderOptions, 'issuer'>> {
   issuer?: undefined
   /**
-   * The providers by names of your own: letters, digits, `-` and `_`. Each has a callback, and so a redirect URI, of its own,
-   * so that no answer of one is ever taken for another's (RFC 9700 4.4.2.2).
+   * Several providers, by names of your own: 1 to 32 letters, digits, `-` and `_`. Each has its own callback and
+   * redirect URI, so that no response of one is taken for another's (RFC 9700 4.4.2.2). Needs `secret`. Cannot be
+   * combined with `issuer`.
+   * @example
+   * ```ts
+   * const staff = { issuer: 'https://example.okta.com', clientId: 'portal', clientSecret }
+   * const partner = { issuer: 'https://sso.partner.example', clientId: 'portal-42' }
+   *
+   * app.use(oidc({ baseUrl, secret, providers: { staff, partner } }))
+   * ```
    */
   providers: Readonly<Record<string, NamedProviderOptions>>
 }

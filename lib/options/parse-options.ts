@@ -1,54 +1,61 @@
 import { ConfigError } from '../errors.ts'
-import { APP_RULES, createAppConfig } from './app-table.ts'
-import { type Configuration, ONLY_PROVIDER } from './config.ts'
+import { parseAuthorizationParams } from './authorization-params.ts'
+import { type AppConfig, type Config, type Configuration, callbackPath, ONLY_PROVIDER } from './config.ts'
 import { findAppConflicts, findProviderConflicts } from './conflicts.ts'
-import type { ApplicationOptions } from './options.ts'
+import { type OptionRow, unknownNames, withDefaults } from './option-row.ts'
+import {
+  APP_OPTIONS,
+  type AppOptions,
+  type AppWithoutDefault,
+  DEFAULT_ROUTES,
+  PROVIDER_OPTIONS,
+  type ProviderWithoutDefault,
+} from './option-table.ts'
 import { applyProfile } from './profile.ts'
 import type { NamedProviderOptions } from './provider-options.ts'
-import { createProviderConfig, PROVIDER_RULES } from './provider-table.ts'
-import { frozenCopy, isPlainObject, type Rule, unknownNames } from './rule.ts'
+import { findResponseType } from './response-type.ts'
+import { frozenCopy, isPlainObject } from './rule.ts'
+import { parseLocalPath } from './urls.ts'
 
 type Given = Readonly<Record<string, unknown>>
 
-/** What may be given at the top: the callback of a single provider is a route like others. */
-const SHARED_NAMES: readonly string[] = Object.keys(PROVIDER_RULES).filter((name) => name !== 'callback')
-
-/** The options of one provider, as they were given or as they come from the top. */
+/** The options of one provider, including those at the top that it does not override. */
 interface GivenProvider {
   readonly name: string
-  /** What stands before the names of its options in a fault: nothing, or `providers.okta.`. */
+  /** Stands before the names of its options in messages: nothing, or `providers.okta.`. */
   readonly prefix: string
   readonly options: Given
-  /** The names of those that come from the top. */
+  /** The names of the options that come from the top. */
   readonly inherited: readonly string[]
-  readonly problems: readonly string[]
 }
 
+/** Provider options that may be given at the top. A single provider has `routes.callback` instead of `callback`. */
+const SHARED_NAMES: readonly string[] = Object.keys(PROVIDER_OPTIONS).filter((name) => name !== 'callback')
+
 /**
- * Makes the configuration out of the options of `oidc()`. They are copied first: the caller's object is never written
- * to, and what it becomes later changes nothing.
+ * Turns the options of `oidc()` into a configuration: copies them, so that later changes have no effect, checks each
+ * option and each combination, and fills in the defaults.
  *
- * @throws ConfigError with one sentence for each fault of the options, all at once. None holds a secret.
+ * @throws ConfigError with one message for each problem, all at once. No message contains a secret.
  */
 export function parseOptions(options: unknown): Configuration {
   const given = copyOptions(options)
   const providers = givenProviders(given)
   const problems = [
-    ...unknownNames(given, [...Object.keys(APP_RULES), ...SHARED_NAMES, 'providers']),
-    ...providersRule(given['providers'], 'providers'),
-    ...appFaults(given),
-    ...providers.flatMap((provider) => [...provider.problems, ...providerFaults(given, provider)]),
+    ...unknownNames(given, [...Object.keys(APP_OPTIONS), ...SHARED_NAMES]),
+    ...appProblems(given),
+    ...providers.flatMap((provider) => providerProblems(given, provider)),
   ]
-  // What is wrong at the top is so for each provider.
+  // A problem at the top is found again for each provider that inherits the option.
   if (problems.length > 0) throw new ConfigError([...new Set(problems)])
-  // Each rule has passed: the foreign values get their types here.
-  const sound = providers.map(({ name, options }) => ({ name, options: options as unknown as NamedProviderOptions }))
-  const app = createAppConfig(given as unknown as ApplicationOptions, sound)
-  const clients = sound.map((one) => createProviderConfig(app, one.name, one.options))
+  // Every rule has passed, so the values have the types of the public interfaces.
+  const checked = providers.map(({ name, options }) => ({ name, options: options as unknown as NamedProviderOptions }))
+  const app = createAppConfig(given as unknown as AppOptions, checked)
+  const clients = checked.map(({ name, options }) => createProviderConfig(app, name, options))
   return Object.freeze({ app, clients: Object.freeze(clients) })
 }
 
-/** Without a prototype, so that nothing is ever read from one. */
+/** The copy has no prototype, so that no option is read from one. */
 function copyOptions(options: unknown): Given {
   if (isRequestOrApp(options)) throw new ConfigError([FORGOTTEN_CALL])
   const copy = frozenCopy(options)
@@ -56,7 +63,7 @@ function copyOptions(options: unknown): Given {
   return withoutPrototype(copy)
 }
 
-const FORGOTTEN_CALL = 'It seems you wrote app.use(oidc); it must be app.use(oidc({ ... })).'
+const FORGOTTEN_CALL = 'It seems you wrote app.use(oidc). Call it with its options: app.use(oidc({ ... })).'
 
 function isRequestOrApp(value: unknown): boolean {
   if (typeof value === 'function') return 'handle' in value && 'use' in value
@@ -67,54 +74,98 @@ function withoutPrototype(...members: readonly Given[]): Given {
   return Object.assign(Object.create(null), ...members)
 }
 
-/** A name stands in paths and in the query of the login route. */
-const providersRule: Rule = (value, name) => {
-  if (value === undefined) return []
-  const isFilled = isPlainObject(value) && Object.keys(value).length > 0
-  if (!isFilled) return [`${name} must be a plain object with the options of each provider by its name.`]
-  return Object.entries(value).flatMap(([key, options]) => {
-    const isName = /^[A-Za-z0-9_-]{1,32}$/.test(key) && !(key in Object.prototype)
-    if (!isName) return [`${name} must have names of 1 to 32 letters, digits, hyphens and underscores.`]
-    return isPlainObject(options) ? [] : [`${name}.${key} must be a plain object with the options of that provider.`]
-  })
-}
-
-function givenProviders(given: Given): readonly GivenProvider[] {
-  const { providers, ...shared } = given
-  const own = Object.fromEntries(Object.entries(shared).filter(([name]) => SHARED_NAMES.includes(name)))
+function givenProviders({ providers, ...top }: Given): readonly GivenProvider[] {
+  const shared = Object.fromEntries(Object.entries(top).filter(([name]) => SHARED_NAMES.includes(name)))
   if (!isPlainObject(providers)) {
-    return [
-      { name: ONLY_PROVIDER, prefix: '', options: withoutPrototype(applyProfile(own)), inherited: [], problems: [] },
-    ]
+    return [{ name: ONLY_PROVIDER, prefix: '', options: withoutPrototype(applyProfile(shared)), inherited: [] }]
   }
-  return Object.entries(providers).flatMap(([name, options]) => {
-    if (!isPlainObject(options)) return []
-    const prefix = `providers.${name}.`
-    const problems = unknownNames(options, Object.keys(PROVIDER_RULES), prefix)
-    const inherited = Object.keys(own).filter((shared) => !Object.hasOwn(options, shared))
-    return [{ name, prefix, options: withoutPrototype(applyProfile({ ...own, ...options })), inherited, problems }]
+  return Object.entries(providers).flatMap(([name, own]) => {
+    if (!isPlainObject(own)) return []
+    const options = withoutPrototype(applyProfile({ ...shared, ...own }))
+    const inherited = Object.keys(shared).filter((option) => !Object.hasOwn(own, option))
+    return [{ name, prefix: `providers.${name}.`, options, inherited }]
   })
 }
 
-function appFaults(given: Given): readonly string[] {
-  const problems = faultsByName(given, APP_RULES)
-  const ofProvider = faultsByName(given, PROVIDER_RULES)
-  const hasNoProblem = (name: string): boolean => (problems.get(name) ?? ofProvider.get(name))?.length === 0
-  return [...[...problems.values()].flat(), ...findAppConflicts(given, hasNoProblem)]
+function appProblems(given: Given): readonly string[] {
+  const problems = problemsByName(given, APP_OPTIONS)
+  const ofProvider = problemsByName(given, PROVIDER_OPTIONS)
+  const isValid = (name: string): boolean => (problems.get(name) ?? ofProvider.get(name))?.length === 0
+  return [...[...problems.values()].flat(), ...findAppConflicts(given, isValid)]
 }
 
-function providerFaults(given: Given, { options, prefix, inherited }: GivenProvider): readonly string[] {
-  const problems = faultsByName(options, PROVIDER_RULES, (name) => (inherited.includes(name) ? name : prefix + name))
-  const ofApp = faultsByName(given, APP_RULES)
-  const hasNoProblem = (name: string): boolean => (problems.get(name) ?? ofApp.get(name))?.length === 0
-  const conflicts = findProviderConflicts(withoutPrototype(given, options), hasNoProblem)
-  return [...[...problems.values()].flat(), ...conflicts.map((sentence) => prefix + sentence)]
+function providerProblems(given: Given, { options, prefix, inherited }: GivenProvider): readonly string[] {
+  const pathOf = (name: string): string => (inherited.includes(name) ? name : prefix + name)
+  const problems = problemsByName(options, PROVIDER_OPTIONS, pathOf)
+  const ofApp = problemsByName(given, APP_OPTIONS)
+  const isValid = (name: string): boolean => (problems.get(name) ?? ofApp.get(name))?.length === 0
+  const conflicts = findProviderConflicts(withoutPrototype(given, options), isValid)
+  return [
+    ...(prefix === '' ? [] : unknownNames(options, Object.keys(PROVIDER_OPTIONS), prefix)),
+    ...[...problems.values()].flat(),
+    ...conflicts.map((message) => prefix + message),
+  ]
 }
 
-function faultsByName(
+function problemsByName(
   given: Given,
-  rules: Readonly<Record<string, Rule>>,
-  called: (name: string) => string = (name) => name,
+  table: Readonly<Record<string, OptionRow>>,
+  pathOf: (name: string) => string = (name) => name,
 ): ReadonlyMap<string, readonly string[]> {
-  return new Map(Object.entries(rules).map(([name, rule]) => [name, rule(given[name], called(name))]))
+  return new Map(Object.entries(table).map(([name, { rule }]) => [name, rule(given[name], pathOf(name))]))
+}
+
+function createAppConfig(
+  options: Readonly<AppOptions>,
+  clients: readonly { readonly name: string; readonly options: Readonly<NamedProviderOptions> }[],
+): AppConfig {
+  const { baseUrl, secret, providers: _, ...plain } = withDefaults<AppOptions, AppWithoutDefault>(APP_OPTIONS, options)
+  const { origin, basePath } = parseBaseUrl(baseUrl)
+  const routes = { ...DEFAULT_ROUTES, ...options.routes }
+  const secrets = [secret ?? clients[0]?.options.clientSecret].flat()
+  return Object.freeze({
+    ...plain,
+    origin,
+    basePath,
+    routes: Object.freeze(routes),
+    postLogoutRedirectUri: afterLogoutUrl(options),
+    secrets: Object.freeze(secrets.filter((one) => typeof one === 'string')),
+    callbacks: Object.freeze(clients.map((client) => callbackPath(routes.callback, client.name, client.options))),
+    issuers: Object.freeze(new Map(clients.map((client) => [client.name, client.options.issuer]))),
+    clientIds: Object.freeze(new Map(clients.map((client) => [client.name, client.options.clientId ?? '']))),
+  })
+}
+
+function parseBaseUrl(baseUrl: string): Pick<AppConfig, 'origin' | 'basePath'> {
+  const { origin, pathname } = new URL(baseUrl)
+  return { origin, basePath: pathname.replace(/\/$/, '') }
+}
+
+/**
+ * OIDC RP-Initiated Logout 2: the provider compares it with what is registered, so an absolute URL stays as it was
+ * given.
+ */
+function afterLogoutUrl({ baseUrl, postLogoutRedirectUri = baseUrl }: Readonly<AppOptions>): string {
+  const { origin, basePath } = parseBaseUrl(baseUrl)
+  const path = parseLocalPath(postLogoutRedirectUri, origin)
+  return path === undefined ? postLogoutRedirectUri : origin + basePath + path.pathname + path.search + path.hash
+}
+
+function createProviderConfig(app: AppConfig, name: string, options: Readonly<NamedProviderOptions>): Config {
+  const { clientSecret, registration, authorizationParams: params } = options
+  const responseType = findResponseType(options.responseType) ?? 'code'
+  const callback = callbackPath(app.routes.callback, name, options)
+  // OIDC Dynamic Client Registration 2: what holds if nothing is registered.
+  const usualAuthMethod = clientSecret === undefined && registration === undefined ? 'none' : 'client_secret_basic'
+  return Object.freeze({
+    ...app,
+    ...withDefaults<NamedProviderOptions, ProviderWithoutDefault>(PROVIDER_OPTIONS, options),
+    name,
+    callback,
+    redirectUri: app.origin + app.basePath + callback,
+    responseType,
+    responseMode: options.responseMode ?? (responseType === 'code' ? 'query' : 'form_post'),
+    authorizationParams: typeof params === 'function' ? params : parseAuthorizationParams(params),
+    tokenEndpointAuthMethod: options.tokenEndpointAuthMethod ?? usualAuthMethod,
+  })
 }

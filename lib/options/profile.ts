@@ -1,11 +1,12 @@
 import { hasKey } from './key-conflicts.ts'
+import { algorithmOptionsFor } from './option-table.ts'
 import type { NamedProviderOptions } from './provider-options.ts'
-import type { Conflict } from './rule.ts'
+import { type Conflict, showValue } from './rule.ts'
 
 type Given = Readonly<Record<string, unknown>>
 
 /**
- * Fills in what a profile demands, where the options say nothing of it. What they say against it is a fault, found by
+ * Sets what a profile requires, unless the options say otherwise. Options that contradict the profile are found by
  * {@link PROFILE_CONFLICTS}.
  */
 export function applyProfile(options: Given): Given {
@@ -14,7 +15,7 @@ export function applyProfile(options: Given): Given {
   return { ...securityProfile(options), ...(profile === 'fapi2' ? {} : MESSAGE_SIGNING), ...options }
 }
 
-/** FAPI 2.0 Security Profile 5.3.3.1, 5.4.1. With a certificate of the client, tokens are bound to that. */
+/** FAPI 2.0 Security Profile 5.3.3.1, 5.4.1. A client with a certificate binds its tokens to that instead of DPoP. */
 function securityProfile({ tlsClientCertificate }: Given): Given {
   return {
     requirePushedAuthorizationRequests: true,
@@ -31,93 +32,93 @@ const MESSAGE_SIGNING: Given = {
   authorizationSignedResponseAlg: 'PS256',
 }
 
-/** What a profile lets anything be signed with (FAPI 2.0 Security Profile 5.4.1). */
+/** The signature algorithms of a profile (FAPI 2.0 Security Profile 5.4.1). */
 export const PROFILE_ALGORITHMS: readonly string[] = ['PS256', 'ES256', 'EdDSA', 'Ed25519']
 
-/** How a profile lets the client prove itself (FAPI 2.0 Security Profile 5.3.3.1). */
+/** How the client of a profile may authenticate (FAPI 2.0 Security Profile 5.3.3.1). */
 export const PROFILE_METHODS: readonly unknown[] = ['private_key_jwt', 'tls_client_auth', 'self_signed_tls_client_auth']
-
-const SIGNED: readonly (keyof NamedProviderOptions)[] = [
-  'idTokenSignedResponseAlg',
-  'userinfoSignedResponseAlg',
-  'authorizationSignedResponseAlg',
-  'tokenEndpointAuthSigningAlg',
-  'requestObjectSigningAlg',
-  'dpopSigningAlg',
-]
 
 type Options = Readonly<Partial<NamedProviderOptions>>
 
-/** One sentence of a profile, and whether what it demands is met. */
-interface Demand {
-  readonly of: readonly (keyof NamedProviderOptions)[]
-  readonly sentence: string
+/** What a profile requires of one option. */
+interface Requirement {
+  readonly option: keyof NamedProviderOptions
+  /** Other options that it depends on. */
+  readonly and?: readonly (keyof NamedProviderOptions)[]
+  /** Completes the sentence "responseType must ...". */
+  readonly must: string
   readonly isMet: (options: Options) => boolean
 }
 
-const DEMANDS: readonly Demand[] = [
+const REQUIREMENTS: readonly Requirement[] = [
   {
-    of: ['responseType'],
-    sentence: 'responseType must be code',
+    option: 'responseType',
+    must: "be 'code'",
     isMet: ({ responseType = 'code' }) => responseType === 'code',
   },
   {
-    of: ['tokenEndpointAuthMethod'],
-    sentence: 'tokenEndpointAuthMethod must be private_key_jwt or mTLS',
+    option: 'tokenEndpointAuthMethod',
+    must: "be 'private_key_jwt', 'tls_client_auth' or 'self_signed_tls_client_auth'",
     isMet: ({ tokenEndpointAuthMethod }) => PROFILE_METHODS.includes(tokenEndpointAuthMethod),
   },
   {
-    of: ['clientKeys', 'tokenEndpointAuthMethod'],
-    sentence: 'clientKeys must have a key that signs with PS256, ES256 or EdDSA',
-    // That there is no key at all is a fault without any profile.
+    option: 'clientKeys',
+    and: ['tokenEndpointAuthMethod'],
+    must: 'have a key that can sign with PS256, ES256 or EdDSA',
+    // If there is no signing key at all, CLIENT_CONFLICTS has a message.
     isMet: ({ clientKeys: keys, tokenEndpointAuthMethod: method }) =>
       method !== 'private_key_jwt' ||
       !hasKey(keys, 'sig') ||
       PROFILE_ALGORITHMS.some((alg) => hasKey(keys, 'sig', alg)),
   },
   {
-    of: ['requirePushedAuthorizationRequests'],
-    sentence: 'requirePushedAuthorizationRequests must be true',
+    option: 'requirePushedAuthorizationRequests',
+    must: 'be true',
     isMet: (options) => options.requirePushedAuthorizationRequests === true,
   },
   {
-    of: ['dpopBoundAccessTokens', 'tlsClientCertificate'],
-    sentence: 'dpopBoundAccessTokens must be true where there is no tlsClientCertificate',
+    option: 'dpopBoundAccessTokens',
+    and: ['tlsClientCertificate'],
+    must: 'be true, unless tlsClientCertificate is given',
     isMet: (options) => options.dpopBoundAccessTokens === true || options.tlsClientCertificate !== undefined,
   },
   {
-    // A token that is bound to a key has a sentence of its own for it.
-    of: ['userinfoBearerMethod', 'dpopBoundAccessTokens'],
-    sentence: 'userinfoBearerMethod must be header',
+    option: 'userinfoBearerMethod',
+    and: ['dpopBoundAccessTokens'],
+    must: "be 'header'",
+    // With DPoP, PROVIDER_CONFLICTS has a message.
     isMet: (options) => options.userinfoBearerMethod !== 'body' || options.dpopBoundAccessTokens === true,
   },
   {
-    of: ['clientAssertionAudience'],
-    sentence: 'clientAssertionAudience must be issuer',
+    option: 'clientAssertionAudience',
+    must: "be 'issuer'",
     isMet: ({ clientAssertionAudience = 'issuer' }) => clientAssertionAudience === 'issuer',
   },
   {
-    of: ['dangerouslyAssumeRequestedScope'],
-    sentence: 'dangerouslyAssumeRequestedScope must be false',
+    option: 'dangerouslyAssumeRequestedScope',
+    must: 'be false',
     isMet: (options) => options.dangerouslyAssumeRequestedScope !== true,
   },
   {
-    of: ['responseMode'],
-    sentence: 'responseMode must be one with jwt',
+    option: 'responseMode',
+    must: "be 'jwt' or another one with jwt",
     isMet: ({ profile, responseMode }) => profile === 'fapi2' || responseMode?.endsWith('jwt') === true,
   },
-  ...SIGNED.map((name) => ({
-    of: [name],
-    sentence: `${name} must be PS256, ES256 or EdDSA`,
-    isMet: ({ [name]: alg = 'PS256' }: Options) => PROFILE_ALGORITHMS.includes(String(alg)),
+  ...[...algorithmOptionsFor('verify', 'sign'), 'dpopSigningAlg' as const].map((option) => ({
+    option,
+    must: 'be PS256, ES256 or EdDSA',
+    isMet: ({ [option]: alg = 'PS256' }: Options) => PROFILE_ALGORITHMS.includes(alg),
   })),
 ]
 
-/** What the options may say against their profile. */
-export const PROFILE_CONFLICTS: readonly Conflict<NamedProviderOptions>[] = DEMANDS.map(({ of, sentence, isMet }) => ({
-  between: ['profile', ...of],
-  problems: (options) => {
-    const { profile } = options
-    return profile === undefined || isMet(options) ? [] : [`${sentence}: the profile ${profile} demands it.`]
-  },
-}))
+/** Where the options contradict their profile. */
+export const PROFILE_CONFLICTS: readonly Conflict<NamedProviderOptions>[] = REQUIREMENTS.map(
+  ({ option, and = [], must, isMet }) => ({
+    between: ['profile', option, ...and],
+    problems: (options) => {
+      const { profile, [option]: value } = options
+      if (profile === undefined || isMet(options)) return []
+      return [`${option} must ${must} with profile '${profile}'. Received ${showValue(value)}.`]
+    },
+  }),
+)

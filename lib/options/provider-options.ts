@@ -3,7 +3,274 @@ import type { AuthorizationParams, IdTokenClaims, Json } from '../types.ts'
 import type { RegistrationOptions } from './registration-options.ts'
 import type { ResponseMode } from './response-type.ts'
 
-/** How the client proves itself at the provider (OIDC Core 9, RFC 8705 2). */
+/** The options of a provider: at the top for all providers, or for each one under `providers`. */
+export interface ProviderOptions {
+  /**
+   * The issuer identifier of the provider, exactly as in its metadata and in the `iss` of its ID Tokens, including a
+   * slash at the end (OIDC Discovery 4.3, OIDC Core 3.1.3.7). With `{tenantid}` in it, it stands for the issuers of all
+   * `tenants`.
+   * @example
+   * ```ts
+   * app.use(oidc({ issuer: 'https://example.okta.com', clientId, clientSecret, baseUrl }))
+   * ```
+   */
+  issuer: string
+  /** The client identifier at the provider (RFC 6749 2.2). Required, unless `registration` is given. */
+  clientId?: string
+  /**
+   * The client secret (RFC 6749 2.3.1), or a function that returns it. The function is called each time, so the secret
+   * can change without a restart. Leave it out for a public client, or if the client authenticates with a key or a
+   * certificate. A string of at least 32 characters also serves as `secret`. Cannot be combined with `registration` or
+   * with `tokenEndpointAuthMethod: 'none'`.
+   * @example
+   * ```ts
+   * import { readFile } from 'node:fs/promises'
+   *
+   * const clientSecret = async () => (await readFile('/run/secrets/client-secret', 'utf8')).trim()
+   * app.use(oidc({ issuer, clientId, clientSecret, baseUrl, secret }))
+   * ```
+   */
+  clientSecret?: string | (() => string | Promise<string>)
+  /**
+   * Registers this application at the provider at first use (OIDC Dynamic Client Registration 3), for applications that
+   * are installed many times. Needs `secret`. Cannot be combined with `clientId`, `clientSecret` or
+   * `discoveryWithClientId`.
+   */
+  registration?: RegistrationOptions
+  /**
+   * The scopes to request, separated by spaces (OIDC Core 5.4). Must include `openid`. `offline_access` requests a
+   * refresh token (OIDC Core 11). Your own scopes are for access tokens and for `requireScope()`.
+   * @default 'openid profile email'
+   */
+  scope?: string
+  /**
+   * What the provider returns through the browser: `code`, `id_token`, `id_token token`, `code id_token`, `code token`
+   * or `code id_token token` (OAuth 2.0 Multiple Response Types 3, 5). Use `code`, unless your provider has only
+   * others. Types with `token` are advised against (RFC 9700 2.1.2) and print a warning.
+   * @default 'code'
+   */
+  responseType?: string
+  /**
+   * How the provider returns it: `query` (only with `code`), `form_post` or `fragment`; or as a signed JWT (JARM 2.3)
+   * with `query.jwt`, `form_post.jwt`, `fragment.jwt`, or `jwt` for the default mode of the response type.
+   * @default 'query' with `code`, else 'form_post'
+   */
+  responseMode?: ResponseMode
+  /**
+   * More parameters of the authorization request by their wire names (OIDC Core 3.1.2.1), or a function that returns
+   * them for a request. Objects are sent as JSON. Parameters that protect the login, such as `state` and `nonce`,
+   * cannot be set. For one login, use `req.oidc.login({ authorizationParams })`.
+   * @example
+   * ```ts
+   * app.use(oidc({ ...options, authorizationParams: { prompt: 'select_account', ui_locales: 'nl en' } }))
+   * ```
+   */
+  authorizationParams?:
+    | AuthorizationParams
+    | ((req: IncomingMessage) => AuthorizationParams | Promise<AuthorizationParams>)
+  /**
+   * Sets everything that a FAPI profile requires, and rejects options that contradict it. For open banking, health care
+   * and government. `fapi2`: pushed requests, `private_key_jwt` or mTLS, DPoP or mTLS, PS256, `iss` in every response
+   * (FAPI 2.0 Security Profile 5.3.3). `fapi2-message-signing`: also signed requests and responses (FAPI 2.0 Message
+   * Signing 5.3, 5.4).
+   */
+  profile?: 'fapi2' | 'fapi2-message-signing'
+  /**
+   * The only signature algorithm to accept in ID Tokens (OIDC Core 3.1.3.7), as registered for the client: RS, PS or ES
+   * with 256, 384 or 512, EdDSA, Ed25519, ML-DSA on Node 24.7, or HS256, HS384, HS512, which need `clientSecret`. Never
+   * `none`.
+   * @default 'RS256'
+   */
+  idTokenSignedResponseAlg?: string
+  /**
+   * The only encryption algorithm to accept in ID Tokens (OIDC Core 10.2). Unencrypted ID Tokens are then rejected.
+   * RSA-OAEP, RSA-OAEP-256, -384, -512, ECDH-ES, ECDH-ES+A128KW, +A192KW, +A256KW need an encryption key in
+   * `clientKeys`. `dir`, A128KW, A192KW, A256KW, A128GCMKW, A192GCMKW, A256GCMKW need `clientSecret`. RSA1_5 is not
+   * secure (RFC 8725 3.2).
+   */
+  idTokenEncryptedResponseAlg?: string
+  /**
+   * The content encryption of ID Tokens (RFC 7518 5.1): A128GCM, A192GCM, A256GCM, A128CBC-HS256, A192CBC-HS384 or
+   * A256CBC-HS512. Needs `idTokenEncryptedResponseAlg`.
+   * @default 'A128CBC-HS256' with `idTokenEncryptedResponseAlg`
+   */
+  idTokenEncryptedResponseEnc?: string
+  /**
+   * The only signature algorithm to accept in UserInfo responses (OIDC Core 5.3.2). Plain JSON is then rejected. The
+   * algorithms are those of `idTokenSignedResponseAlg`.
+   */
+  userinfoSignedResponseAlg?: string
+  /**
+   * The only encryption algorithm to accept in UserInfo responses, as for `idTokenEncryptedResponseAlg`. Anyone can
+   * encrypt a response, so set `userinfoSignedResponseAlg` too.
+   */
+  userinfoEncryptedResponseAlg?: string
+  /**
+   * The content encryption of UserInfo responses. Needs `userinfoEncryptedResponseAlg`.
+   * @default 'A128CBC-HS256' with `userinfoEncryptedResponseAlg`
+   */
+  userinfoEncryptedResponseEnc?: string
+  /**
+   * The only signature algorithm to accept in authorization responses that are JWTs (JARM 2.4), as for
+   * `idTokenSignedResponseAlg`. Needs a `responseMode` with `jwt`.
+   * @default 'RS256'
+   */
+  authorizationSignedResponseAlg?: string
+  /**
+   * The only encryption algorithm to accept in authorization responses (JARM 2.2), as for
+   * `idTokenEncryptedResponseAlg`. Needs a `responseMode` with `jwt`.
+   */
+  authorizationEncryptedResponseAlg?: string
+  /**
+   * The content encryption of authorization responses. Needs `authorizationEncryptedResponseAlg`.
+   * @default 'A128CBC-HS256' with `authorizationEncryptedResponseAlg`
+   */
+  authorizationEncryptedResponseEnc?: string
+  /**
+   * How the client authenticates at the provider (OIDC Core 9, RFC 8705 2), as registered for the client. With
+   * `registration`, the provider decides. Methods with `secret` need `clientSecret`, `private_key_jwt` needs a signing
+   * key in `clientKeys`, and those with `tls` need `tlsClientCertificate`.
+   * @default 'client_secret_basic' with a `clientSecret`, else 'none'
+   * @example
+   * ```ts
+   * const clientKeys = [signingKey]
+   * app.use(oidc({ issuer, clientId, baseUrl, secret, tokenEndpointAuthMethod: 'private_key_jwt', clientKeys }))
+   * ```
+   */
+  tokenEndpointAuthMethod?: ClientAuthMethod
+  /**
+   * The algorithm that signs the client's assertions (OIDC Core 9). Only for `private_key_jwt` and `client_secret_jwt`;
+   * the latter needs HS256, HS384 or HS512.
+   * @default what the first signing key of `clientKeys` is for, or HS256
+   */
+  tokenEndpointAuthSigningAlg?: string
+  /**
+   * The audience of the client's assertions: `'issuer'` (FAPI 2.0 Security Profile 5.3.3.1), `'endpoint'` for the URL
+   * that is called, or a value of your own. Only for `private_key_jwt` and `client_secret_jwt`.
+   * @default 'issuer', at Okta 'endpoint'
+   */
+  clientAssertionAudience?: string
+  /**
+   * The private keys of the client as JWKs (RFC 7517): with `use: 'sig'` for `private_key_jwt` and signed requests,
+   * with `use: 'enc'` for what the provider encrypts. The first suitable key signs, and any can decrypt: to rotate, add
+   * the new key in front. `npx express-oidc generate-key` makes one. The route `jwks` publishes the public parts.
+   */
+  clientKeys?: readonly PrivateJwk[]
+  /**
+   * The TLS certificate of the client (RFC 8705). It authenticates the client with `tls_client_auth` or
+   * `self_signed_tls_client_auth`, and binds tokens to it with any method. Cannot be combined with `fetch`.
+   */
+  tlsClientCertificate?: TlsClientCertificate
+  /**
+   * Send the authorization request directly to the provider, and only a reference to it through the browser (PAR, RFC
+   * 9126). Then nobody can change it, and it can be long. Done anyway if the provider's metadata requires it. Cannot be
+   * combined with `requestObjectBy: 'reference'`.
+   * @default false
+   */
+  requirePushedAuthorizationRequests?: boolean
+  /**
+   * Sign the authorization request with this algorithm (JAR, RFC 9101), or send it as an unsigned JWT with `'none'`.
+   * HS256, HS384 and HS512 need `clientSecret`, all others a key in `clientKeys` that can sign with it.
+   */
+  requestObjectSigningAlg?: string
+  /**
+   * Also encrypt the signed request (RFC 9101 6.1), with a key of the provider or with the client secret. The
+   * algorithms are those of `idTokenEncryptedResponseAlg`. Needs `requestObjectSigningAlg`.
+   */
+  requestObjectEncryptionAlg?: string
+  /**
+   * The content encryption of the request. Needs `requestObjectEncryptionAlg`.
+   * @default 'A128CBC-HS256' with `requestObjectEncryptionAlg`
+   */
+  requestObjectEncryptionEnc?: string
+  /**
+   * How the signed request is sent: in the URL, or by a reference that the provider fetches from the route
+   * `requestObjects`. Use `'reference'` if the URL gets too long and the provider has no pushed requests. Needs
+   * `requestObjectSigningAlg`.
+   * @default 'value'
+   */
+  requestObjectBy?: 'value' | 'reference'
+  /**
+   * Bind tokens to a key of each login, so that a stolen token is useless (DPoP, RFC 9449). Bearer tokens are then
+   * rejected, and your APIs must support DPoP. Cannot be combined with a `responseType` with `token`.
+   * @default false
+   */
+  dpopBoundAccessTokens?: boolean
+  /**
+   * The algorithm of that key: ES256, ES384, ES512, EdDSA or Ed25519. Needs `dpopBoundAccessTokens`.
+   * @default 'ES256'
+   */
+  dpopSigningAlg?: string
+  /**
+   * When to call the UserInfo endpoint at login (OIDC Core 5.3): always, never, or if a granted scope has brought no
+   * claim into the ID Token. Its claims are added, and never replace those of the ID Token that secure the login.
+   * @default 'when-needed'
+   */
+  userinfo?: boolean | 'when-needed'
+  /**
+   * How the access token is sent to the UserInfo endpoint: in a header, or in the body of a POST (RFC 6750 2.1, 2.2).
+   * Must be `'header'` with `dpopBoundAccessTokens`.
+   * @default 'header'
+   */
+  userinfoBearerMethod?: 'header' | 'body'
+  /**
+   * The issuers from which to accept aggregated and distributed claims (OIDC Core 5.6.2). Claims of other issuers, even
+   * of the provider itself, are ignored.
+   */
+  claimsProviders?: readonly string[]
+  /**
+   * Where to find the provider's metadata: `'oidc'` (OIDC Discovery 4), `'oauth2'` (RFC 8414 3.1), or a URL. Its issuer
+   * is checked in any case. Cannot be combined with `providerMetadata`.
+   * @default 'oidc'
+   */
+  discovery?: string
+  /**
+   * Add `?client_id=` to the URL of the metadata. Use it at Okta with a custom domain or pinned keys. Cannot be
+   * combined with `providerMetadata` or `registration`.
+   * @default false
+   */
+  discoveryWithClientId?: boolean
+  /**
+   * The provider's metadata, for a provider without discovery (OIDC Discovery 3). Its `issuer` must equal the option.
+   * Replaces `discovery` and `discoveryWithClientId`.
+   */
+  providerMetadata?: ProviderMetadata
+  /**
+   * The tenants whose users may log in (Entra ID): a list of ids, or a function that returns true for an allowed `tid`.
+   * Required if `issuer` contains `{tenantid}`, and not allowed otherwise. Other users get `ERR_OIDC_TENANT`.
+   * @example
+   * ```ts
+   * const issuer = 'https://login.microsoftonline.com/{tenantid}/v2.0'
+   * app.use(oidc({ ...options, issuer, tenants: ['11111111-1111-1111-1111-111111111111'] }))
+   * ```
+   */
+  tenants?: readonly string[] | ((tenantId: string) => boolean | Promise<boolean>)
+  /**
+   * More parameters of the logout at the provider (OIDC RP-Initiated Logout 2), such as `logout_hint` and `ui_locales`,
+   * or a function that returns them for the claims of the login.
+   */
+  endSessionParams?:
+    | Readonly<Record<string, string>>
+    | ((claims: IdTokenClaims | undefined) => Readonly<Record<string, string>>)
+  /**
+   * If the token response names no scope, assume that all requested scopes are granted, as RFC 6749 5.1 says. Users can
+   * remove scopes from the request in the browser, and then pass `requireScope()` without a grant. Safe only with
+   * pushed or signed requests. By default such a login has only the scope `openid`.
+   * @default false
+   */
+  dangerouslyAssumeRequestedScope?: boolean
+}
+
+/** One of several providers. Options that it leaves out are those at the top. */
+export interface NamedProviderOptions extends ProviderOptions {
+  /**
+   * The callback path of this provider, below `baseUrl`. Set it to keep a redirect URI that is already registered.
+   * @default `routes.callback`, a slash, and the provider's name
+   */
+  callback?: string
+}
+
+/** How the client authenticates at the provider (OIDC Core 9, RFC 8705 2). */
 export type ClientAuthMethod =
   | 'client_secret_basic'
   | 'client_secret_post'
@@ -13,11 +280,11 @@ export type ClientAuthMethod =
   | 'self_signed_tls_client_auth'
   | 'none'
 
-/** Provider metadata by the wire names of OIDC Discovery 3, for a provider that has no discovery document. */
+/** Provider metadata by the wire names of OIDC Discovery 3. What it leaves out, the provider does not have. */
 export interface ProviderMetadata {
   readonly issuer: string
   readonly authorization_endpoint: string
-  /** A provider of the implicit flow alone has none. */
+  /** Optional for a provider that has only the implicit flow. */
   readonly token_endpoint?: string
   readonly jwks_uri: string
   readonly userinfo_endpoint?: string
@@ -34,205 +301,11 @@ export interface PrivateJwk {
   readonly [member: string]: Json | undefined
 }
 
-/** What the client shows in TLS (RFC 8705), as `node:tls` takes it: PEM. */
+/** The TLS certificate of the client (RFC 8705), in PEM as for `node:tls`. */
 export interface TlsClientCertificate {
   readonly cert: string | Uint8Array
   readonly key: string | Uint8Array
   readonly passphrase?: string
-  /** The authorities to trust the provider by, where they are not the usual ones. */
+  /** The certificate authorities to trust for the provider, if not Node's own. */
   readonly ca?: string | Uint8Array
-}
-
-/** What concerns one provider: given at the top for a single one, or for each under `providers`. */
-export interface ProviderOptions {
-  /**
-   * The issuer identifier of the provider, exactly as its metadata and its ID Tokens have it, trailing slash included:
-   * `https://example.okta.com`, `https://example.okta.com/oauth2/default`, `https://tenant.eu.auth0.com/`. With `{tenantid}`
-   * in it, it stands for the issuers of all `tenants`.
-   */
-  issuer: string
-  /** The client identifier that the provider gave this application. Needed, but with `registration`. */
-  clientId?: string
-  /**
-   * The client secret, or a function that gets it whenever it is needed, so that it can change without a restart. Leave it
-   * out for a public client, and for one that proves itself by key or certificate.
-   */
-  clientSecret?: string | (() => string | Promise<string>)
-  /** Registers this application at the provider at first use (OIDC Dynamic Client Registration 3), instead of `clientId`. */
-  registration?: RegistrationOptions
-  /**
-   * The scopes to ask for, separated by spaces; `openid` must be among them.
-   * @default 'openid profile email'
-   */
-  scope?: string
-  /**
-   * What the provider sends back with the browser: `code`, `id_token`, `id_token token`, `code id_token`, `code token` or
-   * `code id_token token`, the words in any order. `code` is the one to choose; those with `token` send an access token
-   * through the browser, which RFC 9700 2.1.2 advises against, and print a warning once.
-   * @default 'code'
-   */
-  responseType?: string
-  /**
-   * How it is sent back: `query` (with `code` alone), `form_post` or `fragment`; or as one signed JWT (JARM) by
-   * `query.jwt`, `form_post.jwt`, `fragment.jwt`, or `jwt`, which is the usual way of the response type.
-   * @default 'query' with `code`, else 'form_post'
-   */
-  responseMode?: ResponseMode
-  /**
-   * Further authorization request parameters, or a function that makes them for a request. Those that protect the login
-   * cannot be set (`state`, `nonce` ...).
-   */
-  authorizationParams?:
-    | AuthorizationParams
-    | ((req: IncomingMessage) => AuthorizationParams | Promise<AuthorizationParams>)
-  /**
-   * A profile that sets what it demands and refuses what contradicts it. `fapi2`: pushed requests, `private_key_jwt` or
-   * mTLS, DPoP or mTLS, PS256, `iss` in every answer (FAPI 2.0 Security Profile 5.3.3). `fapi2-message-signing`: signed
-   * requests and answers too (FAPI 2.0 Message Signing 5.3, 5.4).
-   */
-  profile?: 'fapi2' | 'fapi2-message-signing'
-  /**
-   * The only algorithm that an ID Token may be signed with: RS, PS or ES with 256, 384 or 512, EdDSA, Ed25519, or HS256,
-   * HS384, HS512 with the client secret. Never `none`.
-   * @default 'RS256'
-   */
-  idTokenSignedResponseAlg?: string
-  /**
-   * The only algorithm that an ID Token may be encrypted with; then a plain one is refused. RSA-OAEP, RSA-OAEP-256, -384,
-   * -512, ECDH-ES and its key wraps with one of `clientKeys`; dir, A128KW, A192KW, A256KW and their GCM kin with the secret.
-   */
-  idTokenEncryptedResponseAlg?: string
-  /**
-   * The content encryption of ID Tokens: A128GCM, A192GCM, A256GCM, A128CBC-HS256, A192CBC-HS384 or A256CBC-HS512.
-   * @default 'A128CBC-HS256' with `idTokenEncryptedResponseAlg`
-   */
-  idTokenEncryptedResponseEnc?: string
-  /** The only algorithm that UserInfo may be signed with; then plain JSON is refused. */
-  userinfoSignedResponseAlg?: string
-  /** The only algorithm that UserInfo may be encrypted with, as for `idTokenEncryptedResponseAlg`. */
-  userinfoEncryptedResponseAlg?: string
-  /**
-   * The content encryption of UserInfo.
-   * @default 'A128CBC-HS256' with `userinfoEncryptedResponseAlg`
-   */
-  userinfoEncryptedResponseEnc?: string
-  /**
-   * The only algorithm that a response of the modes with `jwt` may be signed with, as for `idTokenSignedResponseAlg`.
-   * @default 'RS256'
-   */
-  authorizationSignedResponseAlg?: string
-  /** The only algorithm that such a response may be encrypted with, as for `idTokenEncryptedResponseAlg`. */
-  authorizationEncryptedResponseAlg?: string
-  /**
-   * The content encryption of such a response.
-   * @default 'A128CBC-HS256' with `authorizationEncryptedResponseAlg`
-   */
-  authorizationEncryptedResponseEnc?: string
-  /**
-   * How the client proves itself at the token endpoint, and wherever it asks the provider directly.
-   * @default 'client_secret_basic' with a `clientSecret`, else 'none'
-   */
-  tokenEndpointAuthMethod?: ClientAuthMethod
-  /**
-   * What assertions of `private_key_jwt` and `client_secret_jwt` are signed with.
-   * @default what the first signing key of `clientKeys` is for, or HS256
-   */
-  tokenEndpointAuthSigningAlg?: string
-  /**
-   * The audience of those assertions: the issuer (FAPI 2.0), the address that is asked (Okta, glewlwyd), or what you write.
-   * @default 'issuer', at Okta 'endpoint'
-   */
-  clientAssertionAudience?: string
-  /**
-   * The client's own private keys, as JWKs: with `use: 'sig'` for `private_key_jwt` and signed requests, with `use: 'enc'` for
-   * what the provider encrypts. The first of a kind signs, each decrypts. The route `jwks` publishes their public parts.
-   */
-  clientKeys?: readonly PrivateJwk[]
-  /** The certificate that the client shows in TLS, to prove itself or to bind its tokens to it (RFC 8705). */
-  tlsClientCertificate?: TlsClientCertificate
-  /**
-   * Send the authorization request to the provider directly, and with the browser only a reference to it (RFC 9126). Done
-   * in any case where the provider's metadata requires it.
-   * @default false
-   */
-  requirePushedAuthorizationRequests?: boolean
-  /**
-   * Sign the authorization request (RFC 9101): the algorithm, with one of `clientKeys` or, for HS, the secret; or `none`.
-   */
-  requestObjectSigningAlg?: string
-  /** Encrypt the signed request too, with a key that the provider publishes, or with the secret. */
-  requestObjectEncryptionAlg?: string
-  /**
-   * The content encryption of the request.
-   * @default 'A128CBC-HS256' with `requestObjectEncryptionAlg`
-   */
-  requestObjectEncryptionEnc?: string
-  /**
-   * How the signed request travels: in the address, or kept here for the provider to fetch from the route `requestObjects`.
-   * @default 'value'
-   */
-  requestObjectBy?: 'value' | 'reference'
-  /**
-   * Bind tokens to a key of each login, which whoever steals them lacks (DPoP, RFC 9449). A bearer token is refused then.
-   * @default false
-   */
-  dpopBoundAccessTokens?: boolean
-  /**
-   * The algorithm of that key.
-   * @default 'ES256'
-   */
-  dpopSigningAlg?: string
-  /**
-   * Whether to ask the UserInfo endpoint at login: always, never, or when a granted scope has brought no claim into the
-   * ID Token.
-   * @default 'when-needed'
-   */
-  userinfo?: boolean | 'when-needed'
-  /**
-   * How UserInfo is shown the access token: in the header, or in the body of a POST (RFC 6750 2.1, 2.2).
-   * @default 'header'
-   */
-  userinfoBearerMethod?: 'header' | 'body'
-  /** Issuers from which aggregated and distributed claims are taken (OIDC Core 5.6.2). No others are. */
-  claimsProviders?: readonly string[]
-  /**
-   * Where the metadata is: `oidc` (OIDC Discovery 4), `oauth2` (RFC 8414 3.1), or an address. The issuer in it is compared in
-   * any case.
-   * @default 'oidc'
-   */
-  discovery?: string
-  /**
-   * Ask for the metadata with `?client_id=`: Okta then names the issuer and the keys of this very client.
-   * @default false
-   */
-  discoveryWithClientId?: boolean
-  /** The provider's metadata, instead of discovery. Its `issuer` must equal the option. */
-  providerMetadata?: ProviderMetadata
-  /**
-   * Which tenants may log in where the issuer has `{tenantid}` in it (Entra ID): their ids, or a function that is asked.
-   */
-  tenants?: readonly string[] | ((tenantId: string) => boolean | Promise<boolean>)
-  /**
-   * Further parameters of the logout at the provider, such as `logout_hint` and `ui_locales`, or a function that makes them
-   * out of the claims of the login that ends.
-   */
-  endSessionParams?:
-    | Readonly<Record<string, string>>
-    | ((claims: IdTokenClaims | undefined) => Readonly<Record<string, string>>)
-  /**
-   * Take all scopes that were asked for as granted where the token response names none, as RFC 6749 5.1 has it. People can
-   * take scopes out of the request on its way through their browser, and would then pass `requireScope()` without the
-   * provider ever having been asked. Without this, such a login has the scope `openid` alone.
-   * @default false
-   */
-  dangerouslyAssumeRequestedScope?: boolean
-}
-
-/** One of several providers. What it leaves out, it takes from the options at the top. */
-export interface NamedProviderOptions extends ProviderOptions {
-  /**
-   * Where this provider's answers arrive, below `baseUrl`.
-   * @default `routes.callback`, a slash, and the provider's name
-   */
-  callback?: string
 }

@@ -1,28 +1,16 @@
 import type { Json } from '../types.ts'
-import {
-  anyOf,
-  booleanRule,
-  firstFailing,
-  functionRule,
-  isJson,
-  members,
-  must,
-  objectWith,
-  oneOf,
-  optional,
-  type Rule,
-} from './rule.ts'
-import { issuer, parseHttpUrl } from './urls.ts'
+import { type OptionTable, option, required } from './option-row.ts'
+import { anyOf, firstFailing, functionRule, isJson, must, objectWith, oneOf, type Rule, withMethods } from './rule.ts'
 
 /**
- * What is told to a provider about a client, by the wire names (OIDC Dynamic Client Registration 2, RFC 7591 2, and the
- * standards that add to them). Any further member goes over the wire as it is: `client_name#de`, `consent_method` of Okta.
- * A provider may change, fill in or leave out what it likes: its answer is what holds.
+ * The metadata of a client by its wire names (OIDC Dynamic Client Registration 2, RFC 7591 2, and later standards).
+ * Other members are sent unchanged: `client_name#de`, `consent_method` of Okta. The provider may change, add or drop
+ * members: what it returns counts.
  */
 export interface ClientMetadata {
-  /** `web` and `native`; at Okta also `browser` and `service`, and fixed once the client is made. */
+  /** `web` or `native`. Okta also has `browser` and `service`, and never changes it later. */
   readonly application_type?: string
-  /** Shown to people. Okta demands it. */
+  /** Shown to users. Okta requires it. */
   readonly client_name?: string
   readonly client_uri?: string
   readonly logo_uri?: string
@@ -38,7 +26,7 @@ export interface ClientMetadata {
   /** Separated by spaces. */
   readonly scope?: string
   readonly initiate_login_uri?: string
-  /** Public keys, by value. Never together with `jwks_uri`, never with a private member. */
+  /** Public keys by value. Cannot be combined with `jwks_uri`. */
   readonly jwks?: { readonly keys: readonly { readonly [member: string]: Json | undefined }[] }
   readonly jwks_uri?: string
   readonly id_token_signed_response_alg?: string
@@ -82,33 +70,33 @@ export interface ClientMetadata {
   readonly [name: string]: Json | undefined | ClientMetadata['jwks']
 }
 
-/** Members that go before others of the same name; `null` takes a member away. */
+/** Members to set. `null` removes a member. */
 export type ClientChanges = { readonly [Name in keyof ClientMetadata]: ClientMetadata[Name] | null }
 
-/** A client as its provider describes it (RFC 7591 3.2.1): what holds, whatever was asked for. */
+/** A client as its provider returns it (RFC 7591 3.2.1). It counts, not what was requested. */
 export interface ClientInformation extends ClientMetadata {
   readonly client_id: string
-  /** Told when the client is made and when its secret changes; many providers never tell it again. */
+  /** Sent when the client is registered and when its secret changes. Many providers never send it again. */
   readonly client_secret?: string
   /** Seconds since 1970. */
   readonly client_id_issued_at?: number
-  /** Seconds since 1970; 0, or absent, where the secret never expires. */
+  /** Seconds since 1970. 0, or no value, means that the secret does not expire. */
   readonly client_secret_expires_at?: number
-  /** A credential for this client's own entry (RFC 7592 3). Okta gives none. */
+  /** The token that manages this client (RFC 7592 3). Okta has none. */
   readonly registration_access_token?: string
-  /** Where this client's own entry is (RFC 7592 3). Okta gives none. */
+  /** The URL that manages this client (RFC 7592 3). Okta has none. */
   readonly registration_client_uri?: string
 }
 
-/** A client together with when it came to be what it is. It holds secrets: keep it where secrets are kept. */
+/** A client and the time of its registration. It contains secrets: store it as you store secrets. */
 export interface RegisteredClient extends ClientInformation {
-  /** When the provider gave this client, or its present secret, in seconds since 1970. */
+  /** When the client was registered or its current secret was issued, in seconds since 1970. */
   readonly registeredAt: number
 }
 
 /**
- * Where registered clients are kept, so that a restart does not register another one. A secret is mostly told only once:
- * `write` must have kept the client for good when it resolves, and must never leave half of one behind.
+ * Stores registered clients, so that a restart does not register a new one. Most providers send a secret only once, so
+ * a client must be safe on disk when `write` resolves, and a crash must never leave half a client.
  *
  * @example
  * ```ts
@@ -124,81 +112,65 @@ export interface RegisteredClient extends ClientInformation {
  * ```
  */
 export interface ClientStore {
-  /** The client that is kept under this key; `undefined` where there is none. */
+  /** The client with this key; `undefined` if there is none. */
   read(key: string): Promise<RegisteredClient | undefined>
   write(key: string, client: RegisteredClient): Promise<void>
-  /** Does nothing where there is none. */
+  /** Does nothing if there is no client with this key. */
   remove(key: string): Promise<void>
 }
 
-/** A token that allows to register, or a function that gets it whenever it is needed. */
+/** A token that allows registration, or a function that returns it. */
 export type InitialAccessToken = string | (() => string | Promise<string>)
 
-/** The scheme of the header that carries such a token: `SSWS` is that of Okta's API tokens. */
+/** The authentication scheme of such a token. `SSWS` is for API tokens of Okta. */
 export type InitialAccessTokenScheme = 'Bearer' | 'SSWS'
 
-/** How an application registers itself at its provider. */
+/** The option `registration`: how the application registers itself at its provider. */
 export interface RegistrationOptions {
   /**
-   * What the provider is told of the client, by wire names, beside and before what follows from the other options; `null`
-   * leaves a member out.
+   * Metadata of the client by its wire names (OIDC Dynamic Client Registration 2). It overrides what follows from the
+   * other options. `null` leaves a member out.
    */
   metadata?: ClientChanges
-  /** Where the client is kept, for example `fileClientStore('/var/lib/app/clients')`. */
+  /**
+   * Stores the client, so that a restart does not register a new one: `fileClientStore()`, or an object with the same
+   * methods. Several nodes need a shared store.
+   */
   store: ClientStore
-  /** What allows to register; none is needed where registration is open. It is not used for anything but clients. */
+  /**
+   * The token that allows registration (RFC 7591 3), or a function that returns it. Leave it out if registration is
+   * open. It is sent only to the registration endpoint.
+   */
   initialAccessToken?: InitialAccessToken
   /**
-   * How it is sent: as a bearer token (RFC 7591 3), or as an API token of Okta.
+   * The authentication scheme of that token. Use `'SSWS'` for an API token of Okta.
    * @default 'Bearer'
    */
   initialAccessTokenScheme?: InitialAccessTokenScheme
 }
 
-/** Whether a token can go into a header: one word of printable ASCII, as RFC 6750 2.1 and Okta's tokens are. */
+/** True for text that can stand in a header: one word of printable ASCII, as RFC 6750 2.1 and Okta's tokens are. */
 export function isHeaderToken(value: unknown): value is string {
   return typeof value === 'string' && /^[!-~]+$/.test(value)
 }
 
-const initialAccessToken: Rule = anyOf(
+export const initialAccessTokenRule: Rule = anyOf(
   functionRule,
   must('be printable ASCII without spaces, or a function', isHeaderToken),
 )
 
-const initialAccessTokenScheme: Rule = oneOf('Bearer', 'SSWS')
+export const initialAccessTokenSchemeRule: Rule = oneOf('Bearer', 'SSWS')
 
-/** An instance of a class will do, and so will an object that inherits its methods. */
-const store: Rule = must('have the methods read, write and remove', (value) =>
-  ['read', 'write', 'remove'].every((method) => typeof Object(value)[method] === 'function'),
-)
-
-/** What is in it is for the provider to judge. */
-const metadata: Rule = firstFailing(
+/** The provider judges the members: it may know more than we do. */
+const metadataRule: Rule = firstFailing(
   objectWith(() => []),
-  must('hold only what JSON can hold', (value) => isJson(value)),
+  must('contain only values that JSON can hold', (value) => isJson(value)),
 )
 
-/** The option `registration`. */
-export const registrationRule: Rule = members({
-  metadata: optional(metadata),
-  store,
-  initialAccessToken: optional(initialAccessToken),
-  initialAccessTokenScheme: optional(initialAccessTokenScheme),
-})
-
-/** Where clients are registered, for the functions that do so without `oidc()`. */
-export const registrationEndpointRule: Rule = members({
-  issuer: optional(issuer),
-  registrationEndpoint: optional(
-    must('be an absolute https URL without fragment or credentials', (value) => parseHttpUrl(value)?.hash === ''),
-  ),
-  initialAccessToken: optional(initialAccessToken),
-  initialAccessTokenScheme: optional(initialAccessTokenScheme),
-  timeout: optional(must('be a number of seconds above 0, at most 120', isTimeout)),
-  fetch: optional(functionRule),
-  dangerouslyAllowInsecureRequests: optional(booleanRule),
-})
-
-function isTimeout(value: unknown): boolean {
-  return typeof value === 'number' && value > 0 && value <= 120
+/** The members of the option `registration`. */
+export const REGISTRATION_OPTIONS: OptionTable<RegistrationOptions, 'metadata' | 'initialAccessToken'> = {
+  metadata: option(metadataRule),
+  store: required(withMethods('have the methods read, write and remove', 'read', 'write', 'remove')),
+  initialAccessToken: option(initialAccessTokenRule),
+  initialAccessTokenScheme: option(initialAccessTokenSchemeRule, 'Bearer'),
 }

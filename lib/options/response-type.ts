@@ -1,6 +1,6 @@
 import type { ResponseType } from '../types.ts'
 
-/** What an authorization response brings by the front channel (OAuth 2.0 Multiple Response Types 3 and 5). */
+/** What an authorization response contains (OAuth 2.0 Multiple Response Types 3 and 5). */
 export interface ResponseContents {
   readonly code: boolean
   readonly idToken: boolean
@@ -8,7 +8,7 @@ export interface ResponseContents {
   readonly token: boolean
 }
 
-/** The response types that end in a login, with their words in the order of the standard. */
+/** The response types of a login, with their words in the order of the standard. */
 export const RESPONSE_TYPES: readonly ResponseType[] = [
   'code',
   'id_token',
@@ -18,14 +18,14 @@ export const RESPONSE_TYPES: readonly ResponseType[] = [
   'code id_token token',
 ]
 
-/** A response type in the order of the standard; `undefined` for another. The order of its words means nothing. */
+/** Finds a response type whose words may be in any order. Returns it in the order of the standard. */
 export function findResponseType(given: unknown): ResponseType | undefined {
   if (typeof given !== 'string') return undefined
-  const wanted = sorted(given)
-  return RESPONSE_TYPES.find((type) => sorted(type) === wanted)
+  const words = sorted(given)
+  return RESPONSE_TYPES.find((type) => sorted(type) === words)
 }
 
-/** What a response type promises. */
+/** What the response to this response type must contain. */
 export function contentsOf(responseType: ResponseType): ResponseContents {
   const words = responseType.split(' ')
   return { code: words.includes('code'), idToken: words.includes('id_token'), token: words.includes('token') }
@@ -48,13 +48,13 @@ export const RESPONSE_MODES = [
 
 export type ResponseMode = (typeof RESPONSE_MODES)[number]
 
-/** How a response travels: by which part of HTTP, and whether as one signed JWT (JARM). */
+/** How a response is sent: in which part of a request, and whether as one signed JWT (JARM). */
 interface ResponseDelivery {
   readonly by: 'query' | 'form_post' | 'fragment'
   readonly isJwt: boolean
 }
 
-/** What a response mode means with a response type; `jwt` is the type's usual mode, as a JWT (JARM 2.3.4). */
+/** How a response is sent with this mode. `jwt` means the default mode of the response type, as a JWT (JARM 2.3.4). */
 export function responseDeliveryOf(responseMode: ResponseMode, responseType: ResponseType): ResponseDelivery {
   const isJwt = responseMode.endsWith('jwt')
   const named = (['query', 'form_post', 'fragment'] as const).find((by) => responseMode.startsWith(by))

@@ -1,107 +1,157 @@
+import { shown } from '../errors.ts'
+
 /**
- * Checks one value of a configuration: a sentence that begins with `name` for each fault, none where the value is sound.
- * A sentence never holds the value, which may be a secret.
+ * Checks one value of the options. Returns one message for each problem, beginning with `name`, and none for a valid
+ * value. `name` is the path that the user wrote: `timeout`, `routes.login`, `providers.okta.scope`.
  */
 export type Rule = (value: unknown, name: string) => readonly string[]
 
-/** A rule of one condition; `be` ends the sentence "clientId must ...". */
-export function must(be: string, holds: (value: unknown) => boolean): Rule {
-  return (value, name) => (holds(value) ? [] : [`${name} must ${be}.`])
+/** How a message shows the value that was given. `undefined`: it says nothing about the value. */
+type Describe = (value: unknown) => string | undefined
+
+/**
+ * A rule with one condition. `be` completes the sentence "clientId must ...". By default the message shows no text that
+ * was given, because it may be a secret; pass {@link showValue} or {@link showUrl} for an option that is never one.
+ */
+export function must(be: string, isValid: (value: unknown) => boolean, describe: Describe = showKind): Rule {
+  return (value, name) => {
+    if (isValid(value)) return []
+    const received = describe(value)
+    return [`${name} must ${be}.${received === undefined ? '' : ` Received ${received}.`}`]
+  }
 }
 
-/** The value may be absent, which `undefined` means too. */
+/** Only what kind of value it is. Says nothing about text: a rule that rejects text says why itself. */
+function showKind(value: unknown): string | undefined {
+  if (value === undefined || value === null) return String(value)
+  if (value === '') return 'an empty string'
+  if (typeof value === 'string') return undefined
+  if (Array.isArray(value)) return value.length === 0 ? 'an empty list' : 'a list'
+  return typeof value === 'object' ? 'an object' : `a ${typeof value}`
+}
+
+/** The value itself, if it is text, a number or a boolean. Not for options that may hold a secret. */
+export function showValue(value: unknown): string | undefined {
+  return ['string', 'number', 'boolean'].includes(typeof value) ? shown(plain(value)) : showKind(value)
+}
+
+/** `NaN` and `Infinity` have no JSON form. */
+function plain(value: unknown): unknown {
+  return typeof value === 'number' && !Number.isFinite(value) ? String(value) : value
+}
+
+/** A URL, unless it may hold credentials. */
+export function showUrl(value: unknown): string | undefined {
+  return typeof value === 'string' && value.includes('@') ? undefined : showValue(value)
+}
+
+/** Applies the rule only to a value that is given. */
 export function optional(rule: Rule): Rule {
   return (value, name) => (value === undefined ? [] : rule(value, name))
 }
 
-/** Rules of which each takes the ones before for granted: the faults of the first that finds any. */
+/**
+ * Applies rules in order and returns the problems of the first that finds any, so that a rule can rely on those before.
+ */
 export function firstFailing(...rules: readonly Rule[]): Rule {
   return (value, name) => {
     for (const rule of rules) {
-      const faults = rule(value, name)
-      if (faults.length > 0) return faults
+      const problems = rule(value, name)
+      if (problems.length > 0) return problems
     }
     return []
   }
 }
 
-/** Checks the members of a plain object; anything else is a fault of its own. */
-export function objectWith(
-  check: (members: Readonly<Record<string, unknown>>, name: string) => readonly string[],
-): Rule {
-  return (value, name) => (isPlainObject(value) ? check(value, name) : [`${name} must be a plain object.`])
-}
-
-/** A plain object whose members each have a rule of their own; other names are faults. */
-export function members(table: Readonly<Record<string, Rule>>): Rule {
-  return objectWith((given, name) => [
-    ...unknownNames(given, Object.keys(table), `${name}.`),
-    ...Object.entries(table).flatMap(([member, rule]) => rule(given[member], `${name}.${member}`)),
-  ])
-}
-
-/** Text that is not empty. */
-export const nonEmptyString: Rule = must('be a non-empty string', (value) => typeof value === 'string' && value !== '')
-
-/** Either truth value, and nothing that only behaves like one. */
-export const booleanRule: Rule = must('be true or false', (value) => typeof value === 'boolean')
-
-/** Anything that can be called. */
-export const functionRule: Rule = must('be a function', (value) => typeof value === 'function')
-
-/** One of a closed list. */
-export function oneOf(...values: readonly unknown[]): Rule {
-  return must(`be one of ${values.join(', ')}`, (value) => values.includes(value))
-}
-
-/** A whole number of seconds within bounds, both included. */
-export function seconds(least: number, most: number): Rule {
-  return must(
-    `be a whole number of seconds from ${least} to ${most}`,
-    (value) => typeof value === 'number' && Number.isInteger(value) && value >= least && value <= most,
-  )
-}
-
-/** Whatever the first rule takes, or else the second: it has the word on what is wrong. */
+/** Accepts what either rule accepts. The message is that of the second. */
 export function anyOf(first: Rule, second: Rule): Rule {
   return (value, name) => (first(value, name).length === 0 ? [] : second(value, name))
 }
 
+/** Checks the members of a plain object, and rejects anything else. */
+export function objectWith(
+  check: (members: Readonly<Record<string, unknown>>, name: string) => readonly string[],
+): Rule {
+  const plainObject = must('be a plain object', isPlainObject)
+  return (value, name) => (isPlainObject(value) ? check(value, name) : plainObject(value, name))
+}
+
+/**
+ * A list with at least `least` items that each follow the rule. `of` completes the sentence "scopes must be a list of
+ * ...".
+ */
+export function listOf(of: string, item: Rule, least: number = 0): Rule {
+  return firstFailing(
+    must(`be a list of ${of}`, (value) => Array.isArray(value) && value.length >= least),
+    (value, name) => [value].flat().flatMap((one, index) => item(one, `${name}[${index}]`)),
+  )
+}
+
+export const nonEmptyString: Rule = must('be a non-empty string', (value) => typeof value === 'string' && value !== '')
+
+/** Does not accept truthy values such as `1` or `'true'`. */
+export const booleanRule: Rule = must('be true or false', (value) => typeof value === 'boolean', showValue)
+
+export const functionRule: Rule = must('be a function', (value) => typeof value === 'function')
+
+/** One of these values. */
+export function oneOf(...values: readonly (string | boolean)[]): Rule {
+  const list = values.map((value) => (typeof value === 'string' ? `'${value}'` : value)).join(', ')
+  return must(`be one of ${list}`, (value) => values.some((one) => one === value), showValue)
+}
+
+/** A whole number of seconds. Both bounds are allowed. */
+export function seconds(least: number, most: number): Rule {
+  return must(
+    `be a whole number of seconds from ${least} to ${most}`,
+    (value) => typeof value === 'number' && Number.isInteger(value) && value >= least && value <= most,
+    showValue,
+  )
+}
+
+/** An object of the application with these methods. They may be inherited, as in an instance of a class. */
+export function withMethods(be: string, ...methods: readonly string[]): Rule {
+  return must(be, (value) => methods.every((method) => typeof Object(value)[method] === 'function'))
+}
+
 /** A rule about several options at once. */
 export interface Conflict<Options> {
-  /** Asked only where each of these is sound on its own. */
+  /** The options that it looks at. It applies only if each of them is valid on its own. */
   readonly between: readonly (string & keyof Options)[]
   readonly problems: (options: Readonly<Partial<Options>>) => readonly string[]
 }
 
-/** A conflict of one sentence. */
+/** A conflict with one message. Pass a function if the message shows a value. */
 export function conflict<Options>(
   between: Conflict<Options>['between'],
-  sentence: string,
-  holds: (options: Readonly<Partial<Options>>) => boolean,
+  message: string | ((options: Readonly<Partial<Options>>) => string),
+  isConflict: (options: Readonly<Partial<Options>>) => boolean,
 ): Conflict<Options> {
-  return { between, problems: (options) => (holds(options) ? [sentence] : []) }
+  const messageOf = typeof message === 'function' ? message : () => message
+  return { between, problems: (options) => (isConflict(options) ? [messageOf(options)] : []) }
 }
 
-/** One sentence for each contradiction between options; `isSound` tells which options have no fault of their own. */
+/** The messages of all conflicts between options that are valid on their own. */
 export function findConflicts<Options>(
   conflicts: readonly Conflict<Options>[],
   options: Readonly<Partial<Options>>,
-  hasNoProblem: (name: string) => boolean,
+  isValid: (name: string) => boolean,
 ): readonly string[] {
-  return conflicts.filter(({ between }) => between.every(hasNoProblem)).flatMap(({ problems }) => problems(options))
+  return conflicts.filter(({ between }) => between.every(isValid)).flatMap(({ problems }) => problems(options))
 }
 
-/** RFC 9700 2.6, OIDC Core 16.17: loopback is no exception, for the same value then goes to production. */
+/** RFC 9700 2.6, OIDC Core 16.17. Loopback is no exception, because the same options are later used in production. */
 export function insecureUrl(isAllowed: boolean | undefined, url: unknown, name: string): readonly string[] {
-  if (isAllowed === true || !String(url).startsWith('http:')) return []
-  return [`${name} must be https; for development, plain http needs dangerouslyAllowInsecureRequests: true.`]
+  if (isAllowed === true || typeof url !== 'string' || !url.startsWith('http:')) return []
+  return [
+    `${name} must be https. Received ${showUrl(url)}. In development, allow http with dangerouslyAllowInsecureRequests: true.`,
+  ]
 }
 
-/** How deep a value may be nested. What lies deeper is kept as it is, so that a circle ends. */
+/** Deeper values are kept as they are, so that a circular object does no harm. */
 const MAX_DEPTH = 16
 
-/** Whether this is an object made by a literal or without a prototype: not an instance, not a list. Any realm will do. */
+/** True for an object literal or an object without prototype, from any realm. False for instances and lists. */
 export function isPlainObject(value: unknown): value is Readonly<Record<string, unknown>> {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return false
   const prototype: unknown = Object.getPrototypeOf(value)
@@ -109,8 +159,8 @@ export function isPlainObject(value: unknown): value is Readonly<Record<string, 
 }
 
 /**
- * A deeply frozen copy of plain objects and lists, so that what was checked is what is used. Own members only; those
- * that are `undefined` are left out, as if they had not been given. Functions and instances are kept as they are.
+ * A deeply frozen copy of plain objects and lists, so that later changes do not bypass the checks. It has own members
+ * only. Members that are `undefined` are left out. Functions and instances are not copied.
  */
 export function frozenCopy(value: unknown, depth: number = 0): unknown {
   if (depth > MAX_DEPTH) return value
@@ -120,75 +170,11 @@ export function frozenCopy(value: unknown, depth: number = 0): unknown {
   return Object.freeze(Object.fromEntries(members.map(([name, member]) => [name, frozenCopy(member, depth + 1)])))
 }
 
-/** Whether JSON can hold this value and give it back unchanged (RFC 8259). */
+/** True if JSON keeps this value unchanged (RFC 8259). */
 export function isJson(value: unknown, depth: number = 0): boolean {
   if (depth > MAX_DEPTH) return false
   if (value === null || typeof value === 'string' || typeof value === 'boolean') return true
   if (typeof value === 'number') return Number.isFinite(value)
   if (Array.isArray(value)) return value.every((item) => isJson(item, depth + 1))
   return isPlainObject(value) && Object.values(value).every((member) => isJson(member, depth + 1))
-} // What people bring from other middlewares and from the wire, where spelling alone does not lead to our name.
-const KNOWN_ALIASES: ReadonlyMap<string, string> = new Map([
-  ['redirecturi', 'baseUrl'],
-  ['redirecturl', 'baseUrl'],
-  ['loginredirecturi', 'baseUrl'],
-  ['callbackurl', 'baseUrl'],
-  ['appbaseurl', 'baseUrl'],
-  ['logoutredirecturi', 'postLogoutRedirectUri'],
-  ['issuerbaseurl', 'issuer'],
-  ['idtokensigningalg', 'idTokenSignedResponseAlg'],
-  ['clientauthmethod', 'tokenEndpointAuthMethod'],
-  ['maxclockskew', 'clockTolerance'],
-  ['httptimeout', 'timeout'],
-  ['aftercallback', 'afterLogin'],
-  ['signin', 'login'],
-  ['signout', 'logout'],
-])
-
-/** From which likeness on a name is worth suggesting. */
-const LIKENESS = 0.4
-
-/**
- * One sentence for each name that is not known, with the nearest known one. `prefix` stands before both names, as in
- * `routes.`.
- */
-export function unknownNames(given: object, known: readonly string[], prefix: string = ''): readonly string[] {
-  return Object.keys(given)
-    .filter((name) => !known.includes(name))
-    .map((name) => {
-      const nearest = nearestName(name, known)
-      return `${prefix}${name} is not an option${nearest === undefined ? '.' : `; did you mean ${prefix}${nearest}?`}`
-    })
-}
-
-function nearestName(name: string, known: readonly string[]): string | undefined {
-  // What sounds like one of ours is a slip of the pen; what every object has is not.
-  if (name in Object.prototype) return undefined
-  const wanted = fold(name)
-  const relative = KNOWN_ALIASES.get(wanted)
-  return known.find((candidate) => candidate === relative) ?? mostAlike(wanted, known)
-}
-
-function mostAlike(wanted: string, known: readonly string[]): string | undefined {
-  let best: { name?: string; likeness: number } = { likeness: LIKENESS }
-  for (const name of known) {
-    const likeness = likenessOf(pairsOf(wanted), pairsOf(fold(name)))
-    if (likeness >= best.likeness) best = { name, likeness }
-  }
-  return best.name
-}
-
-/** `client_id`, `clientID` and `CLIENT-ID` are one name. */
-function fold(name: string): string {
-  return name.toLowerCase().replace(/[^a-z0-9]/g, '')
-}
-
-/** Dice's coefficient: the share of neighbouring letters that two names have in common, from 0 to 1. */
-function likenessOf(one: ReadonlySet<string>, other: ReadonlySet<string>): number {
-  const shared = [...one].filter((pair) => other.has(pair))
-  return (2 * shared.length) / (one.size + other.size)
-}
-
-function pairsOf(name: string): ReadonlySet<string> {
-  return new Set(Array.from(name, (_, index) => name.slice(index, index + 2)).slice(0, -1))
 }

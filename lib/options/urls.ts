@@ -1,10 +1,10 @@
-import { issuerAdvice } from './issuer.ts'
-import { firstFailing, isJson, must, nonEmptyString, objectWith, optional, type Rule } from './rule.ts'
+import { adviseOnIssuer } from './issuer.ts'
+import { firstFailing, isJson, must, nonEmptyString, objectWith, optional, type Rule, showUrl } from './rule.ts'
 
 /**
- * The absolute http or https URL that a configuration gives, as the WHATWG parser reads it; undefined for anything else.
- * Raw text that a parser would mend in silence is refused: white space, backslashes, a missing slash, characters beyond
- * ASCII (hosts are written in punycode, paths percent-encoded). Credentials are refused too.
+ * Parses an absolute http or https URL of the options as browsers do (WHATWG URL). `undefined` for anything else, for a
+ * URL with credentials, and for text that the parser would correct silently: spaces, backslashes, a missing slash,
+ * non-ASCII.
  */
 export function parseHttpUrl(value: unknown): URL | undefined {
   if (typeof value !== 'string' || !/^https?:\/\/[^/?#@\\]+(?:[/?#]|$)/.test(value)) return undefined
@@ -12,8 +12,8 @@ export function parseHttpUrl(value: unknown): URL | undefined {
 }
 
 /**
- * Whether this can be the issuer identifier (OIDC Discovery 3, RFC 8414 2): no query, no fragment, and a path that the
- * parser leaves as it is, since issuers are compared character by character.
+ * True for an issuer identifier (OIDC Discovery 3, RFC 8414 2): no query, no fragment, and a path that the parser
+ * leaves unchanged, because issuers are compared character by character.
  */
 export function isIssuer(value: unknown): boolean {
   const url = parseHttpUrl(value)
@@ -22,104 +22,117 @@ export function isIssuer(value: unknown): boolean {
   return url.pathname === (path || '/')
 }
 
-/** The issuer identifier, with advice for values that are typically wrong. */
+/** An issuer identifier, with advice on typical mistakes. */
 export const issuer: Rule = firstFailing(
   nonEmptyString,
-  (value, name) => issuerAdvice(withTenant(value)).map((sentence) => `${name} ${sentence}.`),
-  must("be an absolute https URL without query, fragment or credentials, as the provider's metadata has it", (value) =>
-    isIssuer(withTenant(value)),
+  (value, name) => adviseOnIssuer(withTenant(value)).map((advice) => `${name} ${advice}`),
+  must(
+    "be an absolute https URL without query, fragment or credentials, exactly as in the provider's metadata",
+    (value) => isIssuer(withTenant(value)),
+    showUrl,
   ),
 )
 
-/** An issuer that stands for many tenants is an issuer with any one of them in its path: whose host it is, is fixed. */
+/** Puts a tenant in place of `{tenantid}`, which is allowed in the path only: the host is always a fixed one. */
 function withTenant(value: unknown): string {
   return String(value).replace(/^(https?:\/\/[^/]+\/.*)\{tenantid\}/, '$1tenant')
 }
 
-/** Where browsers see the application. Its path ends up in front of every route, in redirects and in cookies. */
+/** Its path becomes part of every route, redirect and cookie. */
 export const baseUrl: Rule = must(
-  'be an absolute https URL without query, fragment or credentials, such as https://example.com/portal',
+  'be an absolute https URL without query, fragment or credentials, for example https://example.com/portal',
   (value) => {
+    if (parseHttpUrl(value) === undefined) return false
     const path = String(value).replace(/^https?:\/\/[^/?#]*/, '')
-    return parseHttpUrl(value) !== undefined && (/^\/?$/.test(path) || isPlainPath(path.replace(/\/$/, '')))
+    return /^\/?$/.test(path) || isPlainPath(path.replace(/\/$/, ''))
   },
+  showUrl,
 )
 
-/** Where a browser lands after a logout. A query is allowed: it is compared with what is registered, whole. */
+/** A query is allowed: the provider compares the whole URL with what is registered. */
 export const afterLogoutUrlRule: Rule = must(
   'be an absolute https URL without credentials, or a path below baseUrl that begins with one slash',
   (value) => parseHttpUrl(value) !== undefined || parseLocalPath(value, 'http://localhost') !== undefined,
+  showUrl,
 )
 
-/** The path of a route. */
-export const routePath: Rule = must('be a path such as /login: plain segments, each after one slash', isPlainPath)
+export const routePath: Rule = must(
+  'be a path such as /login: plain segments, each after one slash, and no slash at the end',
+  isPlainPath,
+  showUrl,
+)
 
-const endpoint: Rule = must(
+/** The URL of an endpoint. */
+export const endpointUrl: Rule = must(
   'be an absolute https URL without fragment or credentials',
   (value) => parseHttpUrl(value)?.href.includes('#') === false,
+  showUrl,
 )
 
-const ENDPOINTS: Readonly<Record<string, Rule>> = {
+const METADATA: Readonly<Record<string, Rule>> = {
   issuer: nonEmptyString,
-  authorization_endpoint: endpoint,
-  token_endpoint: optional(endpoint),
-  jwks_uri: endpoint,
-  userinfo_endpoint: optional(endpoint),
-  end_session_endpoint: optional(endpoint),
+  authorization_endpoint: endpointUrl,
+  token_endpoint: optional(endpointUrl),
+  jwks_uri: endpointUrl,
+  userinfo_endpoint: optional(endpointUrl),
+  end_session_endpoint: optional(endpointUrl),
 }
 
-/** Provider metadata (OIDC Discovery 3): the endpoints that we call; other members are left as they are. */
+/** Provider metadata (OIDC Discovery 3). Only the members that this library uses are checked. */
 export const providerMetadata: Rule = firstFailing(
   objectWith((given, name) =>
-    Object.entries(ENDPOINTS).flatMap(([member, rule]) => rule(given[member], `${name}.${member}`)),
+    Object.entries(METADATA).flatMap(([member, rule]) => rule(given[member], `${name}.${member}`)),
   ),
-  must('hold only what JSON can hold', (value) => isJson(value)),
+  must('contain only values that JSON can hold', (value) => isJson(value)),
 )
 
-/** The longest path in characters: it travels in a cookie (RFC 6265 6.1 promises 4096 bytes for all of it). */
+/**
+ * The longest local path in characters. It travels in a cookie, and RFC 6265 6.1 promises 4096 bytes for a whole
+ * cookie.
+ */
 const MAX_LENGTH = 1024
 
-/** How often a path may still change when it is decoded again. */
+/** How many times a path may change when it is decoded again and again. */
 const MAX_DECODINGS = 8
 
-// Two readings of one text differ between parsers, proxies and browsers, so each of these is refused in every reading.
+// Parsers, proxies and browsers read these differently, so a path with one of them is rejected, also after decoding.
 const HOSTILE: readonly RegExp[] = [
-  // Control characters and backslashes: WHATWG drops tabs and newlines, and takes a backslash for a slash (URL 4.4).
+  // Control characters and backslashes: WHATWG URL 4.4 removes tabs and newlines, and reads a backslash as a slash.
   /[\p{Cc}\\]/u,
-  // White space, save plain spaces inside a segment: `/my%20files/a%20b` is an ordinary path.
+  // White space other than plain spaces inside a segment: `/my%20files/a%20b` is an ordinary path.
   /[^\S ]|\/ | (?:\/|$)/,
-  // A second slash, or what looks like one, right after the first: a scheme-relative reference (RFC 3986 4.2).
+  // A second slash, or a character that looks like one, after the first: a scheme-relative reference (RFC 3986 4.2).
   /^\/[/\u2044\u2215\u2216\u2571\u2572\u27cb\u27cd\u29f5\u29f6\u29f8\u29f9\u2afb]/,
-  // Dot segments: browsers resolve them before they ask, so no request of theirs holds one.
+  // Dot segments. Browsers resolve them before a request, so no request of a browser has one.
   /(?:^|\/)\.{1,2}(?:\/|$)/,
 ]
 
-/** The characters of one path segment (RFC 3986 3.3) that survive in a cookie's Path and mean nothing to a router. */
+/** Path segments (RFC 3986 3.3) of characters that are allowed in a cookie's Path and have no meaning for a router. */
 const PLAIN_PATH = /^(?:\/(?:[\w.~!$&'()*+=:@-]|%[89a-f][\da-f])+)+$/i
 
 /**
- * The path, query and fragment of one's own origin that `value` stands for, parsed as browsers do (WHATWG URL); undefined
- * for anything else. It must begin with exactly one slash, and must do so however often its path is percent-decoded.
- * The query and the fragment are data: only their raw characters are looked at.
+ * Parses a path, with query and fragment, of our own origin as browsers do (WHATWG URL). `undefined` for anything else.
+ * It must begin with exactly one slash, also after its path is decoded any number of times. The query and the fragment
+ * are data, so only their raw characters are checked.
  */
 export function parseLocalPath(value: unknown, origin: string): URL | undefined {
   if (typeof value !== 'string' || value.length > MAX_LENGTH) return undefined
   if (!/^\/(?!\/)/.test(value) || /[\s\p{Cc}\\]/u.test(value)) return undefined
   const url = new URL(value, origin)
-  // The parser that browsers use has the last word: what it made must be ours, and short enough still.
+  // What the parser of browsers makes of it decides: it must still be on our origin, and short.
   const isOurs = url.origin === origin && !url.pathname.startsWith('//')
   const isShort = url.href.length - origin.length <= MAX_LENGTH
   return isOurs && isShort && isHarmless(value.replace(/[?#].*$/s, '')) ? url : undefined
 }
 
-/** The path with all percent-encoding taken off; undefined where that is malformed or does not end. */
+/** The path with all percent-encoding decoded; `undefined` if that is malformed or has no end. */
 export function decodePath(path: string): string | undefined {
   return decodings(path)?.at(-1)
 }
 
 /**
- * Whether this is a path that routes can answer at: segments of plain characters, each after one slash, no dot segments,
- * no slash at the end. Percent-encoding is for characters beyond ASCII only.
+ * True for a path that a route can have: segments of plain characters, each after one slash, no dot segments, no slash
+ * at the end. Only non-ASCII characters may be percent-encoded.
  */
 export function isPlainPath(value: unknown): value is string {
   return typeof value === 'string' && PLAIN_PATH.test(value) && isHarmless(value)
@@ -129,12 +142,14 @@ function isHarmless(path: string): boolean {
   return decodings(path)?.every(isHarmlessReading) ?? false
 }
 
-/** Compatibility forms count too: NFKC makes a slash of U+FF0F and two dots of U+2025 (UTS 46 does so with hosts). */
+/**
+ * Checks the compatibility form too: NFKC turns U+FF0F into a slash and U+2025 into two dots, as UTS 46 does in hosts.
+ */
 function isHarmlessReading(path: string): boolean {
   return [path, path.normalize('NFKC')].every((form) => !HOSTILE.some((pattern) => pattern.test(form)))
 }
 
-/** The path as it is and as it reads after each decoding, the last one decoded in full. */
+/** The path as it is, and after each decoding until nothing is left to decode. */
 function decodings(path: string): readonly string[] | undefined {
   if (/%(?![\da-f]{2})/i.test(path)) return undefined
   const found = [path]
@@ -147,7 +162,7 @@ function decodings(path: string): readonly string[] | undefined {
   return undefined
 }
 
-/** A lone percent sign stands for itself: `/100%25` reads `/100%`. Bytes that are no UTF-8 become a NUL, and so hostile. */
+/** A lone percent sign stays: `/100%25` becomes `/100%`. Bytes that are not UTF-8 become a NUL, which is hostile. */
 function decodeOnce(path: string): string {
   return path.replace(/(?:%[\da-f]{2})+/gi, (run) => {
     try {

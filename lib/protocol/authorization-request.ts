@@ -4,57 +4,57 @@ import { ConfigError, ProviderError } from '../errors.ts'
 import type { WireParams } from '../options/authorization-params.ts'
 import { ONLY_PROVIDER } from '../options/config.ts'
 import { contentsOf } from '../options/response-type.ts'
-import { createDpopKey, dpopThumbprint } from '../provider/dpop.ts'
+import { endpointOf } from '../provider/client-authentication.ts'
 import { errorFromResponse } from '../provider/error-response.ts'
 import { jsonBody } from '../provider/http-transport.ts'
 import type { Provider } from '../provider/provider.ts'
 import { type FormParams, postForm } from '../provider/requests.ts'
+import { nowInSeconds } from '../time/seconds.ts'
 import type { AuthenticationRequirement, DpopKey, Transaction } from '../types.ts'
-import { createRequestObject } from './request-object.ts'
 import { withEssentialAcr } from './step-up.ts'
 
-/** Where to send the browser, and what to remember until it comes back. */
+/** Where to redirect the browser, and what to remember until it returns. */
 export interface AuthorizationRequest {
   readonly url: string
   readonly transaction: Transaction
 }
 
-/** What one login wants in particular. */
+/** The options of one login. */
 export interface LoginRequest {
-  /** A path of this application, already checked. */
+  /** A path of this application, already validated. */
   readonly returnTo: string
-  /** Authorization request parameters, already checked. */
+  /** Authorization request parameters, already validated. */
   readonly authorizationParams: WireParams
   readonly requirement?: AuthenticationRequirement | undefined
   readonly isSilent?: boolean | undefined
-  /** The login that is held against the provider's session, by the id of its tokens. */
+  /** The tokens id of the login that is compared with the provider's session. */
   readonly recheckedTokensId?: string | undefined
 }
 
-/** Keeps a request object for the provider to fetch, and gives its address. */
+/** Stores a request object for the provider to fetch, and returns its URL. */
 type StoreRequestObject = (requestObject: string) => Promise<string>
 
 /**
- * A new authorization request with state, nonce, and PKCE S256 for a code (OIDC Core 3.1.2.1, RFC 7636 4.3), in the form
- * that the configuration or the provider demands: plain, signed, by reference, pushed. The state is a random handle of
- * letters, digits, `-` and `_`: Okta takes little else.
+ * Creates an authorization request with state, nonce and, for a code, PKCE S256 (OIDC Core 3.1.2.1, RFC 7636 4.3), in the
+ * form that the configuration or the provider requires: plain, signed, by reference, pushed. The state is random text of
+ * letters, digits, `-` and `_`, because Okta accepts little else.
  */
 export async function createAuthorizationRequest(
   provider: Provider,
-  wanted: LoginRequest,
+  login: LoginRequest,
   storeRequestObject: StoreRequestObject,
 ): Promise<AuthorizationRequest> {
-  const transaction = createTransaction(provider, wanted)
-  const params = await createParams(provider, wanted, transaction)
-  const carried = await browserParams(provider, params, transaction, storeRequestObject)
-  const url = buildAuthorizationUrl(provider.client, searchParams(carried))
+  const transaction = await createTransaction(provider, login)
+  const params = await createParams(provider, login, transaction)
+  const sent = await browserParams(provider, params, transaction, storeRequestObject)
+  const url = buildAuthorizationUrl(provider.client, searchParams(sent))
   return { url: url.href, transaction }
 }
 
-function createTransaction({ config }: Provider, wanted: LoginRequest): Transaction {
+async function createTransaction({ config }: Provider, login: LoginRequest): Promise<Transaction> {
   const { responseType, name } = config
-  const { returnTo, isSilent, recheckedTokensId, authorizationParams: params } = wanted
-  const requirement = withEssentialAcr(wanted.requirement, params['claims'])
+  const { returnTo, isSilent, recheckedTokensId, authorizationParams: params } = login
+  const requirement = withEssentialAcr(login.requirement, params['claims'])
   return {
     state: randomState(),
     nonce: randomNonce(),
@@ -68,8 +68,8 @@ function createTransaction({ config }: Provider, wanted: LoginRequest): Transact
     ...(requirement === undefined ? {} : { requirement }),
     ...(isSilent === true ? { isSilent } : {}),
     ...(recheckedTokensId === undefined ? {} : { recheckedTokensId }),
-    ...(config.dpopBoundAccessTokens ? { dpopKey: createDpopKey(config.dpopSigningAlg) } : {}),
-    startedAt: Date.now() / 1000,
+    ...(config.dpopBoundAccessTokens ? { dpopKey: (await loadDpop()).createDpopKey(config.dpopSigningAlg) } : {}),
+    startedAt: nowInSeconds(),
   }
 }
 
@@ -92,35 +92,47 @@ async function createParams(
     state,
     nonce,
     ...(contentsOf(responseType).code ? codeChallengeOf(codeVerifier) : {}),
-    // RFC 9449 10: whoever steals the code cannot redeem it. 10.1: a pushed request carries a proof instead.
-    ...(dpopKey === undefined || isPushed({ config, metadata }) ? {} : { dpop_jkt: await dpopThumbprint(dpopKey) }),
+    ...(dpopKey === undefined || isPushed({ config, metadata }) ? {} : { dpop_jkt: await thumbprintOf(dpopKey) }),
   }
 }
 
-/** Both are held against the answer, so the provider is asked for what meets both. */
-function maxAgeParam({ max_age: told }: WireParams, requirement: AuthenticationRequirement | undefined): WireParams {
-  if (requirement?.maxAge === undefined) return {}
-  return { max_age: String(Math.min(requirement.maxAge, Number(told ?? Number.POSITIVE_INFINITY))) }
+/** RFC 9449 10: binds the code to the key, so that nobody else can redeem it. A pushed request has a proof instead (10.1). */
+async function thumbprintOf(key: DpopKey): Promise<string> {
+  const { dpopThumbprint } = await loadDpop()
+  return await dpopThumbprint(key)
 }
 
-/** RFC 7636 4.2. openid-client's own goes over another thread (WebCrypto), which costs fifty times the hash. */
+/** Loaded only if tokens are bound to keys. */
+function loadDpop() {
+  return import('../provider/dpop.ts')
+}
+
+/** The response must meet the stricter of both, so the stricter one is requested. */
+function maxAgeParam({ max_age: given }: WireParams, requirement: AuthenticationRequirement | undefined): WireParams {
+  if (requirement?.maxAge === undefined) return {}
+  return { max_age: String(Math.min(requirement.maxAge, Number(given ?? Number.POSITIVE_INFINITY))) }
+}
+
+/** RFC 7636 4.2. openid-client's own function uses WebCrypto on another thread, which costs fifty times the hash. */
 function codeChallengeOf(codeVerifier: string): WireParams {
   const codeChallenge = createHash('sha256').update(codeVerifier).digest('base64url')
   return { code_challenge: codeChallenge, code_challenge_method: 'S256' }
 }
 
-/** RFC 9126 5: the provider may demand it of all its clients. */
+/** RFC 9126 5: the provider may require it of all its clients. */
 function isPushed({ config, metadata }: Pick<Provider, 'config' | 'metadata'>): boolean {
   return config.requirePushedAuthorizationRequests || metadata['require_pushed_authorization_requests'] === true
 }
 
-/** RFC 9101 10.5: the provider would refuse every request, in front of whoever wants to log in. */
+/** RFC 9101 10.5: the provider would refuse every unsigned request. Better fail before the redirect. */
 function checkSigned({ config: { requestObjectSigningAlg: alg = 'none' }, metadata }: Provider): void {
   if (alg !== 'none' || metadata['require_signed_request_object'] !== true) return
-  throw new ConfigError(['requestObjectSigningAlg must name an algorithm: the provider takes signed requests only.'])
+  throw new ConfigError([
+    'requestObjectSigningAlg must name an algorithm: the provider requires it (require_signed_request_object).',
+  ])
 }
 
-/** What the browser carries of the parameters. */
+/** The parameters in the URL that the browser is redirected to. */
 async function browserParams(
   provider: Provider,
   params: WireParams,
@@ -130,16 +142,22 @@ async function browserParams(
   const { requestObjectSigningAlg, requestObjectBy, clientId, responseType, scope } = provider.config
   const isSigned = requestObjectSigningAlg !== undefined
   checkSigned(provider)
-  const sent = isSigned ? { client_id: clientId, request: await createRequestObject(provider, params) } : params
+  const request = isSigned ? { client_id: clientId, request: await signRequest(provider, params) } : params
   if (isPushed(provider)) {
-    const { requestUri } = await pushAuthorizationRequest(provider, sent, { dpopKey })
+    const { requestUri } = await pushAuthorizationRequest(provider, request, { dpopKey })
     return { client_id: clientId, request_uri: requestUri }
   }
   if (!isSigned) return params
-  // OIDC Core 6.1: these must be outside, too.
+  // OIDC Core 6.1: these must also be outside of the request object.
   const outside = { client_id: clientId, response_type: responseType, scope }
-  if (requestObjectBy === 'value') return { ...outside, ...sent }
-  return { ...outside, request_uri: await storeRequestObject(String(sent['request'])) }
+  if (requestObjectBy === 'value') return { ...outside, ...request }
+  return { ...outside, request_uri: await storeRequestObject(String(request['request'])) }
+}
+
+/** Loaded only if requests are signed. */
+async function signRequest(provider: Provider, params: WireParams): Promise<string> {
+  const { createRequestObject } = await import('./request-object.ts')
+  return await createRequestObject(provider, params)
 }
 
 function searchParams(params: WireParams): URLSearchParams {
@@ -150,42 +168,46 @@ function searchParams(params: WireParams): URLSearchParams {
   return search
 }
 
-/** What the browser carries in the place of the request. */
+const ENDPOINT = 'pushed_authorization_request_endpoint'
+
+/** The reference to a pushed request. */
 export interface PushedRequest {
   readonly requestUri: string
-  /** The life of it, in seconds. */
+  /** Its lifetime, in seconds. */
   readonly expiresIn: number
 }
 
-/** Of printable ASCII, as every URI is (RFC 3986 2), and short enough for an address. */
+/** Printable ASCII, as every URI is (RFC 3986 2), and short enough to be part of a URL. */
 const REQUEST_URI = /^[\x21-\x7e]{1,2048}$/
 
 /**
- * Hands the authorization request to the provider directly (RFC 9126 2), signed or not, with a proof of possession where
- * there is a key: the code is bound to it then (RFC 9449 10.1). Throws `ERR_OIDC_PUSHED_REQUEST` where the provider refuses,
- * and `ERR_OIDC_PUSHED_RESPONSE` where its answer is none.
+ * Sends the authorization request to the provider directly (RFC 9126 2), signed or not. With a `dpopKey` it has a DPoP proof,
+ * which binds the code to the key (RFC 9449 10.1). Throws `ERR_OIDC_PUSHED_REQUEST` if the provider refuses it, and
+ * `ERR_OIDC_PUSHED_RESPONSE` if the response is invalid.
  *
- * @param params All that the browser would have carried, `client_id` included.
+ * @param params The parameters that the browser would have sent, including `client_id`.
  */
 export async function pushAuthorizationRequest(
   provider: Provider,
   params: FormParams,
   options: { readonly dpopKey?: DpopKey | undefined } = {},
 ): Promise<PushedRequest> {
-  // RFC 9126 2.1: the one parameter that must not be pushed.
+  // RFC 9126 2.1: must not be pushed.
   const { request_uri: _, ...pushed } = params
-  const answer = await postForm(provider, 'pushed_authorization_request_endpoint', pushed, options)
-  // RFC 9126 2.2 says 201; several providers say 200.
-  if (answer.status !== 201 && answer.status !== 200) throw errorFromResponse(answer, 'ERR_OIDC_PUSHED_REQUEST')
-  const { request_uri: requestUri, expires_in: expiresIn } = jsonBody(answer) ?? {}
-  if (typeof requestUri !== 'string' || !REQUEST_URI.test(requestUri)) throw invalid('request_uri')
-  if (typeof expiresIn !== 'number' || !(expiresIn > 0)) throw invalid('expires_in')
+  const response = await postForm(provider, ENDPOINT, pushed, options)
+  // RFC 9126 2.2 says 201; several providers use 200.
+  if (response.status !== 201 && response.status !== 200) {
+    throw errorFromResponse(response, 'ERR_OIDC_PUSHED_REQUEST', {
+      url: endpointOf(provider, ENDPOINT),
+      config: provider.config,
+    })
+  }
+  const { request_uri: requestUri, expires_in: expiresIn } = jsonBody(response) ?? {}
+  if (typeof requestUri !== 'string' || !REQUEST_URI.test(requestUri)) throw invalidResponse('request_uri')
+  if (typeof expiresIn !== 'number' || !(expiresIn > 0)) throw invalidResponse('expires_in')
   return { requestUri, expiresIn }
 }
 
-function invalid(member: string): ProviderError {
-  return new ProviderError(
-    'ERR_OIDC_PUSHED_RESPONSE',
-    `The answer to the pushed authorization request has no usable ${member}.`,
-  )
+function invalidResponse(member: string): ProviderError {
+  return new ProviderError('ERR_OIDC_PUSHED_RESPONSE', `The response of the ${ENDPOINT} has no valid ${member}.`)
 }

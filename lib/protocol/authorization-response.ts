@@ -1,50 +1,56 @@
-import { AuthorizationError, OidcError } from '../errors.ts'
-import type { JsonObject } from '../jose/json.ts'
-import { verifyJws } from '../jose/jws.ts'
-import type { Config } from '../options/config.ts'
+import { AuthorizationError, OidcError, shown } from '../errors.ts'
+import { nounOf } from '../jose/compact-token.ts'
 import { isIssuerOrTenant } from '../options/issuer.ts'
 import { contentsOf, type ResponseContents } from '../options/response-type.ts'
 import type { Provider } from '../provider/provider.ts'
-import { registeredAlgorithmsFor } from '../provider/token-algorithms.ts'
+import { verifyProviderToken } from '../provider/provider-token.ts'
+import { nowInSeconds } from '../time/seconds.ts'
 import type { Transaction } from '../types.ts'
+import { audienceRule, type ClaimRule, checkClaims, expiryRule, issuerRule } from './claim-rules.ts'
 
-/** The parameters that came to the callback, each at most once. */
+/** The parameters of a request to the callback, each at most once. */
 export type ResponseParams = ReadonlyMap<string, string>
 
-const MOST_PARAMETERS = 50
-const LONGEST_STATE = 512
+const MAX_PARAMETERS = 50
+const MAX_STATE_LENGTH = 512
 
 /** Reads an authorization response. Throws `ERR_OIDC_CALLBACK_INVALID` for a repeated parameter (RFC 6749 3.1). */
 export function readAuthorizationResponse(fields: URLSearchParams): ResponseParams {
   const params = new Map(fields)
-  if (params.size !== [...fields].length || params.size > MOST_PARAMETERS) {
-    throw new OidcError('ERR_OIDC_CALLBACK_INVALID', 'A parameter of the authorization response came more than once.')
+  if (params.size !== [...fields].length || params.size > MAX_PARAMETERS) {
+    throw new OidcError(
+      'ERR_OIDC_CALLBACK_INVALID',
+      `The authorization response repeats a parameter or has more than ${MAX_PARAMETERS} of them.`,
+    )
   }
   return params
 }
 
-/** The `state` of a response. Throws `ERR_OIDC_STATE_MISSING`: a response without one answers no request of ours. */
+/** The `state` of a response. Throws `ERR_OIDC_STATE_MISSING` if it has none: then no login of ours has requested it. */
 export function stateOf(params: ResponseParams): string {
   const state = params.get('state') ?? ''
-  if (state !== '' && state.length <= LONGEST_STATE) return state
-  throw new OidcError('ERR_OIDC_STATE_MISSING', 'The authorization response has no state: it answers no login of ours.')
+  if (state !== '' && state.length <= MAX_STATE_LENGTH) return state
+  throw new OidcError(
+    'ERR_OIDC_STATE_MISSING',
+    'The authorization response has no state, so no login of ours requested it. Log in again.',
+  )
 }
 
-/** What a response brought: all that its response type promises, and nothing else. */
+/** The contents of a response: exactly what its response type promises. */
 export interface AuthorizationResponse {
   readonly code?: string | undefined
   readonly idToken?: string | undefined
   readonly accessToken?: string | undefined
-  /** The life of the access token, in seconds. */
+  /** The lifetime of the access token, in seconds. */
   readonly expiresIn?: number | undefined
   readonly scope?: string | undefined
-  /** The state of the person's session at the provider (OIDC Session Management 2). */
+  /** The state of the user's session at the provider (OIDC Session Management 2). */
   readonly sessionState?: string | undefined
 }
 
 /**
- * Checks a response whose state has found its transaction. The issuer comes first: an error of another provider is no
- * answer to this login (RFC 9207 2.4).
+ * Checks a response with the transaction of its `state`. The issuer is checked first, because an error of another provider
+ * is not a response to this login (RFC 9207 2.4).
  */
 export function checkAuthorizationResponse(
   params: ResponseParams,
@@ -57,13 +63,23 @@ export function checkAuthorizationResponse(
   rejectUnexpectedParams(params, expected)
   const { code, accessToken } = { code: textOf(params, 'code'), accessToken: textOf(params, 'access_token') }
   if (expected.code && code === undefined) {
-    throw new OidcError('ERR_OIDC_CODE_MISSING', 'The authorization response has neither code nor error.')
+    throw new OidcError(
+      'ERR_OIDC_CODE_MISSING',
+      'The authorization response has neither code nor error. Check responseType and responseMode.',
+    )
   }
   if (expected.token && (accessToken === undefined || params.get('token_type')?.toLowerCase() !== 'bearer')) {
-    throw new OidcError('ERR_OIDC_ACCESS_TOKEN_MISSING', 'The authorization response has no access token to bear.')
+    throw new OidcError(
+      'ERR_OIDC_ACCESS_TOKEN_MISSING',
+      "The authorization response has no access_token with token_type 'Bearer', but responseType includes 'token'.",
+    )
   }
   if (expected.idToken && textOf(params, 'id_token') === undefined) {
-    throw new OidcError('ERR_OIDC_ID_TOKEN_MISSING', 'The authorization response has no ID Token.', { status: 400 })
+    throw new OidcError(
+      'ERR_OIDC_ID_TOKEN_MISSING',
+      "The authorization response has no id_token, but responseType includes 'id_token'.",
+      { status: 400 },
+    )
   }
   const expiresIn = Number(/^\d{1,10}$/.exec(params.get('expires_in') ?? '')?.[0] ?? Number.NaN)
   return {
@@ -71,20 +87,26 @@ export function checkAuthorizationResponse(
     accessToken,
     idToken: textOf(params, 'id_token'),
     scope: params.get('scope'),
-    // OIDC Session Management 3.1: it is sent in one message with the client id, a space between.
+    // No space: the frame sends it in one message with the client id, separated by a space (OIDC Session Management 3.1).
     sessionState: /^[\x21-\x7e]{1,512}$/.exec(params.get('session_state') ?? '')?.[0],
     expiresIn: Number.isNaN(expiresIn) ? undefined : expiresIn,
   }
 }
 
-/** Whoever puts a token into an answer that was not to have one hopes that somebody takes it (OIDC Core 3.1.2.7). */
+/** A token that was not requested may have been injected (OIDC Core 3.1.2.7). */
 function rejectUnexpectedParams(params: ResponseParams, expected: ResponseContents): void {
-  const isUnasked = (name: string, isExpected: boolean): boolean => params.has(name) && !isExpected
-  if (isUnasked('id_token', expected.idToken) || isUnasked('access_token', expected.token)) {
-    throw new OidcError('ERR_OIDC_RESPONSE_TOKEN', 'The authorization response holds a token that was not asked for.')
+  const isUnexpected = (name: string, isExpected: boolean): boolean => params.has(name) && !isExpected
+  if (isUnexpected('id_token', expected.idToken) || isUnexpected('access_token', expected.token)) {
+    throw new OidcError(
+      'ERR_OIDC_RESPONSE_TOKEN',
+      'The authorization response has a token that responseType does not request.',
+    )
   }
-  if (isUnasked('code', expected.code)) {
-    throw new OidcError('ERR_OIDC_CALLBACK_INVALID', 'The authorization response holds a code that was not asked for.')
+  if (isUnexpected('code', expected.code)) {
+    throw new OidcError(
+      'ERR_OIDC_CALLBACK_INVALID',
+      'The authorization response has a code that responseType does not request.',
+    )
   }
 }
 
@@ -100,17 +122,20 @@ function checkIssuer(
 ): void {
   const iss = params.get('iss')
   if (transaction.issuer !== metadata.issuer || (iss !== undefined && !isIssuerOrTenant(transaction.issuer, iss))) {
-    throw new OidcError('ERR_OIDC_RESPONSE_ISSUER', 'The authorization response is from another issuer (mix-up).')
+    throw new OidcError(
+      'ERR_OIDC_RESPONSE_ISSUER',
+      `The authorization response is not from ${shown(transaction.issuer)} (iss), where the login started. Log in again.`,
+    )
   }
-  // RFC 9207 4: an ID Token says itself whose it is, and will be verified.
+  // RFC 9207 4: an ID Token names its issuer, too, and is verified later.
   const namesIssuer = iss !== undefined || (expected.idToken && params.has('id_token') && !params.has('error'))
-  // FAPI 2.0 Security Profile 5.3.3.2: whatever the provider announces.
+  // FAPI 2.0 Security Profile 5.3.3.2: always, whatever the metadata says.
   const mustNameIssuer =
     config.profile !== undefined || metadata['authorization_response_iss_parameter_supported'] === true
   if (!namesIssuer && mustNameIssuer) {
     throw new OidcError(
       'ERR_OIDC_RESPONSE_ISSUER_MISSING',
-      'The authorization response lacks iss, although the provider announces it or the profile demands it (RFC 9207 2.4).',
+      'The authorization response lacks iss, which the metadata of the provider or the option profile requires (RFC 9207 2.4).',
     )
   }
 }
@@ -126,28 +151,25 @@ function checkError(params: ResponseParams): void {
 }
 
 /**
- * Reads an authorization response that came as one signed JWT, in the parameter `response` (JARM 2.4). Whatever came
- * beside it is nobody's word. Throws the codes `ERR_OIDC_RESPONSE_JWT_...`.
+ * Reads an authorization response from a signed JWT in the parameter `response` (JARM 2.4). All other parameters are ignored,
+ * because they are not signed. Throws `ERR_OIDC_RESPONSE_JWT_…`.
  */
 export async function readResponseJwt(provider: Provider, params: ResponseParams): Promise<ResponseParams> {
-  const expected = await registeredAlgorithmsFor(provider, 'RESPONSE_JWT')
-  const { claims } = await verifyJws('RESPONSE_JWT', params.get('response'), provider.keys, expected)
-  checkClaims(claims, provider.config)
-  // What the issuer says of itself in the JWT has been compared: as a parameter it is RFC 9207's.
+  const { claims } = await verifyProviderToken(provider, 'RESPONSE_JWT', params.get('response'))
+  const { issuer, clientId, clockTolerance } = provider.config
+  const context = { issuer, clientId, clockTolerance, now: nowInSeconds() }
+  checkClaims(nounOf('RESPONSE_JWT'), claims, RESPONSE_JWT_RULES, context)
+  // The claim iss then serves as the parameter iss (RFC 9207).
   return new Map(Object.entries(claims).flatMap(([name, value]) => (isPlain(value) ? [[name, String(value)]] : [])))
 }
 
-function checkClaims({ iss, aud, exp }: JsonObject, { issuer, clientId, clockTolerance }: Config): void {
-  if (iss !== issuer) throw fault('ISSUER', 'is of another issuer.')
-  if (![aud].flat().includes(clientId)) throw fault('AUDIENCE', 'is for another client.')
-  const isFresh = typeof exp === 'number' && exp < 8.64e12 && Date.now() / 1000 < exp + clockTolerance
-  if (!isFresh) throw fault('EXPIRED', 'has expired, or does not say when it does. Are the clocks right?')
-}
+/** JARM 2.4. The JWT names no tenant, so its issuer must equal the configured one. */
+const RESPONSE_JWT_RULES: readonly ClaimRule[] = [
+  issuerRule('ERR_OIDC_RESPONSE_JWT_ISSUER', (issuer, { iss }) => iss === issuer),
+  audienceRule('ERR_OIDC_RESPONSE_JWT_AUDIENCE'),
+  expiryRule('ERR_OIDC_RESPONSE_JWT_EXPIRED'),
+]
 
 function isPlain(value: unknown): value is string | number {
   return typeof value === 'string' || typeof value === 'number'
-}
-
-function fault(name: 'ISSUER' | 'AUDIENCE' | 'EXPIRED', message: string): OidcError {
-  return new OidcError(`ERR_OIDC_RESPONSE_JWT_${name}`, `The authorization response ${message}`)
 }

@@ -1,62 +1,65 @@
 import { buildEndSessionUrl, randomState } from 'openid-client'
+import { endpointOf } from '../provider/client-authentication.ts'
 import { errorFromResponse } from '../provider/error-response.ts'
 import type { Provider } from '../provider/provider.ts'
 import { postForm } from '../provider/requests.ts'
 import type { TokenRecord } from '../types.ts'
 
-/** A request that the browser carries to the end-session endpoint. */
+/** A request that the browser sends to the end-session endpoint. */
 export interface EndSessionRequest {
-  /** By address; as a form where that would be too long (OIDC RP-Initiated Logout 2). */
+  /** POST if the URL would be too long (OIDC RP-Initiated Logout 2). */
   readonly method: 'GET' | 'POST'
-  /** With the parameters in it, where it is a GET. */
+  /** For a GET: with the parameters. */
   readonly url: string
   readonly params: URLSearchParams
-  /** For whoever can only go to an address: without the ID Token, where it is too long for one. */
-  readonly address: string
+  /** The URL for a caller that cannot send a POST: without the ID Token if it would be too long. */
+  readonly redirectUrl: string
 }
 
-/** Proxies refuse response headers of more than 4 kB, and servers addresses of more than 8 kB. */
-const LONGEST_URL = 3500
+/** Proxies refuse response headers of more than 4 kB, and servers refuse URLs of more than 8 kB. */
+const MAX_URL_LENGTH = 3500
 
 /**
- * How to log out at the provider too (OIDC RP-Initiated Logout 2), or `undefined` where the provider has no such endpoint.
- * `state` is sent although nothing hangs on it: some providers only come back with one.
+ * Creates the request that logs out at the provider, too (OIDC RP-Initiated Logout 2). Returns `undefined` if the provider has
+ * no end-session endpoint. It has a `state`, which we do not need, because some providers redirect back only with one.
  */
 export function createEndSessionRequest(
   provider: Provider,
   idToken: string,
-  further: Readonly<Record<string, string>>,
+  endSessionParams: Readonly<Record<string, string>>,
 ): EndSessionRequest | undefined {
   const { end_session_endpoint: endpoint } = provider.metadata
   if (endpoint === undefined) return undefined
   const { clientId, postLogoutRedirectUri } = provider.config
   const params = {
-    ...further,
+    ...endSessionParams,
     client_id: clientId,
     post_logout_redirect_uri: postLogoutRedirectUri,
     state: randomState(),
   }
   const withHint = { id_token_hint: idToken, ...params }
   const { href } = buildEndSessionUrl(provider.client, withHint)
-  if (href.length <= LONGEST_URL) {
-    return { method: 'GET', url: href, params: new URLSearchParams(withHint), address: href }
+  if (href.length <= MAX_URL_LENGTH) {
+    return { method: 'GET', url: href, params: new URLSearchParams(withHint), redirectUrl: href }
   }
-  const { href: address } = buildEndSessionUrl(provider.client, params)
-  return { method: 'POST', url: endpoint, params: new URLSearchParams(withHint), address }
+  const { href: redirectUrl } = buildEndSessionUrl(provider.client, params)
+  return { method: 'POST', url: endpoint, params: new URLSearchParams(withHint), redirectUrl }
 }
 
 /**
- * Has the provider forget the tokens of a login that has ended (RFC 7009 2.1): the refresh token, and with it the access
- * tokens that it made; where there is none, the access token. Does nothing where the provider has no such endpoint.
- * Throws `ERR_OIDC_REVOCATION` where the provider refuses, and the codes `ERR_OIDC_PROVIDER_...`.
+ * Revokes the tokens of a login (RFC 7009 2.1): the refresh token, and with it its access tokens; without a refresh token, the
+ * access token. Does nothing if the provider has no revocation endpoint. Throws `ERR_OIDC_REVOCATION` if the provider refuses,
+ * and `ERR_OIDC_PROVIDER_…`.
  */
 export async function revokeTokens(provider: Provider, { refreshToken, accessToken }: TokenRecord): Promise<void> {
   const token = refreshToken ?? accessToken
   if (token === undefined || provider.metadata['revocation_endpoint'] === undefined) return
-  const answer = await postForm(provider, 'revocation_endpoint', {
+  const response = await postForm(provider, 'revocation_endpoint', {
     token,
     token_type_hint: refreshToken === undefined ? 'access_token' : 'refresh_token',
   })
-  // RFC 7009 2.2: 200 for a token that was not known, too.
-  if (answer.status !== 200) throw errorFromResponse(answer, 'ERR_OIDC_REVOCATION')
+  // RFC 7009 2.2: 200 for an unknown token, too.
+  if (response.status === 200) return
+  const url = endpointOf(provider, 'revocation_endpoint')
+  throw errorFromResponse(response, 'ERR_OIDC_REVOCATION', { url, config: provider.config })
 }

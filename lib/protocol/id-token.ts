@@ -1,168 +1,160 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
-import { type ErrorCode, OidcError } from '../errors.ts'
+import { type ErrorCode, shown } from '../errors.ts'
 import { findJwsAlgorithm } from '../jose/algorithms.ts'
-import type { JsonObject } from '../jose/json.ts'
-import { type SignatureExpectations, verifyJws } from '../jose/jws.ts'
-import { isIssuedBy } from '../options/issuer.ts'
-import type { KeyStore } from '../provider/keys.ts'
-import { isInstant } from '../time/seconds.ts'
+import { nounOf } from '../jose/compact-token.ts'
+import type { VerifyToken } from '../provider/provider-token.ts'
+import { isInstant, nowInSeconds } from '../time/seconds.ts'
 import type { IdTokenClaims, Json } from '../types.ts'
+import {
+  type ClaimContext,
+  type ClaimRule,
+  checkClaims,
+  expiryRule,
+  issuedAtRule,
+  issuerRule,
+  notBeforeRule,
+  otherAudience,
+} from './claim-rules.ts'
 
-/** What an ID Token is held against. */
-export type IdTokenExpectations = SignatureExpectations & Omit<ClaimExpectations, 'digest' | 'now'>
+/** What an ID Token is compared with. */
+export type IdTokenExpectations = Omit<IdTokenContext, 'alg' | 'now'>
 
-/** An ID Token that has been verified in full. */
+/** An ID Token that passed every check. */
 export interface VerifiedIdToken {
   readonly claims: IdTokenClaims
-  /** The signed token, never an encrypted one: what `id_token_hint` takes (OIDC Core 3.1.2.1). */
+  /** The signed token, never an encrypted one: the form that `id_token_hint` takes (OIDC Core 3.1.2.1). */
   readonly token: string
 }
 
 /**
- * Verifies an ID Token in full (OIDC Core 3.1.3.7): form, encryption, header, signature, then claims. It is always verified,
- * whatever channel it came by. The claims are deeply frozen. Every failure is an {@link OidcError} with a code
- * `ERR_OIDC_ID_TOKEN_...`, but those of fetching the keys.
+ * Verifies an ID Token completely (OIDC Core 3.1.3.7), whatever channel it came through: form, encryption, header,
+ * signature, then claims. The claims are deeply frozen. Throws `ERR_OIDC_ID_TOKEN_…` and the errors of fetching the keys.
+ *
+ * @param errorStatus 400 for a token that the browser brought.
  */
 export async function verifyIdToken(
+  verify: VerifyToken,
   idToken: unknown,
-  keys: KeyStore,
   expected: IdTokenExpectations,
+  errorStatus?: number,
 ): Promise<VerifiedIdToken> {
-  const { claims, token } = await verifyJws('ID_TOKEN', idToken, keys, expected)
-  const digest = findJwsAlgorithm(expected.alg)?.digest
-  const context = { ...expected, digest, now: Date.now() / 1000 }
-  const failedRule = CLAIM_RULES.find(({ holds: isValid }) => !isValid(claims, context))
-  if (failedRule !== undefined) throw new OidcError(failedRule.code, failedRule.message)
-  // The rules have seen to `iss` and `sub`; what else a provider says of a person is as it says.
+  const { claims, token, alg } = await verify(idToken, errorStatus)
+  checkClaims(nounOf('ID_TOKEN'), claims, RULES, { ...expected, alg, now: nowInSeconds() }, errorStatus)
+  // The rules have checked the types of `iss` and `sub`. The application decides about the other claims.
   return { claims: claims as IdTokenClaims, token }
 }
 
-/** What an ID Token's claims are held against. */
-interface ClaimExpectations {
-  /** Compared character by character, the tenant put in where it has one. */
-  readonly issuer: string
-  readonly clientId: string
-  /** In seconds. */
-  readonly clockTolerance: number
-  /** The one of the transaction. */
+interface IdTokenContext extends ClaimContext {
+  /** The nonce of the transaction. */
   readonly nonce: string | undefined
-  /** It came by a refresh, where a nonce need not be (OIDC Core 12.2). */
+  /** True for the ID Token of a refresh, which may lack the nonce (OIDC Core 12.2). */
   readonly isRefreshed?: boolean
-  /** The access token that came along. */
+  /** The access token that came with the ID Token. */
   readonly accessToken?: string | undefined
   /** The code that was redeemed. */
   readonly code?: string | undefined
   /** The state of the transaction. */
   readonly state?: string | undefined
-  /** Hashes that must be there, since the browser brought the token and what it is to be bound to. */
+  /** Hashes that must be present: the browser brought both the token and the value that they bind it to. */
   readonly requiredHashes?: readonly ('at_hash' | 'c_hash')[] | undefined
-  /** The `max_age` that was asked for, in seconds. */
+  /** The requested `max_age`, in seconds. */
   readonly maxAge?: number | undefined
-  /** The hash of the signature's algorithm. */
-  readonly digest: string | undefined
-  /** Seconds since 1970. */
-  readonly now: number
+  /** The algorithm of the signature. */
+  readonly alg: string
 }
 
-/** One rule about the claims of an ID Token. */
-interface ClaimRule {
-  readonly code: ErrorCode
-  readonly message: string
-  readonly holds: (claims: JsonObject, expected: ClaimExpectations) => boolean
+type IdTokenRule = ClaimRule<IdTokenContext>
+
+/** How long ago an ID Token may have been issued, in seconds. It comes directly from the provider. */
+const MAX_AGE = 86_400
+
+/** OIDC Core 3.1.3.7 (3): no other audience is known to us, so others are accepted only in a token issued to us. */
+const audience: IdTokenRule = {
+  code: 'ERR_OIDC_ID_TOKEN_AUDIENCE',
+  findProblem: ({ aud, azp }, { clientId }) => {
+    const audiences = typeof aud === 'string' ? [aud] : aud
+    const isForUs = isStrings(audiences) && audiences.includes(clientId)
+    const isForUsAlone = isForUs && audiences.every((one) => one === clientId)
+    return isForUsAlone || (isForUs && azp === clientId) ? undefined : otherAudience(aud, clientId)
+  },
 }
 
-/** How long ago an ID Token may have been issued, in seconds: it comes straight from the token endpoint. */
-const MAX_AGE_OF_TOKEN = 86_400
+/** OIDC Core 2. The subject is personal data, so no message shows it. */
+const subject: IdTokenRule = {
+  code: 'ERR_OIDC_ID_TOKEN_SUBJECT',
+  findProblem: ({ sub }) =>
+    typeof sub === 'string' && /^[\x20-\x7e]{1,255}$/.test(sub)
+      ? undefined
+      : { message: 'has no valid sub claim: it must be 1 to 255 ASCII characters.' },
+}
 
-/** What the claims must fulfil (OIDC Core 2 and 3.1.3.7), in this order. */
-const CLAIM_RULES: readonly ClaimRule[] = [
-  {
-    // OIDC Core 3.1.3.7 (2).
-    code: 'ERR_OIDC_ID_TOKEN_ISSUER',
-    message: 'The ID Token is of another issuer.',
-    holds: (claims, { issuer }) => isIssuedBy(issuer, claims),
-  },
-  {
-    // OIDC Core 2.
-    code: 'ERR_OIDC_ID_TOKEN_SUBJECT',
-    message: 'The ID Token names nobody: sub must be 1 to 255 ASCII characters.',
-    holds: ({ sub }) => typeof sub === 'string' && /^[\x20-\x7e]{1,255}$/.test(sub),
-  },
-  {
-    // OIDC Core 3.1.3.7 (3): we know of no other audience, and trust one only where the token was issued to us.
-    code: 'ERR_OIDC_ID_TOKEN_AUDIENCE',
-    message: 'The ID Token is for another audience.',
-    holds: ({ aud, azp }, { clientId }) => {
-      const audiences = typeof aud === 'string' ? [aud] : aud
-      if (!isStrings(audiences) || !audiences.includes(clientId)) return false
-      return azp === clientId || audiences.every((audience) => audience === clientId)
-    },
-  },
-  {
-    // OIDC Core 3.1.3.7 (4, 5).
-    code: 'ERR_OIDC_ID_TOKEN_AUTHORIZED_PARTY',
-    message: 'The ID Token was issued to another client.',
-    holds: ({ azp }, { clientId }) => azp === undefined || azp === clientId,
-  },
-  {
-    // OIDC Core 3.1.3.7 (9).
-    code: 'ERR_OIDC_ID_TOKEN_EXPIRED',
-    message: 'The ID Token has expired, or does not say when it does. Are the clocks right?',
-    holds: ({ exp }, { now, clockTolerance }) => isInstant(exp) && now < exp + clockTolerance,
-  },
-  {
-    // OIDC Core 3.1.3.7 (10).
-    code: 'ERR_OIDC_ID_TOKEN_ISSUED_AT',
-    message: 'The ID Token was issued in the future, more than a day ago, or does not say when. Are the clocks right?',
-    holds: ({ iat }, { now, clockTolerance }) =>
-      isInstant(iat) && iat <= now + clockTolerance && now - iat <= MAX_AGE_OF_TOKEN + clockTolerance,
-  },
-  {
-    // RFC 7519 4.1.5.
-    code: 'ERR_OIDC_ID_TOKEN_NOT_BEFORE',
-    message: 'The ID Token is not valid yet. Are the clocks right?',
-    holds: ({ nbf }, { now, clockTolerance }) => nbf === undefined || (isInstant(nbf) && nbf <= now + clockTolerance),
-  },
-  {
-    // OIDC Core 3.1.3.7 (11), 15.5.2: a nonce that was never sent is equal to none.
-    code: 'ERR_OIDC_ID_TOKEN_NONCE',
-    message: 'The ID Token does not belong to this login: its nonce is another.',
-    holds: ({ nonce }, expected) => {
-      if (nonce === undefined) return expected.isRefreshed === true
-      return typeof nonce === 'string' && nonce !== '' && isSame(nonce, expected.nonce ?? '')
-    },
-  },
-  {
-    // OIDC Core 3.1.3.7 (13): what was asked for is checked.
-    code: 'ERR_OIDC_ID_TOKEN_AUTH_TIME',
-    message: 'The ID Token does not show that the person has proved who they are within max_age.',
-    holds: ({ auth_time: authTime }, { now, clockTolerance, maxAge }) => {
-      if (maxAge === undefined) return authTime === undefined || isInstant(authTime)
-      return isInstant(authTime) && authTime <= now + clockTolerance && now - authTime <= maxAge + clockTolerance
-    },
-  },
-  // OIDC Core 3.1.3.6, 3.3.2.10; FAPI 1.0 Part 2 5.1.
-  hashRule(
-    'at_hash',
-    'accessToken',
-    'ERR_OIDC_ID_TOKEN_ACCESS_TOKEN_HASH',
-    'The ID Token came with another access token.',
-  ),
-  hashRule('c_hash', 'code', 'ERR_OIDC_ID_TOKEN_CODE_HASH', 'The ID Token was issued for another code.'),
-  hashRule('s_hash', 'state', 'ERR_OIDC_ID_TOKEN_STATE_HASH', 'The ID Token was issued for another state.'),
-]
+/** OIDC Core 3.1.3.7 (4, 5). */
+const authorizedParty: IdTokenRule = {
+  code: 'ERR_OIDC_ID_TOKEN_AUTHORIZED_PARTY',
+  findProblem: ({ azp }, { clientId }) =>
+    azp === undefined || azp === clientId
+      ? undefined
+      : {
+          message: `was not issued to the clientId ${shown(clientId)} (azp). Check clientId.`,
+          details: `was issued to the client ${shown(azp)} (azp), expected ${shown(clientId)}. Check clientId.`,
+        },
+}
 
-/** A hash that is there must be that of the value that came along, and there must be such a value. */
-function hashRule(claim: string, of: 'accessToken' | 'code' | 'state', code: ErrorCode, message: string): ClaimRule {
+/** OIDC Core 3.1.3.7 (11), 15.5.2. If no nonce was sent, no nonce matches. */
+const nonce: IdTokenRule = {
+  code: 'ERR_OIDC_ID_TOKEN_NONCE',
+  findProblem: ({ nonce: given }, expected) => {
+    if (given === undefined && expected.isRefreshed === true) return undefined
+    const isExpected = typeof given === 'string' && given !== '' && isSame(given, expected.nonce ?? '')
+    return isExpected ? undefined : { message: 'does not belong to this login: its nonce is missing or another one.' }
+  },
+}
+
+/** OIDC Core 3.1.3.7 (13): if `max_age` was requested, it is checked. */
+const authTime: IdTokenRule = {
+  code: 'ERR_OIDC_ID_TOKEN_AUTH_TIME',
+  findProblem: ({ auth_time: given }, { now, clockTolerance, maxAge }) => {
+    const isTime = isInstant(given) || (given === undefined && maxAge === undefined)
+    if (!isTime) return { message: 'does not say when the user authenticated: auth_time must be seconds since 1970.' }
+    if (maxAge === undefined || given === undefined) return undefined
+    if (given <= now + clockTolerance && now - given <= maxAge + clockTolerance) return undefined
+    const limit = `The login requested max_age ${maxAge} (clockTolerance is ${clockTolerance}).`
+    return {
+      message: `has an auth_time that is not recent enough. ${limit}`,
+      details: `says that the user authenticated ${Math.floor(now - given)} seconds ago (auth_time). ${limit}`,
+    }
+  },
+}
+
+/** OIDC Core 3.1.3.6, 3.3.2.10, FAPI 1.0 Part 2 5.1: a hash must match the value that came along, which must be there. */
+function hashRule(claim: string, of: 'accessToken' | 'code' | 'state', code: ErrorCode): IdTokenRule {
   return {
     code,
-    message,
-    holds: (claims, { digest, requiredHashes, [of]: value }) =>
-      claims[claim] === undefined
-        ? requiredHashes?.some((name) => name === claim) !== true
-        : digest !== undefined && value !== undefined && claims[claim] === leftHalf(value, digest),
+    findProblem: ({ [claim]: given }, { alg, requiredHashes, [of]: value }) => {
+      if (given === undefined && requiredHashes?.some((name) => name === claim) !== true) return undefined
+      if (given !== undefined && value !== undefined && given === leftHalfOfHash(value, alg)) return undefined
+      return { message: `was issued with another ${NOUNS[of]}: ${claim} is missing or does not match.` }
+    },
   }
 }
+
+const NOUNS = { accessToken: 'access token', code: 'code', state: 'state' } as const
+
+/** The rules for claims (OIDC Core 2 and 3.1.3.7), checked in this order. */
+const RULES: readonly IdTokenRule[] = [
+  issuerRule('ERR_OIDC_ID_TOKEN_ISSUER'),
+  subject,
+  audience,
+  authorizedParty,
+  expiryRule('ERR_OIDC_ID_TOKEN_EXPIRED'),
+  issuedAtRule('ERR_OIDC_ID_TOKEN_ISSUED_AT', () => MAX_AGE),
+  notBeforeRule('ERR_OIDC_ID_TOKEN_NOT_BEFORE'),
+  nonce,
+  authTime,
+  hashRule('at_hash', 'accessToken', 'ERR_OIDC_ID_TOKEN_ACCESS_TOKEN_HASH'),
+  hashRule('c_hash', 'code', 'ERR_OIDC_ID_TOKEN_CODE_HASH'),
+  hashRule('s_hash', 'state', 'ERR_OIDC_ID_TOKEN_STATE_HASH'),
+]
 
 function isStrings(value: Json | undefined): value is readonly string[] {
   return Array.isArray(value) && value.every((item) => typeof item === 'string')
@@ -173,7 +165,12 @@ function isSame(given: string, expected: string): boolean {
   return left.byteLength === right.byteLength && timingSafeEqual(left, right)
 }
 
-function leftHalf(token: string, digest: string): string {
-  const hash = createHash(digest).update(token).digest()
-  return hash.subarray(0, hash.byteLength / 2).toString('base64url')
+/** Undefined for an algorithm without a hash, which then matches nothing. */
+function leftHalfOfHash(value: string, alg: string): string | undefined {
+  const { hash } = { ...findJwsAlgorithm(alg) }
+  if (hash === undefined) return undefined
+  const digest = createHash(...hash)
+    .update(value)
+    .digest()
+  return digest.subarray(0, digest.byteLength / 2).toString('base64url')
 }

@@ -1,26 +1,27 @@
 import { isDeepStrictEqual } from 'node:util'
-import { OidcError } from '../errors.ts'
+import { OidcError, shown } from '../errors.ts'
 import type { Config } from '../options/config.ts'
 import { TENANT_PLACEHOLDER } from '../options/issuer.ts'
 import { responseDeliveryOf } from '../options/response-type.ts'
 import type { Provider } from '../provider/provider.ts'
-import { registeredAlgorithmsFor } from '../provider/token-algorithms.ts'
+import { createTokenVerifier, type VerifyToken } from '../provider/provider-token.ts'
+import { nowInSeconds } from '../time/seconds.ts'
 import type { DpopKey, IdTokenClaims, TokenRecord, Transaction } from '../types.ts'
 import type { AuthorizationResponse } from './authorization-response.ts'
 import { type IdTokenExpectations, type VerifiedIdToken, verifyIdToken } from './id-token.ts'
 import { requestTokens } from './token-endpoint.ts'
 
-/** What an answer was worth. The claims are those of verified ID Tokens. */
+/** The claims of the verified ID Token, and the tokens of a login. */
 export interface RedeemedTokens {
   readonly claims: IdTokenClaims
-  /** The scopes that the provider says to be granted, separated by spaces; absent where it says nothing. */
+  /** The granted scopes, separated by spaces. Absent if the provider does not name them. */
   readonly scope: string | undefined
   readonly tokens: TokenRecord
 }
 
 /**
- * Redeems an authorization response: verifies the ID Token that came with the browser, then, and only then, redeems the
- * code (OIDC Core 3.2.2.8, 3.3.2.8). Throws the codes of ID Tokens, what {@link requestTokens} does, and
+ * Redeems an authorization response. First verifies the ID Token that the browser brought, if any; only then redeems the
+ * code (OIDC Core 3.2.2.8, 3.3.2.8). Throws the codes of ID Tokens, what {@link requestTokens} throws, and
  * `ERR_OIDC_TENANT`.
  */
 export async function redeemResponse(
@@ -28,26 +29,26 @@ export async function redeemResponse(
   response: AuthorizationResponse,
   transaction: Transaction,
 ): Promise<RedeemedTokens> {
-  const expected = await idTokenExpectations(provider, response, transaction)
+  // Before the code is spent, because it may fail.
+  const verify = await createTokenVerifier(provider, 'ID_TOKEN')
+  const expected = idTokenExpectations(provider, response, transaction)
   const { idToken, code } = response
   const frontChannelIdToken =
-    idToken === undefined ? undefined : await verifyFrontChannelIdToken(provider, idToken, expected)
+    idToken === undefined ? undefined : await verifyFrontChannelIdToken(verify, idToken, expected)
   const redeemed =
     code === undefined
       ? acceptFrontChannelTokens(provider, response, frontChannelIdToken)
-      : await redeemCode(provider, { ...response, code }, transaction, expected, frontChannelIdToken)
+      : await redeemCode(provider, { ...response, code }, transaction, { verify, expected, frontChannelIdToken })
   await checkTenant(provider.config, redeemed.claims)
   return redeemed
 }
 
-async function idTokenExpectations(
-  provider: Provider,
+function idTokenExpectations(
+  { config: { clientId, clockTolerance } }: Provider,
   response: AuthorizationResponse,
   transaction: Transaction,
-): Promise<IdTokenExpectations> {
-  const { clientId, clockTolerance } = provider.config
+): IdTokenExpectations {
   return {
-    ...(await registeredAlgorithmsFor(provider, 'ID_TOKEN')),
     issuer: transaction.issuer,
     clientId,
     clockTolerance,
@@ -59,22 +60,17 @@ async function idTokenExpectations(
   }
 }
 
-/** What the browser brought may have been put there by anybody: it must be bound to all that came along with it. */
+/** Anybody can send a response through a browser, so the ID Token must be bound to everything that came with it. */
 async function verifyFrontChannelIdToken(
-  provider: Provider,
+  verify: VerifyToken,
   idToken: string,
   expected: IdTokenExpectations,
 ): Promise<VerifiedIdToken> {
   // OIDC Core 3.2.2.9 and 3.3.2.11.
   const hashes = [['at_hash', expected.accessToken] as const, ['c_hash', expected.code] as const]
   const requiredHashes = hashes.filter(([, value]) => value !== undefined).map(([hash]) => hash)
-  try {
-    return await verifyIdToken(idToken, provider.keys, { ...expected, requiredHashes })
-  } catch (error) {
-    // It came with the request: the fault is the request's, not the provider's.
-    const isAtFault = error instanceof OidcError && error.code.startsWith('ERR_OIDC_ID_TOKEN_')
-    throw isAtFault ? new OidcError(error.code, error.message, { status: 400, cause: error }) : error
-  }
+  // 400: the browser's request is wrong, not the provider.
+  return await verifyIdToken(verify, idToken, { ...expected, requiredHashes }, 400)
 }
 
 function acceptFrontChannelTokens(
@@ -82,9 +78,9 @@ function acceptFrontChannelTokens(
   { accessToken, expiresIn, scope, sessionState }: AuthorizationResponse,
   frontChannelIdToken: VerifiedIdToken | undefined,
 ): RedeemedTokens {
-  if (frontChannelIdToken === undefined) throw new TypeError('An answer without code and ID Token was taken.')
+  if (frontChannelIdToken === undefined) throw new TypeError('The response has neither a code nor an ID Token.')
   const { claims, token } = frontChannelIdToken
-  // A scope in an answer that nobody has signed is the browser's word for it.
+  // The scope is trusted only in a signed response. The browser can change it in any other.
   const { isJwt } = responseDeliveryOf(config.responseMode, config.responseType)
   return {
     claims,
@@ -95,36 +91,43 @@ function acceptFrontChannelTokens(
       tokenType: 'Bearer',
       expiresIn,
       sessionState,
-      askedAt: now(),
+      requestedAt: now(),
     }),
   }
+}
+
+/** How the ID Token of the token response is checked. */
+interface IdTokenChecks {
+  readonly verify: VerifyToken
+  readonly expected: IdTokenExpectations
+  /** The ID Token that the browser brought, if any. Both must be about the same login. */
+  readonly frontChannelIdToken: VerifiedIdToken | undefined
 }
 
 async function redeemCode(
   provider: Provider,
   { code, sessionState }: AuthorizationResponse & { readonly code: string },
   { redirectUri, codeVerifier, dpopKey, nonce }: Transaction,
-  expected: IdTokenExpectations,
-  frontChannelIdToken: VerifiedIdToken | undefined,
+  { verify, expected, frontChannelIdToken }: IdTokenChecks,
 ): Promise<RedeemedTokens> {
-  const askedAt = now()
+  const requestedAt = now()
   const grant = {
     grant_type: 'authorization_code',
     code,
-    // The redirect URI that was sent: it is never rebuilt from the request's host.
+    // As sent in the authorization request. Never built from the Host header of this request.
     redirect_uri: redirectUri,
     code_verifier: codeVerifier,
   }
   const response = await requestTokens(provider, grant, { dpopKey })
   const { access_token: accessToken, token_type: tokenType } = response
   const { refresh_token: refreshToken, expires_in: expiresIn } = response
-  const { claims, token } = await verifyIdToken(response.id_token, provider.keys, { ...expected, accessToken })
+  const { claims, token } = await verifyIdToken(verify, response.id_token, { ...expected, accessToken })
   if (frontChannelIdToken !== undefined) checkIdTokensAgree(frontChannelIdToken.claims, claims)
   return {
     claims: { ...frontChannelIdToken?.claims, ...claims },
     scope: response.scope,
     tokens: createTokenRecord({
-      ...{ idToken: token, accessToken, tokenType, refreshToken, expiresIn, askedAt },
+      ...{ idToken: token, accessToken, tokenType, refreshToken, expiresIn, requestedAt },
       nonce,
       sessionState,
       dpopKey: tokenType === 'DPoP' ? dpopKey : undefined,
@@ -133,30 +136,30 @@ async function redeemCode(
 }
 
 function now(): number {
-  return Math.floor(Date.now() / 1000)
+  return Math.floor(nowInSeconds())
 }
 
 /**
- * A provider with many tenants signs for all of them: whoever has an account in any could log in here. So the tenant of a
- * verified ID Token must be one that the application knows. Throws `ERR_OIDC_TENANT`.
+ * A provider with many tenants signs the tokens of all of them, so a user of any tenant could log in. The tenant of a
+ * verified ID Token must be one that the option `tenants` allows. Throws `ERR_OIDC_TENANT`.
  */
 async function checkTenant(
   { issuer, tenants }: Pick<Config, 'issuer' | 'tenants'>,
   { tid }: IdTokenClaims,
 ): Promise<void> {
   if (!issuer.includes(TENANT_PLACEHOLDER)) return
-  const isKnown = typeof tid === 'string' && (await isAllowed(tenants, tid))
-  if (!isKnown) throw new OidcError('ERR_OIDC_TENANT', 'The person is from a tenant that may not log in here.')
+  if (typeof tid === 'string' && (await isAllowed(tenants, tid))) return
+  throw new OidcError('ERR_OIDC_TENANT', 'The tenant of the user (claim tid) is not allowed by the option tenants.')
 }
 
-/** Only `true` lets in: a function that forgets to return refuses. */
+/** Only `true` allows a tenant: a function that forgets to return refuses it. */
 async function isAllowed(tenants: Config['tenants'], tenantId: string): Promise<boolean> {
   return typeof tenants === 'function' ? (await tenants(tenantId)) === true : tenants?.includes(tenantId) === true
 }
 
 /**
- * What both ID Tokens of a hybrid answer may say differently: when each was made, what it is bound to, and what Entra ID
- * marks each of its tokens with.
+ * Claims that may differ between the two ID Tokens of a hybrid response: when each was issued, what it is bound to, and what
+ * Entra ID marks each of its tokens with.
  */
 const PER_TOKEN_CLAIMS: ReadonlySet<string> = new Set([
   ...['iat', 'exp', 'nbf', 'jti', 'at_hash', 'c_hash', 's_hash', 'rt_hash'],
@@ -164,20 +167,23 @@ const PER_TOKEN_CLAIMS: ReadonlySet<string> = new Set([
 ])
 
 /**
- * Both ID Tokens of a hybrid answer are about one person's one login, so what both say must be the same (OIDC Core
- * 3.3.3.6). Throws `ERR_OIDC_ID_TOKENS_DIFFER`.
+ * Both ID Tokens of a hybrid response are about the same login, so claims that both have must be equal (OIDC Core 3.3.3.6).
+ * Throws `ERR_OIDC_ID_TOKENS_DIFFER`.
  */
-function checkIdTokensAgree(inFront: IdTokenClaims, atTokenEndpoint: IdTokenClaims): void {
-  const differs = Object.keys(inFront)
-    .filter((name) => Object.hasOwn(atTokenEndpoint, name) && !PER_TOKEN_CLAIMS.has(name))
-    .some((name) => !isDeepStrictEqual(inFront[name], atTokenEndpoint[name]))
-  if (differs)
-    throw new OidcError('ERR_OIDC_ID_TOKENS_DIFFER', 'The two ID Tokens of the answer contradict each other.')
+function checkIdTokensAgree(frontChannel: IdTokenClaims, tokenEndpoint: IdTokenClaims): void {
+  const different = Object.keys(frontChannel)
+    .filter((name) => Object.hasOwn(tokenEndpoint, name) && !PER_TOKEN_CLAIMS.has(name))
+    .find((name) => !isDeepStrictEqual(frontChannel[name], tokenEndpoint[name]))
+  if (different === undefined) return
+  throw new OidcError(
+    'ERR_OIDC_ID_TOKENS_DIFFER',
+    `The ID Token of the token response has another ${shown(different)} claim than that of the authorization response.`,
+  )
 }
 
-/** What a login or a refresh has brought. */
+/** The tokens of a login. */
 interface Tokens {
-  /** The signed ID Token, verified. */
+  /** The verified signed ID Token. */
   readonly idToken: string
   readonly accessToken?: string | undefined
   readonly tokenType: string
@@ -187,21 +193,20 @@ interface Tokens {
   readonly dpopKey?: DpopKey | undefined
   readonly nonce?: string | undefined
   readonly sessionState?: string | undefined
-  /** When the tokens were asked for, in seconds since 1970: their life counts from then, or they would seem to live on. */
-  readonly askedAt: number
+  /** Before the token request, in seconds since 1970. The lifetime counts from here, so that it never seems too long. */
+  readonly requestedAt: number
 }
 
-/** The record of the tokens, without what is not there. */
 function createTokenRecord(tokens: Tokens): TokenRecord {
-  const { idToken, accessToken, tokenType, refreshToken, expiresIn, dpopKey, nonce, sessionState, askedAt } = tokens
+  const { idToken, accessToken, tokenType, refreshToken, expiresIn, dpopKey, nonce, sessionState, requestedAt } = tokens
   return {
     idToken,
     ...(accessToken === undefined ? {} : { accessToken, tokenType }),
     ...(refreshToken === undefined ? {} : { refreshToken }),
-    ...(expiresIn === undefined ? {} : { expiresAt: askedAt + expiresIn, issuedAt: askedAt }),
+    ...(expiresIn === undefined ? {} : { expiresAt: requestedAt + expiresIn, issuedAt: requestedAt }),
     ...(dpopKey === undefined ? {} : { dpopKey }),
     ...(sessionState === undefined ? {} : { sessionState }),
-    // Of no use but to a refresh.
+    // Only a refresh needs it.
     ...(nonce === undefined || refreshToken === undefined ? {} : { nonce }),
   }
 }

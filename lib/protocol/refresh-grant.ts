@@ -1,32 +1,33 @@
 import { OidcError, ProviderError } from '../errors.ts'
-import { isBySecret } from '../jose/algorithms.ts'
+import { usesClientSecret } from '../jose/algorithms.ts'
 import type { Provider } from '../provider/provider.ts'
-import { registeredAlgorithmsFor } from '../provider/token-algorithms.ts'
+import { createTokenVerifier, type VerifyToken } from '../provider/provider-token.ts'
+import { nowInSeconds } from '../time/seconds.ts'
 import type { Login, TokenRecord } from '../types.ts'
 import { type VerifiedIdToken, verifyIdToken } from './id-token.ts'
 import { requestTokens, type TokenResponse } from './token-endpoint.ts'
 
-/** What a refresh asks for in particular: the same as at login where nothing is said. */
+/** What to request. Default: the same as at login. */
 interface RefreshRequest {
-  /** Fewer scopes than the login has, separated by spaces. */
+  /** Fewer scopes than those of the login, separated by spaces. */
   readonly scope?: string | undefined
-  /** The API that the token is for (RFC 8707 2.2). */
+  /** The API that the access token is for (RFC 8707 2.2). */
   readonly resource?: string | undefined
 }
 
-/** What a refresh has brought. The ID Token in it is verified. */
+/** The result of a refresh. Its ID Token is verified. */
 export interface RefreshedTokens {
   readonly response: TokenResponse
-  /** Absent where the provider sent none: then the one from before stays. */
+  /** Absent if the provider sent none. Then the previous one stays. */
   readonly idToken: VerifiedIdToken | undefined
-  /** When it was asked for, in seconds since 1970. */
-  readonly askedAt: number
+  /** Before the request, in seconds since 1970. */
+  readonly requestedAt: number
 }
 
 /**
- * Spends the refresh token of a login (RFC 6749 6, OIDC Core 12). No scope is sent unless one is asked for: some providers
- * refuse to hear again what they granted. Throws what {@link requestTokens} does, `ERR_OIDC_REFRESH_REFUSED` where the
- * provider says that the login is over, and the codes of ID Tokens.
+ * Uses the refresh token of a login (RFC 6749 6, OIDC Core 12). Sends a scope only if one is requested, because some
+ * providers refuse the scope that they granted. Throws what {@link requestTokens} throws, `ERR_OIDC_REFRESH_REFUSED` if the
+ * provider refuses the refresh token, and the codes of ID Tokens.
  */
 export async function refreshTokens(
   provider: Provider,
@@ -38,11 +39,11 @@ export async function refreshTokens(
   if (refreshToken === undefined) {
     throw new OidcError(
       'ERR_OIDC_TOKEN_UNAVAILABLE',
-      'There is no refresh token: a new login brings a new access token.',
+      'The login has no refresh token, so its access token cannot be refreshed. Request offline_access, or log in again.',
     )
   }
-  await prepare(provider)
-  const askedAt = Math.floor(Date.now() / 1000)
+  const verify = await prepareVerification(provider)
+  const requestedAt = Math.floor(nowInSeconds())
   const grant = {
     grant_type: 'refresh_token',
     refresh_token: refreshToken,
@@ -50,20 +51,24 @@ export async function refreshTokens(
     ...(resource === undefined ? {} : { resource }),
   }
   const response = await requestTokens(provider, grant, { dpopKey }).catch(refuse)
-  const idToken = response.id_token === undefined ? undefined : await verifyRefreshed(provider, login, tokens, response)
-  return { response, idToken, askedAt }
+  const idToken =
+    response.id_token === undefined ? undefined : await verifyRefreshed(provider, verify, login, tokens, response)
+  return { response, idToken, requestedAt }
 }
 
-/** What verifies the answer has to be there first: a token that was spent for an answer that nobody can judge is lost. */
-async function prepare({ config: { idTokenSignedResponseAlg: alg }, keys }: Provider): Promise<void> {
-  if (!isBySecret(alg)) await keys.keysFor({ alg })
+/** Loads first what verifies the response: the refresh token is lost if it is spent for a response that we cannot verify. */
+async function prepareVerification(provider: Provider): Promise<VerifyToken> {
+  const { idTokenSignedResponseAlg: alg } = provider.config
+  if (!usesClientSecret(alg)) await provider.keys.keysFor({ alg })
+  return await createTokenVerifier(provider, 'ID_TOKEN')
 }
 
-/** RFC 6749 5.2: of all that may go wrong only this says that the refresh token is dead, and the login with it. */
+/** RFC 6749 5.2: only this error means that the refresh token is not valid any more, and so the login has ended. */
 function refuse(error: unknown): never {
   if (!(error instanceof ProviderError) || error.refusal?.error !== 'invalid_grant') throw error
   const { refusal, errorId, requestId } = error
-  throw new ProviderError('ERR_OIDC_REFRESH_REFUSED', 'The provider has ended this login.', {
+  const message = 'The provider refused the refresh token (invalid_grant): it has expired or was revoked. Log in again.'
+  throw new ProviderError('ERR_OIDC_REFRESH_REFUSED', message, {
     cause: error,
     refusal,
     errorId,
@@ -71,18 +76,16 @@ function refuse(error: unknown): never {
   })
 }
 
-/** OIDC Core 12.2: it is verified as at login, is of the same person, and repeats the nonce of the login if it has one. */
+/** OIDC Core 12.2: verified as at login. It must be of the same user; if it has a nonce, that of the login. */
 async function verifyRefreshed(
-  provider: Provider,
+  { config: { clientId, clockTolerance } }: Provider,
+  verify: VerifyToken,
   { claims: { iss, sub } }: Login,
   { nonce }: TokenRecord,
   { id_token: idToken, access_token: accessToken }: TokenResponse,
 ): Promise<VerifiedIdToken> {
-  const { clientId, clockTolerance } = provider.config
-  const verified = await verifyIdToken(idToken, provider.keys, {
-    ...(await registeredAlgorithmsFor(provider, 'ID_TOKEN')),
-    ...{ issuer: iss, clientId, clockTolerance, nonce, accessToken, isRefreshed: true },
-  })
+  const expected = { issuer: iss, clientId, clockTolerance, nonce, accessToken, isRefreshed: true }
+  const verified = await verifyIdToken(verify, idToken, expected)
   if (verified.claims.sub === sub) return verified
-  throw new OidcError('ERR_OIDC_ID_TOKEN_SUBJECT', 'The refreshed ID Token is about another person.')
+  throw new OidcError('ERR_OIDC_ID_TOKEN_SUBJECT', 'The refreshed ID Token is for another user: its sub has changed.')
 }

@@ -1,50 +1,50 @@
 import { ConfigError } from '../errors.ts'
+import { nowInSeconds } from '../time/seconds.ts'
 import type { AuthenticationRequirement, IdTokenClaims } from '../types.ts'
 
-/** When a login is looked at, and how exactly. */
 interface AuthTimeContext {
-  /** How far the provider's clock may be off, in seconds. */
+  /** How far the clocks of the two servers may differ, in seconds. */
   readonly clockTolerance: number
-  /** When the login was completed, in seconds since 1970; absent: it is being completed. */
+  /** When the login was completed, in seconds since 1970. Absent during the login itself. */
   readonly loggedInAt?: number
 }
 
 /**
- * How long a login that was recent enough when it arrived stays so, in seconds: until its page has been loaded. Without
- * it, a page that wants a login of the last second would send people away again and again.
+ * How long a login that was recent enough at the callback stays recent enough, in seconds: until its page has loaded. Without
+ * this, a page with a `maxAge` of one second would send the user to log in again and again.
  */
 const PAGE_LOAD_SECONDS = 10
 
 /**
- * Whether a login is as strong and as recent as required (RFC 9470 4, OIDC Core 5.5.1.1). Providers may ignore what they
- * were asked for, so what came back is looked at; a claim that is missing meets nothing.
+ * True if a login is as strong and as recent as required (RFC 9470 4, OIDC Core 5.5.1.1). Providers may ignore what was
+ * requested, so the claims are compared. A missing claim never meets a requirement.
  */
 export function meetsRequirement(
   claims: Pick<IdTokenClaims, 'acr' | 'amr' | 'auth_time'>,
   { acr, amr, maxAge }: AuthenticationRequirement,
-  viewing: AuthTimeContext,
+  context: AuthTimeContext,
 ): boolean {
   const methods: readonly unknown[] = Array.isArray(claims.amr) ? claims.amr : []
   if (acr !== undefined && !(typeof claims.acr === 'string' && acr.includes(claims.acr))) return false
   if (amr !== undefined && !amr.every((method) => methods.includes(method))) return false
-  return maxAge === undefined || isRecent(claims.auth_time, maxAge, viewing)
+  return maxAge === undefined || isRecent(claims.auth_time, maxAge, context)
 }
 
 function isRecent(authTime: unknown, maxAge: number, { clockTolerance, loggedInAt = 0 }: AuthTimeContext): boolean {
-  const now = Date.now() / 1000
+  const now = nowInSeconds()
   const measuredAt = now - loggedInAt < PAGE_LOAD_SECONDS ? loggedInAt : now
   return (
     typeof authTime === 'number' && authTime <= now + clockTolerance && measuredAt - authTime <= maxAge + clockTolerance
   )
 }
 
-/** What stands for a value in a list of them: no space, no quote (RFC 6749 3.3, RFC 9470 3). */
-const TOKEN = /^[\x21\x23-\x5b\x5d-\x7e]{1,255}$/
-const MOST_VALUES = 20
+/** One value of a space-separated list in quotes (RFC 6749 3.3, RFC 9470 3). */
+const LIST_VALUE = /^[\x21\x23-\x5b\x5d-\x7e]{1,255}$/
+const MAX_VALUES = 20
 
 /**
- * Checks a requirement and makes lists of its values. What is left open is left out: an `undefined` in the place of a
- * value would demand less than was meant.
+ * Validates a requirement and turns its values into arrays. A member that is `undefined` is an error, because it would require
+ * less than the application meant.
  *
  * @throws {ConfigError}
  */
@@ -60,10 +60,10 @@ export function parseRequirement(given: unknown): AuthenticationRequirement {
   }
 }
 
-/** An empty list would let nobody through, or everybody. */
+/** An empty list is an error: it is unclear whether it means every user or none. */
 function valuesOf(given: unknown): readonly string[] {
   const values: readonly unknown[] = Array.isArray(given) ? given : [given]
-  if (values.length === 0 || values.length > MOST_VALUES || !values.every(isRequirementValue)) throw notUsable()
+  if (values.length === 0 || values.length > MAX_VALUES || !values.every(isRequirementValue)) throw notUsable()
   return values.map(String)
 }
 
@@ -72,31 +72,31 @@ function ageOf(given: unknown): number {
   return Number(given)
 }
 
-/** Whether this can be the name of an authentication context class or method. */
+/** True if this can be the name of an authentication context class (acr) or method (amr). */
 function isRequirementValue(value: unknown): value is string {
-  return typeof value === 'string' && TOKEN.test(value)
+  return typeof value === 'string' && LIST_VALUE.test(value)
 }
 
 function notUsable(): ConfigError {
   return new ConfigError([
-    'What is required of a login is { acr, maxAge, amr }, or nothing at all, as in app.get(path, requireAuth(), handler): ' +
-      'acr and amr a value or a list of values without spaces, maxAge whole seconds, at least 1.',
+    'The requirement for a login must be { acr, amr, maxAge } or absent, as in app.get(path, requireAuth(), handler): ' +
+      'acr and amr a string or an array of strings without spaces, maxAge whole seconds, at least 1.',
   ])
 }
 
 /**
- * The classes of which a login must reach one because the parameter `claims` has them as essential (OIDC Core 5.5.1.1);
- * `undefined` where it has none.
+ * The values of `acr` that the parameter `claims` requests as essential (OIDC Core 5.5.1.1): a login must have one of them.
+ * Returns `undefined` if there are none.
  */
 export function essentialAcr(claims: unknown): readonly string[] | undefined {
   const { essential, value, values } = Object(Object(Object(jsonOf(claims))['id_token'])['acr'])
-  const asked = [value, values].flat().filter((one) => typeof one === 'string')
-  return essential === true && asked.length > 0 ? asked : undefined
+  const requested = [value, values].flat().filter((one) => typeof one === 'string')
+  return essential === true && requested.length > 0 ? requested : undefined
 }
 
 /**
- * A requirement with the classes that the parameter `claims` has as essential: one must be good for both, and where none is,
- * no login will do. A page that is content with less must not make every other page content with it.
+ * Adds the essential `acr` values of the parameter `claims` to a requirement. Only values that meet both remain. If there are
+ * none, no login meets the requirement: a page that accepts less must not weaken the requirement of the application.
  */
 export function withEssentialAcr(
   requirement: AuthenticationRequirement | undefined,

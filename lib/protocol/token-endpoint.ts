@@ -1,15 +1,16 @@
-import { ProviderError } from '../errors.ts'
-import type { JsonObject } from '../jose/json.ts'
+import { ProviderError, shown } from '../errors.ts'
+import { type JsonObject, presentMembers } from '../jose/json.ts'
+import { endpointOf } from '../provider/client-authentication.ts'
 import { errorFromResponse } from '../provider/error-response.ts'
 import { jsonBody } from '../provider/http-transport.ts'
 import type { Provider } from '../provider/provider.ts'
 import { type FormParams, postForm } from '../provider/requests.ts'
 import type { DpopKey, Json } from '../types.ts'
 
-/** How an access token is shown: by whoever has it, or with a proof of possession (RFC 6749 7.1, RFC 9449 7). */
+/** `Bearer`: whoever has the token can use it. `DPoP`: only with a proof of possession (RFC 6749 7.1, RFC 9449 7). */
 type TokenType = 'Bearer' | 'DPoP'
 
-/** A token response (RFC 6749 5.1), checked in form. Nothing is known of the ID Token yet, not even that it is text. */
+/** A token response (RFC 6749 5.1) in valid form. Its ID Token is not verified and may not even be text. */
 export interface TokenResponse {
   readonly access_token: string
   readonly token_type: TokenType
@@ -20,75 +21,103 @@ export interface TokenResponse {
   readonly id_token?: unknown
 }
 
-/** The longest life of an access token that is believed, in seconds: some three hundred years. */
-const LONGEST_LIFE = 1e10
+/** The longest accepted lifetime of an access token, in seconds: about three hundred years. */
+const MAX_LIFETIME = 1e10
 
-/** RFC 6749 7.1: the name may be written in any case. */
+/** RFC 6749 7.1: the name is case-insensitive. Some providers write the second one. */
 const TOKEN_TYPES: ReadonlyMap<string, TokenType> = new Map([
   ['bearer', 'Bearer'],
+  ['bearertoken', 'Bearer'],
   ['dpop', 'DPoP'],
 ])
 
-/** What each member must be. One that is not here is nobody's concern. */
-const MEMBERS: readonly (readonly [name: string, holds: (value: Json | undefined) => boolean])[] = [
-  ['access_token', isText],
+/** What each member must be if it is present. Other members are ignored. */
+const MEMBERS: readonly (readonly [name: string, isValid: (value: Json | undefined) => boolean])[] = [
+  ['access_token', isToken],
   ['token_type', (value) => tokenTypeOf(value) !== undefined],
-  ['refresh_token', (value) => value === undefined || isText(value)],
-  ['scope', (value) => value === undefined || typeof value === 'string'],
+  ['refresh_token', (value) => value === undefined || isToken(value)],
+  ['scope', (value) => value === undefined || scopeOf(value) !== undefined],
   ['expires_in', (value) => value === undefined || secondsOf(value) !== undefined],
 ]
 
 /**
- * Asks the token endpoint. Never sent twice, but for a proof of possession that lacked the server's nonce: a code is good
- * for one use. Throws `ERR_OIDC_TOKEN_REQUEST` where the provider refuses, and `ERR_OIDC_TOKEN_RESPONSE` where its answer is
- * none, or its token is of a type that was not asked for.
+ * Sends a token request. It is never repeated, because a code is accepted only once; the exception is a DPoP proof that
+ * lacked the server's nonce. Throws `ERR_OIDC_TOKEN_REQUEST` if the provider refuses, and `ERR_OIDC_TOKEN_RESPONSE` if the
+ * response is invalid or its access token has another type than requested.
  */
 export async function requestTokens(
   provider: Provider,
   grant: FormParams,
   { dpopKey }: { readonly dpopKey?: DpopKey | undefined } = {},
 ): Promise<TokenResponse> {
-  const answer = await postForm(provider, 'token_endpoint', grant, { dpopKey })
-  if (answer.status !== 200) throw errorFromResponse(answer, 'ERR_OIDC_TOKEN_REQUEST')
-  const response = checkResponse(jsonBody(answer))
-  checkBinding(response.token_type, provider.config.dpopBoundAccessTokens, dpopKey)
-  return response
+  const { config } = provider
+  const response = await postForm(provider, 'token_endpoint', grant, { dpopKey })
+  const json = jsonBody(response)
+  if (!(response.status >= 200 && response.status < 300) || isErrorBody(json)) {
+    const url = endpointOf(provider, 'token_endpoint')
+    throw errorFromResponse(response, 'ERR_OIDC_TOKEN_REQUEST', { url, config })
+  }
+  const tokens = checkResponse(json, response.headers.get('content-type'))
+  checkBinding(tokens.token_type, config.dpopBoundAccessTokens, dpopKey)
+  return tokens
 }
 
-function checkResponse(json: JsonObject | undefined): TokenResponse {
-  if (json === undefined) throw invalid('is not a JSON object')
-  const fault = MEMBERS.find(([name, holds]) => !holds(Object.hasOwn(json, name) ? json[name] : undefined))
-  if (fault !== undefined) throw invalid(`has no usable ${fault[0]}`)
-  const { expires_in: given, token_type: type, ...response } = json
-  const expiresIn = secondsOf(given)
+/** Some providers send an error (RFC 6749 5.2) with status 200. A response that has tokens too is judged by its tokens. */
+function isErrorBody(json: JsonObject | undefined): boolean {
+  return json !== undefined && typeof json['error'] === 'string' && !Object.hasOwn(json, 'access_token')
+}
+
+function checkResponse(json: JsonObject | undefined, contentType: string | null): TokenResponse {
+  if (json === undefined) {
+    throw invalidResponse(`is not a JSON object with a JSON content type (content-type: ${shown(contentType)})`)
+  }
+  // An empty scope is a value: it says that nothing was granted.
+  const members = { ...presentMembers(json), ...(json['scope'] === '' ? { scope: '' } : {}) }
+  const memberOf = (name: string): Json | undefined => Object.entries(members).find(([own]) => own === name)?.[1]
+  const invalid = MEMBERS.find(([name, isValid]) => !isValid(memberOf(name)))
+  if (invalid !== undefined) throw invalidResponse(`has no valid ${invalid[0]}`)
+  const [scope, expiresIn] = [scopeOf(memberOf('scope')), secondsOf(memberOf('expires_in'))]
   return {
-    ...(response as unknown as TokenResponse),
-    token_type: tokenTypeOf(type) ?? 'Bearer',
+    ...(members as unknown as TokenResponse),
+    token_type: tokenTypeOf(memberOf('token_type')) ?? 'Bearer',
+    ...(scope === undefined ? {} : { scope }),
     ...(expiresIn === undefined ? {} : { expires_in: expiresIn }),
   }
 }
 
-/** RFC 9449 5: whoever asked for a bound token must not be content with one that a thief can use. */
+/** The granted scopes, separated by spaces. Some providers send a list (Twitch). */
+function scopeOf(value: Json | undefined): string | undefined {
+  if (typeof value === 'string') return value
+  const isList =
+    Array.isArray(value) && value.every((scope) => typeof scope === 'string' && /^[\x21-\x7e]+$/.test(scope))
+  return isList ? value.join(' ') : undefined
+}
+
+/** RFC 9449 5: a client that requested a bound token must not accept one that a thief can use. */
 function checkBinding(type: TokenType, mustBeBound: boolean, dpopKey: DpopKey | undefined): void {
-  if (type === 'Bearer' && mustBeBound) throw invalid('has a bearer token, where dpopBoundAccessTokens demands DPoP')
-  if (type === 'DPoP' && dpopKey === undefined) throw invalid('has a token that is bound to a key, unasked')
+  if (type === 'Bearer' && mustBeBound) {
+    throw invalidResponse("has the token_type 'Bearer', but dpopBoundAccessTokens requires 'DPoP'")
+  }
+  if (type === 'DPoP' && dpopKey === undefined) {
+    throw invalidResponse("has the token_type 'DPoP', which was not requested. Set dpopBoundAccessTokens to true")
+  }
 }
 
 function tokenTypeOf(value: Json | undefined): TokenType | undefined {
   return typeof value === 'string' ? TOKEN_TYPES.get(value.toLowerCase()) : undefined
 }
 
-/** RFC 6749 A.12 and A.17, without the space: printable ASCII, and so nothing that a header cannot carry. */
-function isText(value: Json | undefined): value is string {
-  return typeof value === 'string' && /^[\x21-\x7e]+$/.test(value)
+/** RFC 6749 A.12 and A.17: printable ASCII with the space. */
+function isToken(value: Json | undefined): value is string {
+  return typeof value === 'string' && /^[\x20-\x7e]+$/.test(value)
 }
 
 /** Some providers send the number as text. */
 function secondsOf(value: Json | undefined): number | undefined {
   const seconds = typeof value === 'string' && /^\d+$/.test(value) ? Number(value) : value
-  return typeof seconds === 'number' && seconds >= 0 && seconds <= LONGEST_LIFE ? seconds : undefined
+  return typeof seconds === 'number' && seconds >= 0 && seconds <= MAX_LIFETIME ? seconds : undefined
 }
 
-function invalid(fault: string): ProviderError {
-  return new ProviderError('ERR_OIDC_TOKEN_RESPONSE', `The token response ${fault}.`)
+function invalidResponse(problem: string): ProviderError {
+  return new ProviderError('ERR_OIDC_TOKEN_RESPONSE', `The response of the token_endpoint ${problem}.`)
 }

@@ -7,35 +7,38 @@ import { jsonBody, type ProviderResponse } from '../provider/http-transport.ts'
 import { createPublicLookup, hasInternalAddress } from '../provider/public-address.ts'
 import type { Json } from '../types.ts'
 
-/** How {@link discoverIssuer} looks for a provider. */
+/** Options of {@link discoverIssuer}. */
 export interface WebFingerOptions {
   /**
-   * The only hosts that may be asked, as `example.com` or `example.com:8080`. They may be in your own network.
+   * The only hosts that may be requested, as `example.com` or `example.com:8080`. Set it if the users' hosts are known. They
+   * may be in your own network.
    * @default any host on the public internet
    */
   hosts?: readonly string[]
-  /** The server to ask, whatever the identifier's host: `https://example.okta.com`. */
+  /**
+   * The server to request, for example `https://example.okta.com`. Set it if one server knows all users.
+   * @default the host of the identifier
+   */
   server?: string
   /**
-   * What stands before an account: Okta knows `okta:acct` alone.
+   * The URI scheme of an account. Okta knows only `okta:acct`.
    * @default 'acct'
    */
   resourceScheme?: string
   /**
-   * The relation of the link that is looked for. Okta also has `okta:idp`: the link is then that of an identity provider
-   * behind Okta, not of an issuer.
+   * The relation of the link to find. With `okta:idp`, Okta returns an identity provider behind Okta, not an issuer.
    * @default 'http://openid.net/specs/connect/1.0/issuer'
    */
   rel?: string
   /**
-   * The longest that the request may take in all, in seconds.
+   * The time limit of the request, in seconds.
    * @default 10
    */
   timeout?: number
-  /** Used for the request, for example to go through a proxy, which must itself keep away from your own network. */
+  /** Sends the request, for example through a proxy. The proxy must then block requests to your own network. */
   fetch?: (url: string, init: RequestInit) => Promise<Response>
   /**
-   * Allow plain http and hosts of your own network. For development only.
+   * Allow http and hosts of your own network. For development only.
    * @default false
    */
   dangerouslyAllowInsecureRequests?: boolean
@@ -44,13 +47,14 @@ export interface WebFingerOptions {
 const ISSUER = 'http://openid.net/specs/connect/1.0/issuer'
 
 /**
- * Finds the issuer for what a person typed, `joe@example.com` or the address of a page, by asking the host in it (OIDC
- * Discovery 2). Strangers choose that host, so only public addresses are asked, https alone, and no redirect is followed.
- * What comes back is a claim of that host: log people in at an issuer only where you are ready to trust it.
+ * Finds the issuer of a user by WebFinger (OIDC Discovery 2). The identifier is what the user typed: `joe@example.com` or a
+ * URL. Use it if users of many providers log in. Anybody can choose the host in the identifier, so requests go only to public
+ * addresses over https, and redirects are not followed. The issuer is only a claim of that host: check that you trust it
+ * before you log users in there.
  *
- * @throws OidcError `ERR_OIDC_WEBFINGER_IDENTIFIER` where the text is no identifier or its host must not be asked,
- *   `ERR_OIDC_WEBFINGER_UNKNOWN` where the host names no issuer, `ERR_OIDC_WEBFINGER_RESPONSE` where its answer is none,
- *   `ERR_OIDC_PROVIDER_...` where it cannot be asked.
+ * @throws OidcError `ERR_OIDC_WEBFINGER_IDENTIFIER` if the text is not an identifier or its host must not be requested,
+ *   `ERR_OIDC_WEBFINGER_UNKNOWN` if the host knows no issuer, `ERR_OIDC_WEBFINGER_RESPONSE` if its response is invalid, and
+ *   `ERR_OIDC_PROVIDER_…` if the request fails.
  * @example
  * ```ts
  * const found = await discoverIssuer('joe@example.com')
@@ -61,15 +65,15 @@ const ISSUER = 'http://openid.net/specs/connect/1.0/issuer'
 export async function discoverIssuer(identifier: string, options: WebFingerOptions = {}): Promise<string> {
   const { rel = ISSUER, dangerouslyAllowInsecureRequests: isInsecure = false } = options
   const { resource, origin } = findServer(parseIdentifier(identifier, schemesOf(isInsecure)), options)
-  const address = `${origin}/.well-known/webfinger?resource=${encodeURIComponent(resource)}&rel=${encodeURIComponent(rel)}`
-  const answer = await createClient(options).request(address, {
+  const query = `resource=${encodeURIComponent(resource)}&rel=${encodeURIComponent(rel)}`
+  const response = await createClient(options).request(`${origin}/.well-known/webfinger?${query}`, {
     method: 'GET',
     headers: { accept: 'application/jrd+json, application/json' },
   })
-  checkStatus(answer)
-  const href = findLink(answer, rel)
+  checkStatus(response)
+  const href = findLink(response, rel)
   if (typeof href === 'string' && isIssuer(href) && schemesOf(isInsecure).includes(new URL(href).protocol)) return href
-  throw invalid('names an issuer that is no https URL without query and fragment')
+  throw invalidResponse('has an issuer that is not an https URL without query and fragment')
 }
 
 function schemesOf(isInsecure: boolean): readonly string[] {
@@ -82,10 +86,14 @@ function findServer(identifier: WebFingerIdentifier, options: WebFingerOptions):
   const origin = server === undefined ? identifier.origin : parseHttpUrl(server)?.origin
   if (origin === undefined) throw new ConfigError(['server must be an absolute https URL.'])
   const url = new URL(origin)
-  const isKnown = hosts?.includes(url.host) ?? server !== undefined
-  const isOpen = hosts === undefined && (options.dangerouslyAllowInsecureRequests === true || !hasInternalAddress(url))
-  if (!isKnown && !isOpen) {
-    throw new OidcError('ERR_OIDC_WEBFINGER_IDENTIFIER', 'The host of the identifier must not be asked for a provider.')
+  const isListed = hosts?.includes(url.host) ?? server !== undefined
+  const isPublic =
+    hosts === undefined && (options.dangerouslyAllowInsecureRequests === true || !hasInternalAddress(url))
+  if (!isListed && !isPublic) {
+    throw new OidcError(
+      'ERR_OIDC_WEBFINGER_IDENTIFIER',
+      'The host of the identifier is not allowed: it is not in the option hosts, or is an internal address.',
+    )
   }
   return { resource: account === undefined ? resource : `${resourceScheme}:${account}`, origin }
 }
@@ -102,85 +110,86 @@ function createClient({
   return createHttpClient({ timeout, fetch, dangerouslyAllowInsecureRequests, lookup })
 }
 
-/** RFC 7033 4.2: 404 where nothing is known, 400 where the resource is not understood. */
-function checkStatus(answer: ProviderResponse): void {
-  if (answer.status === 200) return
-  if (answer.status >= 500 || isRateLimit(answer, readErrorResponse(answer))) throw errorFromStatus(answer)
-  throw unknown()
+/** RFC 7033 4.2: 404 for an unknown resource, 400 for one that the server does not understand. */
+function checkStatus(response: ProviderResponse): void {
+  if (response.status === 200) return
+  if (response.status >= 500 || isRateLimit(response, readErrorResponse(response))) throw errorFromStatus(response)
+  throw unknownIdentifier()
 }
 
-/** RFC 7033 4.3: a server may leave `rel` aside and send all links. */
-function findLink(answer: ProviderResponse, rel: string): Json | undefined {
-  const { links = [] } = jsonBody(answer) ?? {}
-  if (jsonBody(answer) === undefined || !Array.isArray(links)) throw invalid('is not a JSON resource descriptor')
+/** RFC 7033 4.3: a server may ignore `rel` and send all links. */
+function findLink(response: ProviderResponse, rel: string): Json | undefined {
+  const descriptor = jsonBody(response)
+  const { links = [] } = descriptor ?? {}
+  if (descriptor === undefined || !Array.isArray(links)) throw invalidResponse('is not a JSON resource descriptor')
   const link = links.filter(isObject).find((one) => one['rel'] === rel)
-  if (link === undefined) throw unknown()
+  if (link === undefined) throw unknownIdentifier()
   return link['href']
 }
 
-function unknown(): OidcError {
-  return new OidcError('ERR_OIDC_WEBFINGER_UNKNOWN', 'The host of the identifier names no provider for it.')
+function unknownIdentifier(): OidcError {
+  return new OidcError('ERR_OIDC_WEBFINGER_UNKNOWN', 'The host of the identifier knows no OpenID provider for it.')
 }
 
-function invalid(fault: string): ProviderError {
-  return new ProviderError('ERR_OIDC_WEBFINGER_RESPONSE', `The answer to the WebFinger request ${fault}.`)
+function invalidResponse(problem: string): ProviderError {
+  return new ProviderError('ERR_OIDC_WEBFINGER_RESPONSE', `The WebFinger response ${problem}.`)
 }
 
-/** What a person typed, made into what a WebFinger server is asked. */
+/** A normalized identifier. */
 interface WebFingerIdentifier {
   /** `acct:joe@example.com`, or an https URL without fragment. */
   readonly resource: string
-  /** Scheme, host and port of the server that knows it. */
+  /** Scheme, host and port of the server to request. */
   readonly origin: string
-  /** The part before the `@` and the host, where it is an account. */
+  /** `joe@example.com`, if it is an account. */
   readonly account: string | undefined
 }
 
-/** Far longer than any address of mail. */
-const LONGEST = 1024
+/** Far longer than any e-mail address. */
+const MAX_LENGTH = 1024
 /** OIDC Discovery 2.1: the global context symbols of XRI. */
 const XRI = /^[=@!+$(]|^xri:/i
 /** `example.com:8080` has a port, `mailto:joe@example.com` a scheme. */
 const SCHEME = /^([a-z][a-z0-9+.-]*):(?!\d+(?:[/?#]|$))/i
-/** RFC 3986 3.2.1: a second `@` makes it doubtful which host is meant. */
+/** RFC 3986 3.2.1: a second `@` makes it unclear which host is meant. */
 const TWO_HOSTS = /^(?:[^/?#]*\/\/)?[^/?#]*@[^/?#]*@/
 const ACCOUNT = /^([^@/?#]+)@([^@/?#:]+)$/
 
 /**
- * Normalises what a person typed (OIDC Discovery 2.1.2): user and host alone are an account, everything else without a
- * scheme is an https URL, a fragment is dropped.
+ * Normalizes what a user typed (OIDC Discovery 2.1.2): `user@host` is an account, everything else without a scheme is an
+ * https URL, and a fragment is removed.
  *
  * @throws OidcError `ERR_OIDC_WEBFINGER_IDENTIFIER` for anything else: an XRI, another scheme, a password.
  */
 function parseIdentifier(text: string, schemes: readonly string[]): WebFingerIdentifier {
   const identifier = text.trim()
-  const isOdd = (): boolean => [XRI, TWO_HOSTS, /[\s\\\p{Cc}\p{Cs}]/u].some((fault) => fault.test(identifier))
-  if (identifier.length > LONGEST || isOdd()) throw unusable()
+  const isInvalid = (): boolean => [XRI, TWO_HOSTS, /[\s\\\p{Cc}\p{Cs}]/u].some((form) => form.test(identifier))
+  if (identifier.length > MAX_LENGTH || isInvalid()) throw invalidIdentifier()
   const scheme = SCHEME.exec(identifier)?.[1]?.toLowerCase()
   if (scheme === 'acct') return accountOf(identifier.slice('acct:'.length).replace(/#.*/, ''))
-  if (scheme !== undefined) return addressOf(identifier, schemes)
-  return ACCOUNT.test(identifier) ? accountOf(identifier) : addressOf(`https://${identifier}`, schemes)
+  if (scheme !== undefined) return urlOf(identifier, schemes)
+  return ACCOUNT.test(identifier) ? accountOf(identifier) : urlOf(`https://${identifier}`, schemes)
 }
 
-/** RFC 7565 7: what the user's part may not hold is percent-encoded. */
+/** RFC 7565 7: characters that the user part must not contain are percent-encoded. */
 function accountOf(text: string): WebFingerIdentifier {
   const [, user = '', host = ''] = ACCOUNT.exec(text) ?? []
   const url = URL.canParse(`https://${host}`) ? new URL(`https://${host}`) : undefined
-  if (url === undefined || user === '') throw unusable()
+  if (url === undefined || user === '') throw invalidIdentifier()
   const account = `${user.replace(/[^\w.~!$&'()*+,;=%-]/gu, encodeURIComponent)}@${url.host}`
   return { resource: `acct:${account}`, origin: url.origin, account }
 }
 
-function addressOf(text: string, schemes: readonly string[]): WebFingerIdentifier {
+function urlOf(text: string, schemes: readonly string[]): WebFingerIdentifier {
   const url = URL.canParse(text) ? new URL(text) : undefined
-  if (url === undefined || !schemes.includes(url.protocol) || url.password !== '') throw unusable()
+  if (url === undefined || !schemes.includes(url.protocol) || url.password !== '') throw invalidIdentifier()
   url.hash = ''
   return { resource: url.href, origin: url.origin, account: undefined }
 }
 
-function unusable(): OidcError {
+function invalidIdentifier(): OidcError {
   return new OidcError(
     'ERR_OIDC_WEBFINGER_IDENTIFIER',
-    'No provider can be looked for by this: it must be like joe@example.com or https://example.com/joe.',
+    'The identifier must be like joe@example.com or https://example.com/joe.',
   )
 }

@@ -1,22 +1,24 @@
-/** A document of the provider that is fetched when it is first needed, and kept for as long as its headers allow. */
+import { nowInSeconds } from '../time/seconds.ts'
+
+/** A document of the provider. It is fetched when first needed, and cached for as long as its headers allow. */
 export interface CachedDocument<T> {
-  /** The copy at hand while it is fresh; else a new one; else, while none can be had, the last good one. */
+  /** The cached copy while it is fresh, else a new one. If none can be fetched, the last good copy. */
   get(): Promise<T>
-  /** A new copy, whatever the age of the one at hand. Fails where the fetch fails; the copy at hand stays. */
+  /** Fetches a new copy, however fresh the cached one is. If that fails it rejects, and the cached copy stays. */
   renew(): Promise<T>
 }
 
-/** Limits on the life of a copy, in seconds. */
+/** Limits for the lifetime of a copy, in seconds. */
 interface CacheBounds {
-  /** A copy serves for this long even where the headers say `no-store`. */
+  /** The shortest lifetime, even if the headers say `no-store`. */
   readonly minimum: number
-  /** The longest life: Okta announces 45 days for keys that it may change at any time. */
+  /** The longest lifetime. Okta announces 45 days for keys that it may change at any time. */
   readonly maximum: number
-  /** The life of a copy whose headers say nothing. */
+  /** The lifetime if the headers say nothing. */
   readonly unstated: number
-  /** The pause between attempts while a copy that is too old cannot be replaced. */
+  /** The pause between attempts to replace an expired copy. */
   readonly backoff: number
-  /** How old the last good copy may get while it cannot be replaced. */
+  /** The greatest age of a copy that cannot be replaced. */
   readonly stale: number
 }
 
@@ -24,14 +26,14 @@ interface Copy<T> {
   readonly value: T
   readonly loadedAt: number
   /** In seconds. */
-  readonly life: number
+  readonly lifetime: number
 }
 
 const BOUNDS: CacheBounds = { minimum: 60, maximum: 86_400, unstated: 3600, backoff: 30, stale: 604_800 }
 
 /**
- * Caches what `load` brings (RFC 9111, as far as it serves here). One fetch is under way at a time, for `get` and
- * `renew` together; a failure is not kept.
+ * Caches what `load` returns, by a small part of RFC 9111. `get` and `renew` share one fetch at a time. A failure is not
+ * cached.
  */
 export function createCachedDocument<T>(options: {
   readonly load: () => Promise<{ readonly value: T; readonly headers: Headers }>
@@ -45,11 +47,11 @@ export function createCachedDocument<T>(options: {
   async function load(): Promise<T> {
     try {
       const { value, headers } = await options.load()
-      copy = { value, loadedAt: now(), life: lifetime(headers, bounds) }
+      copy = { value, loadedAt: nowInSeconds(), lifetime: lifetimeOf(headers, bounds) }
       failedAt = Number.NEGATIVE_INFINITY
       return value
     } catch (error) {
-      failedAt = now()
+      failedAt = nowInSeconds()
       throw error
     }
   }
@@ -64,25 +66,21 @@ export function createCachedDocument<T>(options: {
   async function get(): Promise<T> {
     const last = copy
     if (last === undefined || !isWithin(bounds.stale, last.loadedAt)) return await renew()
-    if (isWithin(last.life, last.loadedAt) || isWithin(bounds.backoff, failedAt)) return last.value
+    if (isWithin(last.lifetime, last.loadedAt) || isWithin(bounds.backoff, failedAt)) return last.value
     return await renew().catch(() => last.value)
   }
 
   return { get, renew }
 }
 
-/** Whether less than so many seconds have gone by. A clock that was set back tells nothing: then they have. */
+/** True if less than so many seconds have passed. False if the clock was set back. */
 function isWithin(seconds: number, since: number): boolean {
-  const age = now() - since
+  const age = nowInSeconds() - since
   return age >= 0 && age < seconds
 }
 
-function now(): number {
-  return Date.now() / 1000
-}
-
-/** RFC 9111 4.2: `max-age` less `Age`. */
-function lifetime(headers: Headers, { minimum, maximum, unstated }: CacheBounds): number {
+/** RFC 9111 4.2: `max-age` minus `Age`. */
+function lifetimeOf(headers: Headers, { minimum, maximum, unstated }: CacheBounds): number {
   const directives = (headers.get('cache-control') ?? '')
     .toLowerCase()
     .split(',')
@@ -90,16 +88,21 @@ function lifetime(headers: Headers, { minimum, maximum, unstated }: CacheBounds)
   if (directives.some((directive) => /^no-(store|cache)\b/.test(directive))) return minimum
   const [, maxAge] = directives.map((directive) => /^max-age="?(\d+)"?$/.exec(directive)).find(Boolean) ?? []
   if (maxAge === undefined) return unstated
-  const age = Number(/^\d+$/.exec(headers.get('age') ?? '')?.[0] ?? 0)
-  return Math.min(Math.max(Number(maxAge) - age, minimum), maximum)
+  const age = deltaSeconds(/^\d+$/.exec(headers.get('age') ?? '')?.[0] ?? '0')
+  return Math.min(Math.max(deltaSeconds(maxAge) - age, minimum), maximum)
 }
 
-/** Takes one attempt from the budget; false where none is left at present. */
+/** RFC 9111 1.2.2: a number that is too large counts as 2^31. Infinity minus Infinity would be no time at all. */
+function deltaSeconds(digits: string): number {
+  return Math.min(Number(digits), 2 ** 31)
+}
+
+/** Takes one request from the budget. Returns false if none is left at present. */
 type TryRequest = () => boolean
 
 /**
- * A budget for requests that strangers can provoke: so many at once, and one more after each `refillSeconds`. However
- * many are provoked, the provider sees no more than that.
+ * Creates a budget for requests that strangers can cause: `capacity` at once, and one more after each `refillSeconds`. The
+ * provider never receives more.
  */
 export function createFetchBudget({
   capacity,

@@ -1,4 +1,4 @@
-import { ProviderError } from '../errors.ts'
+import { ProviderError, shown } from '../errors.ts'
 import type { JsonObject } from '../jose/json.ts'
 import type { Config } from '../options/config.ts'
 import { createCachedDocument, createFetchBudget } from './cached-document.ts'
@@ -7,31 +7,31 @@ import { createHttpClient, type HttpClient } from './http-client.ts'
 import { createKeyStore, type KeyStore } from './keys.ts'
 import { createPublicLookup } from './public-address.ts'
 
-/** Those whose claims are taken beside the OpenID provider's own (OIDC Core 5.6.2). */
+/** Other providers whose claims are accepted (OIDC Core 5.6.2). */
 export interface ClaimsProviders {
-  /** The way to the keys of each, by issuer. They are asked for when first needed. */
+  /** Finds the keys of each provider, by issuer. They are fetched when first needed. */
   readonly keys: ReadonlyMap<string, () => Promise<KeyStore>>
-  /** The way to where distributed claims are: to public addresses alone, unless insecure requests are allowed. */
+  /** Fetches distributed claims: from public addresses only, unless insecure requests are allowed. */
   readonly http: HttpClient
 }
 
-/** What the sources of claims are judged by. */
+/** What claims sources are checked with. */
 export interface ClaimsContext {
   readonly config: Pick<
     Config,
     'issuer' | 'clientId' | 'claimsProviders' | 'clockTolerance' | 'timeout' | 'dangerouslyAllowInsecureRequests'
   >
-  /** Those of the OpenID provider, which may be a claims provider too. */
+  /** The keys of the OpenID provider, which may be a claims provider, too. */
   readonly keys: KeyStore
   readonly claimsProviders: ClaimsProviders
 }
 
 type ClaimsProvidersConfig = Pick<Config, 'claimsProviders' | 'timeout' | 'fetch' | 'dangerouslyAllowInsecureRequests'>
 
-/** The claims providers of one configuration. To be made once, since it keeps what it has been told. */
+/** The claims providers of one configuration. Create it once, because it caches their keys. */
 export function createClaimsProviders(config: ClaimsProvidersConfig): ClaimsProviders {
   const { claimsProviders, timeout, fetch, dangerouslyAllowInsecureRequests } = config
-  // The certificate of this client, if there is one, is for its own provider: it is not among these.
+  // The client's TLS certificate is for its own provider, so it is not passed on.
   const bounds = { timeout, fetch, dangerouslyAllowInsecureRequests }
   const lookup = dangerouslyAllowInsecureRequests ? undefined : createPublicLookup()
   const http = createHttpClient(bounds)
@@ -41,16 +41,16 @@ export function createClaimsProviders(config: ClaimsProvidersConfig): ClaimsProv
   }
 }
 
-/** Discovery (OIDC Discovery 4) of one claims provider, as far as its keys. A failure is forgotten. */
+/** Finds the keys of one claims provider by discovery (OIDC Discovery 4). A failure is not cached. */
 function createKeysFinder(http: HttpClient, issuer: string): () => Promise<KeyStore> {
-  // One that is down is left in peace, and so are the logins, which wait for it in vain.
-  const takeAttempt = createFetchBudget({ capacity: 5, refillSeconds: 30 })
+  // Limits the requests to a provider that is down, and so the time that logins wait for it.
+  const tryRequest = createFetchBudget({ capacity: 5, refillSeconds: 30 })
   const url = discoveryUrl({ issuer, discovery: 'oidc', discoveryWithClientId: false, clientId: '' })
   let keys: { readonly uri: string; readonly store: KeyStore } | undefined
   const discovery = createCachedDocument({
     load: async () => {
-      if (!takeAttempt()) {
-        throw new ProviderError('ERR_OIDC_PROVIDER_UNREACHABLE', 'A claims provider was asked in vain, just now.')
+      if (!tryRequest()) {
+        throw new ProviderError('ERR_OIDC_PROVIDER_UNREACHABLE', `${issuer} (claimsProviders) failed a moment ago.`)
       }
       const { json, headers } = await http.getJson(url)
       return { value: readJwksUri(json, issuer), headers }
@@ -63,14 +63,14 @@ function createKeysFinder(http: HttpClient, issuer: string): () => Promise<KeySt
   }
 }
 
-/** OIDC Discovery 4.3: the issuer is compared as it is. */
+/** OIDC Discovery 4.3: the issuer must be equal, character by character. */
 function readJwksUri({ issuer, jwks_uri: uri }: JsonObject, expected: string): string {
   if (issuer !== expected) {
     throw new ProviderError(
       'ERR_OIDC_DISCOVERY_ISSUER',
-      "A claims provider's metadata names another issuer than claimsProviders does.",
+      `The metadata of a claims provider has the issuer ${shown(issuer)}, but claimsProviders has '${expected}'.`,
     )
   }
   if (typeof uri === 'string') return uri
-  throw new ProviderError('ERR_OIDC_METADATA_INVALID', "A claims provider's metadata names no jwks_uri.")
+  throw new ProviderError('ERR_OIDC_METADATA_INVALID', `The metadata of ${expected} (claimsProviders) has no jwks_uri.`)
 }

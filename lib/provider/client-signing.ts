@@ -1,46 +1,41 @@
 import { createSecretKey, type KeyObject } from 'node:crypto'
 import { ConfigError, OidcError } from '../errors.ts'
-import { findJwsAlgorithm } from '../jose/algorithms.ts'
+import { usesClientSecret } from '../jose/algorithms.ts'
 import { algorithmsOf } from '../jose/client-keys.ts'
+import { MIN_SECRET_LENGTH } from '../jose/jwk.ts'
 import type { Config } from '../options/config.ts'
 import { PROFILE_ALGORITHMS } from '../options/profile.ts'
 import type { Json } from '../types.ts'
 import type { Provider } from './provider.ts'
 
-/** What the client signs with: assertions of itself, and its requests. */
+/** What the client signs its assertions and its authorization requests with. */
 export interface ClientSigner {
   readonly alg: string
   /** The private key, or the client secret for HS256, HS384 and HS512. */
   readonly key: KeyObject
-  /** The identifier of the private key, as the provider knows it. */
+  /** The `kid` of the private key, as the provider knows it. */
   readonly kid: string | undefined
 }
 
 /**
- * What the client signs with by this algorithm: the first fitting one of `clientKeys`, or the client secret. Throws
- * `ERR_OIDC_CONFIG` where no key fits, and `ERR_OIDC_CLIENT_SECRET` where the secret is missing or too short.
+ * Finds the key for an algorithm: the first of `clientKeys` that signs with it, or the client secret. Throws
+ * `ERR_OIDC_CONFIG` if there is no such key, and `ERR_OIDC_CLIENT_SECRET` if the secret is missing or too short.
  */
 export async function findSigner(
   { config, clientKeys }: Pick<Provider, 'config' | 'clientKeys'>,
   alg: string,
 ): Promise<ClientSigner> {
-  if (isSymmetric(alg)) return { alg, key: secretKey(await readSecretKey(config)), kid: undefined }
+  if (usesClientSecret(alg)) return { alg, key: secretKey(await readSecretKey(config), alg), kid: undefined }
   const found = clientKeys.signingKey(alg)
-  if (found === undefined) throw new ConfigError([`clientKeys must have a key that signs with ${alg}.`])
+  if (found === undefined) throw new ConfigError([`clientKeys has no key that signs with ${alg}. Add one.`])
   return { alg, key: found.key, kid: found.kid }
 }
 
-/** Whether an algorithm takes the client secret, and not a key of the client. */
-export function isSymmetric(alg: string): boolean {
-  return findJwsAlgorithm(alg)?.kty === 'oct'
-}
-
 /**
- * The algorithm to sign with where the options name none: the first that the client's keys can sign with, in their order,
- * and that the provider says it takes; for an RSA key RS256, but PS256 in a profile of FAPI. Throws `ERR_OIDC_CONFIG` where
- * no key signs.
+ * The algorithm to sign with if the options name none: the first that a key in `clientKeys` can sign with and that the
+ * provider supports. For an RSA key that is RS256, or PS256 in a FAPI profile. Throws `ERR_OIDC_CONFIG` if no key can sign.
  *
- * @param supported What the provider's metadata says; absent, or any other value: nothing.
+ * @param supported The algorithms in the provider's metadata. Ignored if absent or not a list.
  */
 export function defaultSigningAlg(
   { config, clientKeys }: Pick<Provider, 'config' | 'clientKeys'>,
@@ -51,26 +46,23 @@ export function defaultSigningAlg(
     .filter((alg) => clientKeys.signingKey(alg) !== undefined)
     .filter((alg) => config.profile === undefined || PROFILE_ALGORITHMS.includes(alg))
   const alg = algs.find((name) => Array.isArray(supported) && supported.includes(name)) ?? algs[0]
-  if (alg === undefined) throw new ConfigError(['clientKeys must have a key that signs.'])
+  if (alg === undefined) throw new ConfigError(['clientKeys has no key that signs. Add one.'])
   return alg
 }
 
-/** OIDC Core 10.1: the key is the octets of the secret in UTF-8. */
-function secretKey(secret: string | undefined): KeyObject {
+/** OIDC Core 10.1: the key is the bytes of the secret in UTF-8. */
+function secretKey(secret: string | undefined, alg: string): KeyObject {
   if (secret !== undefined) return createSecretKey(secret, 'utf8')
-  throw new OidcError('ERR_OIDC_CLIENT_SECRET', 'To sign with the client secret, there must be one.')
+  throw new OidcError('ERR_OIDC_CLIENT_SECRET', `To sign with ${alg}, set clientSecret.`)
 }
 
-/** RFC 6749 A.2, without the space around that comes from reading a file to its end. */
+/** RFC 6749 A.2, but without spaces at the ends: they come from a file that was read whole. */
 const SECRET = /^[!-~](?:[ -~]*[!-~])?$/
 
-/** OIDC Core 16.19, and what Okta demands. Longer hashes make no longer secret: 32 characters cannot be guessed. */
-const MIN_KEY_BYTES = 32
-
 /**
- * The client secret of the moment: a function of the application's is asked each time, so that the secret can change
- * without a restart. `undefined` for a client without one. Throws `ERR_OIDC_CLIENT_SECRET` where the function fails (503) or
- * gives none.
+ * The current client secret. If it is a function, it is called each time, so that the secret can change without a restart.
+ * Returns `undefined` for a client without a secret. Throws `ERR_OIDC_CLIENT_SECRET` if the function fails (status 503) or
+ * returns no usable text.
  */
 export async function readClientSecret({ clientSecret }: Pick<Config, 'clientSecret'>): Promise<string | undefined> {
   if (typeof clientSecret !== 'function') return clientSecret
@@ -78,7 +70,7 @@ export async function readClientSecret({ clientSecret }: Pick<Config, 'clientSec
   if (typeof secret === 'string' && SECRET.test(secret)) return secret
   throw new OidcError(
     'ERR_OIDC_CLIENT_SECRET',
-    'The function clientSecret has given no text of printable ASCII characters without space around it.',
+    'The function clientSecret must return printable ASCII text without spaces at its ends.',
   )
 }
 
@@ -86,7 +78,7 @@ async function callSecretFunction(clientSecret: () => unknown): Promise<unknown>
   try {
     return await clientSecret()
   } catch (error) {
-    throw new OidcError('ERR_OIDC_CLIENT_SECRET', 'The function clientSecret has failed.', {
+    throw new OidcError('ERR_OIDC_CLIENT_SECRET', 'The function clientSecret failed. Its error is the cause.', {
       status: 503,
       cause: error,
     })
@@ -94,14 +86,14 @@ async function callSecretFunction(clientSecret: () => unknown): Promise<unknown>
 }
 
 /**
- * The client secret as a key, to sign, verify, encrypt or decrypt with. Throws as {@link readClientSecret}, and for a secret
- * of less than 32 bytes: who sees what it was used for could try all of them (OIDC Core 16.19).
+ * The client secret for use as a key: to sign, verify, encrypt or decrypt. Throws what {@link readClientSecret} throws, and
+ * refuses a secret of less than 32 bytes: who sees a signature could find it by trying (OIDC Core 16.19).
  */
 export async function readSecretKey(config: Pick<Config, 'clientSecret'>): Promise<string | undefined> {
   const secret = await readClientSecret(config)
-  if (secret === undefined || Buffer.byteLength(secret) >= MIN_KEY_BYTES) return secret
+  if (secret === undefined || Buffer.byteLength(secret) >= MIN_SECRET_LENGTH) return secret
   throw new OidcError(
     'ERR_OIDC_CLIENT_SECRET',
-    `As a key, the client secret must have at least ${MIN_KEY_BYTES} characters.`,
+    `clientSecret must have at least ${MIN_SECRET_LENGTH} characters, because it is used as a key.`,
   )
 }

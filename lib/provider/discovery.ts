@@ -1,4 +1,5 @@
-import { ProviderError } from '../errors.ts'
+import { ProviderError, shown } from '../errors.ts'
+import { presentMembers } from '../jose/json.ts'
 import type { Config } from '../options/config.ts'
 import { TENANT_PLACEHOLDER } from '../options/issuer.ts'
 import type { ProviderMetadata } from '../options/provider-options.ts'
@@ -12,44 +13,44 @@ const REQUIRED = ['authorization_endpoint', 'token_endpoint', 'jwks_uri'] as con
 const OPTIONAL = ['userinfo_endpoint', 'end_session_endpoint', 'pushed_authorization_request_endpoint'] as const
 
 /**
- * Where the metadata of a provider is. A slash at the issuer's end is taken off, never doubled. OIDC Discovery 4 puts the
- * well-known path behind the issuer's own path, RFC 8414 3.1 in front of it.
+ * The URL of a provider's metadata. A slash at the end of the issuer is removed, never doubled. The well-known path follows
+ * the issuer's own path in OIDC Discovery 4, and precedes it in RFC 8414 3.1.
  */
 export function discoveryUrl(
   config: Pick<Config, 'issuer' | 'discovery' | 'discoveryWithClientId' | 'clientId'>,
 ): string {
   const url = new URL(documentUrl(config))
-  // Okta: the issuer and the keys of this very client.
+  // Okta then returns the issuer and the keys of this client.
   if (config.discoveryWithClientId) url.searchParams.set('client_id', config.clientId)
   return url.href
 }
 
 function documentUrl({ issuer, discovery }: Pick<Config, 'issuer' | 'discovery'>): string {
-  // Entra ID publishes the document of all tenants under this name.
-  const own = issuer.replace(TENANT_PLACEHOLDER, 'common').replace(/\/$/, '')
-  if (discovery === 'oidc') return `${own}/.well-known/openid-configuration`
+  // Entra ID publishes the metadata of all tenants under this name.
+  const base = issuer.replace(TENANT_PLACEHOLDER, 'common').replace(/\/$/, '')
+  if (discovery === 'oidc') return `${base}/.well-known/openid-configuration`
   if (discovery !== 'oauth2') return discovery
-  const { origin, pathname } = new URL(own)
+  const { origin, pathname } = new URL(base)
   return `${origin}/.well-known/oauth-authorization-server${pathname.replace(/\/$/, '')}`
 }
 
-/** What is probably wrong where no metadata is found, by the way that it was looked for. */
+/** What to check if there is no metadata, by the value of the option `discovery`. */
 const ADVICE = {
   oidc:
-    'The issuer option is probably wrong: it is the issuer as the provider names it, ' +
+    'The issuer option is probably wrong. It must be the issuer as the provider names it, ' +
     "without '/.well-known/openid-configuration'. For Okta it is 'https://{domain}' (org authorization server) or " +
     "'https://{domain}/oauth2/{id}' (custom authorization server, which needs API Access Management).",
   oauth2:
-    "The issuer option is wrong, or the provider does not have its metadata where RFC 8414 puts it: discovery 'oidc' looks " +
-    'where OpenID Connect Discovery does, and the address of any other place can be given whole.',
-  address: 'The discovery option is probably wrong: it is the whole address of the metadata of this issuer.',
+    "The issuer option is wrong, or the provider's metadata is not where RFC 8414 puts it. Try discovery 'oidc', or set " +
+    'discovery to the URL of the metadata.',
+  url: 'The discovery option is probably wrong. It must be the full URL of the metadata of this issuer.',
 } as const
 
-type Looked = Pick<Config, 'discovery' | 'discoveryWithClientId'>
+type DiscoveryOptions = Pick<Config, 'discovery' | 'discoveryWithClientId'>
 
-/** Says what may be wrong where there is no metadata where it was looked for. */
-export function adviseOnDiscovery({ discovery, discoveryWithClientId }: Looked): (error: unknown) => never {
-  const advice = ADVICE[discovery === 'oidc' || discovery === 'oauth2' ? discovery : 'address']
+/** Returns a function that throws an error again, with advice if there is no metadata at its URL. */
+export function adviseOnDiscovery({ discovery, discoveryWithClientId }: DiscoveryOptions): (error: unknown) => never {
+  const advice = ADVICE[discovery === 'oidc' || discovery === 'oauth2' ? discovery : 'url']
   const ofClient = discoveryWithClientId ? ' Or the provider does not know the clientId.' : ''
   return (error) => {
     if (!(error instanceof ProviderError) || error.code !== 'ERR_OIDC_PROVIDER_STATUS') throw error
@@ -63,23 +64,25 @@ export function adviseOnDiscovery({ discovery, discoveryWithClientId }: Looked):
   }
 }
 
-/** OIDC Discovery 4.3: the issuer is compared as it is, and every endpoint that we may call must be one. */
-export function checkMetadata(document: Document, config: Config): ProviderMetadata {
+/** OIDC Discovery 4.3: the issuer must be equal, and each endpoint that we may call must be an https URL. */
+export function checkMetadata(given: Document, config: Config): ProviderMetadata {
+  const document = presentMembers(given)
   if (document['issuer'] !== config.issuer) {
     throw new ProviderError(
       'ERR_OIDC_DISCOVERY_ISSUER',
-      "The provider's metadata names another issuer than the issuer option. They must be equal character by character, " +
-        'a slash at the end included; at Okta, configure the domain that browsers use (custom domain or not).',
+      `The provider's metadata has the issuer ${shown(document['issuer'])}, but the issuer option is '${config.issuer}'. ` +
+        'They must be equal character by character (a slash at the end counts). For Okta, configure the domain that ' +
+        'browsers use (custom domain or not).',
     )
   }
-  // OIDC Discovery 3: a provider of the implicit flow alone has no token endpoint.
+  // OIDC Discovery 3: a provider with only the implicit flow has no token endpoint.
   const needsTokens = contentsOf(config.responseType).code
   const missing = REQUIRED.filter((name) => document[name] === undefined && (needsTokens || name !== 'token_endpoint'))
   const faulty = [...REQUIRED, ...OPTIONAL].filter(
     (name) => document[name] !== undefined && !isEndpoint(document[name], config.dangerouslyAllowInsecureRequests),
   )
-  if (missing.length > 0 || faulty.length > 0) throw invalidMetadata(missing, faulty)
-  return document as ProviderMetadata
+  if (missing.length > 0 || faulty.length > 0) throw invalidMetadata(config, missing, faulty)
+  return document as ProviderMetadata & typeof document
 }
 
 function isEndpoint(value: unknown, insecure: boolean): boolean {
@@ -88,34 +91,39 @@ function isEndpoint(value: unknown, insecure: boolean): boolean {
   return protocol === 'https:' || (insecure && protocol === 'http:')
 }
 
-function invalidMetadata(missing: readonly string[], faulty: readonly string[]): ProviderError {
-  const sentences = [
+function invalidMetadata(
+  { issuer, providerMetadata }: Config,
+  missing: readonly string[],
+  faulty: readonly string[],
+): ProviderError {
+  const source = providerMetadata === undefined ? `The metadata of ${issuer}` : 'The option providerMetadata'
+  const problems = [
     missing.length > 0 ? `lacks ${missing.join(', ')}` : undefined,
     faulty.length > 0 ? `has no https URL for ${faulty.join(', ')}` : undefined,
-  ].filter((sentence) => sentence !== undefined)
-  return new ProviderError('ERR_OIDC_METADATA_INVALID', `The provider's metadata ${sentences.join(' and ')}.`)
+  ].filter((problem) => problem !== undefined)
+  return new ProviderError('ERR_OIDC_METADATA_INVALID', `${source} ${problems.join(' and ')}.`)
 }
 
-/** How long an answer holds good, in seconds. */
-const LIFE = 15
+/** How long a result is reused, in seconds. */
+const LIFETIME = 15
 
-/** The longest that a person is kept waiting for it, in seconds. */
-const LONGEST_WAIT = 2
+/** The longest that a user waits for the check, in seconds. */
+const MAX_WAIT_SECONDS = 2
 
 /**
- * Whether the provider answers at all: a browser that is sent to one that does not, does not come back. One of its documents
- * is asked for, whatever copy is at hand; the authorization endpoint itself would find fault with the request. Rejects with
- * a `ProviderError`, after two seconds at most. All who ask at the same time share one request, and a failure is not kept.
+ * Checks that the provider responds: a browser that is sent to a provider that is down does not come back. Fetches one of
+ * its documents, whatever is cached, because the authorization endpoint would refuse an empty request. Rejects with a
+ * `ProviderError` after two seconds at most. Simultaneous calls share one request. A failure is not cached.
  */
 export function createAvailabilityCheck(config: Config): () => Promise<void> {
-  const http = createHttpClient({ ...config, timeout: Math.min(config.timeout, LONGEST_WAIT) })
+  const http = createHttpClient({ ...config, timeout: Math.min(config.timeout, MAX_WAIT_SECONDS) })
   const documentUrl = config.providerMetadata?.jwks_uri ?? discoveryUrl(config)
-  const pulse = createCachedDocument({
+  const availability = createCachedDocument({
     load: async () => {
       const { headers } = await http.getJson(documentUrl)
       return { value: undefined, headers }
     },
-    bounds: { minimum: LIFE, maximum: LIFE, unstated: LIFE, stale: LIFE },
+    bounds: { minimum: LIFETIME, maximum: LIFETIME, unstated: LIFETIME, stale: LIFETIME },
   })
-  return () => pulse.get()
+  return () => availability.get()
 }

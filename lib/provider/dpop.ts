@@ -11,34 +11,34 @@ import { ConfigError } from '../errors.ts'
 import { findJwsAlgorithm } from '../jose/algorithms.ts'
 import type { DpopKey } from '../types.ts'
 
-/** What a proof of possession is made for. */
+/** The request that a proof of possession is for. */
 interface DpopProof {
   readonly key: DpopKey
   readonly method: string
-  /** The URL that is asked; query and fragment do not count. */
+  /** The requested URL. Its query and fragment are left out of the proof. */
   readonly url: string
-  /** What the server has given for its next proof. */
+  /** The nonce that the server demands. */
   readonly nonce?: string | undefined
-  /** The token that is shown along with it, at a resource. */
+  /** The access token in the request, if any. */
   readonly accessToken?: string | undefined
   /** Seconds since 1970. */
   readonly now: number
 }
 
 /**
- * A new key for the tokens of one login (RFC 9449 4). It is JSON, to be kept with them, and secret as they are.
+ * Creates a key for the tokens of one login (RFC 9449 4). It is JSON, is stored with the tokens and is as secret as they are.
  *
- * @param alg ES256, ES384, ES512, EdDSA or Ed25519. Not RSA: a key of its own for each login would take too long to make,
- * and be too long for a cookie. Anything else throws `ERR_OIDC_CONFIG`.
+ * @param alg ES256, ES384, ES512, EdDSA or Ed25519. Keys of other algorithms take too long to create for each login, or are
+ * too long for a cookie and a header: they throw `ERR_OIDC_CONFIG`.
  */
 export function createDpopKey(alg: string): DpopKey {
-  const { crv } = findJwsAlgorithm(alg) ?? {}
+  const crv = findJwsAlgorithm(alg)?.keyKinds[0]?.crv
   if (crv === undefined) throw new ConfigError(['dpopSigningAlg must be ES256, ES384, ES512, EdDSA or Ed25519.'])
   const { kty = '', crv: curve = '', x = '', y, d = '' } = generateKey(crv).export({ format: 'jwk' })
   return { alg, kty, crv: curve, x, ...(y === undefined ? {} : { y }), d }
 }
 
-/** A new proof that whoever sends this request has the key (RFC 9449 4.2). It is good for one request only. */
+/** Creates a proof that the sender of one request has the key (RFC 9449 4.2). Each request needs a new one. */
 export async function createDpopProof({ key, method, url, nonce, accessToken, now }: DpopProof): Promise<string> {
   const { origin, pathname } = new URL(url)
   const claims = {
@@ -54,7 +54,7 @@ export async function createDpopProof({ key, method, url, nonce, accessToken, no
     .sign(createPrivateKey({ key: privateJwk(key), format: 'jwk' }))
 }
 
-/** The thumbprint of the key (RFC 7638), which the parameter `dpop_jkt` binds a code to (RFC 9449 10). */
+/** The thumbprint of the key (RFC 7638), for the parameter `dpop_jkt`, which binds a code to it (RFC 9449 10). */
 export function dpopThumbprint(key: DpopKey): Promise<string> {
   return calculateJwkThumbprint(publicJwk(key), 'sha256')
 }
@@ -64,52 +64,11 @@ function generateKey(crv: string): KeyObject {
   return generateKeyPairSync('ec', { namedCurve: crv }).privateKey
 }
 
-/** RFC 9449 4.2: never the private key. So its members are named, one by one. */
+/** RFC 9449 4.2: never the private key. So the public members are listed one by one. */
 function publicJwk({ kty, crv, x, y }: DpopKey): { kty: string; crv: string; x: string; y?: string } {
   return { kty, crv, x, ...(y === undefined ? {} : { y }) }
 }
 
 function privateJwk(key: DpopKey): JsonWebKey {
   return { ...publicJwk(key), d: key.d }
-}
-
-/** What a proof goes to: one origin may be both, with nonces that are good for one of them only (RFC 9449 8, 9). */
-type DpopServer = 'authorization' | 'resource'
-
-/** The newest nonce of each server that demands one in proofs of possession (RFC 9449 8, 9). */
-export interface DpopNonces {
-  /** The nonce for the next proof to this URL; that of a resource, unless told. */
-  get(url: string, server?: DpopServer): string | undefined
-  /** Keeps the nonce that an answer of this URL brings, and returns it. */
-  keep(url: string, headers: Headers, server?: DpopServer): string | undefined
-}
-
-/** A provider has one or two origins, and there are the APIs that its tokens are for. */
-const MAX_SERVERS = 32
-
-/** RFC 9449 8.1: `1*NQCHAR`, here with an end. It goes into a header of ours, so no other will do. */
-const NONCE = /^[\x21\x23-\x5b\x5d-\x7e]{1,1024}$/
-
-/**
- * An empty memory of nonces, by origin (RFC 9449 8.2). They belong to the server, not to a person: a nonce that has aged
- * costs one more request, and proves nothing.
- */
-export function createDpopNonces(): DpopNonces {
-  const nonces = new Map<string, string>()
-
-  function keep(url: string, headers: Headers, server?: DpopServer): string | undefined {
-    const nonce = headers.get('dpop-nonce')
-    if (nonce === null || !NONCE.test(nonce)) return undefined
-    const key = keyOf(url, server)
-    nonces.delete(key)
-    nonces.set(key, nonce)
-    for (const oldest of [...nonces.keys()].slice(0, -MAX_SERVERS)) nonces.delete(oldest)
-    return nonce
-  }
-
-  return { get: (url, server) => nonces.get(keyOf(url, server)), keep }
-}
-
-function keyOf(url: string, server: DpopServer = 'resource'): string {
-  return `${server} ${new URL(url).origin}`
 }

@@ -1,29 +1,101 @@
 import { type ErrorCode, ProviderError, type ProviderRefusal } from '../errors.ts'
 import type { JsonObject } from '../jose/json.ts'
-import { jsonBody, type ProviderResponse } from './http-transport.ts'
+import type { Config } from '../options/config.ts'
+import { nowInSeconds } from '../time/seconds.ts'
+import { jsonBody, type ProviderResponse, withoutQuery } from './http-transport.ts'
 
-/** What the provider says in an answer that refuses. */
+/** Where an error response came from, for messages. */
+interface Endpoint {
+  readonly url?: string
+  /** The options to name in the advice. */
+  readonly config?: Pick<Config, 'tokenEndpointAuthMethod'>
+}
+
+/** Grant errors that a new login solves: the code was used, has expired or is unknown. */
+const RETRYABLE_GRANT_ERRORS: readonly string[] = ['invalid_grant', 'invalid_code']
+
+/**
+ * The error for a request that the provider refused. A `5xx` status or a rate limit says nothing about the request, so it
+ * gives {@link errorFromStatus}; everything else gives `code`. What the provider said is in `refusal`. The message has only
+ * its error code.
+ */
+export function errorFromResponse(response: ProviderResponse, code: ErrorCode, endpoint: Endpoint = {}): ProviderError {
+  const details = readErrorResponse(response)
+  if (response.status >= 500 || isRateLimit(response, details)) return errorFromStatus(response, endpoint.url)
+  const error = details.refusal?.error ?? ''
+  return new ProviderError(code, messageOf(response, details, endpoint), {
+    ...details,
+    ...(RETRYABLE_GRANT_ERRORS.includes(error) ? { status: 400 } : {}),
+  })
+}
+
+/**
+ * The error for a status that cannot be used. 429, and 503 with a time to retry, give `ERR_OIDC_PROVIDER_BUSY` with
+ * `retryAfter` in seconds; every other status gives `ERR_OIDC_PROVIDER_STATUS`.
+ */
+export function errorFromStatus(response: ErrorHead, url?: string): ProviderError {
+  const details = readErrorResponse(response)
+  const retryAfter = readRetryAfter(response.headers)
+  const isBusy = isRateLimit(response, details) || (response.status === 503 && retryAfter !== undefined)
+  const code = isBusy ? 'ERR_OIDC_PROVIDER_BUSY' : 'ERR_OIDC_PROVIDER_STATUS'
+  const message = messageOf(response, details, url === undefined ? {} : { url })
+  return new ProviderError(code, message, { ...details, ...(isBusy ? { retryAfter } : {}) })
+}
+
+/** An error code in a message is harmless only in this form (RFC 6749 5.2 allows nearly any text). */
+const ERROR_CODE = /^[A-Za-z][A-Za-z\d_.-]{1,63}$/
+
+function messageOf(
+  { status }: ErrorHead,
+  { refusal }: ErrorResponse,
+  { url = 'The provider', config }: Endpoint,
+): string {
+  const error = ERROR_CODE.test(refusal?.error ?? '') ? ` ${refusal?.error}` : ''
+  const advice = config === undefined ? '' : adviseOnError(refusal?.error, config)
+  return `${withoutQuery(url)} answered ${status}${error}.${advice}`
+}
+
+/** What to check for the error codes of RFC 6749 5.2 and RFC 6750 3.1. */
+function adviseOnError(error: string | undefined, config: Pick<Config, 'tokenEndpointAuthMethod'>): string {
+  const method = config.tokenEndpointAuthMethod
+  const credential = /jwt$/.test(method) && method !== 'client_secret_jwt' ? 'clientKeys' : 'clientSecret'
+  switch (error) {
+    case 'invalid_client':
+      return ` Check clientId, ${credential} and tokenEndpointAuthMethod ('${method}').`
+    case 'invalid_grant':
+      return ' The code or refresh token was used before, has expired or was revoked. A new login solves this.'
+    case 'invalid_token':
+      return ' The access token has expired or was revoked. A new login solves this.'
+    case 'invalid_scope':
+    case 'insufficient_scope':
+      return ' Check the option scope.'
+    default:
+      return ' Compare the options with the settings of this client at the provider.'
+  }
+}
+
+/** What the provider says in an error response. */
 interface ErrorResponse {
   readonly refusal: ProviderRefusal | undefined
-  /** The provider's name for this very failure (Okta). */
+  /** The provider's identifier of this failure (Okta). */
   readonly errorId: string | undefined
-  /** The provider's name for this very request (Okta). */
+  /** The provider's identifier of this request (Okta). */
   readonly requestId: string | undefined
 }
 
-/** An answer of which perhaps only the head is known. */
-export type Refused = Pick<ProviderResponse, 'status' | 'headers'> & Partial<Pick<ProviderResponse, 'body'>>
+/** An error response, of which the body may be unknown. */
+export type ErrorHead = Pick<ProviderResponse, 'status' | 'headers'> & Partial<Pick<ProviderResponse, 'body'>>
 
-/** Both names are for log lines and support tickets: nothing gets in there that could be anything else. */
+/** Both identifiers go to log lines and support tickets, so anything unusual is left out. */
 const SUPPORT_ID = /^[\w.@-]{1,64}$/
-/** Of Okta's own APIs. */
+/** An error code of Okta's own APIs. */
 const OKTA_ERROR_CODE = /^E\d{7}$/
 
 /**
- * Reads an error response: OAuth's (RFC 6749 5.2), Okta's (`errorCode`, `errorSummary`, `errorId`), or a challenge in the
- * header alone (RFC 6750 3). What is not in one of these forms is left out, and nothing of it is interpreted.
+ * Reads an error response: OAuth's form (RFC 6749 5.2), Okta's (`errorCode`, `errorSummary`, `errorId`), or a challenge in
+ * `WWW-Authenticate` alone (RFC 6750 3). Anything else is left out.
  */
-export function readErrorResponse({ status, headers, body }: Refused): ErrorResponse {
+export function readErrorResponse({ status, headers, body }: ErrorHead): ErrorResponse {
   const json = body === undefined ? {} : (jsonBody({ status, headers, body }) ?? {})
   return {
     refusal: refusalOfOAuth(json) ?? refusalOfOkta(json) ?? refusalInChallenge(headers),
@@ -41,15 +113,13 @@ function refusalOfOkta({ errorCode, errorSummary }: JsonObject): ProviderRefusal
   return { error: errorCode, errorDescription: textOf(errorSummary) }
 }
 
-/** UserInfo may say it in the header alone. */
+/** UserInfo may report its error in the header alone. */
 function refusalInChallenge(headers: Headers): ProviderRefusal | undefined {
-  const challenge = headers.get('www-authenticate') ?? ''
-  const parameter = (name: string): string | undefined => {
-    return new RegExp(`(?:^|[\\s,])${name}="([^"\\\\]*)"`, 'i').exec(challenge)?.[1]
-  }
-  const error = parameter('error')
+  const challenges = parseChallenges(headers.get('www-authenticate'))
+  const params = challenges.map((challenge) => challenge.params).find((candidate) => candidate.has('error'))
+  const error = params?.get('error')
   if (error === undefined) return undefined
-  return { error, errorDescription: parameter('error_description'), errorUri: parameter('error_uri') }
+  return { error, errorDescription: params?.get('error_description'), errorUri: params?.get('error_uri') }
 }
 
 function textOf(value: unknown): string | undefined {
@@ -60,51 +130,21 @@ function supportId(value: unknown): string | undefined {
   return typeof value === 'string' && SUPPORT_ID.test(value) ? value : undefined
 }
 
-/** Grants that the person can mend by starting again: the code was used, is too old, or never was. */
-const RETRYABLE_GRANT_ERRORS: readonly string[] = ['invalid_grant', 'invalid_code']
-
-/**
- * The error for a request that the provider refused. `5xx` and a rate limit say nothing of the request itself; everything
- * else gets `code`, with what the provider said beside it, never in the message.
- */
-export function errorFromResponse(answer: ProviderResponse, code: ErrorCode): ProviderError {
-  const details = readErrorResponse(answer)
-  if (answer.status >= 500 || isRateLimit(answer, details)) return errorFromStatus(answer)
-  const canRetryLogin = RETRYABLE_GRANT_ERRORS.includes(details.refusal?.error ?? '')
-  return new ProviderError(code, `The provider refused the request with status ${answer.status}.`, {
-    ...details,
-    ...(canRetryLogin ? { status: 400 } : {}),
-  })
-}
-
 /** Okta's "API call exceeded rate limit". */
-const RATE_LIMIT = 'E0000047'
+const OKTA_RATE_LIMIT = 'E0000047'
 
-/**
- * What to throw when the provider answers with a status that ends the matter. 429, and 503 with a time to come back
- * at, is `ERR_OIDC_PROVIDER_BUSY` with `retryAfter` in seconds; all else is `ERR_OIDC_PROVIDER_STATUS`. The message
- * names the status and the place, and nothing of the answer; what the provider said is beside it.
- *
- * @param place The URL that was asked, without its query.
- */
-export function errorFromStatus(answer: Refused, place?: string): ProviderError {
-  const details = readErrorResponse(answer)
-  const retryAfter = readRetryAfter(answer.headers)
-  const isBusy = isRateLimit(answer, details) || (answer.status === 503 && retryAfter !== undefined)
-  const code = isBusy ? 'ERR_OIDC_PROVIDER_BUSY' : 'ERR_OIDC_PROVIDER_STATUS'
-  const message = `${place ?? 'The provider'} answered with status ${answer.status}.`
-  return new ProviderError(code, message, { ...details, ...(isBusy ? { retryAfter } : {}) })
-}
-
-/** Whether the answer says nothing but that there are too many requests: RFC 6585 4, or Okta's code with 400. */
-export function isRateLimit({ status }: Pick<Refused, 'status'>, { refusal }: Pick<ErrorResponse, 'refusal'>): boolean {
-  return status === 429 || refusal?.error === RATE_LIMIT
+/** True if there were too many requests: status 429 (RFC 6585 4), or Okta's error code with status 400. */
+export function isRateLimit(
+  { status }: Pick<ErrorHead, 'status'>,
+  { refusal }: Pick<ErrorResponse, 'refusal'>,
+): boolean {
+  return status === 429 || refusal?.error === OKTA_RATE_LIMIT
 }
 
 /**
- * The seconds to wait, 1 to 3600, from `Retry-After` (RFC 9110 10.2.3: seconds or a date), else from Okta's
- * `X-Rate-Limit-Reset`, which is an instant in epoch seconds. Instants are measured against the answer's own `Date`,
- * since the provider's clock made them.
+ * The seconds to wait, 1 to 3600: from `Retry-After` (RFC 9110 10.2.3: seconds or a date), else from Okta's
+ * `X-Rate-Limit-Reset`, which is an instant. Instants are compared with the `Date` of the response, because both are of the
+ * provider's clock.
  */
 function readRetryAfter(headers: Headers): number | undefined {
   const wait = fromRetryAfter(headers) ?? fromRateLimitReset(headers)
@@ -115,19 +155,19 @@ function fromRetryAfter(headers: Headers): number | undefined {
   const value = headers.get('retry-after') ?? ''
   if (/^\d+$/.test(value)) return Number(value)
   const until = parseDate(value)
-  return until === undefined ? undefined : until - answeredAt(headers)
+  return until === undefined ? undefined : until - sentAt(headers)
 }
 
 function fromRateLimitReset(headers: Headers): number | undefined {
   const value = headers.get('x-rate-limit-reset') ?? ''
-  return /^\d+$/.test(value) ? Number(value) - answeredAt(headers) : undefined
+  return /^\d+$/.test(value) ? Number(value) - sentAt(headers) : undefined
 }
 
-function answeredAt(headers: Headers): number {
-  return parseDate(headers.get('date') ?? '') ?? Date.now() / 1000
+function sentAt(headers: Headers): number {
+  return parseDate(headers.get('date') ?? '') ?? nowInSeconds()
 }
 
-/** An HTTP date in epoch seconds. `Date.parse` alone would take nearly anything for a date. */
+/** An HTTP date in seconds since 1970. `Date.parse` alone would accept nearly anything. */
 function parseDate(value: string): number | undefined {
   const milliseconds = /^[A-Z][a-z]{2}, .+ GMT$/.test(value) ? Date.parse(value) : Number.NaN
   return Number.isNaN(milliseconds) ? undefined : milliseconds / 1000
@@ -135,22 +175,22 @@ function parseDate(value: string): number | undefined {
 
 /** One challenge of a server (RFC 9110 11.6.1). All of it is untrusted text. */
 interface Challenge {
-  /** In small letters. */
+  /** In lower case. */
   readonly scheme: string
-  /** By their names in small letters. Of a repeated one the first counts. */
+  /** By name in lower case. If a name is repeated, the first one counts. */
   readonly params: ReadonlyMap<string, string>
 }
 
-/** A token, with `=` and a value behind it or not (RFC 9110 5.6.2, 5.6.4). */
+/** A token, optionally followed by `=` and a value (RFC 9110 5.6.2, 5.6.4). */
 const PART = /([\w!#$%&'*+.^`|~-]+)(?:[ \t]*=[ \t]*(?:"((?:[^"\\]|\\.)*)"|([\w!#$%&'*+.^`|~-]+)))?/g
 
-/** Longer than any challenge: what follows is left aside. */
-const MAX_LENGTH = 4096
+/** Longer than any challenge. The rest is ignored. */
+const MAX_CHALLENGE_LENGTH = 4096
 
-/** The challenges in the header `WWW-Authenticate`; several may stand in one line. What is no challenge is left aside. */
+/** Parses `WWW-Authenticate`. One header may hold several challenges. Anything that is not a challenge is ignored. */
 export function parseChallenges(header: string | null): readonly Challenge[] {
   const challenges: { scheme: string; params: Map<string, string> }[] = []
-  for (const [, name = '', quoted, plain] of (header ?? '').slice(0, MAX_LENGTH).matchAll(PART)) {
+  for (const [, name = '', quoted, plain] of (header ?? '').slice(0, MAX_CHALLENGE_LENGTH).matchAll(PART)) {
     const value = quoted?.replace(/\\(.)/g, '$1') ?? plain
     const params = challenges.at(-1)?.params
     if (value === undefined) challenges.push({ scheme: name.toLowerCase(), params: new Map() })

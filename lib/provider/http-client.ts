@@ -1,7 +1,8 @@
-import { OidcError, ProviderError } from '../errors.ts'
+import { OidcError, ProviderError, shown } from '../errors.ts'
 import { publish } from '../events.ts'
 import type { JsonObject } from '../jose/json.ts'
 import type { Config } from '../options/config.ts'
+import { withTimeLimit } from '../time/limit.ts'
 import { errorFromStatus } from './error-response.ts'
 import {
   type ConnectionSettings,
@@ -11,23 +12,24 @@ import {
   type ProviderResponse,
   readJson,
   readResponse,
+  withoutQuery,
 } from './http-transport.ts'
 
 /**
- * The one way to ask the provider for something. Everything is bounded: `timeout` seconds in all for connection,
- * headers and body, 1 MiB of body, no redirect, no compression, https only. Failures are {@link ProviderError}s with
- * the codes `ERR_OIDC_PROVIDER_...`, and `ERR_OIDC_METADATA_INVALID` for an address that must not be asked.
+ * The only way to send a request to a provider. Everything is bounded: `timeout` seconds in all for connection, headers and
+ * body, 1 MiB of body, no redirects, no compression, https only. Failures are {@link ProviderError}s with the codes
+ * `ERR_OIDC_PROVIDER_…`, and `ERR_OIDC_METADATA_INVALID` for a URL that must not be requested.
  */
 export interface HttpClient {
-  /** Sends a request; any status but a redirect is an answer. */
+  /** Sends a request. Resolves for any status but a redirect. */
   request(url: string, request: HttpRequest): Promise<ProviderResponse>
-  /** Gets a document that must be there (200) and be a JSON object. */
+  /** Fetches a document, which must have status 200 and be a JSON object. */
   getJson(url: string): Promise<{ readonly json: JsonObject; readonly headers: Headers }>
 }
 
 /**
- * A client for one provider, with connections of its own, or with `config.fetch` in their place, which then sees to
- * certificates and addresses itself.
+ * Creates a client for one provider, with its own connections. If `config.fetch` is set, it is used instead, and is itself
+ * responsible for certificates and addresses.
  */
 export function createHttpClient(
   config: Pick<Config, 'timeout' | 'fetch' | 'dangerouslyAllowInsecureRequests'> & ConnectionSettings,
@@ -39,34 +41,36 @@ export function createHttpClient(
     const target = parseTarget(url, protocols)
     const urlWithoutQuery = target.origin + target.pathname
     const complete = { ...init, headers: completeHeaders(init.headers) }
-    return await observed(init.method, urlWithoutQuery, () =>
-      withinTime(config.timeout, urlWithoutQuery, async (signal) =>
-        readResponse(await transport(target, complete, signal), urlWithoutQuery),
+    return await withEvent(init.method, urlWithoutQuery, () =>
+      withTimeLimit(
+        config.timeout,
+        async ({ signal }) => readResponse(await transport(target, complete, signal), urlWithoutQuery),
+        () => timeoutError(urlWithoutQuery, config.timeout),
       ),
     )
   }
 
   async function getJson(url: string): Promise<{ json: JsonObject; headers: Headers }> {
-    const answer = await request(url, { method: 'GET', headers: { accept: 'application/json' } })
-    const [urlWithoutQuery = ''] = url.split('?')
-    if (answer.status !== 200) throw errorFromStatus(answer, urlWithoutQuery)
-    return { json: readJson(answer, urlWithoutQuery), headers: answer.headers }
+    const response = await request(url, { method: 'GET', headers: { accept: 'application/json' } })
+    if (response.status !== 200) throw errorFromStatus(response, withoutQuery(url))
+    return { json: readJson(response, withoutQuery(url)), headers: response.headers }
   }
 
   return { request, getJson }
 }
 
 function parseTarget(url: string, protocols: readonly string[]): URL {
-  const target = URL.canParse(url) ? new URL(url) : undefined
-  if (
-    target === undefined ||
-    !protocols.includes(target.protocol) ||
-    target.username !== '' ||
-    target.password !== ''
-  ) {
-    throw new ProviderError('ERR_OIDC_METADATA_INVALID', 'An address of the provider is not an https URL without user.')
-  }
+  if (!URL.canParse(url)) throw invalidTarget('that is not absolute')
+  const target = new URL(url)
+  const { protocol, host, pathname, username, password } = target
+  if (!protocols.includes(protocol))
+    throw invalidTarget(`that is not https: ${shown(`${protocol}//${host}${pathname}`)}`)
+  if (username !== '' || password !== '') throw invalidTarget(`with a user or a password at ${shown(host)}`)
   return target
+}
+
+function invalidTarget(what: string): ProviderError {
+  return new ProviderError('ERR_OIDC_METADATA_INVALID', `The provider's metadata has a URL ${what}.`)
 }
 
 function completeHeaders(headers: HttpRequest['headers']): Record<string, string> {
@@ -76,61 +80,51 @@ function completeHeaders(headers: HttpRequest['headers']): Record<string, string
   return Object.fromEntries(complete)
 }
 
-/** Runs the work, and gives up on it after so many seconds even if it does not heed the signal. */
-async function withinTime<T>(
-  seconds: number,
-  urlWithoutQuery: string,
-  work: (signal: AbortSignal) => Promise<T>,
-): Promise<T> {
-  const controller = new AbortController()
-  let timer: NodeJS.Timeout | undefined
-  const timeout = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => {
-      reject(
-        new ProviderError('ERR_OIDC_PROVIDER_TIMEOUT', `${urlWithoutQuery} took longer than ${seconds} s to answer.`),
-      )
-    }, seconds * 1000)
-  })
-  try {
-    return await Promise.race([work(controller.signal), timeout])
-  } catch (error) {
-    // Ends whatever is left of it: a body that is too large goes on arriving otherwise.
-    controller.abort()
-    throw error
-  } finally {
-    clearTimeout(timer)
-  }
+function timeoutError(urlWithoutQuery: string, seconds: number): ProviderError {
+  return new ProviderError(
+    'ERR_OIDC_PROVIDER_TIMEOUT',
+    `${urlWithoutQuery} did not respond within ${seconds} seconds (option timeout).`,
+  )
 }
 
 function toProviderError(error: unknown, urlWithoutQuery: string): OidcError {
   if (error instanceof OidcError) return error
   const code = error instanceof Error && 'code' in error ? String(error.code) : ''
   if (code === 'HPE_HEADER_OVERFLOW') {
-    return new ProviderError('ERR_OIDC_PROVIDER_RESPONSE_TOO_LARGE', `${urlWithoutQuery} sent too many headers.`, {
-      cause: error,
-    })
+    return new ProviderError(
+      'ERR_OIDC_PROVIDER_RESPONSE_TOO_LARGE',
+      `The headers of the response of ${urlWithoutQuery} are too large.`,
+      { cause: error },
+    )
   }
   if (code.startsWith('HPE_')) {
-    return new ProviderError('ERR_OIDC_PROVIDER_RESPONSE_INVALID', `${urlWithoutQuery} does not speak HTTP.`, {
+    return new ProviderError('ERR_OIDC_PROVIDER_RESPONSE_INVALID', `The response of ${urlWithoutQuery} is not HTTP.`, {
       cause: error,
     })
   }
-  return new ProviderError('ERR_OIDC_PROVIDER_UNREACHABLE', `The connection to ${urlWithoutQuery} failed.`, {
-    cause: error,
-  })
+  const reason = /^[A-Z][A-Z\d_]{1,40}$/.test(code) ? ` (${code})` : ''
+  return new ProviderError(
+    'ERR_OIDC_PROVIDER_UNREACHABLE',
+    `The connection to ${urlWithoutQuery} failed${reason}. Check the network, DNS and certificates.`,
+    { cause: error },
+  )
 }
 
-/** Tells who watches what was asked and what came of it, failures as errors of ours. */
-async function observed(method: string, url: string, ask: () => Promise<ProviderResponse>): Promise<ProviderResponse> {
+/** Publishes each request with its outcome, and turns failures into errors of this library. */
+async function withEvent(
+  method: string,
+  url: string,
+  send: () => Promise<ProviderResponse>,
+): Promise<ProviderResponse> {
   const startedAt = performance.now()
   const publishRequest = (outcome: number | string) => {
     const milliseconds = Math.round(performance.now() - startedAt)
     publish['express-oidc:provider'](() => ({ method, url, outcome, milliseconds }))
   }
   try {
-    const answer = await ask()
-    publishRequest(answer.status)
-    return answer
+    const response = await send()
+    publishRequest(response.status)
+    return response
   } catch (error) {
     const failure = toProviderError(error, url)
     publishRequest(failure.code)

@@ -1,8 +1,8 @@
 import http from 'node:http'
 import https from 'node:https'
-import type { LookupFunction } from 'node:net'
+import type { LookupFunction, Socket } from 'node:net'
 import { createSecureContext, type SecureContext } from 'node:tls'
-import { ConfigError, ProviderError } from '../errors.ts'
+import { ConfigError, ProviderError, shown } from '../errors.ts'
 import { isObject, type JsonObject, parseJson } from '../jose/json.ts'
 import type { Config } from '../options/config.ts'
 import type { Json } from '../types.ts'
@@ -14,50 +14,51 @@ export interface HttpRequest {
   readonly body?: string
 }
 
-/** An answer whose body is still on its way. */
-interface AnswerHead {
+/** A response whose body is still to be read. */
+interface ResponseHead {
   readonly status: number
   readonly headers: Headers
   readonly body: AsyncIterable<Uint8Array>
 }
 
-/** Sends a request and waits for the head of its answer. Aborting the signal ends both, and frees the connection. */
-type Transport = (url: URL, request: HttpRequest, signal: AbortSignal) => Promise<AnswerHead>
+/** Sends a request and waits for the head of its response. Aborting the signal stops both and frees the connection. */
+type Transport = (url: URL, request: HttpRequest, signal: AbortSignal) => Promise<ResponseHead>
 
-/** What connections are made with. */
 export interface ConnectionSettings {
-  /** What the client shows to a server that asks for it (RFC 8705 2). */
+  /** The client's certificate in TLS (RFC 8705 2). */
   readonly tlsClientCertificate?: Config['tlsClientCertificate']
-  /** Finds the address of a name; absent: as Node does. */
+  /** Resolves host names. Default: Node's own. */
   readonly lookup?: LookupFunction | undefined
 }
 
-/** A little less than the five seconds after which Node's own servers, and Apache, hang up an idle connection. */
+/** A little less than the five seconds after which Node's own servers and Apache close an idle connection. */
 const IDLE_MILLISECONDS = 4000
 
 /**
- * A transport over `node:http` and `node:https`, whose connections stay open between requests but keep no process
- * alive. A GET that met a connection which the other side had just closed is sent once more on a new one; a POST
- * never is, since a code must not be spent twice (RFC 6749 4.1.2). Throws `ERR_OIDC_CONFIG` for a certificate and a key
- * that do not go together.
+ * A transport over `node:http` and `node:https`. Its connections stay open between requests but do not keep the process
+ * alive. A GET is retried once, on a new connection, if the server had just closed the old one. A POST is never retried,
+ * because a code must not be sent twice (RFC 6749 4.1.2). Throws `ERR_OIDC_CONFIG` if certificate and key do not match.
  */
 export function createNodeTransport({ tlsClientCertificate, lookup }: ConnectionSettings = {}): Transport {
   const options = { keepAlive: true, timeout: IDLE_MILLISECONDS }
   const agents = { 'http:': new http.Agent(options), 'https:': new https.Agent(options) }
   const connection = {
     ...(lookup === undefined ? {} : { lookup }),
-    // For each request, and not only for the agent: the one that goes without an agent needs it too.
+    // Set on each request, because the retry has no agent.
     ...(tlsClientCertificate === undefined ? {} : { secureContext: secureContextOf(tlsClientCertificate) }),
   }
 
-  function send(url: URL, request: HttpRequest, signal: AbortSignal, agent: http.Agent | false): Promise<AnswerHead> {
+  function send(url: URL, request: HttpRequest, signal: AbortSignal, agent: http.Agent | false): Promise<ResponseHead> {
     return new Promise((resolve, reject) => {
       const { method, headers, body } = request
       const start = url.protocol === 'https:' ? https.request : http.request
       const outgoing = start(url, { method, headers: { ...headers }, agent, signal, ...connection })
+      const hasReceived = watchReceived(outgoing)
       outgoing.on('response', (incoming) => resolve(readHead(incoming)))
       outgoing.on('error', (error) => {
-        if (method === 'GET' && outgoing.reusedSocket && isReset(error)) resolve(send(url, request, signal, false))
+        const isClosedUnused = outgoing.reusedSocket && isReset(error) && !hasReceived()
+        // Only while this promise is pending: a retry that starts later would have no owner (N-1).
+        if (method === 'GET' && isClosedUnused && !signal.aborted) resolve(send(url, request, signal, false))
         else reject(withoutPacket(error))
       })
       outgoing.end(body)
@@ -67,7 +68,18 @@ export function createNodeTransport({ tlsClientCertificate, lookup }: Connection
   return (url, request, signal) => send(url, request, signal, agents[url.protocol === 'https:' ? 'https:' : 'http:'])
 }
 
-/** Read once: a key that is wrong shows at the start, not at somebody's login. */
+/** Returns a function that tells whether any byte of the response has arrived. */
+function watchReceived(outgoing: http.ClientRequest): () => boolean {
+  let socket: Socket | undefined
+  let receivedBefore = 0
+  outgoing.once('socket', (used) => {
+    socket = used
+    receivedBefore = used.bytesRead
+  })
+  return () => socket !== undefined && socket.bytesRead > receivedBefore
+}
+
+/** Created at the start, so that a wrong key does not show only at the first login. */
 function secureContextOf({ cert, key, passphrase, ca }: NonNullable<Config['tlsClientCertificate']>): SecureContext {
   try {
     return createSecureContext({
@@ -77,26 +89,24 @@ function secureContextOf({ cert, key, passphrase, ca }: NonNullable<Config['tlsC
       ...(ca === undefined ? {} : { ca: Buffer.from(ca) }),
     })
   } catch {
-    // What OpenSSL says of it may hold parts of what was given.
-    throw new ConfigError([
-      'tlsClientCertificate must have a cert and the key to it, in PEM, with its passphrase if any.',
-    ])
+    // The error of OpenSSL may hold parts of the key, so it is not the cause.
+    throw new ConfigError(['tlsClientCertificate must have a cert and its key in PEM, and the passphrase if any.'])
   }
 }
 
-/** A transport over a function in the manner of the global `fetch`, which may or may not heed the signal. */
+/** A transport over a function like the global `fetch`. It may ignore the signal. */
 export function createFetchTransport(fetch: NonNullable<Config['fetch']>): Transport {
   return async (url, { method, headers, body }, signal) => {
     const init = { method, headers: { ...headers }, body: body ?? null, redirect: 'manual', signal } as const
     const response = await fetch(url.href, init)
-    // Whether it was followed all the same, or hidden: it is no answer of the place that was asked.
+    // Even a redirect that fetch has followed or hidden is not a response of the requested URL.
     const isRedirect = response.redirected || response.type === 'opaqueredirect'
     const status = isRedirect ? 302 : response.status
     return { status, headers: response.headers, body: readStream(response.body, signal) }
   }
 }
 
-function readHead(incoming: http.IncomingMessage): AnswerHead {
+function readHead(incoming: http.IncomingMessage): ResponseHead {
   const headers = new Headers()
   for (const [name, values = []] of Object.entries(incoming.headersDistinct)) {
     for (const value of values) headers.append(name, value)
@@ -129,13 +139,13 @@ function isReset(error: NodeJS.ErrnoException): boolean {
   return error.code === 'ECONNRESET' || error.code === 'EPIPE'
 }
 
-/** An error of the HTTP parser holds the bytes that it could not read: they may be tokens, and errors are logged. */
+/** Errors of the HTTP parser hold the bytes that it could not parse. They may be tokens, and errors are logged. */
 function withoutPacket(error: Error): Error {
   Reflect.deleteProperty(error, 'rawPacket')
   return error
 }
 
-/** A complete answer of the provider. */
+/** A complete response of the provider. */
 export interface ProviderResponse {
   /** 200 to 299, 304, or 400 to 599. */
   readonly status: number
@@ -144,56 +154,65 @@ export interface ProviderResponse {
   readonly body: Uint8Array
 }
 
-/** A key set or a discovery document is a few kilobytes; claims of somebody with very many groups stay below this. */
+/** Key sets and metadata have a few kilobytes. Even the claims of a user with very many groups are smaller than this. */
 const MAX_BODY_BYTES = 1_048_576
 
 /**
- * Reads an answer to its end, unless its head or its size forbids it: `ERR_OIDC_PROVIDER_REDIRECT`,
- * `ERR_OIDC_PROVIDER_RESPONSE_TOO_LARGE` or `ERR_OIDC_PROVIDER_RESPONSE_INVALID`.
+ * Reads a response to its end. Throws `ERR_OIDC_PROVIDER_REDIRECT`, `ERR_OIDC_PROVIDER_RESPONSE_TOO_LARGE` or
+ * `ERR_OIDC_PROVIDER_RESPONSE_INVALID` if its head or size is not acceptable.
  *
- * @param urlWithoutQuery The URL that was asked, without its query.
+ * @param urlWithoutQuery The requested URL without its query, for messages.
  */
-export async function readResponse(head: AnswerHead, urlWithoutQuery: string): Promise<ProviderResponse> {
+export async function readResponse(head: ResponseHead, urlWithoutQuery: string): Promise<ProviderResponse> {
   const { status, headers } = head
   checkStatus(status, urlWithoutQuery)
-  if (!/^(identity)?$/i.test(headers.get('content-encoding') ?? ''))
-    throw invalid(urlWithoutQuery, 'is compressed, unasked')
+  const encoding = headers.get('content-encoding') ?? ''
+  // `none` is no registered coding, and means the same.
+  if (!/^(identity|none)?$/i.test(encoding)) {
+    throw invalid(urlWithoutQuery, `is compressed (${shown(encoding)}) although it was requested without compression`)
+  }
   if (Number(headers.get('content-length')) > MAX_BODY_BYTES) throw tooLarge(urlWithoutQuery)
   return { status, headers, body: await readBody(head.body, urlWithoutQuery) }
 }
 
-/** The JSON value that an answer holds, frozen; `undefined` where its content type or its body is something else. */
+/** The JSON value in a response, frozen. Returns `undefined` if its content type or its body is not JSON. */
 export function jsonValueOf({ headers, body }: ProviderResponse): Json | undefined {
   const isJson = /^application\/([\w.+-]+\+)?json *(;|$)/i.test(headers.get('content-type') ?? '')
   return isJson ? parseJson(body) : undefined
 }
 
-/** The JSON object that an answer holds, frozen; `undefined` where its content type or its body is something else. */
-export function jsonBody(answer: ProviderResponse): JsonObject | undefined {
-  const value = jsonValueOf(answer)
+/** The JSON object in a response, frozen. Returns `undefined` if its content type or its body is something else. */
+export function jsonBody(response: ProviderResponse): JsonObject | undefined {
+  const value = jsonValueOf(response)
   return isObject(value) ? value : undefined
 }
 
 /**
- * The JSON object that a document of the provider must hold: `ERR_OIDC_PROVIDER_RESPONSE_INVALID` where it does not.
+ * The JSON object in a response. Throws `ERR_OIDC_PROVIDER_RESPONSE_INVALID` if there is none.
  *
- * @param urlWithoutQuery The URL that was asked, without its query.
+ * @param urlWithoutQuery The requested URL without its query, for messages.
  */
-export function readJson(answer: ProviderResponse, urlWithoutQuery: string): JsonObject {
-  const json = jsonBody(answer)
-  if (json === undefined) throw invalid(urlWithoutQuery, 'is not a JSON object with a JSON content type')
-  return json
+export function readJson(response: ProviderResponse, urlWithoutQuery: string): JsonObject {
+  const json = jsonBody(response)
+  if (json !== undefined) return json
+  const contentType = shown(response.headers.get('content-type'))
+  throw invalid(urlWithoutQuery, `is not a JSON object with a JSON content type (content-type: ${contentType})`)
+}
+
+/** A URL as messages name it. A query may hold values that do not belong there. */
+export function withoutQuery(url: string): string {
+  return url.replace(/[?#].*/s, '')
 }
 
 function checkStatus(status: number, urlWithoutQuery: string): void {
-  // Whoever could make the provider's address redirect would otherwise choose where our credentials go.
+  // Anybody who can make the provider's URL redirect could otherwise choose where our credentials go.
   if (status >= 300 && status < 400 && status !== 304) {
     throw new ProviderError(
       'ERR_OIDC_PROVIDER_REDIRECT',
-      `${urlWithoutQuery} answered with a redirect, which is not followed.`,
+      `${urlWithoutQuery} responded with a redirect (${status}), which is not followed. Configure the final URL.`,
     )
   }
-  if (!(status >= 200 && status < 600)) throw invalid(urlWithoutQuery, 'has a status that HTTP does not know')
+  if (!(status >= 200 && status < 600)) throw invalid(urlWithoutQuery, `has the unknown status ${status}`)
 }
 
 async function readBody(body: AsyncIterable<Uint8Array>, urlWithoutQuery: string): Promise<Uint8Array> {
@@ -201,7 +220,7 @@ async function readBody(body: AsyncIterable<Uint8Array>, urlWithoutQuery: string
   let size = 0
   for await (const chunk of body) {
     size += chunk.byteLength
-    // Not `>`: the chunks of a stream that is not one of bytes have no length, and their sum is no number.
+    // Not `>`: chunks of a stream that is not a byte stream have no length, and then `size` is not a number.
     if (!(size <= MAX_BODY_BYTES)) throw tooLarge(urlWithoutQuery)
     chunks.push(chunk)
   }
@@ -211,10 +230,10 @@ async function readBody(body: AsyncIterable<Uint8Array>, urlWithoutQuery: string
 function tooLarge(urlWithoutQuery: string): ProviderError {
   return new ProviderError(
     'ERR_OIDC_PROVIDER_RESPONSE_TOO_LARGE',
-    `The answer of ${urlWithoutQuery} is larger than 1 MiB.`,
+    `The response of ${urlWithoutQuery} is larger than 1 MiB.`,
   )
 }
 
-function invalid(urlWithoutQuery: string, fault: string): ProviderError {
-  return new ProviderError('ERR_OIDC_PROVIDER_RESPONSE_INVALID', `The answer of ${urlWithoutQuery} ${fault}.`)
+function invalid(urlWithoutQuery: string, problem: string): ProviderError {
+  return new ProviderError('ERR_OIDC_PROVIDER_RESPONSE_INVALID', `The response of ${urlWithoutQuery} ${problem}.`)
 }

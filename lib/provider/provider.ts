@@ -5,60 +5,60 @@ import type { ProviderMetadata } from '../options/provider-options.ts'
 import { createCachedDocument } from './cached-document.ts'
 import { type ClaimsProviders, createClaimsProviders } from './claims-providers.ts'
 import { adviseOnDiscovery, checkMetadata, discoveryUrl } from './discovery.ts'
-import { createDpopNonces, type DpopNonces } from './dpop.ts'
+import { createDpopNonces, type DpopNonces } from './dpop-nonces.ts'
 import { createHttpClient, type HttpClient } from './http-client.ts'
 import { createKeyStore, type KeyStore } from './keys.ts'
 
-/** One provider as it presents itself at present, and this application as it is known there. */
+/** A provider with its current metadata, and this application as its client. */
 export interface Provider {
   readonly metadata: ProviderMetadata
-  /** The options, with what the provider has answered to a registration in their place. */
+  /** The checked options. For a registered client, with the values that the provider has registered. */
   readonly config: Config
-  /** The way to ask it for something. */
+  /** Sends requests to the provider. */
   readonly http: HttpClient
-  /** openid-client, for the requests that the browser carries to this provider. */
+  /** openid-client, for the requests that go through the browser. */
   readonly client: Configuration
-  /** The provider's keys. */
+  /** The provider's public keys. */
   readonly keys: KeyStore
-  /** Our own keys. */
+  /** The client's own keys. */
   readonly clientKeys: ClientKeys
-  /** What the provider's servers want in the next proof of possession. */
+  /** The nonces that the provider's servers demand in DPoP proofs. */
   readonly dpopNonces: DpopNonces
-  /** Others whose claims are taken. */
+  /** Other providers whose claims are accepted. */
   readonly claimsProviders: ClaimsProviders
 }
 
-/** Finds the provider: by discovery at first use, and again when its metadata has aged. */
+/** Finds the provider: by discovery at the first call, and again when its metadata has expired. */
 export type FindProvider = () => Promise<Provider>
 
-/** Gives the configuration to use with this metadata: the given one, or one with the registered client in it. */
+/** Returns the configuration to use with this metadata: the given one, or one with the registered client. */
 export type ConfigFor = (metadata: ProviderMetadata, http: HttpClient) => Promise<Config>
 
 /**
- * The way to the provider of a configuration. Nothing is asked before the first use; one request is under way at a time;
- * a failure is forgotten, and the last good copy serves while the provider is down.
+ * Creates the function that finds the provider of a configuration. It sends no request before its first call, one request at
+ * a time, and uses the last metadata while the provider is down. A failure is not cached.
  */
 export function createProviderFinder(config: Config, configFor: ConfigFor = async () => config): FindProvider {
   const http = createHttpClient(config)
-  const lasting = {
+  const permanent = {
     http,
     clientKeys: createClientKeys(config.clientKeys),
     dpopNonces: createDpopNonces(),
     claimsProviders: createClaimsProviders(config),
   }
-  // Keys outlive the metadata that named them: a renewed document mostly names the same address.
+  // New metadata mostly names the same jwks_uri. Then the cached keys stay.
   let keys: { readonly uri: string; readonly store: KeyStore } | undefined
 
   function fromMetadata(document: Readonly<Record<string, unknown>>): Omit<Provider, 'client'> {
     const metadata = checkMetadata(document, config)
-    if (keys?.uri !== metadata.jwks_uri)
-      keys = { uri: metadata.jwks_uri, store: createKeyStore(http, metadata.jwks_uri) }
-    return { ...lasting, metadata, config, keys: keys.store }
+    const { jwks_uri: uri } = metadata
+    if (keys?.uri !== uri) keys = { uri, store: createKeyStore(http, uri) }
+    return { ...permanent, metadata, config, keys: keys.store }
   }
 
   async function asRegistered(provider: Omit<Provider, 'client'>): Promise<Provider> {
-    const own = await configFor(provider.metadata, http)
-    return { ...provider, config: own, client: createClient(own, provider.metadata) }
+    const registered = await configFor(provider.metadata, http)
+    return { ...provider, config: registered, client: createClient(registered, provider.metadata) }
   }
 
   if (config.providerMetadata !== undefined) {

@@ -3,9 +3,9 @@ import { BlockList, isIP, type LookupFunction } from 'node:net'
 import { ProviderError } from '../errors.ts'
 
 /**
- * What is not on the public internet, by the IANA registry of special-purpose addresses (RFC 6890): this host, private
- * networks, carrier-grade NAT, loopback, link-local with the metadata services of clouds, documentation, benchmarks,
- * relays, multicast, and what is reserved.
+ * Networks that are not on the public internet, from the IANA registry of special-purpose addresses (RFC 6890): this host,
+ * private networks, carrier-grade NAT, loopback, link-local (with the metadata services of clouds), documentation,
+ * benchmarks, relays, multicast and reserved ones.
  */
 const INTERNAL_IPV4: readonly (readonly [network: string, prefix: number])[] = [
   ['0.0.0.0', 8],
@@ -23,11 +23,11 @@ const INTERNAL_IPV4: readonly (readonly [network: string, prefix: number])[] = [
   ['203.0.113.0', 24],
   ['224.0.0.0', 4],
   ['240.0.0.0', 4],
-  // Looks public, and is the inside of Azure.
+  // Looks public, but is internal to Azure.
   ['168.63.129.16', 32],
 ]
 
-/** Within what is public: protocol assignments with Teredo, documentation, and 6to4, which holds IPv4 addresses. */
+/** Exceptions within the public range: protocol assignments with Teredo, documentation, and 6to4, which embeds IPv4. */
 const INTERNAL_IPV6: readonly (readonly [network: string, prefix: number])[] = [
   ['2001::', 23],
   ['2001:db8::', 32],
@@ -45,29 +45,29 @@ for (const [network, prefix] of INTERNAL_IPV4) {
 }
 for (const [network, prefix] of INTERNAL_IPV6) internal.addSubnet(network, prefix, 'ipv6')
 
-/** RFC 4291 2.4: of IPv6, this alone has been given out. IPv4-mapped and all other forms are outside. */
-const given = new BlockList()
-given.addSubnet('2000::', 3, 'ipv6')
-given.addSubnet(NAT64, 96, 'ipv6')
+/** RFC 4291 2.4: the only assigned IPv6 range. IPv4-mapped addresses and all other forms are outside of it. */
+const assigned = new BlockList()
+assigned.addSubnet('2000::', 3, 'ipv6')
+assigned.addSubnet(NAT64, 96, 'ipv6')
 
-/** Whether this is the address of a host on the public internet. False for anything that is no address. */
+/** True for the address of a host on the public internet. False for anything that is not an address. */
 export function isPublicAddress(address: string): boolean {
   if (isIP(address) === 4) return !internal.check(address, 'ipv4')
   // An address with a zone (`fe80::1%eth0`) is never a public one.
   if (isIP(address) !== 6 || address.includes('%')) return false
-  return given.check(address, 'ipv6') && !internal.check(address, 'ipv6')
+  return assigned.check(address, 'ipv6') && !internal.check(address, 'ipv6')
 }
 
-/** Whether a URL names its host by an address that is not public. No name is looked up: see {@link createPublicLookup}. */
+/** True if the host of a URL is an address that is not public. Names are not resolved: see {@link createPublicLookup}. */
 export function hasInternalAddress({ hostname }: URL): boolean {
   const host = hostname.replace(/^\[|\]$/g, '')
   return isIP(host) !== 0 && !isPublicAddress(host)
 }
 
 /**
- * A `lookup` for `node:http` and `node:https` that hands out public addresses alone. The connection goes to what was
- * checked, so a name that points elsewhere at a second look (DNS rebinding) gains nothing. Node asks it for names only:
- * an address in the URL itself is what {@link hasInternalAddress} is for.
+ * Creates a `lookup` for `node:http` and `node:https` that returns only public addresses. The connection goes to the checked
+ * address, so DNS rebinding gains nothing. Node calls it only for names: {@link hasInternalAddress} checks an address in the
+ * URL itself.
  */
 export function createPublicLookup(lookup: LookupFunction = dns.lookup): LookupFunction {
   return (hostname, options, callback) => {
@@ -87,5 +87,6 @@ function publicOnly(found: string | LookupAddress[]): LookupAddress[] {
 }
 
 function notPublic(): ProviderError {
-  return new ProviderError('ERR_OIDC_PROVIDER_UNREACHABLE', 'The name of a host leads to no public address.')
+  // Without the host name: a user may have typed it.
+  return new ProviderError('ERR_OIDC_PROVIDER_UNREACHABLE', 'The host name resolves to no public address.')
 }

@@ -1,31 +1,31 @@
 import { OidcError } from '../errors.ts'
+import { nowInSeconds } from '../time/seconds.ts'
 import type { DpopKey } from '../types.ts'
 import { authenticateClient, type EndpointName, endpointOf } from './client-authentication.ts'
-import { createDpopProof } from './dpop.ts'
 import { parseChallenges } from './error-response.ts'
 import { type HttpRequest, jsonBody, type ProviderResponse } from './http-transport.ts'
 import type { Provider } from './provider.ts'
 
-/** Members of a posted form. A list is sent as one member for each of its values (RFC 8707 2). */
+/** The fields of a posted form. An array is sent as one field for each of its values (RFC 8707 2). */
 export type FormParams = Readonly<Record<string, string | readonly string[]>>
 
-/** What an authenticated request may want in particular. */
 interface PostOptions {
-  /** What the answer is to be bound to (RFC 9449 5). */
+  /** The key that the tokens in the response are bound to (RFC 9449 5). */
   readonly dpopKey?: DpopKey | undefined
-  /** The media type to ask for; JSON unless told. */
+  /** The accepted media type. Default: JSON. */
   readonly accept?: string
 }
 
-/** By these the client proves itself. Nobody else puts them into a form: there must never be two methods in one. */
+/** Parameters that authenticate the client. Callers cannot set them: a request must not use two methods at once. */
 const CREDENTIALS: ReadonlySet<string> = new Set(['client_secret', 'client_assertion', 'client_assertion_type'])
 
 /**
- * Posts a form to an endpoint of the provider in the client's name: token, pushed request, revocation, introspection. With
- * a key it carries a proof of possession, and is sent once more, with a new proof and a new assertion, where the server
- * demands its own nonce (RFC 9449 8): what it refuses for that, it has not spent. Nothing else is ever sent twice.
+ * Posts a form to an endpoint of the provider as the authenticated client: token, pushed request, revocation. With a
+ * `dpopKey` it carries a DPoP proof. If the server demands its own nonce (RFC 9449 8), the form is sent once more with a new
+ * proof and a new assertion: a request that was refused for its nonce has spent nothing. It is never repeated otherwise.
  *
- * Any status but a redirect is an answer. Throws what {@link authenticateClient}, {@link endpointOf} and the HTTP client do.
+ * Resolves for any status but a redirect. Throws what {@link authenticateClient}, {@link endpointOf} and the HTTP client
+ * throw.
  */
 export async function postForm(
   provider: Provider,
@@ -46,7 +46,8 @@ export async function postForm(
         body: formOf({ ...withoutCredentials(params), ...credentials }),
       }
     },
-    demandsNonce: (answer) => [400, 401].includes(answer.status) && jsonBody(answer)?.['error'] === 'use_dpop_nonce',
+    demandsNonce: (response) =>
+      [400, 401].includes(response.status) && jsonBody(response)?.['error'] === 'use_dpop_nonce',
   })
 }
 
@@ -62,28 +63,27 @@ function formOf(params: FormParams): string {
   return form.toString()
 }
 
-/** How a resource is asked. */
 interface ResourceRequest {
   readonly accessToken: string
   readonly tokenType: 'Bearer' | 'DPoP'
-  /** What the token is bound to: needed with `DPoP`. */
+  /** The key that the token is bound to. Required for `DPoP`. */
   readonly dpopKey?: DpopKey | undefined
-  /** How a bearer token is shown: in the header, the default, or in the form of a POST (RFC 6750 2.1, 2.2). */
+  /** Where a bearer token is sent: in the header (default), or in the form of a POST (RFC 6750 2.1, 2.2). */
   readonly bearerMethod?: 'header' | 'body'
-  /** The media type to ask for; JSON unless told. */
+  /** The accepted media type. Default: JSON. */
   readonly accept?: string
 }
 
-/** RFC 6750 2.1, a little wider: what a header carries. An error about a header would hold all of it. */
+/** Slightly more than RFC 6750 2.1: what a header can carry. Node's error about an invalid header would hold the token. */
 const ACCESS_TOKEN = /^[\x21-\x7e]+$/
 
 /**
- * Asks a resource, UserInfo for example, showing an access token. A token that is bound to a key is shown with a proof
- * (RFC 9449 7), which is made anew, once, where the server demands its own nonce (RFC 9449 9). A token is never shown in two
- * ways at once (RFC 6750 2).
+ * Sends a request with an access token to a resource, UserInfo for example. A token that is bound to a key is sent with a
+ * proof (RFC 9449 7). If the server demands its own nonce (RFC 9449 9), the request is sent once more with a new proof. A
+ * token is never sent in two ways at once (RFC 6750 2).
  *
- * Any status but a redirect is an answer. Throws `ERR_OIDC_TOKEN_UNAVAILABLE` for a token that no header can carry, or
- * whose key is not there, and what the HTTP client does.
+ * Resolves for any status but a redirect. Throws `ERR_OIDC_TOKEN_UNAVAILABLE` for a token that no header can carry or whose
+ * key is missing, and what the HTTP client throws.
  */
 export async function requestResource(
   provider: Provider,
@@ -91,9 +91,9 @@ export async function requestResource(
   request: ResourceRequest,
 ): Promise<ProviderResponse> {
   const { accessToken, tokenType, dpopKey, accept = 'application/json' } = request
-  if (!ACCESS_TOKEN.test(accessToken)) throw unavailable('has characters that no access token has')
+  if (!ACCESS_TOKEN.test(accessToken)) throw unusableToken('has characters that a header cannot carry. Log in again.')
   if (tokenType === 'Bearer') return await provider.http.request(url, bearerRequest(request, accept))
-  if (dpopKey === undefined) throw unavailable('is bound to a key that is not there')
+  if (dpopKey === undefined) throw unusableToken('is bound to a DPoP key that is not stored with it. Log in again.')
   return await sendWithProof(provider, {
     url,
     method: 'GET',
@@ -117,42 +117,40 @@ function bearerRequest({ accessToken, bearerMethod }: ResourceRequest, accept: s
   } as const
 }
 
-/** RFC 9110 11.1: a scheme may be written in any case. */
 function demandsNonce(header: string | null): boolean {
   const challenges = parseChallenges(header).filter(({ scheme }) => scheme === 'dpop')
   return challenges.some(({ params }) => params.get('error') === 'use_dpop_nonce')
 }
 
-function unavailable(fault: string): OidcError {
-  return new OidcError('ERR_OIDC_TOKEN_UNAVAILABLE', `The access token ${fault}.`)
+function unusableToken(problem: string): OidcError {
+  return new OidcError('ERR_OIDC_TOKEN_UNAVAILABLE', `The access token ${problem}`)
 }
 
-/** A request that may have to prove the possession of a key. */
+/** A request that may need a DPoP proof. */
 interface DpopRequest {
   readonly url: string
   readonly method: HttpRequest['method']
-  /** Without a key there is no proof. */
+  /** Without a key, no proof is sent. */
   readonly dpopKey: DpopKey | undefined
-  /** The access token that is shown along with the proof. */
+  /** The access token in the request. */
   readonly accessToken?: string
-  /** Makes the request anew for each time that it is sent, with the headers of the proof. */
+  /** Creates the request. Called again for each time that it is sent, with the headers of the new proof. */
   readonly create: (proof: Readonly<Record<string, string>>) => Promise<HttpRequest>
-  /** Whether an answer says that the proof lacks the server's nonce, and that nothing but this was wrong. */
-  readonly demandsNonce: (answer: ProviderResponse) => boolean
+  /** True if a response says that only the server's nonce was missing. */
+  readonly demandsNonce: (response: ProviderResponse) => boolean
 }
 
 /**
- * Sends a request with a proof of possession (RFC 9449 4), and once more where the answer demands the nonce that it brings
- * (RFC 9449 8, 9), but never a third time. That very nonce is used, not the newest that is known by then: another request
- * may have got another.
+ * Sends a request with a DPoP proof (RFC 9449 4), and once more with the nonce that the response demands (RFC 9449 8, 9), but
+ * never a third time. It uses the nonce of this very response, because another request may have received another one since.
  */
 async function sendWithProof(provider: Provider, request: DpopRequest): Promise<ProviderResponse> {
   const { url, dpopKey, accessToken, create, demandsNonce } = request
   if (dpopKey === undefined) return await provider.http.request(url, await create({}))
   const server = accessToken === undefined ? 'authorization' : 'resource'
-  const answer = await sendOnce(provider, request, dpopKey, provider.dpopNonces.get(url, server))
-  const nonce = provider.dpopNonces.keep(url, answer.headers, server)
-  if (nonce === undefined || !demandsNonce(answer)) return answer
+  const first = await sendOnce(provider, request, dpopKey, provider.dpopNonces.get(url, server))
+  const nonce = provider.dpopNonces.keep(url, first.headers, server)
+  if (nonce === undefined || !demandsNonce(first)) return first
   const second = await sendOnce(provider, request, dpopKey, nonce)
   provider.dpopNonces.keep(url, second.headers, server)
   return second
@@ -164,7 +162,8 @@ async function sendOnce(
   key: DpopKey,
   nonce: string | undefined,
 ): Promise<ProviderResponse> {
-  const now = Math.floor(Date.now() / 1000)
+  const { createDpopProof } = await import('./dpop.ts')
+  const now = Math.floor(nowInSeconds())
   const proof = await createDpopProof({ key, method, url, nonce, accessToken, now })
   return await provider.http.request(url, await create({ dpop: proof }))
 }

@@ -9,54 +9,54 @@ import {
 } from '../options/registration-options.ts'
 import { readErrorResponse } from '../provider/error-response.ts'
 import { jsonBody, type ProviderResponse } from '../provider/http-transport.ts'
+import { nowInSeconds } from '../time/seconds.ts'
 import type { Json } from '../types.ts'
-import { findMetadataFaults } from './client-metadata.ts'
+import { findMetadataProblems } from './client-metadata.ts'
 import {
-  entryAddressOf,
-  isEntryAddress,
+  clientUrlOf,
+  isClientUrl,
   type RegistrationEndpoint,
   registrationRefusal,
   requestRegistration,
 } from './endpoint.ts'
 
-/** What came of asking for a new secret. */
+/** The result of {@link rotateClientSecret}. */
 export interface SecretRotation {
-  /** Keep it, whether its secret is new or not: its registration token may be. */
+  /** Save it even if its secret is not new: its registration token may be. */
   readonly client: RegisteredClient
-  /** Whether the secret is another than before. */
+  /** True if the secret has changed. */
   readonly isNew: boolean
 }
 
 /**
- * Registers a client (RFC 7591 3.1). The answer is what holds, not what was asked for: keep it at once, for the secret in
- * it is mostly never told again.
+ * Registers a client (RFC 7591 3.1). Returns what the provider made of it, which may differ from the request. Save it
+ * at once: most providers never send the secret again.
  *
- * @throws ConfigError where the metadata contradicts itself, or holds a private key; nothing is sent then.
+ * @throws ConfigError if the metadata contradicts itself or contains a private key. Then nothing is sent.
  * @throws ProviderError `ERR_OIDC_REGISTRATION_REFUSED`, `ERR_OIDC_REGISTRATION_UNAUTHORIZED`,
- *   `ERR_OIDC_REGISTRATION_RESPONSE`, `ERR_OIDC_PROVIDER_...`. After one without an answer, the client may exist.
+ *   `ERR_OIDC_REGISTRATION_RESPONSE`, `ERR_OIDC_PROVIDER_...`. If there was no response, the client may exist.
  */
 export async function registerClient(
   endpoint: RegistrationEndpoint,
   metadata: ClientMetadata,
 ): Promise<RegisteredClient> {
-  refuseFaults(findMetadataFaults(metadata))
-  const answer = await requestRegistration(endpoint, { method: 'POST', url: endpoint.url, body: metadata })
-  return toRegistered(readAccepted(endpoint, answer))
+  rejectProblems(findMetadataProblems(metadata))
+  const response = await requestRegistration(endpoint, { method: 'POST', url: endpoint.url, body: metadata })
+  return { ...readClientResponse(endpoint, response), registeredAt: nowInWholeSeconds() }
 }
 
 /**
- * Reads a client's entry (RFC 7592 2.1). The secret and the registration token are kept from `client` where the answer
- * does not tell them; where it does, those of before are worth nothing any more: keep the result.
+ * Reads a client (RFC 7592 2.1). The secret and the registration token of `client` are kept if the response has none.
+ * If it has new ones, the old ones are no longer valid: save the result.
  */
 export async function readClient(endpoint: RegistrationEndpoint, client: ClientInformation): Promise<RegisteredClient> {
-  const answer = await requestRegistration(endpoint, { method: 'GET', url: entryAddressOf(endpoint, client), client })
-  return mergeAnswer(client, readAccepted(endpoint, answer))
+  const response = await requestRegistration(endpoint, { method: 'GET', url: clientUrlOf(endpoint, client), client })
+  return mergeResponse(client, readClientResponse(endpoint, response))
 }
 
 /**
- * Changes a client (RFC 7592 2.2). An update replaces the whole entry, so everything in `client` is sent again, also what
- * this library does not know, with `changes` over it; a change to `null` takes a member away. Where others may have
- * changed the entry, read it first.
+ * Changes a client (RFC 7592 2.2). An update replaces the whole client, so all members of `client` are sent again, with
+ * `changes` over them. A change to `null` removes a member. If others may have changed the client, read it first.
  *
  * @example
  * ```ts
@@ -72,28 +72,28 @@ export async function updateClient(
   client: ClientInformation,
   changes: ClientChanges,
 ): Promise<RegisteredClient> {
-  const body = toUpdate(client, changes)
-  // What the provider itself has made of the client is not held against the change.
-  const known = findMetadataFaults(client)
-  refuseFaults(findMetadataFaults(body).filter((fault) => !known.includes(fault)))
-  const url = entryAddressOf(endpoint, client)
-  const answer = await requestRegistration(endpoint, { method: 'PUT', url, body, client })
-  return mergeAnswer(client, readAccepted(endpoint, answer))
+  const body = updateOf(client, changes)
+  // Contradictions that the provider itself has made do not block a change.
+  const known = findMetadataProblems(client)
+  rejectProblems(findMetadataProblems(body).filter((problem) => !known.includes(problem)))
+  const url = clientUrlOf(endpoint, client)
+  const response = await requestRegistration(endpoint, { method: 'PUT', url, body, client })
+  return mergeResponse(client, readClientResponse(endpoint, response))
 }
 
-/** Deletes a client (RFC 7592 2.3). Logins under way with it will fail. */
+/** Deletes a client (RFC 7592 2.3). Logins in progress with this client will fail. */
 export async function deleteClient(endpoint: RegistrationEndpoint, client: ClientInformation): Promise<void> {
-  const url = entryAddressOf(endpoint, client)
-  const answer = await requestRegistration(endpoint, { method: 'DELETE', url, client })
-  if (answer.status !== 204 && answer.status !== 200) throw registrationRefusal(answer)
+  const url = clientUrlOf(endpoint, client)
+  const response = await requestRegistration(endpoint, { method: 'DELETE', url, client })
+  if (response.status !== 204 && response.status !== 200) throw registrationRefusal(response)
 }
 
 /**
- * Asks for a new secret. Okta has a request for that, after which the old secret no longer holds. RFC 7592 has none: an
- * update that changes nothing gives the provider the occasion, and `isNew` tells whether it was taken. Where it was not,
- * only a new registration helps.
+ * Requests a new secret. Okta has a request for this; afterwards the old secret is no longer valid. RFC 7592 has none:
+ * an update without changes lets the provider renew the secret, and `isNew` says whether it did. If it did not,
+ * register a new client.
  *
- * @throws ProviderError `ERR_OIDC_REGISTRATION_SECRET` where the provider has no such request or the client no secret.
+ * @throws ProviderError `ERR_OIDC_REGISTRATION_SECRET` if the provider has no such request or the client has no secret.
  */
 export async function rotateClientSecret(
   endpoint: RegistrationEndpoint,
@@ -107,35 +107,39 @@ export async function rotateClientSecret(
 }
 
 async function requestNewSecret(endpoint: RegistrationEndpoint, client: ClientInformation): Promise<RegisteredClient> {
-  const url = entryAddressOf(endpoint, client, 'lifecycle/newSecret')
-  const answer = await requestRegistration(endpoint, { method: 'POST', url, client })
-  if (answer.status === 404 || answer.status === 405) {
+  const url = clientUrlOf(endpoint, client, 'lifecycle/newSecret')
+  const response = await requestRegistration(endpoint, { method: 'POST', url, client })
+  if (response.status === 404 || response.status === 405) {
     throw new ProviderError(
       'ERR_OIDC_REGISTRATION_SECRET',
-      'The provider gives no new secret: the client has none, or the provider has no request for that.',
-      readErrorResponse(answer),
+      `The provider answered ${response.status} to the request for a new secret. The client has no secret, or the provider ` +
+        'cannot renew secrets. Register a new client.',
+      readErrorResponse(response),
     )
   }
-  const told = readAccepted(endpoint, answer)
-  if (told.client_secret !== undefined) return mergeAnswer(client, told)
-  throw new ProviderError('ERR_OIDC_REGISTRATION_SECRET', 'The provider answered without a new secret.')
+  const information = readClientResponse(endpoint, response)
+  if (information.client_secret !== undefined) return mergeResponse(client, information)
+  throw new ProviderError(
+    'ERR_OIDC_REGISTRATION_SECRET',
+    'The response to the request for a new secret has no client_secret. Register a new client.',
+  )
 }
 
-/** Some answer 200 to a registration, others 201 to an update (RFC 7591 3.2.1, RFC 7592 3). */
-function readAccepted(endpoint: RegistrationEndpoint, answer: ProviderResponse): ClientInformation {
-  if (answer.status !== 200 && answer.status !== 201) throw registrationRefusal(answer)
-  return readClientAnswer(endpoint, answer)
+function rejectProblems(problems: readonly string[]): void {
+  if (problems.length > 0) throw new ConfigError(problems)
 }
 
-function refuseFaults(faults: readonly string[]): void {
-  if (faults.length > 0) throw new ConfigError(faults)
+/** Some providers answer 200 to a registration and others 201 to an update (RFC 7591 3.2.1, RFC 7592 3). */
+function readClientResponse(endpoint: RegistrationEndpoint, response: ProviderResponse): ClientInformation {
+  if (response.status !== 200 && response.status !== 201) throw registrationRefusal(response)
+  return checkClient(endpoint, jsonBody(response))
 }
 
-/** What each member must be where it is there at all. What is not here is kept as it came. */
+/** What a member must be if the response has it. Other members are not checked. */
 const MEMBERS: ReadonlyMap<string, (value: Json) => boolean> = new Map([
   ['client_secret', isVisibleText],
-  ['client_id_issued_at', isInstant],
-  ['client_secret_expires_at', isInstant],
+  ['client_id_issued_at', isEpochSeconds],
+  ['client_secret_expires_at', isEpochSeconds],
   ['registration_access_token', isHeaderToken],
   ['redirect_uris', isTextList],
   ['post_logout_redirect_uris', isTextList],
@@ -145,25 +149,21 @@ const MEMBERS: ReadonlyMap<string, (value: Json) => boolean> = new Map([
 ])
 
 /**
- * The client in an answer (RFC 7591 3.2.1), without the `null`s that Okta fills it up with.
+ * Checks a client in a response (RFC 7591 3.2.1), and removes the `null`s that Okta adds.
  *
- * @throws ProviderError `ERR_OIDC_REGISTRATION_RESPONSE` where it is none; nothing of the answer is in the message.
+ * @throws ProviderError `ERR_OIDC_REGISTRATION_RESPONSE` if it is not a client. The message contains no value of the
+ *   response.
  */
-function readClientAnswer(endpoint: RegistrationEndpoint, answer: ProviderResponse): ClientInformation {
-  return checkClient(endpoint, jsonBody(answer))
-}
-
-/** The same for a client that is part of an answer. */
 export function checkClient(endpoint: RegistrationEndpoint, value: Json | undefined): ClientInformation {
-  if (!isObject(value)) throw invalid('is not a JSON object')
+  if (!isObject(value)) throw invalidResponse('is not a JSON object. Check the URL of the endpoint')
   const client = withoutNulls(value)
-  if (!isVisibleText(client['client_id'])) throw invalid('has no usable client_id')
-  const fault = Object.entries(client).find(([name, member]) => MEMBERS.get(name)?.(member) === false)
-  // The name is one of ours, so it may be told.
-  if (fault !== undefined) throw invalid(`has no usable ${fault[0]}`)
-  const address = client['registration_client_uri']
-  if (address !== undefined && !isEntryAddress(endpoint, address)) {
-    throw invalid("has a registration_client_uri that is not on the provider's own host")
+  if (!isVisibleText(client['client_id']))
+    throw invalidResponse('has no valid client_id. Check the URL of the endpoint')
+  const wrong = Object.entries(client).find(([name, member]) => MEMBERS.get(name)?.(member) === false)
+  if (wrong !== undefined) throw invalidResponse(`has no valid ${wrong[0]}`)
+  const url = client['registration_client_uri']
+  if (url !== undefined && !isClientUrl(endpoint, url)) {
+    throw invalidResponse('has a registration_client_uri that is not on the host of the provider')
   }
   return client as ClientInformation
 }
@@ -177,7 +177,7 @@ function isVisibleText(value: Json | undefined): boolean {
   return typeof value === 'string' && /^[ -~]+$/.test(value)
 }
 
-function isInstant(value: Json): boolean {
+function isEpochSeconds(value: Json): boolean {
   return typeof value === 'number' && value >= 0
 }
 
@@ -185,54 +185,47 @@ function isTextList(value: Json): boolean {
   return Array.isArray(value) && value.every((item) => typeof item === 'string')
 }
 
-function invalid(fault: string): ProviderError {
-  return new ProviderError('ERR_OIDC_REGISTRATION_RESPONSE', `The answer of the registration endpoint ${fault}.`)
+function invalidResponse(problem: string): ProviderError {
+  return new ProviderError('ERR_OIDC_REGISTRATION_RESPONSE', `The response of the registration endpoint ${problem}.`)
 }
 
-/** The provider's own entries, of which an update holds none (RFC 7592 2.2), and ours. */
+/** What an update does not contain: what the provider alone sets (RFC 7592 2.2), and what we add. */
 const NOT_SENT: readonly string[] = [
   ...['client_id_issued_at', 'client_secret', 'client_secret_expires_at'],
   ...['registration_access_token', 'registration_client_uri', 'registeredAt'],
 ]
 
-/** What an answer about a client may leave out although it still holds. */
-const REMEMBERED: readonly string[] = NOT_SENT.filter((name) => name !== 'registeredAt')
+/** Members that stay valid if a response leaves them out. */
+const KEPT: readonly string[] = NOT_SENT.filter((name) => name !== 'registeredAt')
 
-/** What an update sends: the whole entry with the changes over it (RFC 7592 2.2). A `null` takes a member away. */
-function toUpdate(client: ClientInformation, changes: ClientChanges): ClientMetadata {
+/** The body of an update: the whole client with the changes over it (RFC 7592 2.2). */
+function updateOf(client: ClientInformation, changes: ClientChanges): ClientMetadata {
   const members = Object.entries({ ...client, ...changes, client_id: client.client_id })
   return Object.fromEntries(
     members.filter(([name, value]) => !NOT_SENT.includes(name) && value !== undefined && value !== null),
   )
 }
 
-/** A client that was told just now. */
-function toRegistered(client: ClientInformation): RegisteredClient {
-  return { ...client, registeredAt: now() }
-}
-
 /**
- * What is known of a client after an answer about it: the answer, and what it may leave out although it still holds.
+ * The client after a response about it: the response, and the members of the client that stay valid without it.
  *
- * @throws ProviderError `ERR_OIDC_REGISTRATION_RESPONSE` where the answer is about another client.
+ * @throws ProviderError `ERR_OIDC_REGISTRATION_RESPONSE` if the response is about another client.
  */
-function mergeAnswer(client: ClientInformation, told: ClientInformation): RegisteredClient {
-  if (told.client_id !== client.client_id) {
-    throw new ProviderError('ERR_OIDC_REGISTRATION_RESPONSE', 'The provider answered about another client.')
-  }
-  const isNew = told.client_secret !== undefined && told.client_secret !== client.client_secret
-  // The end of the old secret is not that of the new one.
-  const names = REMEMBERED.filter((name) => client[name] !== undefined && !(isNew && name.startsWith('client_secret')))
-  const merged = { ...Object.fromEntries(names.map((name) => [name, client[name]])), ...told }
+function mergeResponse(client: ClientInformation, response: ClientInformation): RegisteredClient {
+  if (response.client_id !== client.client_id) throw invalidResponse('is about another client')
+  const isNew = response.client_secret !== undefined && response.client_secret !== client.client_secret
+  // The expiry of the old secret is not that of the new one.
+  const names = KEPT.filter((name) => client[name] !== undefined && !(isNew && name.startsWith('client_secret')))
+  const merged = { ...Object.fromEntries(names.map((name) => [name, client[name]])), ...response }
   const isExtended = merged.client_secret_expires_at !== client.client_secret_expires_at
-  return { ...merged, registeredAt: isNew || isExtended ? now() : sinceOf(client) }
+  return { ...merged, registeredAt: isNew || isExtended ? nowInWholeSeconds() : registeredAtOf(client) }
 }
 
-function sinceOf(client: ClientInformation): number {
+function registeredAtOf(client: ClientInformation): number {
   const { registeredAt } = client
-  return typeof registeredAt === 'number' ? registeredAt : (client.client_id_issued_at ?? now())
+  return typeof registeredAt === 'number' ? registeredAt : (client.client_id_issued_at ?? nowInWholeSeconds())
 }
 
-function now(): number {
-  return Math.floor(Date.now() / 1000)
+function nowInWholeSeconds(): number {
+  return Math.floor(nowInSeconds())
 }

@@ -1,62 +1,80 @@
-import { ConfigError, OidcError, ProviderError } from '../errors.ts'
+import { ConfigError, OidcError, ProviderError, shown } from '../errors.ts'
+import { type OptionTable, objectOf, option } from '../options/option-row.ts'
+import { timeout as timeoutRule } from '../options/option-rules.ts'
 import {
   type ClientInformation,
   type ClientMetadata,
   type InitialAccessToken,
   type InitialAccessTokenScheme,
+  initialAccessTokenRule,
+  initialAccessTokenSchemeRule,
   isHeaderToken,
-  registrationEndpointRule,
 } from '../options/registration-options.ts'
-import { parseHttpUrl } from '../options/urls.ts'
+import { booleanRule, functionRule } from '../options/rule.ts'
+import { endpointUrl, issuer as issuerRule, parseHttpUrl } from '../options/urls.ts'
 import { adviseOnDiscovery, discoveryUrl } from '../provider/discovery.ts'
 import { errorFromResponse } from '../provider/error-response.ts'
 import { createHttpClient, type HttpClient } from '../provider/http-client.ts'
 import type { ProviderResponse } from '../provider/http-transport.ts'
 
-/** Where clients are registered, and by what right. */
+/** A registration endpoint, and the token for it. */
 export interface RegistrationEndpoint {
   readonly http: HttpClient
   /** The `registration_endpoint` of the provider. */
   readonly url: string
-  /** The provider itself: the entry of a client may be on its host too. */
+  /** The provider may also manage clients on the host of its issuer. */
   readonly issuer: string | undefined
   readonly initialAccessToken: InitialAccessToken | undefined
   readonly initialAccessTokenScheme: InitialAccessTokenScheme | undefined
 }
 
-/** How {@link findRegistrationEndpoint} finds it; one of `issuer` and `registrationEndpoint` is needed. */
+/** The options of {@link findRegistrationEndpoint}. Give `issuer`, `registrationEndpoint`, or both. */
 export interface RegistrationEndpointOptions {
-  /** The issuer identifier, exactly as the provider's metadata has it. */
+  /** The issuer identifier, exactly as in the provider's metadata. */
   issuer?: string
-  /** The endpoint itself, where the metadata does not name it or need not be asked. */
+  /** The URL of the endpoint. Needed if the metadata does not name it. With it, no metadata is requested. */
   registrationEndpoint?: string
-  /** What allows to register, and at Okta also to read, change and delete: the token, or a function that gets it. */
+  /**
+   * The token that allows registration: a string, or a function that returns one. At Okta the same token also reads,
+   * changes and deletes clients.
+   */
   initialAccessToken?: InitialAccessToken
   /**
-   * How that token is sent: `SSWS` is for API tokens of Okta.
+   * The authentication scheme of that token. Use `SSWS` for an API token of Okta.
    * @default 'Bearer'
    */
   initialAccessTokenScheme?: InitialAccessTokenScheme
   /**
-   * The longest that one request may take in all, in seconds.
+   * The time limit of one request, in seconds.
    * @default 10
    */
   timeout?: number
-  /** Used for every request, for example to go through a proxy. */
+  /** Sends every request, for example through a proxy. */
   fetch?: (url: string, init: RequestInit) => Promise<Response>
   /**
-   * Allow plain http. For development only: whoever sits between learns every secret.
+   * Allow plain http. For development only: anyone on the network can read every secret.
    * @default false
    */
   dangerouslyAllowInsecureRequests?: boolean
 }
 
+const ENDPOINT_OPTIONS: OptionTable<RegistrationEndpointOptions, keyof RegistrationEndpointOptions> = {
+  issuer: option(issuerRule),
+  registrationEndpoint: option(endpointUrl),
+  initialAccessToken: option(initialAccessTokenRule),
+  initialAccessTokenScheme: option(initialAccessTokenSchemeRule),
+  timeout: option(timeoutRule),
+  fetch: option(functionRule),
+  dangerouslyAllowInsecureRequests: option(booleanRule),
+}
+
 /**
- * Finds where a provider registers clients: by its metadata (OIDC Discovery 3), or as you name it.
+ * Finds the registration endpoint of a provider in its metadata (OIDC Discovery 3), or takes the one that you name.
  *
- * @throws ConfigError where the options are wrong.
- * @throws ProviderError `ERR_OIDC_REGISTRATION_UNSUPPORTED` where the metadata names no such endpoint,
- *   `ERR_OIDC_DISCOVERY_ISSUER` where it is that of another issuer, `ERR_OIDC_PROVIDER_...` where it cannot be had.
+ * @throws ConfigError if the options are wrong.
+ * @throws ProviderError `ERR_OIDC_REGISTRATION_UNSUPPORTED` if the metadata has no registration endpoint,
+ *   `ERR_OIDC_DISCOVERY_ISSUER` if the metadata is that of another issuer, `ERR_OIDC_PROVIDER_...` if it cannot be
+ *   fetched.
  * @example
  * ```ts
  * import { readFile } from 'node:fs/promises'
@@ -76,96 +94,100 @@ export async function findRegistrationEndpoint(options: RegistrationEndpointOpti
   return { http, url, issuer, initialAccessToken, initialAccessTokenScheme }
 }
 
+function checkOptions(options: RegistrationEndpointOptions): void {
+  const problems = objectOf(ENDPOINT_OPTIONS)(options, 'options')
+  if (problems.length > 0) throw new ConfigError(problems)
+  if (options.issuer === undefined && options.registrationEndpoint === undefined) {
+    throw new ConfigError(['options.issuer is required, unless options.registrationEndpoint is given.'])
+  }
+}
+
+async function discoverEndpoint(http: HttpClient, issuer: string): Promise<string> {
+  const config = { issuer, clientId: '', discovery: 'oidc', discoveryWithClientId: false } as const
+  const { json } = await http.getJson(discoveryUrl(config)).catch(adviseOnDiscovery(config))
+  // OIDC Discovery 4.3.
+  if (json['issuer'] === issuer) return registrationEndpointOf(json)
+  throw new ProviderError(
+    'ERR_OIDC_DISCOVERY_ISSUER',
+    `The provider's metadata has the issuer ${shown(json['issuer'])}, but the option issuer is ${shown(issuer)}. ` +
+      'They must be equal, character by character.',
+  )
+}
+
 /**
- * The endpoint that the provider's metadata names.
+ * The registration endpoint in the provider's metadata.
  *
- * @throws ProviderError `ERR_OIDC_REGISTRATION_UNSUPPORTED` where it names none, `ERR_OIDC_METADATA_INVALID` where that is
- *   no URL.
+ * @throws ProviderError `ERR_OIDC_REGISTRATION_UNSUPPORTED` if there is none, `ERR_OIDC_METADATA_INVALID` if it is not
+ *   a URL.
  */
 export function registrationEndpointOf(metadata: Readonly<Record<string, unknown>>): string {
   const url = metadata['registration_endpoint']
   if (url === undefined || url === null) {
     throw new ProviderError(
       'ERR_OIDC_REGISTRATION_UNSUPPORTED',
-      "The provider's metadata has no registration_endpoint.",
+      "The provider's metadata has no registration_endpoint. Enable dynamic client registration at the provider, or " +
+        'register the client by its admin console or API.',
     )
   }
   if (parseHttpUrl(url) !== undefined) return String(url)
   throw new ProviderError(
     'ERR_OIDC_METADATA_INVALID',
-    "The provider's metadata has no https URL for registration_endpoint.",
-  )
-}
-
-function checkOptions(options: RegistrationEndpointOptions): void {
-  const faults = registrationEndpointRule(options, 'options')
-  if (faults.length > 0) throw new ConfigError(faults)
-  if (options.issuer === undefined && options.registrationEndpoint === undefined) {
-    throw new ConfigError(['options.issuer must be given where there is no options.registrationEndpoint.'])
-  }
-}
-
-async function discoverEndpoint(http: HttpClient, issuer: string): Promise<string> {
-  const place = { discovery: 'oidc', discoveryWithClientId: false } as const
-  const url = discoveryUrl({ issuer, clientId: '', ...place })
-  const { json } = await http.getJson(url).catch(adviseOnDiscovery(place))
-  // OIDC Discovery 4.3.
-  if (json['issuer'] === issuer) return registrationEndpointOf(json)
-  throw new ProviderError(
-    'ERR_OIDC_DISCOVERY_ISSUER',
-    "The provider's metadata names another issuer than was asked for.",
+    `The registration_endpoint in the provider's metadata is not an https URL: ${shown(url)}.`,
   )
 }
 
 /**
- * Where one client is managed: at the address that the provider gave with it (RFC 7592 2), or, as at Okta, which gives
- * none, below the registration endpoint by its id.
+ * The URL at which one client is managed: its `registration_client_uri` (RFC 7592 2). Okta gives none, and has each
+ * client below the registration endpoint, by its id.
  *
- * @param operation What follows, where there is no address of its own: `lifecycle/newSecret`.
- * @throws ProviderError `ERR_OIDC_REGISTRATION_RESPONSE` where a token would go to a foreign host.
+ * @param operation Is added to the path at Okta: `lifecycle/newSecret`.
+ * @throws ProviderError `ERR_OIDC_REGISTRATION_RESPONSE` if a token would be sent to another host.
  */
-export function entryAddressOf(
+export function clientUrlOf(
   endpoint: RegistrationEndpoint,
   client: Pick<ClientInformation, 'client_id' | 'registration_client_uri'>,
   operation: string = '',
 ): string {
   const given = client.registration_client_uri
-  if (given === undefined) return addressBelow(endpoint.url, client.client_id, operation)
-  if (isEntryAddress(endpoint, given)) return given
+  if (given === undefined) return urlBelow(endpoint.url, client.client_id, operation)
+  if (isClientUrl(endpoint, given)) return given
   throw new ProviderError(
     'ERR_OIDC_REGISTRATION_RESPONSE',
-    "The client's registration_client_uri is not on the provider's own host.",
+    'The registration_client_uri of the client is not on the host of the provider. No token is sent to other hosts.',
   )
 }
 
-/** Whether the provider may keep an entry there: on the host of its endpoint or of its issuer, with the same scheme. */
-export function isEntryAddress(endpoint: Pick<RegistrationEndpoint, 'url' | 'issuer'>, value: unknown): boolean {
-  const address = parseHttpUrl(value)
-  if (address === undefined || address.hash !== '') return false
-  return [endpoint.url, endpoint.issuer].some((own) => own !== undefined && new URL(own).origin === address.origin)
+/** True if the provider may manage a client at this URL: on the origin of its endpoint or of its issuer. */
+export function isClientUrl(endpoint: Pick<RegistrationEndpoint, 'url' | 'issuer'>, value: unknown): boolean {
+  const url = parseHttpUrl(value)
+  if (url === undefined || url.hash !== '') return false
+  return [endpoint.url, endpoint.issuer].some((own) => own !== undefined && new URL(own).origin === url.origin)
 }
 
-function addressBelow(base: string, clientId: string, operation: string): string {
-  // A URL parser takes these two for steps in the path.
+function urlBelow(base: string, clientId: string, operation: string): string {
+  // A URL parser reads these as steps in the path.
   if (clientId === '.' || clientId === '..') {
-    throw new ProviderError('ERR_OIDC_REGISTRATION_RESPONSE', 'The client_id cannot be part of an address.')
+    throw new ProviderError(
+      'ERR_OIDC_REGISTRATION_RESPONSE',
+      `The client_id ${shown(clientId)} cannot be part of a URL.`,
+    )
   }
-  const address = new URL(base)
-  const steps = [address.pathname.replace(/\/$/, ''), encodeURIComponent(clientId), operation]
-  address.pathname = steps.filter((step, index) => index === 0 || step !== '').join('/')
-  return address.href
+  const url = new URL(base)
+  const segments = [url.pathname.replace(/\/$/, ''), encodeURIComponent(clientId), operation]
+  url.pathname = segments.filter((segment, index) => index === 0 || segment !== '').join('/')
+  return url.href
 }
 
-/** One request to the registration endpoint, or to the entry of a client. */
+/** A request to the registration endpoint, or about one client. */
 interface RegistrationRequest {
   readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE'
   readonly url: string
   readonly body?: ClientMetadata
-  /** The client that the request is about: its own token goes before the initial one (RFC 7592 2). */
+  /** The client that the request is about. Its own token is used instead of the initial one (RFC 7592 2). */
   readonly client?: Pick<ClientInformation, 'registration_access_token'>
 }
 
-/** Sends a request with the right to do so. Any status but a redirect is an answer. */
+/** Sends a request with the token for it. Resolves with any status except a redirect. */
 export async function requestRegistration(
   endpoint: RegistrationEndpoint,
   { method, url, body, client }: RegistrationRequest,
@@ -177,7 +199,7 @@ export async function requestRegistration(
       accept: 'application/json',
       ...(authorization === undefined ? {} : { authorization }),
       ...(body === undefined ? {} : { 'content-type': 'application/json' }),
-      // Okta answers 411 to a POST that does not say that it is empty.
+      // Okta answers 411 to a POST without it.
       ...(method === 'POST' && body === undefined ? { 'content-length': '0' } : {}),
     },
     ...(body === undefined ? {} : { body: JSON.stringify(body) }),
@@ -185,13 +207,14 @@ export async function requestRegistration(
 }
 
 /**
- * The error for a request that was refused (RFC 7591 3.2.2): `ERR_OIDC_REGISTRATION_UNAUTHORIZED` for 401 and 403, which
- * is also what an unknown client gets (OIDC Dynamic Client Registration 4.4), else `ERR_OIDC_REGISTRATION_REFUSED`.
+ * The error for a request that was refused (RFC 7591 3.2.2): `ERR_OIDC_REGISTRATION_UNAUTHORIZED` for 401 and 403,
+ * which providers also return for an unknown client (OIDC Dynamic Client Registration 4.4), else
+ * `ERR_OIDC_REGISTRATION_REFUSED`.
  */
-export function registrationRefusal(answer: ProviderResponse): ProviderError {
-  const isUnauthorized = answer.status === 401 || answer.status === 403
+export function registrationRefusal(response: ProviderResponse): ProviderError {
+  const isUnauthorized = response.status === 401 || response.status === 403
   return errorFromResponse(
-    answer,
+    response,
     isUnauthorized ? 'ERR_OIDC_REGISTRATION_UNAUTHORIZED' : 'ERR_OIDC_REGISTRATION_REFUSED',
   )
 }
@@ -212,11 +235,13 @@ async function initialTokenOf({ initialAccessToken: given }: RegistrationEndpoin
   throw new ConfigError(['initialAccessToken must be, or resolve to, printable ASCII without spaces.'])
 }
 
-async function callForToken(get: () => string | Promise<string>): Promise<string> {
+async function callForToken(getToken: () => string | Promise<string>): Promise<string> {
   try {
-    // A foreign function may give anything, so that its absence must not pass for "none is needed".
-    return (await get()) ?? ''
+    // A function that returns nothing is an error, and not the same as no token.
+    return (await getToken()) ?? ''
   } catch (error) {
-    throw new OidcError('ERR_OIDC_CONFIG', 'The function initialAccessToken has failed.', { cause: error })
+    throw new OidcError('ERR_OIDC_CONFIG', 'initialAccessToken is a function that failed. See the cause.', {
+      cause: error,
+    })
   }
 }

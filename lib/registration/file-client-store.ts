@@ -4,20 +4,20 @@ import { join } from 'node:path'
 import { OidcError } from '../errors.ts'
 import type { ClientStore, RegisteredClient } from '../options/registration-options.ts'
 
-/** Readable and writable for its owner, and for nobody else. */
+/** Readable and writable for the owner only. */
 const OWNER_ONLY = 0o600
-/** Permissions of group and others. Windows has none: Node makes some up, which tell nothing. */
+/** Permissions of the group and of others. Windows has none, and the ones that Node reports there mean nothing. */
 const FOREIGN = new Map<string, number>([['win32', 0]]).get(process.platform) ?? 0o077
 
 /**
- * Keeps clients in a folder, a file for each, which only its owner can read. A file is written beside its place, brought
- * to the disk and then moved there: a crash leaves the old one or the new one, never a part. Several processes may share
- * the folder. It is made at the first write.
+ * Stores clients in a directory, one file for each, readable for the owner only. A write replaces the file in one step,
+ * so a crash leaves the old client or the new one. Several processes may share the directory. The first write creates
+ * it.
  *
- * A file that group or others can read is refused, for its secret is no secret any more:
- * `ERR_OIDC_REGISTRATION_STORE`, as for every failure.
+ * A file that the group or others can read is rejected, because its secret is no longer secret. Every failure is an
+ * `OidcError` with the code `ERR_OIDC_REGISTRATION_STORE`.
  *
- * @param directory A folder that outlives the process, and is nothing that a web server serves.
+ * @param directory A directory that survives a deployment and that no web server serves.
  * @example
  * ```ts
  * const registration = { store: fileClientStore('/var/lib/portal/clients'), metadata: { client_name: 'Portal' } }
@@ -27,20 +27,34 @@ const FOREIGN = new Map<string, number>([['win32', 0]]).get(process.platform) ??
 export function fileClientStore(directory: string): ClientStore {
   const pathOf = (key: string): string => join(directory, `${createHash('sha256').update(key).digest('hex')}.json`)
   return {
-    read: (key) => guarded(pathOf(key), (path) => readFile(path, key)),
-    write: (key, client) => guarded(pathOf(key), (path) => writeFile(directory, path, { key, client })),
-    remove: (key) => guarded(pathOf(key), (path) => rm(path, { force: true })),
+    read: (key) => withStoreErrors(pathOf(key), (path) => readFile(path, key)),
+    write: (key, client) => withStoreErrors(pathOf(key), (path) => writeFile(directory, path, { key, client })),
+    remove: (key) => withStoreErrors(pathOf(key), (path) => rm(path, { force: true })),
   }
+}
+
+async function withStoreErrors<T>(path: string, work: (path: string) => Promise<T>): Promise<T> {
+  try {
+    return await work(path)
+  } catch (error) {
+    throw error instanceof OidcError ? error : storeError(path, 'cannot be read or written. See the cause', error)
+  }
+}
+
+function storeError(path: string, problem: string, cause?: unknown): OidcError {
+  return new OidcError('ERR_OIDC_REGISTRATION_STORE', `${path} ${problem}.`, { cause })
 }
 
 async function readFile(path: string, key: string): Promise<RegisteredClient | undefined> {
   const file = await open(path, 'r').catch(ignoreMissing)
   if (file === undefined) return undefined
   try {
-    // Of the open file, not of the path: that might be another one by now.
+    // Of the open file, because the path may name another file by now.
     const { mode } = await file.stat()
-    if ((mode & FOREIGN) !== 0) throw failure(path, 'can be read or written by others than its owner: chmod 600 it')
-    return checkContent(parse(await file.readFile('utf8')), path, key)
+    if ((mode & FOREIGN) !== 0) {
+      throw storeError(path, 'can be read or written by other users. Run chmod 600, and renew the client secret')
+    }
+    return checkContent(parseJson(await file.readFile('utf8')), path, key)
   } finally {
     await file.close()
   }
@@ -50,8 +64,8 @@ function ignoreMissing(error: NodeJS.ErrnoException): undefined {
   if (error.code !== 'ENOENT') throw error
 }
 
-/** The error of a JSON parser holds a piece of its input. */
-function parse(text: string): unknown {
+/** The error of `JSON.parse` contains a part of its input, so it is dropped. */
+function parseJson(text: string): unknown {
   try {
     return JSON.parse(text)
   } catch {
@@ -62,7 +76,7 @@ function parse(text: string): unknown {
 function checkContent(content: unknown, path: string, key: string): RegisteredClient {
   const { key: found, client } = Object(content)
   if (found !== key || typeof client?.client_id !== 'string' || typeof client.registeredAt !== 'number') {
-    throw failure(path, 'does not hold the client that it is named for')
+    throw storeError(path, 'does not contain the client that belongs to its name. Restore it, or delete it')
   }
   return client
 }
@@ -73,7 +87,7 @@ async function writeFile(directory: string, path: string, content: unknown): Pro
   try {
     const file = await open(draft, 'wx', OWNER_ONLY)
     try {
-      // The mask of the process may have taken from these permissions, and must not.
+      // The umask of the process may have removed permissions of the owner.
       await file.chmod(OWNER_ONLY)
       await file.writeFile(`${JSON.stringify(content, null, 2)}\n`)
       await file.sync()
@@ -85,23 +99,11 @@ async function writeFile(directory: string, path: string, content: unknown): Pro
     await rm(draft, { force: true })
     throw error
   }
-  // The new name is in the folder, which is to be on the disk as well; Windows knows no such thing.
-  await Promise.allSettled([syncFolder(directory)])
+  // Makes the new name survive a power failure. Windows cannot sync a directory.
+  await Promise.allSettled([syncDirectory(directory)])
 }
 
-async function syncFolder(directory: string): Promise<void> {
-  const folder = await open(directory, 'r')
-  await folder.sync().finally(() => folder.close())
-}
-
-async function guarded<T>(path: string, work: (path: string) => Promise<T>): Promise<T> {
-  try {
-    return await work(path)
-  } catch (error) {
-    throw error instanceof OidcError ? error : failure(path, 'cannot be read or written', error)
-  }
-}
-
-function failure(path: string, fault: string, cause?: unknown): OidcError {
-  return new OidcError('ERR_OIDC_REGISTRATION_STORE', `${path} ${fault}.`, { cause })
+async function syncDirectory(directory: string): Promise<void> {
+  const handle = await open(directory, 'r')
+  await handle.sync().finally(() => handle.close())
 }

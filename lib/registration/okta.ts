@@ -6,22 +6,19 @@ import type { Json } from '../types.ts'
 import { checkClient } from './clients.ts'
 import { type RegistrationEndpoint, registrationRefusal, requestRegistration } from './endpoint.ts'
 
-/** Which clients to list. */
+/** The options of {@link listClients}. */
 export interface ClientListOptions {
-  /** The beginning of their names. */
+  /** Lists only clients whose name begins with this text. */
   readonly query?: string
-  /** How many there are on one page: 1 to 200 at Okta. All pages are read in any case, as long as you go on. */
+  /** The number of clients on a page: 1 to 200 at Okta. All pages are read anyway, one when it is needed. */
   readonly limit?: number
 }
 
-/** A parameter of a link, its value quoted or not (RFC 8288 3). */
-const LINK = /<([^<>]*)>((?:\s*;\s*[\w*-]+\s*=\s*(?:"[^"]*"|[^\s",;]+))*)/g
-
 /**
- * Lists clients, one page after the other. No standard knows this: it is Okta's, with the pages in the `Link` header.
+ * Lists clients, page by page. Only Okta has this; it names the next page in the header `Link`.
  *
- * @throws ProviderError as `registerClient` does; `ERR_OIDC_REGISTRATION_RESPONSE` also where the next page is on
- *   another host, which the token must not be sent to, or is one that was read already.
+ * @throws ProviderError as `registerClient` does. `ERR_OIDC_REGISTRATION_RESPONSE` also if the next page is on
+ *   another host, where the token must not be sent, or was already read.
  * @example
  * ```ts
  * import { findRegistrationEndpoint, listClients } from 'express-oidc/registration'
@@ -38,26 +35,29 @@ export async function* listClients(
   const first = new URL(endpoint.url)
   if (query !== undefined) first.searchParams.set('q', query)
   if (limit !== undefined) first.searchParams.set('limit', String(limit))
-  const seen = new Set<string>()
+  const readPages = new Set<string>()
   for (let page: string | undefined = first.href; page !== undefined; ) {
-    seen.add(page)
-    const answer = await requestRegistration(endpoint, { method: 'GET', url: page })
-    if (answer.status !== 200) throw registrationRefusal(answer)
-    const list = jsonValueOf(answer)
-    if (!Array.isArray(list)) throw invalid('is not a JSON list')
+    readPages.add(page)
+    const response = await requestRegistration(endpoint, { method: 'GET', url: page })
+    if (response.status !== 200) throw registrationRefusal(response)
+    const list = jsonValueOf(response)
+    if (!Array.isArray(list)) throw invalidPage('is not a JSON list')
     yield* list.map((client) => checkClient(endpoint, client))
-    page = nextPage(answer.headers, page)
-    if (page !== undefined && seen.has(page)) throw invalid('leads back to a page that was read')
+    page = nextPage(response.headers, page)
+    if (page !== undefined && readPages.has(page)) throw invalidPage('links to a page that was already read')
   }
 }
 
-/** RFC 8288 3.3: the first link whose relations hold `next`; its target may be relative. */
+/** One link of the header, with its parameters (RFC 8288 3). */
+const LINK = /<([^<>]*)>((?:\s*;\s*[\w*-]+\s*=\s*(?:"[^"]*"|[^\s",;]+))*)/g
+
+/** RFC 8288 3.3: the first link with the relation `next`. Its URL may be relative. */
 function nextPage(headers: Headers, page: string): string | undefined {
   const links = [...(headers.get('link') ?? '').matchAll(LINK)]
   const target = links.find(([, , parameters]) => relationsOf(String(parameters)).includes('next'))?.[1]
   if (target === undefined) return undefined
   const next = URL.canParse(target, page) ? new URL(target, page) : undefined
-  if (next?.origin !== new URL(page).origin) throw invalid('leads to another host')
+  if (next?.origin !== new URL(page).origin) throw invalidPage('links to another host. No token is sent there')
   return next.href
 }
 
@@ -66,20 +66,20 @@ function relationsOf(parameters: string): readonly string[] {
   return (quoted ?? plain).toLowerCase().split(/\s+/)
 }
 
-function invalid(fault: string): ProviderError {
-  return new ProviderError('ERR_OIDC_REGISTRATION_RESPONSE', `A page of the list of clients ${fault}.`)
+function invalidPage(problem: string): ProviderError {
+  return new ProviderError('ERR_OIDC_REGISTRATION_RESPONSE', `A page of the list of clients ${problem}.`)
 }
 
-/** Which members are in `credentials.oauthClient`; all others are in `settings.oauthClient`. */
+/** The members in `credentials.oauthClient`. All others are in `settings.oauthClient`. */
 const CREDENTIALS: readonly string[] = ['client_id', 'client_secret', 'token_endpoint_auth_method']
 
-/** What registration knows and the Apps API does not: the provider makes it, or this library. */
+/** Members that the Apps API does not have. */
 const NOT_SENT: readonly string[] = ['client_id_issued_at', 'client_secret_expires_at', 'registeredAt']
 
 /**
- * The app of Okta's Apps API (`POST https://{domain}/api/v1/apps`) for what would be registered. Apps made there differ
- * in two things: nobody is asked for consent unless `consent_method` is `REQUIRED`, while registration has that by itself,
- * and people must be assigned. So `consent_method` is filled in as registration has it.
+ * Converts client metadata to an app for Okta's Apps API (`POST https://{domain}/api/v1/apps`). Apps from this API
+ * differ from registered clients in two ways. They ask no user for consent, so `consent_method` is set to `REQUIRED`,
+ * as registration does. And users must be assigned to them.
  */
 export function toOktaApp(metadata: ClientMetadata): JsonObject {
   const { client_name: label, ...members } = metadata
@@ -97,18 +97,18 @@ export function toOktaApp(metadata: ClientMetadata): JsonObject {
 }
 
 /**
- * The metadata of a client as registration would have it, out of an app of the Apps API; `null`s are left out, and what
- * registration does not know (status, links, assignments) too.
+ * Converts an app of Okta's Apps API to client metadata. Leaves out `null`s, and what client metadata does not have:
+ * status, links, assignments.
  */
 export function fromOktaApp(app: JsonObject): ClientMetadata {
   const members = [app['settings'], app['credentials']].flatMap((part) =>
-    Object.entries(member(part, 'oauthClient')).filter(([, value]) => isPresent(value)),
+    Object.entries(objectMember(part, 'oauthClient')).filter(([, value]) => isPresent(value)),
   )
   const label = app['label']
   return { ...(typeof label === 'string' ? { client_name: label } : {}), ...Object.fromEntries(members) }
 }
 
-function member(value: Json | undefined, name: string): JsonObject {
+function objectMember(value: Json | undefined, name: string): JsonObject {
   const found = isObject(value) ? value[name] : undefined
   return isObject(found) ? found : {}
 }

@@ -1,17 +1,18 @@
-import { OidcError } from '../errors.ts'
+import { OidcError, shown } from '../errors.ts'
 import type { Config } from '../options/config.ts'
 import type { ClientStore, RegisteredClient, RegistrationOptions } from '../options/registration-options.ts'
 import type { HttpClient } from '../provider/http-client.ts'
+import { nowInSeconds } from '../time/seconds.ts'
 import { createSingleFlight } from '../time/single-flight.ts'
 import { clientMetadataOf } from './client-metadata.ts'
 import { deleteClient, registerClient, rotateClientSecret, type SecretRotation } from './clients.ts'
 import { type RegistrationEndpoint, registrationEndpointOf } from './endpoint.ts'
 
 /**
- * The key of a client in its store: one for each provider of an application. Applications that share a store need issuers
- * or provider names that differ.
+ * The key of a client in its store. Each provider of an application has one. Applications that share a store need
+ * different issuers or provider names.
  *
- * @param name The name of the provider under `providers`; `default` where there is only one.
+ * @param name The name of the provider under `providers`; `default` if there is only one.
  */
 export function clientKey(issuer: string, name: string = 'default'): string {
   return name === 'default' ? issuer : `${issuer} ${name}`
@@ -20,15 +21,16 @@ export function clientKey(issuer: string, name: string = 'default'): string {
 /** The client that an application registers for itself at one provider. */
 export interface ClientRegistration {
   /**
-   * The client as it is to be used now: from the store, or registered at first use, with a new secret before the old one
-   * ends. One request is under way at a time, whoever asks. While a secret cannot be renewed, the old one serves to its end.
+   * The client to use now. It comes from the store, or is registered at first use, and gets a new secret before the old
+   * one expires. Concurrent calls share one request. If a secret cannot be renewed, the old one is used until it
+   * expires.
    *
-   * @param metadata What the provider says of itself, checked.
-   * @throws OidcError with a code `ERR_OIDC_REGISTRATION_...` or `ERR_OIDC_PROVIDER_...`. A failure is kept for 30 seconds,
-   *   so that people who try to log in cannot make a provider register one client after the other.
+   * @param metadata The checked metadata of the provider.
+   * @throws OidcError with a code `ERR_OIDC_REGISTRATION_...` or `ERR_OIDC_PROVIDER_...`. After a failure, the same
+   *   error is thrown for 30 seconds, so that users who retry do not register one client after the other.
    */
   current(metadata: Readonly<Record<string, unknown>>): Promise<RegisteredClient>
-  /** Has the next `current` read the store: another process may have renewed the secret, or the operator the client. */
+  /** Makes the next `current` read the store, where another process or the operator may have changed the client. */
   reload(): void
 }
 
@@ -39,70 +41,65 @@ interface RegistrationContext {
   readonly registration: RegistrationOptions
 }
 
-/** The last time that something was asked, and what went wrong. */
+/** The last attempt to register a client or to renew its secret. */
 interface Attempt {
   readonly at: number
   readonly error: unknown
 }
 
-/** For so many seconds nothing is tried again, however it went. */
-const PAUSE = 30
+/** The shortest time between two attempts, successful or not. */
+const RETRY_SECONDS = 30
 
 /**
- * Keeps an application registered. The store is read at first use; a client that is in there is used without asking the
- * provider. One that the provider no longer knows is never replaced by itself: who deleted it had a reason.
+ * Keeps an application registered. A client that is in the store is used without a request to the provider. A client
+ * that the provider has deleted is not replaced, because the operator may have deleted it on purpose.
  */
-export function createClientRegistration(registrar: RegistrationContext): ClientRegistration {
-  const { config, registration } = registrar
-  const kept = createKeptClient(registration.store, clientKey(config.issuer, config.name))
+export function createClientRegistration(context: RegistrationContext): ClientRegistration {
+  const { config, registration } = context
+  const stored = createStoredClient(registration.store, clientKey(config.issuer, config.name))
   const share = createSingleFlight<string, RegisteredClient>()
-  let last: Attempt | undefined
+  let lastAttempt: Attempt | undefined
 
-  async function find(metadata: Readonly<Record<string, unknown>>): Promise<RegisteredClient> {
-    const client = await kept.read()
+  async function findOrRegister(metadata: Readonly<Record<string, unknown>>): Promise<RegisteredClient> {
+    const client = await stored.read()
     if (client !== undefined && !isRenewalDue(client)) return client
-    if (last !== undefined && isBackingOff(last, client)) return clientOrThrow(client, last.error)
-    last = { at: Date.now() / 1000, error: undefined }
+    if (lastAttempt !== undefined && isBackingOff(lastAttempt, client)) return clientOrThrow(client, lastAttempt.error)
+    lastAttempt = { at: nowInSeconds(), error: undefined }
     try {
-      return await registerOrRenew(registrar, kept, endpointAt(registrar, metadata), client)
+      return await registerOrRenew(context, stored, endpointIn(context, metadata), client)
     } catch (error) {
-      last = { at: Date.now() / 1000, error }
-      // The old secret may have ended with the new one that could not be kept.
-      if (kept.isUnsaved) throw error
-      return clientOrThrow(kept.cached, error)
+      lastAttempt = { at: nowInSeconds(), error }
+      // The new secret could not be saved, and the old one may no longer be valid.
+      if (stored.isUnsaved) throw error
+      return clientOrThrow(stored.cached, error)
     }
   }
 
   return {
     async current(metadata) {
-      const atHand = kept.cached
-      const client =
-        atHand !== undefined && !isRenewalDue(atHand) ? atHand : await share('client', () => find(metadata))
+      const { cached } = stored
+      const isUsable = cached !== undefined && !isRenewalDue(cached)
+      const client = isUsable ? cached : await share('client', () => findOrRegister(metadata))
       checkRedirectUri(client, config)
       return client
     },
-    reload: kept.dropCache,
+    reload: stored.dropCache,
   }
 }
 
-function endpointAt(
+function endpointIn(
   { http, config, registration }: RegistrationContext,
   metadata: Readonly<Record<string, unknown>>,
 ): RegistrationEndpoint {
   const { initialAccessToken, initialAccessTokenScheme } = registration
-  return {
-    http,
-    url: registrationEndpointOf(metadata),
-    issuer: config.issuer,
-    initialAccessToken,
-    initialAccessTokenScheme,
-  }
+  const url = registrationEndpointOf(metadata)
+  return { http, url, issuer: config.issuer, initialAccessToken, initialAccessTokenScheme }
 }
 
 function isBackingOff({ at, error }: Attempt, client: RegisteredClient | undefined): boolean {
-  const age = Date.now() / 1000 - at
-  // A store that was emptied after a success is no failure, and no reason to wait.
-  return age >= 0 && age < PAUSE && (client !== undefined || error !== undefined)
+  const age = nowInSeconds() - at
+  // If the last attempt succeeded and the store is empty now, there is no reason to wait.
+  return age >= 0 && age < RETRY_SECONDS && (client !== undefined || error !== undefined)
 }
 
 function clientOrThrow(client: RegisteredClient | undefined, error: unknown): RegisteredClient {
@@ -110,79 +107,78 @@ function clientOrThrow(client: RegisteredClient | undefined, error: unknown): Re
   return client
 }
 
-/** Registers a client, or has the secret of the one that there is renewed. */
+/** Renews the secret of a client, or registers a new client if there is none or its secret cannot be renewed. */
 async function registerOrRenew(
-  registrar: RegistrationContext,
-  kept: StoredClient,
+  { config, registration }: RegistrationContext,
+  stored: StoredClient,
   endpoint: RegistrationEndpoint,
   old: RegisteredClient | undefined,
 ): Promise<RegisteredClient> {
-  if (old !== undefined) {
-    const renewed = await renewSecret(endpoint, old)
-    // Even without a new secret: the token to manage the client by may be new.
-    if (renewed !== undefined) await kept.save(renewed.client)
-    if (renewed !== undefined && (renewed.isNew || !isRenewalDue(renewed.client))) return renewed.client
+  const renewed = old === undefined ? undefined : await renewSecret(endpoint, old)
+  if (renewed !== undefined) {
+    // Even without a new secret: the registration token may be new.
+    await stored.save(renewed.client)
+    if (renewed.isNew || !isRenewalDue(renewed.client)) return renewed.client
   }
-  const { config, registration } = registrar
   const own = await registerClient(endpoint, clientMetadataOf(config, registration.metadata))
-  // What was just told is kept, whatever the store can say.
-  const stored = await kept.read().catch(() => undefined)
-  if (stored === undefined || stored.client_id === old?.client_id) return await kept.save(own)
-  // Another process was faster. All of them use the client that is kept.
+  // The new client is saved even if the store cannot be read.
+  const current = await stored.read().catch(() => undefined)
+  if (current === undefined || current.client_id === old?.client_id) return await stored.save(own)
+  // Another process was faster. All processes use the client in the store.
   await deleteClient(endpoint, own).catch(() => undefined)
-  return stored
+  return current
 }
 
-/** A wildcard is for the provider to match (Okta). */
+/** A URI with a wildcard (Okta) is matched by the provider. */
 function checkRedirectUri({ redirect_uris: registered }: RegisteredClient, { redirectUri }: Config): void {
   if (registered === undefined || registered.some((uri) => uri === redirectUri || uri.includes('*'))) return
   throw new OidcError(
     'ERR_OIDC_REGISTRATION_MISMATCH',
-    'The registered client has other redirect URIs than this application: update it, or give the application a store or ' +
-      'a provider name of its own.',
+    `The redirect_uris of the registered client do not contain ${shown(redirectUri)}. Update the client, or give this ` +
+      'application its own store or provider name.',
   )
 }
 
-/** One client in a store, and in memory once it was read or made. */
+/** One client in a store, with a copy in memory. */
 interface StoredClient {
-  /** The client in memory, where it is in the store too. */
+  /** The copy in memory, if it is also in the store. */
   readonly cached: RegisteredClient | undefined
-  /** Whether a client is in memory that the store has not taken: what was told only once must not get lost. */
+  /** True if the store has failed to save the copy in memory. It must not get lost: its secret is sent only once. */
   readonly isUnsaved: boolean
-  /** The client in the store; one that is unsaved is written first. Without the store, the one in memory will do. */
+  /** Reads the store, after saving an unsaved copy. If the store fails, returns the copy in memory. */
   read(): Promise<RegisteredClient | undefined>
-  /** Writes a client, and holds it in memory even where that fails. */
+  /** Writes the store. Keeps the copy in memory even if that fails. */
   save(client: RegisteredClient): Promise<RegisteredClient>
-  /** Forgets what is in memory, where it is in the store. */
+  /** Drops the copy in memory, unless it is unsaved. */
   dropCache(): void
 }
 
-/** Failures of the store are `ERR_OIDC_REGISTRATION_STORE`. */
-function createKeptClient(store: ClientStore, key: string): StoredClient {
-  let held: RegisteredClient | undefined
+/** Failures of the store are thrown as `ERR_OIDC_REGISTRATION_STORE`. */
+function createStoredClient(store: ClientStore, key: string): StoredClient {
+  let copy: RegisteredClient | undefined
   let isUnsaved = false
 
   async function save(client: RegisteredClient): Promise<RegisteredClient> {
-    held = client
+    copy = client
     isUnsaved = true
-    await guarded(() => store.write(key, client))
+    await withStoreErrors(() => store.write(key, client))
     isUnsaved = false
     return client
   }
 
   async function read(): Promise<RegisteredClient | undefined> {
-    if (held !== undefined && isUnsaved) return await save(held)
+    if (copy !== undefined && isUnsaved) return await save(copy)
     try {
-      held = checkStored(await guarded(() => store.read(key))) ?? held
+      copy = checkStored(await withStoreErrors(() => store.read(key))) ?? copy
     } catch (error) {
-      if (held === undefined) throw error
+      if (copy === undefined) throw error
     }
-    return held
+    return copy
   }
 
   return {
     get cached() {
-      return isUnsaved ? undefined : held
+      return isUnsaved ? undefined : copy
     },
     get isUnsaved() {
       return isUnsaved
@@ -190,54 +186,57 @@ function createKeptClient(store: ClientStore, key: string): StoredClient {
     read,
     save,
     dropCache() {
-      if (!isUnsaved) held = undefined
+      if (!isUnsaved) copy = undefined
     },
   }
 }
 
-/** A store of the application's own may give anything. */
+/** A store of the application may return anything. */
 function checkStored(value: RegisteredClient | undefined): RegisteredClient | undefined {
   if (value === undefined || value === null) return undefined
   if (typeof value.client_id === 'string' && value.client_id !== '' && typeof value.registeredAt === 'number')
     return value
-  throw new OidcError('ERR_OIDC_REGISTRATION_STORE', 'The store of clients holds something that is not a client.')
+  throw new OidcError(
+    'ERR_OIDC_REGISTRATION_STORE',
+    'registration.store returned something that is not a client: client_id or registeredAt is missing.',
+  )
 }
 
-async function guarded<T>(work: () => Promise<T>): Promise<T> {
+async function withStoreErrors<T>(work: () => Promise<T>): Promise<T> {
   try {
     return await work()
   } catch (error) {
     if (error instanceof OidcError) throw error
-    throw new OidcError('ERR_OIDC_REGISTRATION_STORE', 'The store of clients has failed.', { cause: error })
+    throw new OidcError('ERR_OIDC_REGISTRATION_STORE', 'registration.store failed. See the cause.', { cause: error })
   }
 }
 
-/** A secret is renewed when a tenth of its life is left, at most a day. */
-const LAST_PART = 0.1
-const LONGEST_MARGIN = 86_400
+/** A secret is renewed when this share of its lifetime is left, but at most a day before it expires. */
+const RENEWAL_SHARE = 0.1
+const MAX_RENEWAL_SECONDS = 86_400
 
 type Secret = Pick<RegisteredClient, 'client_secret' | 'client_secret_expires_at' | 'registeredAt'>
 
-/** Whether the client's secret has ended, or is so near its end that a new one is to be had (RFC 7591 3.2.1). */
+/** True if the client's secret has expired or expires soon (RFC 7591 3.2.1). */
 function isRenewalDue(client: Secret): boolean {
-  const expiresAt = endOf(client)
-  const margin = Math.min(LAST_PART * (expiresAt - client.registeredAt), LONGEST_MARGIN)
-  return Date.now() / 1000 >= expiresAt - Math.max(margin, 0)
+  const expiresAt = expiryOf(client)
+  const margin = Math.min(RENEWAL_SHARE * (expiresAt - client.registeredAt), MAX_RENEWAL_SECONDS)
+  return nowInSeconds() >= expiresAt - Math.max(margin, 0)
 }
 
-/** Whether the client's secret has ended. */
 function isSecretExpired(client: Secret): boolean {
-  return Date.now() / 1000 >= endOf(client)
+  return nowInSeconds() >= expiryOf(client)
 }
 
-/** Zero, and no word of it, means that there is no end. */
-function endOf({ client_secret: secret, client_secret_expires_at: expiresAt = 0 }: Secret): number {
+/** 0, or no value, means that the secret does not expire. */
+function expiryOf({ client_secret: secret, client_secret_expires_at: expiresAt = 0 }: Secret): number {
   return secret === undefined || expiresAt === 0 ? Number.POSITIVE_INFINITY : expiresAt
 }
 
 /**
- * Asks for a new secret, or for more time with the same. `undefined` where only another client can have one: RFC 7592 has
- * no request for that, and a client that the provider refuses to change is of no use once its secret has ended.
+ * Requests a new secret, or a longer lifetime of the old one. `undefined` if a new client must be registered instead:
+ * RFC 7592 has no request for a new secret, and a client that the provider refuses to change is useless once its secret
+ * expires.
  */
 async function renewSecret(endpoint: RegistrationEndpoint, old: RegisteredClient): Promise<SecretRotation | undefined> {
   try {
@@ -248,7 +247,7 @@ async function renewSecret(endpoint: RegistrationEndpoint, old: RegisteredClient
   }
 }
 
-/** At Okta a refusal is left as it is: another client there would have nobody assigned to it. */
+/** Never at Okta, whose clients have no `registration_client_uri`: no user would be assigned to a new client. */
 function isReplaceable(old: RegisteredClient, error: unknown): boolean {
   if (!(error instanceof OidcError)) return false
   if (error.code === 'ERR_OIDC_REGISTRATION_SECRET') return true

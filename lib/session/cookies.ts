@@ -2,17 +2,17 @@ import { OidcError } from '../errors.ts'
 import { headerOf, type Request, type Response } from '../http/request.ts'
 import { type SessionCookie, type SessionRequest, storeOperation } from './express-session.ts'
 
-/** How a cookie of ours is written: always HttpOnly, SameSite=Lax and for the whole host. */
+/** Writes this library's own cookies, all with HttpOnly, SameSite=Lax and Path=/. */
 interface CookieWriter {
-  /** The cookie's full name: with the `__Host-` prefix over https, which no sub-domain can set (RFC 6265bis 4.1.3). */
+  /** The full name of a cookie: with the prefix `__Host-` over https, so that no subdomain can set it (RFC 6265bis 4.1.3). */
   name(name: string): string
-  /** Sets a cookie for so many seconds. `name` is a full name. */
+  /** Sets a cookie for this many seconds. `name` is a full name. */
   set(res: Response, name: string, value: string, maxAge: number): void
-  /** Deletes a cookie, with the attributes it was set with: browsers refuse to delete a `__Host-` cookie otherwise. */
+  /** Deletes a cookie. The attributes are those of `set`: browsers refuse to delete a `__Host-` cookie otherwise. */
   clear(res: Response, name: string): void
 }
 
-/** Cookies for an application that browsers see at this origin. */
+/** @param origin The origin of `baseUrl`. With https, the cookies are Secure. */
 export function createCookieWriter(origin: string): CookieWriter {
   const secure = origin.startsWith('https:')
   const attributes = `; Path=/; HttpOnly; SameSite=Lax${secure ? '; Secure' : ''}`
@@ -22,86 +22,65 @@ export function createCookieWriter(origin: string): CookieWriter {
       res.appendHeader('Set-Cookie', `${name}=${value}; Max-Age=${maxAge}${attributes}`)
     },
     clear: (res, name) => {
-      res.appendHeader('Set-Cookie', `${name}=; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT${attributes}`)
+      res.appendHeader('Set-Cookie', `${name}=; Max-Age=0; ${EXPIRED}${attributes}`)
     },
   }
 }
 
-/**
- * What stands between two cookies beside the semicolon (RFC 6265 4.2.1). A name behind other white space, such as a
- * no-break space, is another name, to which browsers hold no prefix.
- */
-const LEADING_SPACE = /^[ \t]+/
+const EXPIRED = 'Expires=Thu, 01 Jan 1970 00:00:00 GMT'
 
-/** The cookies of a request, in the order they came, undecoded. A malformed header yields fewer, never an error. */
+/** Reads the cookies of a request, undecoded, in their order. A malformed header results in fewer cookies, not in an error. */
 export function readCookies(req: Request): ReadonlyMap<string, string> {
   const cookies = new Map<string, string>()
   for (const pair of (headerOf(req, 'cookie') ?? '').split(';')) {
     const end = pair.indexOf('=')
     const name = pair.slice(0, Math.max(end, 0)).replace(LEADING_SPACE, '')
-    // Of two with one name the first is the more specific one (RFC 6265 5.4).
+    // Of two cookies with one name, the first has the more specific path (RFC 6265 5.4).
     if (name !== '' && !cookies.has(name)) cookies.set(name, pair.slice(end + 1))
   }
   return cookies
 }
 
-/** Whether the browser keeps this session's cookie back from navigations that another site began. */
+/**
+ * Only space and tab are removed in front of a name. With another white space, such as a no-break space, it is another name,
+ * and browsers do not enforce the rules of the prefix `__Host-` for it.
+ */
+const LEADING_SPACE = /^[ \t]+/
+
+/** True if the browser withholds the session cookie from navigations that another site started. */
 export function isStrict(cookie: SessionCookie): boolean {
   return cookie.sameSite === true || cookie.sameSite === 'strict'
 }
 
 /**
- * Throws `ERR_OIDC_SESSION_COOKIE_INSECURE` where express-session would silently not set its cookie: it is `secure`, but
- * the request came over plain http, and no proxy says otherwise.
+ * Throws `ERR_OIDC_SESSION_COOKIE_INSECURE` if express-session would not set its cookie, which it does not report: the cookie
+ * is `secure`, but the request came over plain http, and no proxy says otherwise.
  */
 export function checkSecureCookie(req: SessionRequest): void {
   if (req.session.cookie.secure !== true || isSecure(req)) return
   throw new OidcError(
     'ERR_OIDC_SESSION_COOKIE_INSECURE',
-    'The session cookie is secure, but this request came over plain http, so express-session will not set it and the ' +
-      "login would be lost. Behind a proxy that ends TLS: app.set('trust proxy', 1) in Express or proxy: true in " +
-      'express-session, and have the proxy send X-Forwarded-Proto.',
+    'The session cookie has secure: true, but this request came over plain http, so express-session does not set it and ' +
+      "the login would be lost. Behind a proxy that ends TLS, set app.set('trust proxy', 1) in Express or proxy: true in " +
+      'express-session, and let the proxy send X-Forwarded-Proto.',
   )
 }
 
 function isSecure(req: Request): boolean {
   if (Reflect.get(req, 'secure') === true || Reflect.get(req.socket, 'encrypted') === true) return true
-  // Whether the header is trusted is express-session's own setting, which cannot be read from outside.
+  // Whether the header is trusted is an option of express-session, which cannot be read here.
   return headerOf(req, 'x-forwarded-proto')?.split(',')[0]?.trim() === 'https'
 }
 
 /**
- * The name of the cookie that a session came with; `undefined` where the browser sent none for it. The name is
- * express-session's secret: it is the cookie whose signed value holds the session id.
+ * The name of the cookie that the session came with, or `undefined` if the browser sent none. Only express-session knows the
+ * name in its options, so it is found by its value: the signed session id.
  */
 export function sessionCookieName(req: Request, sessionId: string): string | undefined {
-  return [...readCookies(req)].find(([, value]) => signedValue(value).startsWith(`s:${sessionId}.`))?.[0]
+  return [...readCookies(req)].find(([, value]) => decode(value).startsWith(`s:${sessionId}.`))?.[0]
 }
 
-/**
- * Drops the session that express-session has made because none came with the request: it must not take the place of the
- * browser's own, which was kept back, nor be written for a request of no browser.
- */
-export async function destroyUnsentSession(req: SessionRequest): Promise<void> {
-  if (req.session !== undefined && sessionCookieName(req, req.sessionID) === undefined) {
-    await storeOperation((done) => req.session.destroy(done))
-  }
-}
-
-/** Deletes the browser's cookie of a session that was destroyed, so that open pages need no look into the store. */
-export function expireSessionCookie(req: Request, res: Response, sessionId: string, cookie: SessionCookie): void {
-  const name = sessionCookieName(req, sessionId)
-  if (name === undefined) return
-  const { path, domain } = cookie
-  const place = Object.entries({ Path: path, Domain: domain }).flatMap(([key, value]) =>
-    value ? `${key}=${value}` : [],
-  )
-  const secure = name.startsWith('__') || cookie.secure === true ? ['Secure'] : []
-  const ended = ['Max-Age=0', 'Expires=Thu, 01 Jan 1970 00:00:00 GMT', 'HttpOnly']
-  res.appendHeader('Set-Cookie', [`${name}=`, ...place, ...ended, ...secure].join('; '))
-}
-
-function signedValue(value: string): string {
+function decode(value: string): string {
   try {
     return decodeURIComponent(value)
   } catch {
@@ -110,10 +89,32 @@ function signedValue(value: string): string {
 }
 
 /**
- * Keeps express-session from giving a session and its cookie to whoever came without one, as `saveUninitialized` has it:
- * providers, which fetch what we publish, have no use for either.
+ * Destroys the session if express-session made it for this request, because the request brought no cookie. Its cookie must
+ * not replace the browser's real session cookie, which the browser withheld, and a request from a server needs no session.
+ */
+export async function destroyUnsentSession(req: SessionRequest): Promise<void> {
+  if (req.session !== undefined && sessionCookieName(req, req.sessionID) === undefined) {
+    await storeOperation((done) => req.session.destroy(done))
+  }
+}
+
+/**
+ * Keeps express-session from storing a new session for a request without one (`saveUninitialized: true`). A provider that
+ * fetches `/jwks`, for example, does not use a session.
  */
 export function skipNewSession(req: Request): void {
   const sessionId: unknown = Reflect.get(req, 'sessionID')
   if (sessionCookieName(req, String(sessionId)) === undefined) Reflect.deleteProperty(req, 'session')
+}
+
+/** Deletes the browser's cookie of a destroyed session, so that later requests do not look for it in the store. */
+export function expireSessionCookie(req: Request, res: Response, sessionId: string, cookie: SessionCookie): void {
+  const name = sessionCookieName(req, sessionId)
+  if (name === undefined) return
+  const { path, domain } = cookie
+  const scope = Object.entries({ Path: path, Domain: domain }).flatMap(([key, value]) =>
+    value ? `${key}=${value}` : [],
+  )
+  const secure = name.startsWith('__') || cookie.secure === true ? ['Secure'] : []
+  res.appendHeader('Set-Cookie', [`${name}=`, ...scope, 'Max-Age=0', EXPIRED, 'HttpOnly', ...secure].join('; '))
 }

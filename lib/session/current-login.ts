@@ -1,24 +1,50 @@
-import { ConfigError } from '../errors.ts'
+import { ConfigError, shown } from '../errors.ts'
 import type { Request } from '../http/request.ts'
 import { type AppConfig, ONLY_PROVIDER } from '../options/config.ts'
 import { isIssuedBy } from '../options/issuer.ts'
+import { nowInSeconds } from '../time/seconds.ts'
 import type { Login } from '../types.ts'
 import { type SessionRequest, storeOperation } from './express-session.ts'
 
-/** What is kept in `req.session[sessionKey]`: what guards need, and the way to the tokens. */
+/** The value of `req.session[sessionKey]`: the login that guards check, and the id of its token record. */
 export interface OidcSession {
   readonly login: Login
-  /** Where the tokens of this login are kept: see `token-record.ts`. No other login ever has this id. */
+  /** The id of the token record of this login: see `token-record.ts`. No other login ever has this id. */
   readonly tokensId: string
-  /** When the login was last used, roughly, in seconds since 1970: kept where there is an `idleTimeout`. */
+  /** When the login was last used, roughly, in seconds since 1970. Only with `idleTimeout`. */
   readonly seenAt?: number
-  /** When the provider was last asked in vain whether the person is still logged in there, in seconds since 1970. */
+  /** When a recheck at the provider last failed to say whether the user is still logged in, in seconds since 1970. */
   readonly checkedAt?: number
-  /** What tells under which session id this login is in the index: see `session-index.ts`. */
+  /** Shows under which session id this login is in the index: see `session-index.ts`. */
   readonly indexId?: string
 }
 
-/** What a session, or the record of one in a store, holds of ours; `undefined` where it holds no login. */
+export type SessionConfig = Pick<AppConfig, 'sessionKey' | 'issuers' | 'idleTimeout'>
+
+/**
+ * Returns the login of this request, or `undefined` if there is none, it has expired, or it is of an issuer that is no longer
+ * configured. It only reads the session, so it is fast. Without a session there is no login.
+ */
+export function readLogin(req: Request, config: SessionConfig): Login | undefined {
+  const login = readLastLogin(req, config)
+  if (login === undefined || login.expiresAt <= nowInSeconds()) return undefined
+  const oidcSession = config.idleTimeout === undefined ? undefined : readOidcSession(req.session, config)
+  return oidcSession !== undefined && isIdle(oidcSession, config) ? undefined : login
+}
+
+/** Like `readLogin`, but also returns an expired login: the provider may still have a session for it. */
+export function readLastLogin(req: Request, config: SessionConfig): Login | undefined {
+  const login = readOidcSession(req.session, config)?.login
+  if (login === undefined) return undefined
+  return isIssuedBy(config.issuers.get(login.provider ?? ONLY_PROVIDER), login.claims) ? login : undefined
+}
+
+/** The id of the token record of this session's login, even if the login has expired. */
+export function readTokensId(req: SessionRequest, config: SessionConfig): string | undefined {
+  return readOidcSession(req.session, config)?.tokensId
+}
+
+/** Returns what a session holds of ours, or `undefined` if it holds no login. Also takes the data that a store returns. */
 export function readOidcSession(
   session: unknown,
   { sessionKey }: Pick<AppConfig, 'sessionKey'>,
@@ -27,108 +53,87 @@ export function readOidcSession(
   return isOidcSession(oidcSession) ? oidcSession : undefined
 }
 
-/** A store gives back what was put into it, but sessions are shared with the application: a guard reads no surprises. */
+/** The application can write to the session too, so every member that a guard relies on is checked. */
 function isOidcSession(value: unknown): value is OidcSession {
-  return isRecord(value) && isLogin(value['login']) && typeof value['tokensId'] === 'string'
+  return isRecord(value) && isLogin(value['login']) && typeof value['tokensId'] === 'string' && hasTimes(value)
+}
+
+/** A time that is no number would compare as false, and the login would never be idle. */
+function hasTimes({ seenAt, checkedAt }: Readonly<Record<string, unknown>>): boolean {
+  return [seenAt, checkedAt].every((time) => time === undefined || typeof time === 'number')
 }
 
 function isLogin(value: unknown): value is Login {
-  return isRecord(value) && isPerson(value['claims']) && hasTerms(value)
+  if (!isRecord(value) || !hasUser(value['claims'])) return false
+  const { scope, loggedInAt, expiresAt } = value
+  return typeof scope === 'string' && typeof loggedInAt === 'number' && typeof expiresAt === 'number'
 }
 
-function isPerson(claims: unknown): boolean {
+function hasUser(claims: unknown): boolean {
   return (
     isRecord(claims) && typeof claims['iss'] === 'string' && typeof claims['sub'] === 'string' && claims['sub'] !== ''
   )
-}
-
-function hasTerms({ scope, loggedInAt, expiresAt }: Readonly<Record<string, unknown>>): boolean {
-  return typeof scope === 'string' && typeof loggedInAt === 'number' && typeof expiresAt === 'number'
 }
 
 function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null
 }
 
-type IdleConfig = Pick<AppConfig, 'sessionKey' | 'idleTimeout'>
-
-/** A session is not written for every request: once in a twentieth of the time is exact enough. */
+/** The session is not written at each request, but once in a twentieth of `idleTimeout`. */
 const WRITE_FRACTION = 20
 
-/** Whether nobody has used a login for longer than it may be left alone. */
-function isIdle({ login, seenAt }: OidcSession, { idleTimeout }: Pick<AppConfig, 'idleTimeout'>): boolean {
-  if (idleTimeout === undefined) return false
-  return (seenAt ?? login.loggedInAt) + idleTimeout <= Date.now() / 1000
+/** Records that the login of this request is in use. express-session saves it at the end of the request. */
+export function recordActivity(req: Request, config: Pick<AppConfig, 'sessionKey' | 'idleTimeout'>): void {
+  const { idleTimeout, sessionKey } = config
+  const oidcSession = idleTimeout === undefined ? undefined : readOidcSession(req.session, config)
+  if (idleTimeout === undefined || oidcSession === undefined || isIdle(oidcSession, config)) return
+  const now = Math.floor(nowInSeconds())
+  if (now - lastUsedAt(oidcSession) < idleTimeout / WRITE_FRACTION) return
+  Object.assign(Object(req.session), { [sessionKey]: { ...oidcSession, seenAt: now } })
 }
 
-/** Remembers that the login of this request is in use. The session is saved at the end of the request, where it has to be. */
-export function recordActivity(req: Request, config: IdleConfig): void {
-  const { idleTimeout, sessionKey } = config
-  const held = idleTimeout === undefined ? undefined : readOidcSession(req.session, config)
-  if (idleTimeout === undefined || held === undefined || isIdle(held, config)) return
-  const now = Math.floor(Date.now() / 1000)
-  if (now - (held.seenAt ?? held.login.loggedInAt) < idleTimeout / WRITE_FRACTION) return
-  Object.assign(Object(req.session), { [sessionKey]: { ...held, seenAt: now } })
+function isIdle(oidcSession: OidcSession, { idleTimeout }: Pick<AppConfig, 'idleTimeout'>): boolean {
+  return idleTimeout !== undefined && lastUsedAt(oidcSession) + idleTimeout <= nowInSeconds()
+}
+
+function lastUsedAt({ seenAt, login }: OidcSession): number {
+  return seenAt ?? login.loggedInAt
 }
 
 type RecheckConfig = Pick<AppConfig, 'sessionKey'>
 
-/** Whether the login of this session was last held against the provider's session less than so many seconds ago. */
+/** True if the user logged in, or a recheck was tried, less than this many seconds ago. */
 export function isCheckedWithin(seconds: number, req: Request, config: RecheckConfig): boolean {
-  const held = readOidcSession(req.session, config)
-  return held !== undefined && Math.max(held.login.loggedInAt, held.checkedAt ?? 0) + seconds > Date.now() / 1000
+  const oidcSession = readOidcSession(req.session, config)
+  if (oidcSession === undefined) return false
+  return Math.max(oidcSession.login.loggedInAt, oidcSession.checkedAt ?? 0) + seconds > nowInSeconds()
 }
 
-/** Whether the provider was asked in vain less than so many seconds ago. */
+/** True if a recheck failed less than this many seconds ago. */
 export function checkFailedWithin(seconds: number, req: Request, config: RecheckConfig): boolean {
   const checkedAt = readOidcSession(req.session, config)?.checkedAt
-  return checkedAt !== undefined && checkedAt + seconds > Date.now() / 1000
+  return checkedAt !== undefined && checkedAt + seconds > nowInSeconds()
 }
 
 /**
- * Remembers that the provider was asked and has not told whether the person is logged in there: or the next page would ask
- * again, and send the browser round for ever. A login that goes on is a new one, and needs no such mark.
+ * Records that the provider did not say whether the user is still logged in. Without that, the next page would recheck again
+ * and the browser would be redirected for ever. A recheck that succeeds creates a new login, which needs no record.
  */
 export async function recordFailedCheck(req: SessionRequest, { sessionKey }: RecheckConfig): Promise<void> {
-  const held = readOidcSession(req.session, { sessionKey })
-  if (held === undefined) return
-  req.session[sessionKey] = { ...held, checkedAt: Math.floor(Date.now() / 1000) }
+  const oidcSession = readOidcSession(req.session, { sessionKey })
+  if (oidcSession === undefined) return
+  req.session[sessionKey] = { ...oidcSession, checkedAt: Math.floor(nowInSeconds()) }
   await storeOperation((done) => req.session.save(done))
 }
 
-export type SessionConfig = Pick<AppConfig, 'sessionKey' | 'issuers' | 'idleTimeout'>
-
-/**
- * The login that this session holds, or `undefined` where there is none, it has ended, or it is another issuer's. Reads
- * plain data: no store is asked and nothing is checked twice. A request without a session is a request without a login.
- */
-export function readLogin(req: Request, config: SessionConfig): Login | undefined {
-  const login = readLastLogin(req, config)
-  if (login === undefined || login.expiresAt <= Date.now() / 1000) return undefined
-  const held = config.idleTimeout === undefined ? undefined : readOidcSession(req.session, config)
-  return held !== undefined && isIdle(held, config) ? undefined : login
-}
-
-/** The same, but also a login whose time is over: the provider may still have its own session of it. */
-export function readLastLogin(req: Request, config: SessionConfig): Login | undefined {
-  const login = readOidcSession(req.session, config)?.login
-  if (login === undefined) return undefined
-  // One of a provider that the options have no longer, or of another issuer under its name, is no login here.
-  return isIssuedBy(config.issuers.get(login.provider ?? ONLY_PROVIDER), login.claims) ? login : undefined
-}
-
-/** Where the tokens of the login that this session holds, or has held, are kept. */
-export function readTokensId(req: SessionRequest, config: SessionConfig): string | undefined {
-  return readOidcSession(req.session, config)?.tokensId
-}
-
-/** Nobody is to be sent away more often than that, in seconds: two servers' clocks may differ by some. */
+/** A shorter interval could recheck at each page, because the clocks of two servers may differ by some seconds. */
 const MIN_INTERVAL_SECONDS = 10
 
-/** How often a session is checked, in seconds. Anything that is no number would check it at every page, without an end. */
+/** Returns the interval between two rechecks, in seconds. Throws a `ConfigError` if it is not a whole number from 10. */
 export function checkInterval(given: unknown): number {
   if (typeof given === 'number' && Number.isInteger(given) && given >= MIN_INTERVAL_SECONDS) return given
   throw new ConfigError([
-    `A session is checked every so many whole seconds, at least ${MIN_INTERVAL_SECONDS}: checkSession({ every: 300 }).`,
+    `every must be a whole number of seconds from ${MIN_INTERVAL_SECONDS}, not ` +
+      `${typeof given === 'number' ? given : shown(given)}: for example checkSession({ every: 300 }).`,
   ])
 }

@@ -1,15 +1,13 @@
 import { OidcError } from '../errors.ts'
 import type { Request } from '../http/request.ts'
 import type { StoreLike } from '../state/shared-state.ts'
+import { withTimeLimit } from '../time/limit.ts'
 
-type Callback = (error?: unknown) => void
-
-/** What this library needs of the cookie that express-session describes in `req.session.cookie`. */
-export interface SessionCookie {
-  readonly path?: string
-  readonly domain?: string
-  readonly secure?: boolean | 'auto'
-  readonly sameSite?: boolean | 'strict' | 'lax' | 'none'
+/** A request that express-session has handled. */
+export interface SessionRequest extends Request {
+  session: SessionLike
+  sessionID: string
+  sessionStore: StoreLike
 }
 
 /** What this library needs of express-session's `req.session`. */
@@ -21,16 +19,19 @@ export interface SessionLike {
   [name: string]: unknown
 }
 
-/** A request that express-session has handled. */
-export interface SessionRequest extends Request {
-  session: SessionLike
-  sessionID: string
-  sessionStore: StoreLike
+type Callback = (error?: unknown) => void
+
+/** What this library needs of `req.session.cookie`, express-session's description of its cookie. */
+export interface SessionCookie {
+  readonly path?: string
+  readonly domain?: string
+  readonly secure?: boolean | 'auto'
+  readonly sameSite?: boolean | 'strict' | 'lax' | 'none'
 }
 
 /**
- * The request with its express-session. Throws `ERR_OIDC_SESSION_MISSING` where there is none and
- * `ERR_OIDC_SESSION_UNSUPPORTED` for another session middleware, each saying what to do.
+ * Returns the request with its express-session. Throws `ERR_OIDC_SESSION_MISSING` without a session and
+ * `ERR_OIDC_SESSION_UNSUPPORTED` for a session of another middleware.
  */
 export function requireSession(req: Request): SessionRequest {
   if (hasSession(req)) return req
@@ -46,45 +47,57 @@ function hasSession(req: Request): req is SessionRequest {
 function missing(): OidcError {
   return new OidcError(
     'ERR_OIDC_SESSION_MISSING',
-    'There is no req.session. Mount express-session before oidc(): app.use(session({ ... })) and then ' +
-      'app.use(oidc({ ... })), for the same paths. If it is mounted so, its store is disconnected, or the path of its ' +
-      'cookie does not cover this request.',
+    'There is no req.session. Mount express-session before oidc(), for the same paths: app.use(session({ ... })), then ' +
+      'app.use(oidc({ ... })). If it is mounted, its store is disconnected, or the path of its cookie does not cover ' +
+      'this request.',
   )
 }
 
 function unsupported(): OidcError {
   return new OidcError(
     'ERR_OIDC_SESSION_UNSUPPORTED',
-    'req.session has no regenerate(): it is not from express-session (cookie-session, perhaps). A login must change ' +
-      'the session id, so use express-session, with any of its stores.',
+    'req.session has no regenerate(), so it is not from express-session (but perhaps from cookie-session). A login must ' +
+      'change the session id: use express-session, with any of its stores.',
   )
 }
 
-/** The store behind the session of this request; `undefined` where express-session has not seen it. */
+/** The session store of this request; `undefined` if express-session has not handled it. */
 export function storeOf(req: object): StoreLike | undefined {
   return 'sessionStore' in req ? (req.sessionStore as StoreLike | undefined) : undefined
 }
 
-/** How long one operation may take, in milliseconds: some clients queue for ever what they cannot send. */
-const LIMIT = 10_000
+/** The time limit of one operation, in seconds: some clients queue commands without a limit while a server is away. */
+const MAX_OPERATION_SECONDS = 10
 
 /**
- * Runs one operation of express-session or its store. Throws `ERR_OIDC_SESSION_STORE` where it fails or gives no answer
- * within ten seconds, and what the shared state has thrown as it is.
+ * Runs one operation of express-session or its store. Throws `ERR_OIDC_SESSION_STORE` if it fails or takes longer than ten
+ * seconds. An `OidcError`, such as one of the shared state, is passed on unchanged.
  */
 export async function storeOperation<Value>(
   run: (done: (error: unknown, value?: Value) => void) => void,
 ): Promise<Value | undefined> {
-  let timer: NodeJS.Timeout | undefined
   try {
-    return await new Promise<Value | undefined>((resolve, reject) => {
-      timer = setTimeout(() => reject(new Error(`There was no answer within ${LIMIT / 1000} seconds.`)), LIMIT)
-      run((error, value) => (error === undefined || error === null ? resolve(value) : reject(error)))
-    })
+    return await withTimeLimit(MAX_OPERATION_SECONDS, () => asPromise(run), noResponse)
   } catch (error) {
     if (error instanceof OidcError) throw error
-    throw new OidcError('ERR_OIDC_SESSION_STORE', 'The session store failed.', { cause: error })
-  } finally {
-    clearTimeout(timer)
+    throw new OidcError(
+      'ERR_OIDC_SESSION_STORE',
+      `The session store failed or did not respond within ${MAX_OPERATION_SECONDS} seconds. The cause has the error of ` +
+        'the store. Check the connection of the store that you passed to express-session.',
+      { cause: error },
+    )
   }
+}
+
+/** A store's callback as a promise, which rejects with the store's own error. */
+export function asPromise<Value>(
+  run: (done: (error?: unknown, value?: Value) => void) => void,
+): Promise<Value | undefined> {
+  return new Promise((resolve, reject) => {
+    run((error, value) => (error === undefined || error === null ? resolve(value) : reject(error)))
+  })
+}
+
+function noResponse(): Error {
+  return new Error(`There was no response within ${MAX_OPERATION_SECONDS} seconds.`)
 }

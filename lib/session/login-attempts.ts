@@ -5,30 +5,30 @@ import type { AppConfig } from '../options/config.ts'
 import { createCookieWriter, readCookies } from './cookies.ts'
 
 /**
- * Breaks the endless loop of a browser that logs in but whose session does not come back. Each completed login leaves a
- * mark for a few seconds, and a login that finds two of them, but no session, is stopped: once may be chance (a session
- * that the application ended itself), twice is a loop. So is a page for which three logins were not strong enough.
+ * Stops the endless loop of a browser that logs in, but never sends its session back. A short-lived cookie counts completed
+ * logins. If a login starts without a session after two of them, it is stopped: one can happen when the application itself
+ * ends the session, two are a loop. A page whose requirement three logins did not meet is stopped too.
  */
 export interface LoopBrake {
-  /** A login was completed. */
+  /** Counts a completed login. */
   countLogin(req: Request, res: Response): void
   reset(res: Response): void
-  /** Throws `ERR_OIDC_SESSION_NOT_KEPT` where two logins in a row have left no session. Trying again is possible. */
+  /** Throws `ERR_OIDC_SESSION_NOT_KEPT` after two logins in a row without a session. The next attempt is possible again. */
   stopLoginLoop(req: Request, res: Response): void
   /**
-   * Throws `ERR_OIDC_INSUFFICIENT_AUTHENTICATION` where three logins in a row were not strong enough, although each was
-   * as strong as it was asked to be. Trying again is possible.
+   * Throws `ERR_OIDC_INSUFFICIENT_AUTHENTICATION` after three logins in a row, each of which met its requirement, if the page
+   * still requires another one. The next attempt is possible again.
    */
   stopStepUpLoop(req: Request, res: Response): void
 }
 
+type BrowserConfig = Pick<AppConfig, 'origin' | 'basePath' | 'issuers' | 'sessionKey'>
+
 const LOOP_WINDOW_SECONDS = 10
 
-export function createLoopBrake(config: Pick<AppConfig, 'origin' | 'basePath' | 'issuers' | 'sessionKey'>): LoopBrake {
+export function createLoopBrake(config: BrowserConfig): LoopBrake {
   const cookies = createCookieWriter(config.origin)
-  // Cookies are shared by all applications of a host.
-  const appNamespace = [...config.issuers.values(), config.basePath, config.sessionKey].join('\n')
-  const name = cookies.name(`oidc-landed.${createHash('sha256').update(appNamespace).digest('base64url').slice(0, 8)}`)
+  const name = cookies.name(`oidc-landed.${appHash(config)}`)
   const count = (req: Request): number => Number(/^[1-9]$/.exec(readCookies(req).get(name) ?? '')?.[0] ?? 0)
   return {
     countLogin: (req, res) => cookies.set(res, name, String(Math.min(count(req) + 1, 9)), LOOP_WINDOW_SECONDS),
@@ -36,62 +36,72 @@ export function createLoopBrake(config: Pick<AppConfig, 'origin' | 'basePath' | 
     stopLoginLoop(req, res) {
       if (count(req) < 2) return
       cookies.clear(res, name)
-      throw new OidcError(
-        'ERR_OIDC_SESSION_NOT_KEPT',
-        'Two logins were completed one after the other, but no session came back with the next request. Usual causes: ' +
-          "the session cookie is secure and 'trust proxy' is not set, its domain or path does not cover this page, " +
-          'baseUrl names another host than the browser uses, or nodes do not share the session store.',
-      )
+      throw sessionNotKept()
     },
     stopStepUpLoop(req, res) {
       if (count(req) < 3) return
       cookies.clear(res, name)
-      throw new AccessDeniedError(
-        'ERR_OIDC_INSUFFICIENT_AUTHENTICATION',
-        'Three logins were completed one after the other, each as strong as it was asked to be, and the page wants yet ' +
-          'another: its guards demand what no one login is.',
-      )
+      throw requirementNotMet()
     },
   }
 }
 
+function sessionNotKept(): OidcError {
+  return new OidcError(
+    'ERR_OIDC_SESSION_NOT_KEPT',
+    'Two logins in a row were completed, but the browser sent no session with the next request. Check the session cookie ' +
+      "(it is secure and 'trust proxy' is not set, or its domain or path does not cover this page), baseUrl (it names " +
+      'another host than the browser uses), and the session store (the nodes do not share it).',
+  )
+}
+
+function requirementNotMet(): AccessDeniedError {
+  return new AccessDeniedError(
+    'ERR_OIDC_INSUFFICIENT_AUTHENTICATION',
+    'Three logins in a row were completed, and each met the requirement that it was started with, but this page requires ' +
+      'another one. Check its guards: no single login can meet all their requirements (acr, amr, maxAge).',
+  )
+}
+
 /**
- * Which visitors may be logged in without a question. Each is tried once, and the browser keeps a mark of it: whoever has
- * no session at the provider, or has just logged out, is left alone for an hour.
+ * Decides which visitors get a silent login. Each browser gets one attempt an hour, which a cookie records. A user who has
+ * just logged out gets none for an hour.
  */
 export interface SilentLogins {
-  /** Whether it makes sense to try: for a page that a person opens in a browser, where it was not tried before. */
+  /** True for a page that the user opens in a browser that has not tried a silent login yet. */
   shouldTry(req: Request): boolean
-  /** It is being tried. */
+  /** Records an attempt. */
   rememberAttempt(res: Response): void
-  /** Whether the browser has kept the mark of it. */
+  /** True if the browser has recorded an attempt. */
   wasTried(req: Request): boolean
-  /** The person has logged out, which a silent login must not undo. Nothing is kept where none was ever thought of. */
+  /** Keeps a silent login from undoing a logout. Sets no cookie if the application does not use silent logins. */
   pauseAfterLogout(res: Response): void
 }
 
 const ATTEMPT_SECONDS = 3600
 
-export function createSilentLogins(
-  config: Pick<AppConfig, 'origin' | 'basePath' | 'issuers' | 'sessionKey' | 'silentLogin'>,
-): SilentLogins {
+export function createSilentLogins(config: BrowserConfig & Pick<AppConfig, 'silentLogin'>): SilentLogins {
   const cookies = createCookieWriter(config.origin)
-  // Cookies are shared by all applications of a host.
-  const place = [...config.issuers.values(), config.basePath, config.sessionKey].join('\n')
-  const name = cookies.name(`oidc-silent.${createHash('sha256').update(place).digest('base64url').slice(0, 8)}`)
-  const isMarked = (req: Request): boolean => readCookies(req).has(name)
-  const mark = (res: Response): void => cookies.set(res, name, '1', ATTEMPT_SECONDS)
-  // A page may ask for them by itself, which no option tells.
+  const name = cookies.name(`oidc-silent.${appHash(config)}`)
+  const wasTried = (req: Request): boolean => readCookies(req).has(name)
+  const rememberAttempt = (res: Response): void => cookies.set(res, name, '1', ATTEMPT_SECONDS)
+  // A page can also try one without the option, by attemptSilentLogin() or silentLoginUrl().
   let isSilentLoginUsed = config.silentLogin
   return {
     shouldTry(req) {
       isSilentLoginUsed = true
-      return isPageVisit(req) && !isMarked(req)
+      return isPageVisit(req) && !wasTried(req)
     },
-    rememberAttempt: mark,
-    wasTried: isMarked,
+    rememberAttempt,
+    wasTried,
     pauseAfterLogout(res) {
-      if (isSilentLoginUsed) mark(res)
+      if (isSilentLoginUsed) rememberAttempt(res)
     },
   }
+}
+
+/** Part of a cookie's name: all applications on a host share its cookies. */
+function appHash({ issuers, basePath, sessionKey }: BrowserConfig): string {
+  const appNamespace = [...issuers.values(), basePath, sessionKey].join('\n')
+  return createHash('sha256').update(appNamespace).digest('base64url').slice(0, 8)
 }

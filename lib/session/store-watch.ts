@@ -1,40 +1,51 @@
+/*
+ * The watch on the application's session store: it replaces the store's `set`.
+ *
+ * Why. express-session writes a session at the end of each request that changed it. A request that started before a logout
+ * and finishes after it would write the login back, and the user would be logged in again. Only the store sees all these
+ * writes: express-session has no hook for them.
+ *
+ * What it does. The new `set`
+ *   1. does not write a session that has ended in this process,
+ *   2. writes the login as it is now, if a refresh has changed it since the request read it (for example, a lost group),
+ *   3. adds the login to the session index first, under whatever session id, so that a logout at the provider finds it,
+ *   4. destroys the session again if the login has ended on another node meanwhile.
+ * All other methods of the store stay as they are, and so does a write of a session without a login.
+ *
+ * What it costs. A request that writes nothing: one comparison. A write of a login: one read of the shared state, and two
+ * writes to it if the login or its session id is new.
+ */
 import { OidcError } from '../errors.ts'
 import { publish } from '../events.ts'
 import type { AppConfig } from '../options/config.ts'
 import type { StoreLike } from '../state/shared-state.ts'
 import type { Login } from '../types.ts'
 import { type OidcSession, readOidcSession } from './current-login.ts'
-import { type SessionRequest, storeOf } from './express-session.ts'
+import { asPromise, type SessionRequest, storeOf } from './express-session.ts'
 import type { SessionIndex } from './session-index.ts'
 
-/**
- * Sessions that were ended while requests of theirs may still be under way. express-session writes a session back at the
- * end of each request that changed it, and so would bring an ended one back to life, login and all. So the store's `set` is
- * watched: it passes over what has ended in this process, and what it writes of a login that has ended on another node it
- * destroys again. It also sees to it that every session with a login is in the index, under whatever id.
- */
+/** Knows which sessions have ended, and keeps requests in progress from writing them back. */
 export interface StoreWatch {
-  /** Watches over the store of this request from now on. Of a request that writes nothing, it costs a comparison. */
+  /** Starts to watch the store of this request, if it is not watched yet. */
   watch(req: object): void
   /**
-   * The session of this request has ended, whoever may still hold it. Never rejects: that other nodes cannot be told must
-   * not keep a session alive here, and is published as an error.
+   * Marks the session of this request as ended, in this process and on all nodes. Never rejects: if the other nodes cannot
+   * be reached, the session must end here all the same, and the error is published.
    */
-  endSession(req: SessionRequest): Promise<void>
-  /** The login of this session gives way to another of the same person, in the same session. Never rejects. */
-  unindex(req: SessionRequest): Promise<void>
-  /** A session has ended, in this process. */
-  markEnded(store: StoreLike, sessionId: string): void
-  /** Whether the current session was ended by another request of this process in the meantime. */
+  markEnded(req: SessionRequest): Promise<void>
+  /** Marks a session as ended in this process only. */
+  markIdEnded(store: StoreLike, sessionId: string): void
+  /** True if another request of this process has ended the session of this request. */
   isEnded(req: SessionRequest): boolean
-  /** What is written of a login that was changed since it was read is written as it is now. */
+  /** Removes the login of this request from the index, because a new login of the user replaces it. Never rejects. */
+  unindex(req: SessionRequest): Promise<void>
+  /** Logins that were changed or replaced while requests with the old ones may still be in progress. */
   readonly loginChanges: LoginChanges
 }
 
-const MILLISECONDS = 600_000
+/** How long an ended session is remembered, in milliseconds: longer than a request takes. */
+const MEMORY_MILLISECONDS = 600_000
 const MAX_ENDED_SESSIONS = 10_000
-
-type StoreSet = StoreLike['set']
 
 export function createStoreWatch(config: Pick<AppConfig, 'sessionKey'>, index: SessionIndex): StoreWatch {
   const endedAt = new Map<string, number>()
@@ -42,51 +53,42 @@ export function createStoreWatch(config: Pick<AppConfig, 'sessionKey'>, index: S
   const loginChanges = createLoginChanges()
   let latest: StoreLike | undefined
 
-  function markEnded(store: StoreLike, sessionId: string): void {
-    watchStore(store)
-    endedAt.set(sessionId, Date.now())
-    for (const [id, at] of endedAt) {
-      if (endedAt.size <= MAX_ENDED_SESSIONS && Date.now() - at < MILLISECONDS) return
-      endedAt.delete(id)
-    }
-  }
-
   function watchStore(store: StoreLike): void {
     latest = store
     if (watched.has(store)) return
     watched.add(store)
-    const set = store.set
-    store.set = function setUnlessEnded(id, data, done) {
-      const held = readOidcSession(data, config)
-      if (endedAt.has(id)) return later(done)
-      if (held === undefined) return set.call(store, id, data, done)
-      const newest = loginChanges.latest(held)
-      if (newest !== held) Object.assign(Object(data), { [config.sessionKey]: newest })
-      writeLogin(store, set, id, data, newest).then(
-        () => later(done),
-        (error: unknown) => later(done, error),
-      )
+    addWatcher(store, {
+      isEnded: (id) => endedAt.has(id),
+      hasLogin: (data) => readOidcSession(data, config) !== undefined,
+      writeLogin: (id, data, write) => writeLogin(store, id, data, write),
+    })
+  }
+
+  function markIdEnded(store: StoreLike, sessionId: string): void {
+    watchStore(store)
+    endedAt.set(sessionId, Date.now())
+    for (const [id, at] of endedAt) {
+      if (endedAt.size <= MAX_ENDED_SESSIONS && Date.now() - at < MEMORY_MILLISECONDS) return
+      endedAt.delete(id)
     }
   }
 
-  async function writeLogin(
-    store: StoreLike,
-    set: StoreSet,
-    id: string,
-    data: unknown,
-    held: OidcSession,
-  ): Promise<void> {
-    const indexId = index.indexIdOf(id, held)
-    if (held.indexId !== indexId) {
-      // First, so that a logout at the provider in this very moment finds it.
-      await index.add(store, id, held)
-      Object.assign(Object(data), { [config.sessionKey]: { ...held, indexId } })
+  async function writeLogin(store: StoreLike, id: string, data: unknown, write: () => Promise<void>): Promise<void> {
+    const stored = readOidcSession(data, config)
+    if (stored === undefined) return write()
+    const oidcSession = loginChanges.latest(stored)
+    const indexId = index.indexIdOf(id, oidcSession)
+    if (oidcSession !== stored) Object.assign(Object(data), { [config.sessionKey]: oidcSession })
+    if (oidcSession.indexId !== indexId) {
+      // Before the write, so that a logout at the provider at this very moment finds the session.
+      await index.add(store, id, oidcSession)
+      Object.assign(Object(data), { [config.sessionKey]: { ...oidcSession, indexId } })
     }
-    await operation((done) => set.call(store, id, data, done))
-    if (!endedAt.has(id) && !(await index.hasEnded(store, held.tokensId))) return
-    markEnded(store, id)
-    await operation((done) => store.destroy(id, done))
-    await index.remove(store, id, held)
+    await write()
+    if (!endedAt.has(id) && !(await index.hasEnded(store, oidcSession.tokensId))) return
+    markIdEnded(store, id)
+    await asPromise((done) => store.destroy(id, done))
+    await index.remove(store, id, oidcSession)
   }
 
   return {
@@ -94,93 +96,129 @@ export function createStoreWatch(config: Pick<AppConfig, 'sessionKey'>, index: S
       const store = storeOf(req)
       if (store !== latest && store !== undefined) watchStore(store)
     },
-    async endSession({ sessionStore: store, sessionID, session }) {
-      markEnded(store, sessionID)
-      const held = readOidcSession(session, config)
-      if (held === undefined) return
+    async markEnded({ sessionStore: store, sessionID, session }) {
+      markIdEnded(store, sessionID)
+      const oidcSession = readOidcSession(session, config)
+      if (oidcSession === undefined) return
       await Promise.all([
-        index.markEnded(store, held.tokensId).catch(report),
-        index.remove(store, sessionID, held).catch(report),
+        index.markEnded(store, oidcSession.tokensId).catch(publishError),
+        index.remove(store, sessionID, oidcSession).catch(publishError),
       ])
     },
-    async unindex({ sessionStore, sessionID, session }) {
-      const held = readOidcSession(session, config)
-      if (held !== undefined) await index.remove(sessionStore, sessionID, held).catch(report)
-    },
-    markEnded,
+    markIdEnded,
     isEnded: ({ sessionID }) => endedAt.has(sessionID),
+    async unindex({ sessionStore, sessionID, session }) {
+      const oidcSession = readOidcSession(session, config)
+      if (oidcSession !== undefined) await index.remove(sessionStore, sessionID, oidcSession).catch(publishError)
+    },
     loginChanges,
   }
 }
 
-/** Stores call back after the caller has gone on, and so do we. */
-function later(done: ((error?: unknown) => void) | undefined, error?: unknown): void {
-  if (done !== undefined) process.nextTick(done, error)
-}
-
-/** As the store has it: the application gets the store's own error. */
-function operation(run: (done: (error?: unknown) => void) => void): Promise<void> {
-  return new Promise((resolve, reject) => {
-    run((error) => (error === undefined || error === null ? resolve() : reject(error)))
-  })
-}
-
-function report(error: unknown): void {
+function publishError(error: unknown): void {
   publish['express-oidc:error'](() => ({ code: error instanceof OidcError ? error.code : 'unknown', error }))
 }
 
-/**
- * What logins were before a refresh changed them. A request that read its session before that may write it after, and
- * would bring back what the person has lost since, such as a group: express-session knows of no order.
- */
-interface LoginChanges {
-  /** A login is no longer what it was. Of this process alone. */
-  add(tokensId: string, before: Login, after: Login): void
-  /** A later login of the same session has taken the place of this one, for good. */
-  replace(tokensId: string | undefined, replacedBy: OidcSession): void
-  /** What a session holds, with its login as it is by now. */
-  latest(held: OidcSession): OidcSession
+/** The part of one `oidc()` call in the watch on a store. Other copies of this package call it: see {@link WATCHERS}. */
+interface StoreWatcher {
+  /** True if this session has ended and must not be written. */
+  isEnded(sessionId: string): boolean
+  /** True if the session holds a login of this `oidc()` call. */
+  hasLogin(data: unknown): boolean
+  /** Writes a session that holds such a login. `write` passes it on to the other watchers, and then to the store. */
+  writeLogin(sessionId: string, data: unknown, write: () => Promise<void>): Promise<void>
 }
 
-interface Known {
-  /** As JSON. */
+/**
+ * Marks a watched store, and holds its watchers. Several `oidc()` calls can use one store, each with its own `sessionKey`:
+ * all of them must watch, but `set` is replaced only once. The symbol is registered globally, so that other copies of this
+ * package find it too. Change the number with {@link StoreWatcher}: an old copy then replaces `set` once more, which is safe.
+ */
+const WATCHERS = Symbol.for('express-oidc.store-watchers.1')
+
+function addWatcher(store: StoreLike & { [WATCHERS]?: StoreWatcher[] }, watcher: StoreWatcher): void {
+  // Not an inherited mark: a store that was made by Object.create(otherStore) has its own `set` to replace.
+  if (Object.hasOwn(store, WATCHERS)) {
+    store[WATCHERS]?.push(watcher)
+    return
+  }
+  const watchers = [watcher]
+  Object.defineProperty(store, WATCHERS, { value: watchers })
+  const set = store.set
+  store.set = function watchedSet(id, data, done) {
+    if (watchers.some(({ isEnded }) => isEnded(id))) return callLater(done)
+    const concerned = watchers.filter(({ hasLogin }) => hasLogin(data))
+    if (concerned.length === 0) return set.call(store, id, data, done)
+    const write = concerned.reduce<() => Promise<void>>(
+      (next, { writeLogin }) =>
+        () =>
+          writeLogin(id, data, next),
+      async () => void (await asPromise((written) => set.call(store, id, data, written))),
+    )
+    write().then(
+      () => callLater(done),
+      (error: unknown) => callLater(done, error),
+    )
+  }
+}
+
+/** Like a store, which calls back after the caller has returned. An error is the store's own, unchanged. */
+function callLater(done: ((error?: unknown) => void) | undefined, error?: unknown): void {
+  if (done !== undefined) process.nextTick(done, error)
+}
+
+/**
+ * Logins before a refresh changed them. A request that read its session before the refresh may write it afterwards, and would
+ * bring back what the user has lost, such as a group: express-session keeps no order between requests. Of this process only.
+ */
+interface LoginChanges {
+  /** Records that a refresh has changed the login. */
+  add(tokensId: string, before: Login, after: Login): void
+  /** Records that a later login of the same session has replaced this one for good. */
+  replace(tokensId: string | undefined, replacedBy: OidcSession): void
+  /** Returns the session with its login as it is now. */
+  latest(oidcSession: OidcSession): OidcSession
+}
+
+interface LoginChange {
+  /** What the login was before, as JSON. */
   readonly earlier: readonly string[]
   readonly login: Login
-  /** Where the tokens of that login are, if it is another one. */
+  /** The id of the tokens of the login that has replaced this one, if any. */
   readonly replacedBy?: string
 }
 
-/** No request that is under way was outrun by so many refreshes of others, and none of its own by so many. */
+/** More changes than can happen while a request is in progress: of all logins, and of one. */
 const MAX_CHANGED_LOGINS = 2000
-const MOST_OF_ONE = 8
+const MAX_CHANGES_OF_ONE = 8
 
 export function createLoginChanges(): LoginChanges {
-  const known = new Map<string, Known>()
+  const changes = new Map<string, LoginChange>()
 
-  function remember(tokensId: string, what: Known): void {
-    known.delete(tokensId)
-    known.set(tokensId, what)
-    const [oldest] = known.keys()
-    if (known.size > MAX_CHANGED_LOGINS && oldest !== undefined) known.delete(oldest)
+  function remember(tokensId: string, change: LoginChange): void {
+    changes.delete(tokensId)
+    changes.set(tokensId, change)
+    const [oldest] = changes.keys()
+    if (changes.size > MAX_CHANGED_LOGINS && oldest !== undefined) changes.delete(oldest)
   }
 
   return {
     add(tokensId, before, login) {
-      if (known.get(tokensId)?.replacedBy !== undefined) return
-      // One that is as it was before is the newest all the same.
-      const all = [...(known.get(tokensId)?.earlier ?? []), JSON.stringify(before)]
-      const earlier = all.filter((one) => one !== JSON.stringify(login)).slice(-MOST_OF_ONE)
+      if (changes.get(tokensId)?.replacedBy !== undefined) return
+      const all = [...(changes.get(tokensId)?.earlier ?? []), JSON.stringify(before)]
+      // A login can become again what it was before. It is then the latest, and not an earlier one.
+      const earlier = all.filter((one) => one !== JSON.stringify(login)).slice(-MAX_CHANGES_OF_ONE)
       remember(tokensId, { earlier, login })
     },
-    replace(tokensId, replacedBy) {
-      if (tokensId !== undefined)
-        remember(tokensId, { earlier: [], login: replacedBy.login, replacedBy: replacedBy.tokensId })
+    replace(tokensId, { login, tokensId: replacedBy }) {
+      if (tokensId !== undefined) remember(tokensId, { earlier: [], login, replacedBy })
     },
-    latest(held) {
-      const found = known.get(held.tokensId)
-      if (found?.replacedBy !== undefined)
-        return this.latest({ ...held, login: found.login, tokensId: found.replacedBy })
-      return found?.earlier.includes(JSON.stringify(held.login)) === true ? { ...held, login: found.login } : held
+    latest(oidcSession) {
+      const change = changes.get(oidcSession.tokensId)
+      if (change?.replacedBy !== undefined)
+        return this.latest({ ...oidcSession, login: change.login, tokensId: change.replacedBy })
+      const isEarlier = change?.earlier.includes(JSON.stringify(oidcSession.login)) === true
+      return isEarlier ? { ...oidcSession, login: change.login } : oidcSession
     },
   }
 }

@@ -6,51 +6,62 @@ import { storeOperation } from './express-session.ts'
 import { createSeal } from './seal.ts'
 
 /**
- * The tokens of a login, beside its session in the same store. express-session reads and writes the whole session at
- * each request, and the last writer wins; a record of its own keeps guarded requests cheap and a rotated token safe. It
- * has a random id, which the session knows, so it stays with the login when the session id changes.
+ * The tokens of a login, encrypted in a record of their own in the session store. express-session reads and writes the whole
+ * session at each request, and the last writer wins. A separate record keeps guarded requests fast and refreshed tokens safe.
+ * The session holds its random id, so the record stays with the login when the session id changes.
  */
 export interface TokenRecords {
-  /** Keeps the tokens until the login ends, encrypted. Returns their id. */
+  /** Stores the tokens until the login expires. Returns the id of the record. */
   save(store: StoreLike, tokens: TokenRecord, login: Login): Promise<string>
-  /** Keeps other tokens in the place of a login's own. */
+  /** Replaces the tokens of a login. */
   replace(store: StoreLike, id: string, tokens: TokenRecord, login: Login): Promise<void>
   read(store: StoreLike, id: string): Promise<TokenRecord | undefined>
   remove(store: StoreLike, id: string): Promise<void>
+  /** Removes the tokens and returns them. */
+  take(store: StoreLike, id: string): Promise<TokenRecord | undefined>
 }
 
 export function createTokenRecords(config: Pick<AppConfig, 'secrets'>): TokenRecords {
   const seal = createSeal(config.secrets, 'tokens')
-  const keyOf = (id: string): string => `oidc-tokens:${id}`
+  const recordName = (id: string): string => `oidc-tokens:${id}`
 
   async function replace(store: StoreLike, id: string, tokens: TokenRecord, login: Login): Promise<void> {
-    const key = keyOf(id)
-    const record = { cookie: lifetimeUntil(login.expiresAt), tokens: seal.seal(JSON.stringify(tokens), key) }
-    await storeOperation((done) => store.set(key, record, done))
+    const name = recordName(id)
+    const record = { cookie: lifetimeUntil(login.expiresAt), tokens: seal.seal(JSON.stringify(tokens), name) }
+    await storeOperation((done) => store.set(name, record, done))
+  }
+
+  async function read(store: StoreLike, id: string): Promise<TokenRecord | undefined> {
+    const name = recordName(id)
+    const record = await storeOperation<unknown>((done) => store.get(name, done))
+    const sealed = typeof record === 'object' && record !== null && 'tokens' in record ? record.tokens : undefined
+    const text = typeof sealed === 'string' ? seal.open(sealed, name) : undefined
+    return text === undefined ? undefined : JSON.parse(text)
+  }
+
+  async function remove(store: StoreLike, id: string): Promise<void> {
+    await storeOperation((done) => store.destroy(recordName(id), done))
   }
 
   return {
     async save(store, tokens, login) {
-      // Short, since every request of the session carries it to the store and back; nothing hangs on guessing it.
+      // Short, because each request of the session reads and writes it. It is no secret: only the session names a record.
       const id = randomBytes(12).toString('base64url')
       await replace(store, id, tokens, login)
       return id
     },
     replace,
-    async read(store, id) {
-      const key = keyOf(id)
-      const record = await storeOperation<unknown>((done) => store.get(key, done))
-      const sealed = typeof record === 'object' && record !== null && 'tokens' in record ? record.tokens : undefined
-      const text = typeof sealed === 'string' ? seal.open(sealed, key) : undefined
-      return text === undefined ? undefined : JSON.parse(text)
-    },
-    async remove(store, id) {
-      await storeOperation((done) => store.destroy(keyOf(id), done))
+    read,
+    remove,
+    async take(store, id) {
+      const tokens = await read(store, id)
+      await remove(store, id)
+      return tokens
     },
   }
 }
 
-/** The `cookie` of a record of ours: stores learn its life from there, some from `expires`, others from `maxAge`. */
+/** The `cookie` of a record of ours. Stores read its lifetime from there: some from `expires`, others from `maxAge`. */
 export function lifetimeUntil(expiresAt: number): Record<string, unknown> {
   const maxAge = Math.max(0, expiresAt * 1000 - Date.now())
   return { path: '/', httpOnly: true, originalMaxAge: maxAge, maxAge, expires: new Date(expiresAt * 1000) }

@@ -2,30 +2,31 @@ import { createHash, timingSafeEqual } from 'node:crypto'
 import { OidcError } from '../errors.ts'
 import type { Request, Response } from '../http/request.ts'
 import type { AppConfig } from '../options/config.ts'
+import { nowInSeconds } from '../time/seconds.ts'
 import type { AuthenticationRequirement, Transaction } from '../types.ts'
 import { createCookieWriter, readCookies } from './cookies.ts'
 import { createSeal } from './seal.ts'
 
 /**
- * The logins on their way of one browser: each in a sealed cookie of its own, named by a hash of its random `state`. So
- * five tabs can log in at once, nothing is written to the session store for a visitor who never comes back, and any
- * node can take the answer.
+ * The logins in progress of a browser, each in an encrypted cookie of its own. The cookie's name has a hash of the random
+ * `state`. So several tabs can log in at once, visitors who do not complete a login leave nothing in the session store, and
+ * any node can handle the response.
  */
 export interface Transactions {
-  /** Keeps a transaction in the browser. The oldest gives way when there are too many. */
+  /** Stores a transaction in the browser. Deletes the oldest ones if there are too many. */
   begin(req: Request, res: Response, transaction: Transaction): void
-  /** Whether this browser has sent any transaction, in whatever condition. */
+  /** True if this browser sent any transaction, even one that cannot be decrypted. */
   hasAny(req: Request): boolean
   /**
-   * Reads and removes the transaction of a `state`. Throws `ERR_OIDC_TRANSACTION_MISSING`, `_INVALID` or `_EXPIRED`.
+   * Reads and deletes the transaction with this `state`. Throws `ERR_OIDC_TRANSACTION_MISSING`, `_INVALID` or `_EXPIRED`.
    */
   take(req: Request, res: Response, state: string): Transaction
 }
 
 const PREFIX = 'oidc-tx.'
-/** Proxies refuse a Cookie header of some 8 kB: all transactions together stay well below it. */
-const MOST_COOKIES = 6
-const MOST_CHARACTERS = 6000
+/** Proxies reject a Cookie header of about 8 kB. All transactions together stay below that. */
+const MAX_COOKIES = 6
+const MAX_CHARACTERS = 6000
 
 export function createTransactions(
   config: Pick<AppConfig, 'origin' | 'secrets' | 'transactionLifetime'>,
@@ -42,13 +43,13 @@ export function createTransactions(
     const present = [...readCookies(req)]
       .filter(([name]) => name.startsWith(prefix))
       .map(([name, value]) => ({ name, size: value.length, startedAt: open(name, value)?.startedAt ?? 0 }))
-      // Browsers send the oldest first (RFC 6265 5.4), which decides within one second.
+      // Browsers send older cookies first (RFC 6265 5.4). Reversed, the newest of the same second stays in front.
       .reverse()
       .sort((one, other) => other.startedAt - one.startedAt)
     let characters = size
     present.forEach((cookie, index) => {
       characters += cookie.size
-      if (index >= MOST_COOKIES - 1 || characters > MOST_CHARACTERS) cookies.clear(res, cookie.name)
+      if (index >= MAX_COOKIES - 1 || characters > MAX_CHARACTERS) cookies.clear(res, cookie.name)
     })
   }
 
@@ -63,12 +64,12 @@ export function createTransactions(
     take(req, res, state) {
       const name = prefix + hashOf(state)
       const value = readCookies(req).get(name)
-      if (value === undefined) throw missing()
+      if (value === undefined) throw missing(config)
       cookies.clear(res, name)
       const transaction = open(name, value)
       if (transaction === undefined || !isEqual(transaction.state, state)) throw invalid()
-      // The browser forgets the cookie in time too, but a copied one would not.
-      if (!(Date.now() / 1000 <= transaction.startedAt + config.transactionLifetime)) throw expired()
+      // The browser deletes the cookie in time, but a copied cookie would live on.
+      if (!(nowInSeconds() <= transaction.startedAt + config.transactionLifetime)) throw expired(config)
       return transaction
     },
   }
@@ -83,46 +84,45 @@ function isEqual(expected: string, given: string): boolean {
   return one.length === other.length && timingSafeEqual(one, other)
 }
 
-function missing(): OidcError {
+function missing({ origin }: Pick<AppConfig, 'origin'>): OidcError {
   return new OidcError(
     'ERR_OIDC_TRANSACTION_MISSING',
-    'This browser has no login on its way for the answer that came: it was started in another browser or at another ' +
-      'host name, it was already used, cookies are blocked, or the redirect URI is not at the host of baseUrl.',
+    'This browser has no login in progress for this response. Its login was started in another browser or at another host ' +
+      `name than ${origin}, was completed before, or cookies are blocked. Start the login again.`,
   )
 }
 
 function invalid(): OidcError {
   return new OidcError(
     'ERR_OIDC_TRANSACTION_INVALID',
-    'The cookie of the login on its way cannot be opened: the secret was changed, nodes have different secrets, or ' +
-      'the cookie was tampered with.',
+    'The cookie of the login in progress cannot be decrypted. Start the login again. If it happens often, the option secret ' +
+      'was changed, or the nodes have different ones.',
   )
 }
 
-function expired(): OidcError {
+function expired({ transactionLifetime }: Pick<AppConfig, 'transactionLifetime'>): OidcError {
   return new OidcError(
     'ERR_OIDC_TRANSACTION_EXPIRED',
-    'The login took longer than transactionLifetime allows. Starting again is safe.',
+    `The login took longer than the ${transactionLifetime} seconds of transactionLifetime. Start the login again.`,
   )
 }
 
 /**
- * What a login must come to, on its way to the login route in the address. It is sealed, so that nobody but the
- * application says it: a link with a class of somebody's own choice would take the place of the one in
- * `authorizationParams`, and a weaker login would do.
+ * The requirement of a step-up, encrypted in the URL of the login route. Only the application can create one: in plain text,
+ * anyone could write a link with a weaker `acr`, which would replace the one in `authorizationParams`.
  */
 export interface SealedRequirements {
   seal(requirement: AuthenticationRequirement): string
-  /** What was sealed; what does not open demands nothing. */
+  /** Decrypts a requirement. Text that cannot be decrypted is an empty requirement. */
   open(sealed: string): AuthenticationRequirement
 }
 
-const PLACE = 'login'
+const BOUND_TO = 'login'
 
 export function createSealedRequirements(config: Pick<AppConfig, 'secrets'>): SealedRequirements {
   const seal = createSeal(config.secrets, 'requirement')
   return {
-    seal: (requirement) => seal.seal(JSON.stringify(requirement), PLACE),
-    open: (sealed) => JSON.parse(seal.open(sealed, PLACE) ?? '{}'),
+    seal: (requirement) => seal.seal(JSON.stringify(requirement), BOUND_TO),
+    open: (sealed) => JSON.parse(seal.open(sealed, BOUND_TO) ?? '{}'),
   }
 }

@@ -2,87 +2,87 @@ import { randomUUID } from 'node:crypto'
 import { leaseExpired, lockTimeout, toMilliseconds } from './operation.ts'
 import type { Lease, SharedState } from './shared-state.ts'
 
-/** The longest that a timer of Node can wait, in milliseconds. */
-const LONGEST = 2 ** 31 - 1
-
-/** One who holds the lock, or waits for it. */
-interface Waiter {
-  /** It is this one's turn. */
-  begin(): void
-  /** Ends the turn of a holder, or the patience of another. */
-  timer?: NodeJS.Timeout
-}
-
-/** A lock among the callers of this process, who get it in the order in which they came. */
+/** A lock for the callers of this process. They get it in the order in which they called. */
 export function createLocalLock(): SharedState['lock'] {
-  /** The first in a line holds the lock. */
-  const lines = new Map<string, Set<Waiter>>()
+  /** The first of a queue holds the lock. */
+  const queues = new Map<string, Set<Waiter>>()
 
-  function leave(key: string, place: Waiter): void {
-    clearTimeout(place.timer)
-    const line = lines.get(key)
-    const [first] = line ?? []
-    if (!line?.delete(place)) return
-    const [next] = line
-    if (next === undefined) lines.delete(key)
-    else if (first === place) next.begin()
+  function leave(key: string, waiter: Waiter): void {
+    clearTimeout(waiter.timer)
+    const queue = queues.get(key)
+    const [holder] = queue ?? []
+    if (!queue?.delete(waiter)) return
+    const [next] = queue
+    if (next === undefined) queues.delete(key)
+    else if (holder === waiter) next.start()
   }
 
   function enter(key: string, milliseconds: number): Promise<Waiter> {
-    const line = lines.get(key) ?? new Set()
-    lines.set(key, line)
+    const queue = queues.get(key) ?? new Set()
+    queues.set(key, queue)
     return new Promise((resolve, reject) => {
-      const place: Waiter = {
-        begin() {
-          clearTimeout(place.timer)
-          // Whoever holds it too long loses it; a process that has nothing else to do need not live on for that.
-          place.timer = setTimeout(() => leave(key, place), milliseconds).unref()
-          resolve(place)
+      const waiter: Waiter = {
+        start() {
+          clearTimeout(waiter.timer)
+          // A holder that takes too long loses the lock. This timer alone must not keep the process alive.
+          waiter.timer = setTimeout(() => leave(key, waiter), milliseconds).unref()
+          resolve(waiter)
         },
       }
-      line.add(place)
-      if (line.size === 1) return place.begin()
-      place.timer = setTimeout(() => {
-        leave(key, place)
+      queue.add(waiter)
+      if (queue.size === 1) return waiter.start()
+      waiter.timer = setTimeout(() => {
+        leave(key, waiter)
         reject(lockTimeout())
       }, milliseconds)
     })
   }
 
   return async function lock(key, seconds, work) {
-    const place = await enter(key, Math.min(toMilliseconds(seconds), LONGEST))
+    const waiter = await enter(key, Math.min(toMilliseconds(seconds), MAX_TIMER))
     try {
       return await work({
         assertHeld() {
-          if (!lines.get(key)?.has(place)) throw leaseExpired()
+          if (!queues.get(key)?.has(waiter)) throw leaseExpired()
         },
       })
     } finally {
-      leave(key, place)
+      leave(key, waiter)
     }
   }
 }
 
-/** What a lock is made of, on a server. */
+/** A caller that holds the lock or waits for it. */
+interface Waiter {
+  /** Gives the lock to this caller. */
+  start(): void
+  /** While waiting: gives up. While holding: takes the lock away. */
+  timer?: NodeJS.Timeout
+}
+
+/** The longest delay of a Node timer, in milliseconds. */
+const MAX_TIMER = 2 ** 31 - 1
+
+/** The two operations that a server needs for a lock. */
 interface LockServer {
-  /** Takes the lock for this owner where nobody has it, or this owner has. It ends by itself after these milliseconds. */
+  /** Takes the lock if it is free or this owner has it already. It expires by itself after these milliseconds. */
   acquire(key: string, owner: string, milliseconds: number): Promise<boolean>
-  /** Gives the lock back, where this owner still has it. */
+  /** Releases the lock if this owner still has it. */
   release(key: string, owner: string): Promise<void>
 }
 
 /**
- * A lock on a server. Those who wait ask again and again, each at moments of its own, so that none is always too late; who
- * came first is not first served.
+ * A lock on a server. Callers that wait try again at random intervals, so that none is always too late. The order in which
+ * they get the lock is random, too.
  */
 export function createPolledLock(server: LockServer): SharedState['lock'] {
   return async function lock(key, seconds, work) {
     const milliseconds = toMilliseconds(seconds)
     const owner = randomUUID()
-    // What cannot be given back ends by itself, and the work is done.
+    // A lock that cannot be released expires by itself, and the work is done: so a failure here does not matter.
     const release = (): Promise<void> => server.release(key, owner).catch(() => undefined)
-    const lease = await obtain(server, key, owner, milliseconds).catch((error: unknown) => {
-      // The server may have granted what was not heard of.
+    const lease = await acquire(server, key, owner, milliseconds).catch((error: unknown) => {
+      // The server may have granted the lock although its response was lost.
       void release()
       throw error
     })
@@ -94,12 +94,12 @@ export function createPolledLock(server: LockServer): SharedState['lock'] {
   }
 }
 
-async function obtain(server: LockServer, key: string, owner: string, milliseconds: number): Promise<Lease> {
+async function acquire(server: LockServer, key: string, owner: string, milliseconds: number): Promise<Lease> {
   let giveUpAt = Number.POSITIVE_INFINITY
   for (;;) {
     const lease = startLease(milliseconds)
     if (await server.acquire(key, owner, milliseconds)) return lease
-    // From after the first answer on: whoever held the lock then has lost it by then, if it died.
+    // Counted from the first response on: a holder that has died has lost the lock by then.
     giveUpAt = Math.min(giveUpAt, performance.now() + milliseconds)
     const left = giveUpAt - performance.now()
     if (left <= 0) throw lockTimeout()
@@ -107,13 +107,13 @@ async function obtain(server: LockServer, key: string, owner: string, millisecon
   }
 }
 
-/** Counts from before the lock is asked for, so it ends before the server's own count does. */
+/** Starts before the request for the lock is sent, so that the lease ends here before it ends on the server. */
 function startLease(milliseconds: number): Lease {
   const wall = Date.now()
   const steady = performance.now()
   return {
     assertHeld() {
-      // One clock can be set back, the other stands still while a machine sleeps.
+      // Two clocks: one can be set back, and the other stops while the machine sleeps.
       if (Math.max(Date.now() - wall, performance.now() - steady) >= milliseconds) throw leaseExpired()
     },
   }

@@ -1,46 +1,50 @@
-import { ConfigError } from '../errors.ts'
+import { ConfigError, shown } from '../errors.ts'
 import { createLocalLock } from './locks.ts'
 import { toMilliseconds } from './operation.ts'
 import type { SharedState } from './shared-state.ts'
 
-/** What a state in memory may hold. */
+/** The options of {@link memoryState}. */
 export interface MemoryStateOptions {
   /**
-   * How many members and marks there may be in all. One more, and one of those that end soonest goes: a logout at the
-   * provider does not find that session then, or a replay of that token is not known as one.
+   * The maximum number of entries (members of sets, and marks). Above it, an entry that is about to expire is removed early:
+   * a logout at the provider may then miss that session, or a used logout token may be accepted again.
    * @default 1_000_000
    */
   maxEntries?: number
 }
 
-/** A member of a set, or a mark. */
-interface Entry extends Listed<Entry> {
-  readonly key: string
-  readonly member: string
-  /** The table that it is in. */
-  readonly table: Table
-}
-
-type Table = Map<string, Map<string, Entry>>
-
 /**
- * Shared state of one process, which is gone with it. An entry takes some 350 bytes beside its texts; those that have ended
- * go when others come. Throws a `ConfigError` for a bound that is none.
+ * Shared state in the memory of one process, for `sharedState` of an application that runs as a single process, and for
+ * tests. It is faster than the session store and works with every store. A restart empties it: a logout at the provider then
+ * does not find the sessions from before. With several nodes use `redisState()` or `postgresState()`.
+ *
+ * An entry takes about 350 bytes besides its texts. Expired entries are removed when new ones are added; there are no timers.
+ *
+ * @throws {ConfigError} if `maxEntries` is not a whole number from 1
+ * @example
+ * ```ts
+ * import { memoryState } from 'express-oidc/memory'
+ *
+ * app.use(oidc({ issuer, clientId, clientSecret, baseUrl, sharedState: memoryState() }))
+ * ```
  */
 export function memoryState({ maxEntries = 1_000_000 }: MemoryStateOptions = {}): SharedState {
-  if (!Number.isInteger(maxEntries) || maxEntries < 1) throw new ConfigError(['maxEntries must be a number from 1.'])
+  if (!Number.isInteger(maxEntries) || maxEntries < 1) {
+    const given = typeof maxEntries === 'number' ? String(maxEntries) : shown(maxEntries)
+    throw new ConfigError([`maxEntries must be a whole number from 1, not ${given}.`])
+  }
   const sets: Table = new Map()
   const marks: Table = new Map()
-  const list = createExpiryList<Entry>(maxEntries, takeOut)
+  const list = createExpiryList<Entry>(maxEntries, deleteEntry)
 
   function put(table: Table, key: string, member: string, seconds: number): void {
-    const endsAt = Date.now() + toMilliseconds(seconds)
+    const expiresAt = Date.now() + toMilliseconds(seconds)
     const known = table.get(key)?.get(member)
-    if (known !== undefined && known.endsAt >= endsAt) return
+    if (known !== undefined && known.expiresAt >= expiresAt) return
     if (known !== undefined) list.remove(known)
-    const entry: Entry = { key, member, endsAt, table, row: undefined, before: undefined, after: undefined }
+    const entry: Entry = { key, member, expiresAt, table, queue: undefined, before: undefined, after: undefined }
     list.add(entry)
-    // Only now: adding may have let go of the last of this set.
+    // Looked up only now, because adding can remove the last other member and with it the set.
     const members = table.get(key) ?? new Map<string, Entry>()
     table.set(key, members.set(member, entry))
   }
@@ -53,16 +57,16 @@ export function memoryState({ maxEntries = 1_000_000 }: MemoryStateOptions = {})
       const entry = sets.get(key)?.get(member)
       if (entry === undefined) return
       list.remove(entry)
-      takeOut(entry)
+      deleteEntry(entry)
     },
     async members(key) {
-      return [...(sets.get(key)?.values() ?? [])].filter(lives).map(({ member }) => member)
+      return [...(sets.get(key)?.values() ?? [])].filter(isAlive).map(({ member }) => member)
     },
     async take(key) {
       const entries = [...(sets.get(key)?.values() ?? [])]
       sets.delete(key)
       for (const entry of entries) list.remove(entry)
-      return entries.filter(lives).map(({ member }) => member)
+      return entries.filter(isAlive).map(({ member }) => member)
     },
     async once(key, seconds) {
       const isFirst = !isMarked(marks, key)
@@ -76,7 +80,17 @@ export function memoryState({ maxEntries = 1_000_000 }: MemoryStateOptions = {})
   }
 }
 
-function takeOut({ table, key, member }: Entry): void {
+/** A member of a set, or a mark (with an empty member). */
+interface Entry extends Expiring<Entry> {
+  readonly key: string
+  readonly member: string
+  /** The table that holds this entry. */
+  readonly table: Table
+}
+
+type Table = Map<string, Map<string, Entry>>
+
+function deleteEntry({ table, key, member }: Entry): void {
   const members = table.get(key)
   members?.delete(member)
   if (members?.size === 0) table.delete(key)
@@ -84,47 +98,49 @@ function takeOut({ table, key, member }: Entry): void {
 
 function isMarked(marks: Table, key: string): boolean {
   const entry = marks.get(key)?.get('')
-  return entry !== undefined && lives(entry)
+  return entry !== undefined && isAlive(entry)
 }
 
-function lives({ endsAt }: Entry): boolean {
-  return endsAt > Date.now()
+function isAlive({ expiresAt }: Entry): boolean {
+  return expiresAt > Date.now()
 }
 
-/** What can be in such a list: it brings along the fields with which the list finds its way, for there may be millions. */
-interface Listed<Item> {
+/** Removes expired items some time after they expire. Every operation takes constant time, however many items there are. */
+interface ExpiryList<Item> {
+  add(item: Item): void
+  /** Removes an item that is in the list. */
+  remove(item: Item): void
+}
+
+/** An item has the links of the list as its own fields, because there may be millions of items. */
+interface Expiring<Item> {
   /** In milliseconds since 1970. */
-  readonly endsAt: number
-  row: Row<Item> | undefined
+  readonly expiresAt: number
+  queue: Queue<Item> | undefined
   before: Item | undefined
   after: Item | undefined
 }
 
-/** Remembers what ends when, and lets go of it some time after. Every operation takes the same time, however many there are. */
-interface ExpiryList<Item> {
-  add(item: Item): void
-  /** Takes out what is in it. */
-  remove(item: Item): void
-}
-
-interface Row<Item> {
+interface Queue<Item> {
   first: Item | undefined
   last: Item | undefined
 }
 
-/** How many of a row are let go of with each addition: more than come in, so that what has ended never gathers. */
-const AT_ONCE = 2
+/** How many expired items of a queue one addition removes: more than it adds, so that expired items cannot pile up. */
+const REMOVALS_PER_ADDITION = 2
 
 /**
- * Keeps a row for each magnitude of life. Within one, no life is more than double another, so what came first ends first, or
- * nearly, and only the head needs to be looked at. What has ended goes when others come, and so never holds more memory than
- * what lived before it did. There are no timers.
+ * Keeps one queue for each power of two of the lifetime. Within a queue no lifetime is more than twice another, so the items
+ * expire roughly in their order, and only the head must be looked at.
  *
- * @param most Where there are more than so many, one that ends soonest, or nearly, has to go.
- * @param forget Is told of each that was let go of; not of those that `remove` took out.
+ * @param maxItems With one item more, one that expires soonest (or nearly) is removed.
+ * @param onRemove Called for each item that the list removes itself, not for those passed to `remove`.
  */
-function createExpiryList<Item extends Listed<Item>>(most: number, forget: (item: Item) => void): ExpiryList<Item> {
-  const rows = new Map<number, Row<Item>>()
+function createExpiryList<Item extends Expiring<Item>>(
+  maxItems: number,
+  onRemove: (item: Item) => void,
+): ExpiryList<Item> {
+  const queues = new Map<number, Queue<Item>>()
   let size = 0
 
   function remove(item: Item): void {
@@ -132,60 +148,60 @@ function createExpiryList<Item extends Listed<Item>>(most: number, forget: (item
     size -= 1
   }
 
-  function letGo(item: Item): void {
+  function evict(item: Item): void {
     remove(item)
-    forget(item)
+    onRemove(item)
   }
 
-  function letGoOfEnded(now: number): void {
-    for (const row of rows.values()) {
-      for (let count = 0; count < AT_ONCE && row.first !== undefined && row.first.endsAt <= now; count++) {
-        letGo(row.first)
+  function evictExpired(now: number): void {
+    for (const queue of queues.values()) {
+      for (let count = 0; count < REMOVALS_PER_ADDITION && queue.first !== undefined; count++) {
+        if (queue.first.expiresAt > now) break
+        evict(queue.first)
       }
     }
   }
 
-  function letGoOfSoonest(): void {
+  function evictSoonest(): void {
     let soonest: Item | undefined
-    for (const { first } of rows.values()) {
-      if (first !== undefined && (soonest === undefined || first.endsAt < soonest.endsAt)) soonest = first
+    for (const { first } of queues.values()) {
+      if (first !== undefined && (soonest === undefined || first.expiresAt < soonest.expiresAt)) soonest = first
     }
-    if (soonest !== undefined) letGo(soonest)
+    if (soonest !== undefined) evict(soonest)
   }
 
   return {
     remove,
     add(item) {
       const now = Date.now()
-      letGoOfEnded(now)
-      if (size >= most) letGoOfSoonest()
-      append(rowFor(rows, item.endsAt - now), item)
+      evictExpired(now)
+      if (size >= maxItems) evictSoonest()
+      append(queueFor(queues, item.expiresAt - now), item)
       size += 1
     },
   }
 }
 
-/** The row of the lives of one magnitude. */
-function rowFor<Item>(rows: Map<number, Row<Item>>, life: number): Row<Item> {
-  const magnitude = Math.floor(Math.log2(Math.max(1, life)))
-  const known = rows.get(magnitude)
+function queueFor<Item>(queues: Map<number, Queue<Item>>, lifetime: number): Queue<Item> {
+  const magnitude = Math.floor(Math.log2(Math.max(1, lifetime)))
+  const known = queues.get(magnitude)
   if (known !== undefined) return known
-  const row = { first: undefined, last: undefined }
-  rows.set(magnitude, row)
-  return row
+  const queue = { first: undefined, last: undefined }
+  queues.set(magnitude, queue)
+  return queue
 }
 
-function append<Item extends Listed<Item>>(row: Row<Item>, item: Item): void {
-  item.row = row
-  item.before = row.last
-  if (row.last === undefined) row.first = item
-  else row.last.after = item
-  row.last = item
+function append<Item extends Expiring<Item>>(queue: Queue<Item>, item: Item): void {
+  item.queue = queue
+  item.before = queue.last
+  if (queue.last === undefined) queue.first = item
+  else queue.last.after = item
+  queue.last = item
 }
 
-function unlink<Item extends Listed<Item>>({ row, before, after }: Item): void {
+function unlink<Item extends Expiring<Item>>({ queue, before, after }: Item): void {
   if (before !== undefined) before.after = after
-  else if (row !== undefined) row.first = after
+  else if (queue !== undefined) queue.first = after
   if (after !== undefined) after.before = before
-  else if (row !== undefined) row.last = before
+  else if (queue !== undefined) queue.last = before
 }

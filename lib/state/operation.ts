@@ -1,59 +1,65 @@
 import { createHash } from 'node:crypto'
 import { OidcError } from '../errors.ts'
+import { type TimeLimit, withTimeLimit } from '../time/limit.ts'
 
-const TEN_YEARS = 315_360_000_000
+/** The time limit of one operation, in seconds. */
+const MAX_OPERATION_SECONDS = 5
 
 /**
- * The name of an entry on a server: of one length, without any character that means something to a server, and without
- * the person whom the key may name.
+ * Runs one operation of a shared state. Rejects with `ERR_OIDC_SHARED_STATE` if it fails or takes longer than five seconds:
+ * clients queue their commands while a server is away, some without a limit. The signal then aborts the operation.
+ */
+export async function stateOperation<T>(run: (limit: TimeLimit) => Promise<T>): Promise<T> {
+  try {
+    return await withTimeLimit(MAX_OPERATION_SECONDS, run, noResponse)
+  } catch (cause) {
+    throw new OidcError(
+      'ERR_OIDC_SHARED_STATE',
+      `An operation of sharedState failed or took longer than ${MAX_OPERATION_SECONDS} seconds. The cause has the error ` +
+        'of the client. Check that the server behind sharedState (without one: the session store) is reachable.',
+      { cause },
+    )
+  }
+}
+
+function noResponse(): Error {
+  return new Error(`There was no response within ${MAX_OPERATION_SECONDS} seconds.`)
+}
+
+/** Another caller held the lock for the whole time that this one may wait. */
+export function lockTimeout(): OidcError {
+  return new OidcError(
+    'ERR_OIDC_SHARED_STATE',
+    'Waiting for a lock of sharedState timed out: another request held it all the time. Try again.',
+  )
+}
+
+/** The holder kept the lock too long and has lost it. */
+export function leaseExpired(): OidcError {
+  return new OidcError(
+    'ERR_OIDC_SHARED_STATE',
+    'A lock of sharedState expired before its work was done, so another request may hold it now. Try again. If this ' +
+      'happens often, look for a slow provider or a process that stops for seconds.',
+  )
+}
+
+/**
+ * The name of an entry on a server: a hash. It has a fixed length, holds no character with a meaning to a server, and does
+ * not show the user that the key may name.
  */
 export function entryName(key: string): string {
   return createHash('sha256').update(asciiJson(key)).digest('base64url')
 }
 
-/** Text that every server keeps as it is, in every encoding: printable ASCII, also for a NUL and for half a surrogate pair. */
+/** JSON in printable ASCII, which every server stores unchanged in every encoding, even a NUL or half a surrogate pair. */
 export function asciiJson(text: string): string {
   return JSON.stringify(text).replace(/[^ -~]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`)
 }
 
-/** A life in whole milliseconds: what is none lasts a moment, and nothing lasts for ever. Throws a RangeError for `NaN`. */
+const TEN_YEARS = 315_360_000_000
+
+/** A lifetime in whole milliseconds, from one millisecond to ten years. Throws a RangeError for `NaN`. */
 export function toMilliseconds(seconds: number): number {
-  if (Number.isNaN(seconds)) throw new RangeError('A life in seconds must be a number.')
+  if (Number.isNaN(seconds)) throw new RangeError('A lifetime in seconds must be a number, not NaN.')
   return Math.min(Math.max(1, Math.ceil(seconds * 1000)), TEN_YEARS)
-}
-
-/** How long one operation may take, in milliseconds. */
-const LIMIT = 5000
-
-/**
- * Runs one operation of whatever keeps the shared state. Rejects with `ERR_OIDC_SHARED_STATE` where it fails, and where it
- * takes longer than five seconds: clients queue their commands while a server is away, some for ever. The signal tells the
- * operation that nobody waits for it any more.
- */
-export async function stateOperation<T>(run: (signal: AbortSignal) => Promise<T>): Promise<T> {
-  const limit = new AbortController()
-  let timer: NodeJS.Timeout | undefined
-  const passed = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => {
-      limit.abort(new Error(`There was no answer within ${LIMIT / 1000} seconds.`))
-      reject(limit.signal.reason)
-    }, LIMIT)
-  })
-  try {
-    return await Promise.race([run(limit.signal), passed])
-  } catch (cause) {
-    throw new OidcError('ERR_OIDC_SHARED_STATE', 'The shared state could not be read or written.', { cause })
-  } finally {
-    clearTimeout(timer)
-  }
-}
-
-/** Somebody else held the lock all the time. */
-export function lockTimeout(): OidcError {
-  return new OidcError('ERR_OIDC_SHARED_STATE', 'A lock was held by somebody else for as long as one waits for it.')
-}
-
-/** The lock was not given back in time, and so was taken away. */
-export function leaseExpired(): OidcError {
-  return new OidcError('ERR_OIDC_SHARED_STATE', 'The work took longer than its lock lives: somebody else may hold it.')
 }

@@ -1,49 +1,37 @@
-import type { AccessToken, TokenRecord } from '../types.ts'
+import { OidcError } from '../errors.ts'
+import type { RefreshedTokens } from '../protocol/refresh-grant.ts'
+import { nowInSeconds } from '../time/seconds.ts'
+import type { AccessToken, Login, TokenRecord } from '../types.ts'
 
-/** An access token that is handed out lives for at least so long, in seconds. */
-const MIN_REMAINING_SECONDS = 60
-
-/** Tokens for APIs of their own that one login keeps. */
-const MOST_TOKENS = 20
-
-/** What one caller wants of an access token. */
+/** Which access token of a login a caller needs. */
 export interface AccessTokenQuery {
   readonly scope?: string | undefined
   readonly resource?: string | undefined
-  /** Not this one, whatever its life: an API has refused it. */
+  /** The token that an API has rejected. It is not returned again, even if it has not expired. */
   readonly rejectedToken?: string | undefined
 }
 
-/** What a refresh has brought. */
-interface Refreshed {
-  readonly response: {
-    readonly access_token: string
-    readonly token_type: string
-    readonly refresh_token?: string
-    readonly expires_in?: number
-  }
-  readonly idToken: { readonly token: string } | undefined
-  readonly askedAt: number
-}
+/** An access token must not expire within this time, in seconds. */
+const MIN_REMAINING_SECONDS = 60
 
 /**
- * The token that is meant, where it lives on for long enough: a minute, or half of its whole life where that is short. One
- * that the provider told no end of is used until an API refuses it.
+ * Returns the requested access token if it can still be used. It must not expire within a minute, or within half of its
+ * lifetime if that is shorter. A token without a known expiry is used until an API rejects it.
  */
 export function usableToken(tokens: TokenRecord, query: AccessTokenQuery): AccessToken | undefined {
-  const found = tokenFor(tokens, query)
-  if (found === undefined || found.accessToken === query.rejectedToken) return undefined
-  const { expiresAt = Number.POSITIVE_INFINITY, issuedAt = 0 } = found
-  const lastsLongEnough = expiresAt - Date.now() / 1000 > Math.min(MIN_REMAINING_SECONDS, (expiresAt - issuedAt) / 2)
-  // Some tokens never live that long: whoever has no way to another gets what there is.
-  const cannotBeRefreshed = tokens.refreshToken === undefined && expiresAt > Date.now() / 1000
-  return lastsLongEnough || cannotBeRefreshed ? found : undefined
+  const token = tokenFor(tokens, query)
+  if (token === undefined || token.accessToken === query.rejectedToken) return undefined
+  const { expiresAt = Number.POSITIVE_INFINITY, issuedAt = 0 } = token
+  const remaining = expiresAt - nowInSeconds()
+  const lastsLongEnough = remaining > Math.min(MIN_REMAINING_SECONDS, (expiresAt - issuedAt) / 2)
+  const cannotBeRefreshed = tokens.refreshToken === undefined && remaining > 0
+  return lastsLongEnough || cannotBeRefreshed ? token : undefined
 }
 
-/** The token of the record that is meant, whatever its age. */
+/** Returns the requested access token of the record, whether or not it has expired. */
 export function tokenFor(tokens: TokenRecord, query: AccessTokenQuery): AccessToken | undefined {
-  const name = nameOf(query)
-  if (name !== undefined) return Object.hasOwn({ ...tokens.others }, name) ? tokens.others?.[name] : undefined
+  const key = keyOf(query)
+  if (key !== undefined) return Object.hasOwn({ ...tokens.others }, key) ? tokens.others?.[key] : undefined
   const { accessToken, tokenType = 'Bearer', expiresAt, issuedAt, dpopKey } = tokens
   if (accessToken === undefined) return undefined
   return {
@@ -55,22 +43,20 @@ export function tokenFor(tokens: TokenRecord, query: AccessTokenQuery): AccessTo
   }
 }
 
-/** Under what a token for an API of its own is kept; nothing for that of the login. */
-function nameOf({ scope, resource }: AccessTokenQuery): string | undefined {
-  return scope === undefined && resource === undefined ? undefined : JSON.stringify([scope ?? null, resource ?? null])
-}
-
-/** What the answer does not bring stays: the refresh token (RFC 6749 6), and the ID Token (OIDC Core 12.2). */
+/**
+ * Returns the record after a refresh. What the response leaves out stays: the refresh token (RFC 6749 6) and the ID Token
+ * (OIDC Core 12.2).
+ */
 export function updatedRecord(
   tokens: TokenRecord,
-  { response, idToken, askedAt }: Refreshed,
+  { response, idToken, requestedAt }: RefreshedTokens,
   query: AccessTokenQuery,
 ): TokenRecord {
   const { access_token: accessToken, token_type: tokenType, expires_in: expiresIn } = response
   const token: AccessToken = {
     accessToken,
     tokenType,
-    ...(expiresIn === undefined ? {} : { expiresAt: askedAt + expiresIn, issuedAt: askedAt }),
+    ...(expiresIn === undefined ? {} : { expiresAt: requestedAt + expiresIn, issuedAt: requestedAt }),
     ...(tokenType === 'DPoP' && tokens.dpopKey !== undefined ? { dpopKey: tokens.dpopKey } : {}),
   }
   const kept = {
@@ -78,21 +64,34 @@ export function updatedRecord(
     ...(response.refresh_token === undefined ? {} : { refreshToken: response.refresh_token }),
     ...(idToken === undefined ? {} : { idToken: idToken.token }),
   }
-  const name = nameOf(query)
-  if (name !== undefined) return { ...kept, others: withToken(tokens.others, name, token) }
-  const { expiresAt: _end, issuedAt: _start, ...lasting } = kept
-  return { ...lasting, ...token }
+  const key = keyOf(query)
+  if (key !== undefined) return { ...kept, others: addToken(tokens.others, key, token) }
+  const { expiresAt: _expiresAt, issuedAt: _issuedAt, ...rest } = kept
+  return { ...rest, ...token }
 }
 
-/** A token that has ended is of no use to anybody. */
-function withToken(
-  others: TokenRecord['others'],
-  name: string,
-  token: AccessToken,
-): NonNullable<TokenRecord['others']> {
-  const now = Date.now() / 1000
-  const lasting = Object.entries({ ...others }).filter(
-    ([, { expiresAt }]) => expiresAt === undefined || expiresAt > now,
+/** Returns the login, or throws `ERR_OIDC_TOKEN_UNAVAILABLE` if no user is logged in. */
+export function requireLogin(login: Login | undefined): Login {
+  return (
+    login ?? tokenUnavailable('No user is logged in, so there is no access token. Guard the route with requireAuth().')
   )
-  return Object.fromEntries([...lasting, [name, token] as const].slice(-MOST_TOKENS))
+}
+
+export function tokenUnavailable(message: string): never {
+  throw new OidcError('ERR_OIDC_TOKEN_UNAVAILABLE', message)
+}
+
+/** The key of an API's own token in `others`. The token of the login itself has none. */
+function keyOf({ scope, resource }: AccessTokenQuery): string | undefined {
+  return scope === undefined && resource === undefined ? undefined : JSON.stringify([scope ?? null, resource ?? null])
+}
+
+/** How many tokens for single APIs one login keeps. */
+const MAX_API_TOKENS = 20
+
+/** Adds a token and removes those that have expired. */
+function addToken(others: TokenRecord['others'], key: string, token: AccessToken): NonNullable<TokenRecord['others']> {
+  const now = nowInSeconds()
+  const live = Object.entries({ ...others }).filter(([, { expiresAt }]) => expiresAt === undefined || expiresAt > now)
+  return Object.fromEntries([...live, [key, token] as const].slice(-MAX_API_TOKENS))
 }

@@ -1,14 +1,16 @@
 import { OidcError } from '../errors.ts'
 import { clientOf, type RelyingParty } from '../relying-party.ts'
+import { readLogin } from '../session/current-login.ts'
 import type { SessionRequest } from '../session/express-session.ts'
-import type { AccessToken, ApiRequestInit, Login } from '../types.ts'
-import type { AccessTokenQuery } from './access-token.ts'
-import { freshTokens } from './refresh.ts'
+import { nowInSeconds } from '../time/seconds.ts'
+import type { AccessToken, ApiRequestInit, Json, Login } from '../types.ts'
+import { type AccessTokenQuery, requireLogin } from './access-token.ts'
+import { freshAccessToken } from './refresh.ts'
 
 /**
- * Asks an API in the person's name: adds the access token, with a proof of possession where it is bound to a key (RFC 9449
- * 7). An API that answers 401 is asked once more, with a new token or with the nonce that it demands. Throws what
- * {@link freshTokens} does, and what `fetch` does.
+ * `req.oidc.fetch()`: calls an API on the user's behalf. Adds the access token, and a DPoP proof if the token is bound to a
+ * key (RFC 9449 7). If the API responds with 401, it repeats the request once: with the nonce that the API demands, or with
+ * a new token. Throws what {@link freshAccessToken} and the global `fetch` throw.
  */
 export async function requestApi(
   rp: RelyingParty,
@@ -17,35 +19,63 @@ export async function requestApi(
   url: string | URL,
   { scope, resource, ...init }: ApiRequestInit,
 ): Promise<Response> {
-  const target = checkTarget(String(url), rp.config.dangerouslyAllowInsecureRequests)
-  const token = await freshTokens(rp, req, login, { scope, resource })
-  if (login === undefined) return await fetch(target, init)
-  const first = await send(rp, login, target, init, token)
-  if (first.status !== 401 || !isRepeatable(init.body)) return first
-  const isNonceDemanded = token.dpopKey !== undefined && first.headers.has('dpop-nonce')
-  const next = isNonceDemanded ? token : await refreshAfter401(rp, req, login, { scope, resource }, token)
-  if (next === undefined) return first
-  await first.body?.cancel()
-  return await send(rp, login, target, init, next)
+  const target = requireHttps(String(url), rp.config.dangerouslyAllowInsecureRequests)
+  const user = requireLogin(login)
+  const token = await freshAccessToken(rp, req, user, { scope, resource })
+  const response = await send(rp, user, target, init, token)
+  if (response.status !== 401 || !isRepeatable(init.body)) return response
+  const demandsNonce = token.dpopKey !== undefined && response.headers.has('dpop-nonce')
+  const next = demandsNonce ? token : await tokenAfter401(rp, req, user, { scope, resource }, token)
+  if (next === undefined) return response
+  await response.body?.cancel()
+  return await send(rp, user, target, init, next)
 }
 
-/** Whether a body is still there once it was sent: of a stream, or anything else that is iterated, nothing would be left. */
+/**
+ * `req.oidc.userinfo()`: requests the UserInfo claims now. If the provider has no further claims for this token, the result
+ * has the `sub` alone. Throws what {@link freshAccessToken} throws, and the codes of UserInfo.
+ */
+export async function requestUserInfo(
+  rp: RelyingParty,
+  req: SessionRequest,
+  login: Login | undefined,
+): Promise<Readonly<Record<string, Json>>> {
+  const token = await freshAccessToken(rp, req, requireLogin(login))
+  // Read again: the login may have expired or changed while the token was read.
+  const user = requireLogin(readLogin(req, rp.config))
+  const { readUserInfo } = await import('../protocol/userinfo.ts')
+  const { sub } = user.claims
+  return (await readUserInfo(await clientOf(rp, user).findProvider(), token, sub)) ?? { sub }
+}
+
+/** An access token must be sent over TLS (RFC 6750 5.3). */
+function requireHttps(url: string, allowsHttp: boolean): URL {
+  const target = URL.canParse(url) ? new URL(url) : undefined
+  if (target?.protocol === 'https:' || (allowsHttp && target?.protocol === 'http:')) return target
+  throw new OidcError(
+    'ERR_OIDC_TOKEN_UNAVAILABLE',
+    "req.oidc.fetch() sends access tokens only to absolute https URLs. Pass a URL that begins with 'https://'.",
+    { status: 500 },
+  )
+}
+
+/** A stream, or any other body that is iterated, is empty after it was sent once. */
 function isRepeatable(body: RequestInit['body']): boolean {
   if (body === undefined || body === null || typeof body === 'string') return true
   if (body instanceof ArrayBuffer || ArrayBuffer.isView(body)) return true
   return body instanceof URLSearchParams || body instanceof FormData || body instanceof Blob
 }
 
-/** Where there is no other token, the answer of the API is the one that counts. */
-async function refreshAfter401(
+/** Returns a new token, or `undefined` if there is none. The caller of the API then gets the 401. */
+async function tokenAfter401(
   rp: RelyingParty,
   req: SessionRequest,
   login: Login,
-  wanted: AccessTokenQuery,
+  query: AccessTokenQuery,
   { accessToken }: AccessToken,
 ): Promise<AccessToken | undefined> {
   try {
-    return await freshTokens(rp, req, login, { ...wanted, rejectedToken: accessToken })
+    return await freshAccessToken(rp, req, login, { ...query, rejectedToken: accessToken })
   } catch (error) {
     if (error instanceof OidcError && error.code === 'ERR_OIDC_TOKEN_UNAVAILABLE') return undefined
     throw error
@@ -66,21 +96,9 @@ async function send(
   const { createDpopProof } = await import('../provider/dpop.ts')
   const method = (init.method ?? 'GET').toUpperCase()
   const nonce = dpopNonces.get(url.href)
-  headers.set('dpop', await createDpopProof({ key: dpopKey, method, url: url.href, nonce, accessToken, now: now() }))
+  const now = Math.floor(nowInSeconds())
+  headers.set('dpop', await createDpopProof({ key: dpopKey, method, url: url.href, nonce, accessToken, now }))
   const response = await fetch(url, { ...init, headers })
   dpopNonces.keep(url.href, response.headers)
   return response
-}
-
-/** RFC 6750 5.3: a token goes over TLS, or not at all. */
-function checkTarget(url: string, isInsecureAllowed: boolean): URL {
-  const target = URL.canParse(url) ? new URL(url) : undefined
-  if (target?.protocol === 'https:' || (isInsecureAllowed && target?.protocol === 'http:')) return target
-  throw new OidcError('ERR_OIDC_TOKEN_UNAVAILABLE', 'An access token is sent to absolute https addresses only.', {
-    status: 500,
-  })
-}
-
-function now(): number {
-  return Math.floor(Date.now() / 1000)
 }

@@ -4,128 +4,148 @@ import { type AppConfig, ONLY_PROVIDER } from '../options/config.ts'
 import type { RefreshedTokens } from '../protocol/refresh-grant.ts'
 import { clientOf, type RelyingParty } from '../relying-party.ts'
 import { readLogin, readTokensId } from '../session/current-login.ts'
+import { endLocalLogin } from '../session/end-login.ts'
 import { requireSession, type SessionRequest } from '../session/express-session.ts'
-import { endSession, isStored, syncLoginWithOtherRequests, writeLogin } from '../session/login-session.ts'
+import { isStored, syncLoginWithOtherRequests, writeLogin } from '../session/login-session.ts'
 import { chooseSessionClaims, endOfLogin } from '../session/session-claims.ts'
 import type { AccessToken, IdTokenClaims, Login, TokenRecord } from '../types.ts'
-import { type AccessTokenQuery, tokenFor, updatedRecord, usableToken } from './access-token.ts'
-
-/** What a turn takes beside two requests to the provider, which is the most, in seconds: the session store is asked. */
-const MARGIN = 2
+import {
+  type AccessTokenQuery,
+  requireLogin,
+  tokenFor,
+  tokenUnavailable,
+  updatedRecord,
+  usableToken,
+} from './access-token.ts'
 
 /**
- * The tokens of this login, with an access token that lives for a minute at least. It is refreshed where it does not: once
- * for all requests of the session that ask at the same time, on whatever node. Throws `ERR_OIDC_TOKEN_UNAVAILABLE`,
- * `ERR_OIDC_REFRESH_REFUSED` after having ended the login, and what a refresh does; all else leaves the login as it is.
+ * Returns an access token of this login that does not expire within a minute. It refreshes the token if necessary: once for
+ * all concurrent requests of the session, on all nodes.
+ *
+ * Throws `ERR_OIDC_TOKEN_UNAVAILABLE` if there is no token and no refresh token. Throws `ERR_OIDC_REFRESH_REFUSED` if the
+ * provider has revoked the refresh token; the login has ended then. Any other failed refresh leaves the login unchanged.
  */
-export async function freshTokens(
+export async function freshAccessToken(
   rp: RelyingParty,
   req: SessionRequest,
   login: Login | undefined,
-  wanted: AccessTokenQuery = {},
+  query: AccessTokenQuery = {},
 ): Promise<AccessToken> {
-  const id = login === undefined ? undefined : readTokensId(requireSession(req), rp.config)
+  const user = requireLogin(login)
+  const id = readTokensId(requireSession(req), rp.config)
   const tokens = id === undefined ? undefined : await rp.tokenRecords.read(req.sessionStore, id)
-  if (login === undefined || id === undefined || tokens === undefined) return unavailable('Nobody is logged in.')
-  const usable = usableToken(tokens, wanted)
+  if (id === undefined || tokens === undefined) return tokenUnavailable(LOGIN_ENDED)
+  const usable = usableToken(tokens, query)
   if (usable !== undefined) return usable
-  if (tokens.refreshToken === undefined)
-    return unavailable(REASONS[tokens.accessToken === undefined ? 'none' : 'ended'])
-  const { scope = '', resource = '', rejectedToken = '' } = wanted
+  if (tokens.refreshToken === undefined) {
+    return tokenUnavailable(tokens.accessToken === undefined ? NO_ACCESS_TOKEN : NO_REFRESH_TOKEN)
+  }
+  const { scope = '', resource = '', rejectedToken = '' } = query
   const key = JSON.stringify([id, scope, resource, rejectedToken])
-  const token = await rp.refreshOnce(key, () => refreshUnderLock(rp, req, login, id, wanted))
-  // Another request may have refreshed for this one.
+  const token = await rp.refreshOnce(key, () => refreshUnderLock(rp, req, user, id, query))
+  // Another request may have done the refresh, and changed the login in its own copy of the session.
   syncLoginWithOtherRequests(req, rp.config, rp.storeWatch)
   return token
 }
 
-const REASONS = {
-  none: 'There is no access token for this request.',
-  ended: 'The access token has ended, and there is no refresh token: a new login brings a new one.',
+const NO_ACCESS_TOKEN = "The provider issued no access token for this login. Use a responseType that includes 'code'."
+const NO_REFRESH_TOKEN =
+  'The access token has expired, or another one is needed, and the login has no refresh token. ' +
+  "Add the scope 'offline_access' if the provider supports it, and log in again."
+const LOGIN_ENDED = 'The login has ended, so it has no access token. Log in again.'
+
+/**
+ * How long the lock is held at most, in seconds: a refresh makes at most two requests to the provider (the second one with
+ * a DPoP nonce), and some to the session store.
+ */
+function lockSeconds({ timeout }: AppConfig): number {
+  return 2 * timeout + 2
 }
 
-function unavailable(message: string): never {
-  throw new OidcError('ERR_OIDC_TOKEN_UNAVAILABLE', message)
-}
-
-/** Whoever comes last finds that the work is done: the record is read again once it is this one's turn. */
+/** Reads the record again under the lock, because another request or node may have refreshed the token in the meantime. */
 async function refreshUnderLock(
   rp: RelyingParty,
   req: SessionRequest,
   login: Login,
   id: string,
-  wanted: AccessTokenQuery,
+  query: AccessTokenQuery,
 ): Promise<AccessToken> {
-  return await rp
-    .sharedStateOf(req.sessionStore)
-    .lock(`refresh:${id}`, 2 * rp.config.timeout + MARGIN, async (lease) => {
-      const tokens = await rp.tokenRecords.read(req.sessionStore, id)
-      if (tokens === undefined) return unavailable('The login has ended.')
-      const usable = usableToken(tokens, wanted)
-      if (usable !== undefined) return usable
-      const wasStored = await isStored(req)
-      // Another node may have spent the refresh token, if this one has been asleep.
-      lease.assertHeld()
-      const { record, token } = await refresh(rp, req, login, id, tokens, wanted)
-      // The login may have ended in the meantime, here or on another node: then nothing of it may stay.
-      syncLoginWithOtherRequests(req, rp.config, rp.storeWatch)
-      const isReplaced = readTokensId(req, rp.config) !== id
-      if (isReplaced || rp.storeWatch.isEnded(req) || (wasStored && !(await isStored(req)))) {
-        await rp.tokenRecords.remove(req.sessionStore, id)
-        // With its changed claims it would be saved at the end of this request, and be back.
-        if (!isReplaced) await endSession(req, rp.storeWatch)
-        return unavailable('The login has ended.')
-      }
-      await publishRefresh(rp, req, login, record)
-      return token
-    })
+  const state = rp.sharedStateOf(req.sessionStore)
+  return await state.lock(`refresh:${id}`, lockSeconds(rp.config), async (lease) => {
+    const tokens = await rp.tokenRecords.read(req.sessionStore, id)
+    if (tokens === undefined) return tokenUnavailable(LOGIN_ENDED)
+    const usable = usableToken(tokens, query)
+    if (usable !== undefined) return usable
+    const wasStored = await isStored(req)
+    // If this process was suspended, the lock may be lost, and another node may have used the refresh token.
+    lease.assertHeld()
+    const { record, token } = await refresh(rp, req, login, id, tokens, query)
+    // The login may have ended during the refresh, here or on another node. Then nothing of it may remain.
+    syncLoginWithOtherRequests(req, rp.config, rp.storeWatch)
+    const isReplaced = readTokensId(req, rp.config) !== id
+    if (isReplaced || rp.storeWatch.isEnded(req) || (wasStored && !(await isStored(req)))) {
+      if (isReplaced) await rp.tokenRecords.remove(req.sessionStore, id)
+      // The claims have changed, so express-session would save the ended session at the end of this request.
+      else await endLocalLogin(rp, req)
+      return tokenUnavailable(LOGIN_ENDED)
+    }
+    await publishRefresh(rp, req, login, record)
+    return token
+  })
 }
 
+/** Uses the refresh token, and stores the new tokens before anything else can fail. */
 async function refresh(
   rp: RelyingParty,
   req: SessionRequest,
   login: Login,
   id: string,
   tokens: TokenRecord,
-  wanted: AccessTokenQuery,
+  query: AccessTokenQuery,
 ): Promise<{ readonly record: TokenRecord; readonly token: AccessToken }> {
   const { refreshTokens } = await import('../protocol/refresh-grant.ts')
   const provider = await clientOf(rp, login).findProvider()
-  const refreshed = await refreshTokens(provider, login, tokens, wanted).catch(async (error: unknown) => {
-    if (error instanceof OidcError && error.code === 'ERR_OIDC_REFRESH_REFUSED') await endRefusedLogin(rp, req, id)
+  const refreshed = await refreshTokens(provider, login, tokens, query).catch(async (error: unknown) => {
+    if (error instanceof OidcError && error.code === 'ERR_OIDC_REFRESH_REFUSED') await endLocalLogin(rp, req)
     throw error
   })
-  const earlier = [...new Set([...(tokens.pastClaims ?? []), ...Object.keys(claimsOf(tokens.idToken))])]
-  applyRefreshToSession(rp, req, id, earlier, refreshed, wanted)
+  const idTokenClaims = [...new Set([...(tokens.pastClaims ?? []), ...Object.keys(claimsOf(tokens.idToken))])]
+  applyRefreshToSession(rp, req, id, idTokenClaims, refreshed, query)
   const claims = refreshed.idToken?.claims
-  const pastClaims = claims && { pastClaims: earlier.filter((name) => !Object.hasOwn(claims, name)) }
-  const record = { ...updatedRecord(tokens, refreshed, wanted), ...pastClaims }
+  const pastClaims = claims && { pastClaims: idTokenClaims.filter((name) => !Object.hasOwn(claims, name)) }
+  const record = { ...updatedRecord(tokens, refreshed, query), ...pastClaims }
   await rp.tokenRecords.replace(req.sessionStore, id, record, readLogin(req, rp.config) ?? login)
-  return { record, token: tokenFor(record, wanted) ?? unavailable(REASONS.none) }
+  return { record, token: tokenFor(record, query) ?? tokenUnavailable(NO_ACCESS_TOKEN) }
 }
 
-/** Puts into the session what has changed: the claims, and the scope. */
+/** Reads the claims of an ID Token from the token record. It was verified when it was issued. */
+function claimsOf(idToken: string): Readonly<Record<string, unknown>> {
+  const [, payload = ''] = idToken.split('.')
+  return JSON.parse(Buffer.from(payload, 'base64url').toString())
+}
+
+/** Updates the claims and the scope in the session, so that guards check the new ones. */
 function applyRefreshToSession(
   { config, storeWatch }: RelyingParty,
   req: SessionRequest,
   id: string,
-  earlier: readonly string[],
+  idTokenClaims: readonly string[],
   { response: { scope }, idToken }: RefreshedTokens,
-  wanted: AccessTokenQuery,
+  query: AccessTokenQuery,
 ): void {
   const before = readLogin(req, config)
-  // RFC 6749 5.1, 6: less may be granted than at login, and never more. What was asked for one API says nothing of the login.
-  const isOfLogin = wanted.scope === undefined && wanted.resource === undefined
-  if (before !== undefined && scope !== undefined && isOfLogin) {
-    const left = scopeIn(before.scope, scope)
-    if (left !== before.scope) writeLogin(req, config, { ...before, scope: left })
+  // A refresh may grant less than the login, never more (RFC 6749 6). The scope of one API's token is not that of the login.
+  const isTokenOfLogin = query.scope === undefined && query.resource === undefined
+  if (before !== undefined && scope !== undefined && isTokenOfLogin) {
+    const remaining = intersectScopes(before.scope, scope)
+    if (remaining !== before.scope) writeLogin(req, config, { ...before, scope: remaining })
   }
-  if (idToken !== undefined) updateSessionClaims(req, config, earlier, idToken.claims)
+  if (idToken !== undefined) updateSessionClaims(req, config, idTokenClaims, idToken.claims)
   const after = readLogin(req, config)
   if (before !== undefined && after !== undefined && before !== after) storeWatch.loginChanges.add(id, before, after)
 }
 
-function scopeIn(scope: string, granted: string): string {
+function intersectScopes(scope: string, granted: string): string {
   const names = new Set(granted.split(' '))
   return scope
     .split(' ')
@@ -133,48 +153,36 @@ function scopeIn(scope: string, granted: string): string {
     .join(' ')
 }
 
-async function publishRefresh(rp: RelyingParty, req: SessionRequest, login: Login, tokens: TokenRecord): Promise<void> {
-  const { provider = ONLY_PROVIDER, claims } = login
-  publish['express-oidc:refresh'](() => ({ provider, issuer: claims.iss, sub: claims.sub }))
-  await rp.config.hooks.afterRefresh?.({ req, provider, claims, tokens })
-}
-
-async function endRefusedLogin(rp: RelyingParty, req: SessionRequest, id: string): Promise<void> {
-  await rp.tokenRecords.remove(req.sessionStore, id)
-  await endSession(req, rp.storeWatch)
-}
-
-/** Those of a token that was verified when it came. */
-function claimsOf(idToken: string): Readonly<Record<string, unknown>> {
-  const [, payload = ''] = idToken.split('.')
-  return JSON.parse(Buffer.from(payload, 'base64url').toString())
-}
-
-/** How and when the person was authenticated: a refresh is none, whatever its ID Token says (OIDC Core 12.2). */
+/** The claims that say how and when the user authenticated. A refresh does not authenticate the user (OIDC Core 12.2). */
 const LOGIN_CLAIMS: readonly string[] = ['auth_time', 'acr', 'amr', 'sid', 'tid']
 
 /**
- * Puts what a refreshed ID Token says into the session, so that guards judge by it: a group that the person has lost is
- * gone. Claims that came from UserInfo stay. The session is saved at the end of the request.
+ * Replaces the claims of earlier ID Tokens by those of the refreshed one: a group that the user has lost disappears. Claims
+ * that came from UserInfo stay. express-session saves the session at the end of the request.
  *
- * @param earlier The names of the claims that came with an ID Token of this login before.
+ * @param idTokenClaims The names of all claims that an ID Token of this login has had before.
  */
 function updateSessionClaims(
   req: SessionRequest,
   config: AppConfig,
-  earlier: readonly string[],
+  idTokenClaims: readonly string[],
   refreshed: IdTokenClaims,
 ): void {
   const login = readLogin(req, config)
   if (login === undefined) return
-  const isKept = ([name]: readonly [string, unknown]): boolean => {
-    return LOGIN_CLAIMS.includes(name) || !(earlier.includes(name) || Object.hasOwn(refreshed, name))
-  }
+  const stays = ([name]: readonly [string, unknown]): boolean =>
+    LOGIN_CLAIMS.includes(name) || !(idTokenClaims.includes(name) || Object.hasOwn(refreshed, name))
   const isNew = ([name]: readonly [string, unknown]): boolean => !LOGIN_CLAIMS.includes(name)
-  const all = [...Object.entries(login.claims).filter(isKept), ...Object.entries(refreshed).filter(isNew)]
+  const all = [...Object.entries(login.claims).filter(stays), ...Object.entries(refreshed).filter(isNew)]
   const claims = chooseSessionClaims(Object.fromEntries(all) as IdTokenClaims, config)
   const expiresAt =
     config.loginExpiry === 'lifetime' ? login.expiresAt : endOfLogin(config, refreshed, login.loggedInAt)
   const changed: Login = { ...login, claims, expiresAt }
   if (JSON.stringify(changed) !== JSON.stringify(login)) writeLogin(req, config, changed)
+}
+
+async function publishRefresh(rp: RelyingParty, req: SessionRequest, login: Login, tokens: TokenRecord): Promise<void> {
+  const { provider = ONLY_PROVIDER, claims } = login
+  publish['express-oidc:refresh'](() => ({ provider, issuer: claims.iss, sub: claims.sub }))
+  await rp.config.hooks.afterRefresh?.({ req, provider, claims, tokens })
 }

@@ -54,7 +54,7 @@ const fail =
   (_req, res) =>
     void res.writeHead(status, headers).end()
 
-/** Somebody is logged in, and so many seconds have gone by. */
+/** Logs a user in, then moves the clock on by so many seconds. */
 async function startAged(
   options: Partial<AnyOptions> = {},
   settings: AppSettings = {},
@@ -65,7 +65,7 @@ async function startAged(
   return started
 }
 
-/** Something waits until it is let through. */
+/** A promise that `open()` resolves. */
 function createGate(): { readonly passed: Promise<void>; open(): void } {
   let open = (): void => undefined
   const passed = new Promise<void>((resolve) => {
@@ -80,8 +80,8 @@ function prompts({ provider }: Pick<Stage, 'provider'> = stage): readonly (strin
 }
 
 /** The parameters of the last authorization request. */
-function asked(): URLSearchParams {
-  return stage.provider.authorizationRequests.at(-1) ?? assert.fail('the provider was not asked')
+function lastRequest(): URLSearchParams {
+  return stage.provider.authorizationRequests.at(-1) ?? assert.fail('there was no authorization request')
 }
 
 function answerWithError(error: string): void {
@@ -106,22 +106,22 @@ function statuses({ history }: Page): readonly number[] {
   return history.map(({ status }) => status)
 }
 
-/** A check that stands before the callback with its answer. */
-async function stopAtAnswer(browser: Browser, path = '/account'): Promise<Navigation> {
+/** Starts a recheck and stops the browser before the callback. */
+async function stopAtCallback(browser: Browser, path = '/account'): Promise<Navigation> {
   const page = await browser.open(path, { stopBefore: isCallback })
   return page.next ?? assert.fail(`there was no check: ${page.body}`)
 }
 
-/** Everything is as it was: the page is there, and the very login. */
-async function assertLeft(app: TestApp, page: Page, before: readonly Login[]): Promise<void> {
+/** The page loads, and the same login is still there. */
+async function assertLoginUnchanged(app: TestApp, page: Page, before: readonly Login[]): Promise<void> {
   assert.deepEqual([page.status, page.json()['authenticated']], [200, true], page.body)
   assert.deepEqual([await loginsIn(app), codesOf(app), app.otherErrors], [before, [], []])
   assert.equal(Object.keys(await app.records()).filter(isTokens).length, 1)
   assert.deepEqual(observed.logouts, [])
 }
 
-/** Nobody is logged in, and nothing is kept of anybody. */
-async function assertEnded(app: TestApp, browser: Browser): Promise<void> {
+/** No user is logged in, and the store is empty. */
+async function assertLoggedOut(app: TestApp, browser: Browser): Promise<void> {
   assert.deepEqual([await app.records(), codesOf(app), app.otherErrors], [{}, [], []])
   assert.equal((await browser.fetch('/profile')).status, 401)
   assert.deepEqual(browser.cookies('127.0.0.1'), [])
@@ -129,7 +129,7 @@ async function assertEnded(app: TestApp, browser: Browser): Promise<void> {
 
 describe('checkSession()', () => {
   for (const host of HOSTS) {
-    it(`asks whether the person is still logged in at the provider, and goes on with a fresh login: ${host}`, async () => {
+    it(`checks whether the user is still logged in at the provider, and renews the login: ${host}`, async () => {
       const app = await stage.start({}, { host, mountPath: '/portal' })
       const browser = app.browser()
       await browser.open('/portal/account')
@@ -142,7 +142,7 @@ describe('checkSession()', () => {
       const page = await browser.open('/portal/account?a=1&b=%20c')
       assert.deepEqual([page.url, statuses(page)], [`${app.baseUrl}/account?a=1&b=%20c`, [303, 303, 302, 303, 200]])
       assert.deepEqual(page.json(), { authenticated: true, sub: 'user-subject' })
-      assert.deepEqual([prompts(), asked().get('id_token_hint')], [[null, 'none'], token])
+      assert.deepEqual([prompts(), lastRequest().get('id_token_hint')], [[null, 'none'], token])
       assert.deepEqual([app.errors, stage.provider.complaints, observed.logouts], [[], [], []])
       const [login, ...more] = await loginsIn(app)
       assert.deepEqual([login?.loggedInAt, more], [now(), []])
@@ -150,13 +150,13 @@ describe('checkSession()', () => {
       assert.equal((await browser.fetch('/portal/session')).json()['cart'], 'book')
       assert.deepEqual(
         browser.cookies('127.0.0.1').map(({ name }) => name.replace(/\..*/, '')),
-        // The login's own mark has ended by now.
+        // The cookie of the loop brake has expired.
         ['connect'],
       )
     })
   }
 
-  it('asks again when the time has gone by again, and no sooner', async () => {
+  it('checks again after the interval, and not earlier', async () => {
     const { browser } = await startAged()
     await browser.open('/account')
     mock.timers.tick((EVERY - 1) * 1000)
@@ -167,7 +167,7 @@ describe('checkSession()', () => {
     assert.deepEqual(prompts(), [null, 'none', 'none'])
   })
 
-  it('asks nothing about somebody who is not logged in', async () => {
+  it('sends no request for a visitor who is not logged in', async () => {
     const app = await stage.start()
     const browser = app.browser()
     assert.equal((await browser.open('/account')).json()['authenticated'], false)
@@ -176,13 +176,13 @@ describe('checkSession()', () => {
     assert.deepEqual(prompts(), [null])
   })
 
-  it('asks nothing more after the login is over by itself', async () => {
+  it('sends no request after the login has expired', async () => {
     const { app, browser } = await startAged({ loginLifetime: 60 })
     assert.equal((await browser.open('/account')).json()['authenticated'], false)
     assert.deepEqual([prompts(), app.errors], [[null], []])
   })
 
-  it('shows what the provider says by now', async () => {
+  it('updates the claims', async () => {
     const { app, browser } = await startAged()
     stage.provider.change.idTokenClaims = (claims) => ({ ...claims, name: 'Alice Married' })
     await browser.open('/account')
@@ -192,7 +192,7 @@ describe('checkSession()', () => {
     )
   })
 
-  it('does not have a login last longer, which nobody has begun anew', async () => {
+  it('does not extend loginLifetime', async () => {
     const { app, browser } = await startAged({ loginLifetime: 100 })
     await browser.open('/account')
     assert.deepEqual(
@@ -203,24 +203,24 @@ describe('checkSession()', () => {
     assert.equal((await browser.open('/account')).json()['authenticated'], false)
   })
 
-  it('tells the hooks of it as of any login', async () => {
-    const told: string[] = []
+  it('calls the hooks as for any login', async () => {
+    const seen: string[] = []
     const hooks = {
-      beforeLogin: ({ returnTo }: { returnTo: string }): void => void told.push(returnTo),
-      afterLogin: ({ claims }: { claims: { sub: string } }): void => void told.push(claims.sub),
+      beforeLogin: ({ returnTo }: { returnTo: string }): void => void seen.push(returnTo),
+      afterLogin: ({ claims }: { claims: { sub: string } }): void => void seen.push(claims.sub),
     }
     const { browser } = await startAged({ hooks })
     await browser.open('/account?a=1')
-    assert.deepEqual(told.slice(2), ['/account?a=1', 'user-subject'])
+    assert.deepEqual(seen.slice(2), ['/account?a=1', 'user-subject'])
   })
 
-  it('comes home where the page is none to come back to', async () => {
+  it('leads to the home page if the URL of the page is too long to return to', async () => {
     const { app, browser } = await startAged()
     const page = await browser.open(`/account?long=${'x'.repeat(1100)}`)
     assert.deepEqual([page.url, prompts(), page.json()['authenticated']], [`${app.origin}/`, [null, 'none'], true])
   })
 
-  it('leaves no mark: who is logged in is no visitor, and is logged in silently when the login is over', async () => {
+  it('does not count as the silent login of a visitor, which is tried when the login has expired', async () => {
     const { browser } = await startAged({ loginLifetime: 100 })
     await browser.open('/account')
     assert.deepEqual(browser.cookies('127.0.0.1').filter(isMark), [])
@@ -229,7 +229,7 @@ describe('checkSession()', () => {
     assert.deepEqual(prompts(), [null, 'none', 'none'])
   })
 
-  it('does not make an old login a recent one', async () => {
+  it('does not make an old login count as recent', async () => {
     const authTime = now()
     stage.provider.authTime = authTime
     const app = await stage.start({ clockTolerance: 0 })
@@ -237,10 +237,10 @@ describe('checkSession()', () => {
     await browser.open('/recent')
     mock.timers.tick(200_000)
     await browser.open('/account')
-    assert.deepEqual([asked().get('prompt'), asked().get('max_age')], ['none', null])
+    assert.deepEqual([lastRequest().get('prompt'), lastRequest().get('max_age')], ['none', null])
     stage.provider.authTime = undefined
     assert.equal((await browser.open('/recent')).status, 200)
-    assert.deepEqual([asked().get('prompt'), asked().get('max_age')], [null, '120'])
+    assert.deepEqual([lastRequest().get('prompt'), lastRequest().get('max_age')], [null, '120'])
   })
 
   for (const [name, options, settings] of [
@@ -251,7 +251,7 @@ describe('checkSession()', () => {
     ['a Strict session cookie', {}, { session: { cookie: { sameSite: 'strict' } } }],
     ['https', {}, { tls: true }],
   ] satisfies [string, Partial<AnyOptions>, AppSettings][]) {
-    it(`works with ${name}: for who is there, and for who is not`, async () => {
+    it(`works with ${name}, whether or not the user is logged in at the provider`, async () => {
       const { app, browser } = await startAged(options, settings)
       const page = await browser.open('/account?a=1')
       assert.deepEqual(
@@ -268,7 +268,7 @@ describe('checkSession()', () => {
     })
   }
 
-  it('pushes the request where that is demanded', async () => {
+  it('pushes the request if the provider requires it', async () => {
     const provider = await stage.startOther({ pushed: 'required' })
     const app = await stage.start({}, { provider })
     const browser = app.browser()
@@ -294,7 +294,7 @@ describe('checkSession()', () => {
     assert.deepEqual([stage.provider.calls['/discovery'], prompts()], [0, [null, 'none']])
   })
 
-  it('does not get in the way of logins, however often it asks', async () => {
+  it('never triggers the loop brake, however often it checks', async () => {
     const { app, browser } = await stage.startLoggedIn()
     for (let round = 0; round < 6; round++) {
       mock.timers.tick(10_000)
@@ -326,7 +326,7 @@ describe('which requests checkSession() checks', () => {
     ['a program', 'GET', { accept: '*/*' }, false],
   ]
   for (const [name, method, headers, isChecked] of requests) {
-    it(`${name}: ${isChecked ? 'is' : 'is not'}`, async () => {
+    it(`are ${isChecked ? '' : 'not '}${name}`, async () => {
       const { app, browser } = await startAged()
       const cookie = `connect.sid=${cookieOf(browser)}`
       const answer = await exchange({
@@ -340,7 +340,7 @@ describe('which requests checkSession() checks', () => {
     })
   }
 
-  it('is told by sessionCheckUrl(), too', async () => {
+  it('are the same for sessionCheckUrl()', async () => {
     const { browser } = await startAged()
     const { url } = (await browser.open('/ask?every=60')).json()
     assert.equal(url, `/login?returnTo=${encodeURIComponent('/ask?every=60')}&prompt=none`)
@@ -350,9 +350,9 @@ describe('which requests checkSession() checks', () => {
   })
 })
 
-describe('a time that is none', () => {
+describe('an invalid interval', () => {
   const times = [undefined, null, 0, -1, 9, 9.5, 60.5, Number.NaN, Number.POSITIVE_INFINITY, '60', [60], {}, true]
-  it('is refused where checkSession() is made', () => {
+  it('is refused by checkSession()', () => {
     for (const every of times) {
       assert.throws(() => Reflect.apply(checkSession, undefined, [{ every }]), ConfigError, String(every))
     }
@@ -362,7 +362,7 @@ describe('a time that is none', () => {
     assert.equal(typeof checkSession({ every: 10 }), 'function')
   })
 
-  it('is refused by sessionCheckUrl(), or every page would be checked without an end', async () => {
+  it('is refused by sessionCheckUrl(), because every page would be checked in an endless loop', async () => {
     const { app, browser } = await startAged()
     for (const every of ['x', '0', '9', '-60', 'Infinity', '60.5']) {
       assert.equal((await browser.open(`/ask?every=${every}`)).status, 500, every)
@@ -370,7 +370,7 @@ describe('a time that is none', () => {
     assert.deepEqual([...new Set(codesOf(app))], ['ERR_OIDC_CONFIG'])
   })
 
-  it('is not what is told where oidc() is missing', () => {
+  it('is not reported if oidc() is missing', () => {
     const errors: unknown[] = []
     const handler: Handler = checkSession({ every: 60 })
     Reflect.apply(handler, undefined, [{ headers: {} }, {}, (error: unknown) => errors.push(error)])
@@ -381,8 +381,8 @@ describe('a time that is none', () => {
   })
 })
 
-describe('who is no longer logged in at the provider', () => {
-  it('is logged out here, with tokens, session and cookie, and comes back to the page', async () => {
+describe('a user who has logged out at the provider', () => {
+  it('is logged out here, without tokens, session and cookie, and returns to the page', async () => {
     const { app, browser } = await startAged()
     await browser.fetch('/write')
     const thief = browser.clone()
@@ -390,16 +390,16 @@ describe('who is no longer logged in at the provider', () => {
     const page = await browser.open('/account?a=1')
     assert.deepEqual([page.url, statuses(page)], [`${app.origin}/account?a=1`, [303, 303, 302, 303, 200]])
     assert.deepEqual(page.json(), { authenticated: false, sub: null })
-    await assertEnded(app, browser)
+    await assertLoggedOut(app, browser)
     const { issuer } = stage.provider
     assert.deepEqual(observed.logouts, [{ provider: 'default', how: 'session-check', issuer, sub: 'user-subject' }])
-    // Nobody has asked for the tokens to be ended there.
+    // The user did not request a revocation.
     assert.deepEqual([prompts(), stage.provider.calls['/revoke'], observed.errors], [[null, 'none'], 0, []])
     assert.equal((await thief.fetch('/profile')).status, 401)
     assert.equal((await browser.open('/account')).history.length, 1)
   })
 
-  it('is asked to log in by the guard behind it, in the same go', async () => {
+  it('is redirected to log in by the guard behind it', async () => {
     const { app, browser } = await startAged()
     stage.provider.loggedIn = false
     const page = await browser.open('/guarded?a=1')
@@ -407,7 +407,7 @@ describe('who is no longer logged in at the provider', () => {
     assert.deepEqual([prompts(), await app.sessions()], [[null, 'none', null], 1])
   })
 
-  it('may log in again at once, however often that was done before', async () => {
+  it('can log in again at once, however often', async () => {
     const { app, browser } = await stage.startLoggedIn()
     for (let round = 0; round < 3; round++) await browser.open('/login?returnTo=/who')
     stage.provider.loggedIn = false
@@ -415,7 +415,7 @@ describe('who is no longer logged in at the provider', () => {
     assert.deepEqual([(await browser.open('/guarded')).status, codesOf(app)], [200, []])
   })
 
-  it('is not brought back by a request that was under way', async () => {
+  it('is not logged in again by a request that was in progress', async () => {
     const gate = createGate()
     const slow = answerJson(async ({ session }) => {
       await gate.passed
@@ -428,10 +428,10 @@ describe('who is no longer logged in at the provider', () => {
     await browser.open('/account')
     gate.open()
     await under
-    await assertEnded(app, browser)
+    await assertLoggedOut(app, browser)
   })
 
-  it('is somebody else, whom the guard lets in with nothing of the first', async () => {
+  it('is replaced by another user, who gets none of the data of the first', async () => {
     const { app, browser } = await startAged()
     await browser.fetch('/write')
     stage.provider.account = ACCOUNTS['bob'] ?? assert.fail()
@@ -442,15 +442,15 @@ describe('who is no longer logged in at the provider', () => {
     assert.deepEqual([await app.sessions(), app.errors], [1, []])
   })
 
-  it('is somebody else, who is known at once where silent logins are', async () => {
+  it('is replaced by another user at once with silent logins', async () => {
     const { browser } = await startAged({ silentLogin: true })
-    // The hour is over in which it is not tried again.
+    // Silent logins pause for an hour after an attempt.
     browser.jar.remove(isMark)
     stage.provider.account = ACCOUNTS['bob'] ?? assert.fail()
     assert.deepEqual((await browser.open('/account')).json(), { authenticated: true, sub: 'bob' })
   })
 
-  it('is somebody else of whom a provider tells that heeds no hint', async () => {
+  it('is replaced by another user if the provider ignores the hint', async () => {
     const { app, browser } = await startAged()
     await browser.fetch('/write')
     stage.provider.account = ACCOUNTS['bob'] ?? assert.fail()
@@ -469,16 +469,16 @@ describe('who is no longer logged in at the provider', () => {
   })
 })
 
-describe('a provider that would have to ask something', () => {
+describe('a provider that would have to show a page', () => {
   for (const error of ['interaction_required', 'consent_required', 'account_selection_required']) {
-    it(`leaves everything as it is, and is not asked at each page: ${error}`, async () => {
+    it(`leaves the login unchanged, and is not asked again on every page: ${error}`, async () => {
       const { app, browser } = await startAged()
       await browser.fetch('/write')
       const before = await loginsIn(app)
       answerWithError(error)
       const page = await browser.open('/account?a=1')
       assert.equal(page.url, `${app.origin}/account?a=1`)
-      await assertLeft(app, page, before)
+      await assertLoginUnchanged(app, page, before)
       for (const path of ['/account', '/guarded']) assert.equal((await browser.open(path)).history.length, 1)
       assert.deepEqual([prompts(), observed.errors], [[null, 'none'], []])
       assert.equal((await browser.fetch('/session')).json()['cart'], 'book')
@@ -491,47 +491,51 @@ describe('a provider that would have to ask something', () => {
     })
   }
 
-  it('leaves a login that is weaker than the options demand', async () => {
+  it('leaves a login unchanged that is weaker than the options require', async () => {
     const claims = { id_token: { acr: { essential: true, value: 'urn:example:mfa' } } }
     const { app, browser } = await startAged({ authorizationParams: { claims } })
     const before = await loginsIn(app)
     stage.provider.change.idTokenClaims = (good) => ({ ...good, acr: 'urn:example:pwd' })
-    await assertLeft(app, await browser.open('/account'), before)
+    await assertLoginUnchanged(app, await browser.open('/account'), before)
   })
 })
 
 describe('a provider that is down', () => {
   const faults: readonly (readonly [string, () => void, ErrorCode])[] = [
     ['hangs up', () => setRaw('/discovery', hangUp), 'ERR_OIDC_PROVIDER_UNREACHABLE'],
-    ['does not answer', () => setRaw('/discovery', hang), 'ERR_OIDC_PROVIDER_TIMEOUT'],
-    ['answers 500', () => setRaw('/discovery', fail(500)), 'ERR_OIDC_PROVIDER_STATUS'],
+    ['does not respond', () => setRaw('/discovery', hang), 'ERR_OIDC_PROVIDER_TIMEOUT'],
+    ['responds with 500', () => setRaw('/discovery', fail(500)), 'ERR_OIDC_PROVIDER_STATUS'],
     [
       'answers 503 with a time',
       () => setRaw('/discovery', fail(503, { 'retry-after': '9' })),
       'ERR_OIDC_PROVIDER_BUSY',
     ],
     ['has too many requests', () => setRaw('/discovery', fail(429)), 'ERR_OIDC_PROVIDER_BUSY'],
-    ['is a page that says so', () => setRaw('/discovery', fail(200)), 'ERR_OIDC_PROVIDER_RESPONSE_INVALID'],
-    ['is elsewhere', () => setRaw('/discovery', fail(302, { location: '/' })), 'ERR_OIDC_PROVIDER_REDIRECT'],
-    ['answers server_error', () => answerWithError('server_error'), 'ERR_OIDC_AUTHORIZATION'],
-    ['is temporarily_unavailable', () => answerWithError('temporarily_unavailable'), 'ERR_OIDC_AUTHORIZATION'],
-    ['has no token endpoint left', () => setRaw('/token', hangUp), 'ERR_OIDC_PROVIDER_UNREACHABLE'],
-    ['has a token endpoint that hangs', () => setRaw('/token', hang), 'ERR_OIDC_PROVIDER_TIMEOUT'],
-    ['has a token endpoint of 502', () => setRaw('/token', fail(502)), 'ERR_OIDC_PROVIDER_STATUS'],
-    ['has a token endpoint of 429', () => setRaw('/token', fail(429)), 'ERR_OIDC_PROVIDER_BUSY'],
+    ['responds with an HTML page', () => setRaw('/discovery', fail(200)), 'ERR_OIDC_PROVIDER_RESPONSE_INVALID'],
+    ['redirects', () => setRaw('/discovery', fail(302, { location: '/' })), 'ERR_OIDC_PROVIDER_REDIRECT'],
+    ['responds with server_error', () => answerWithError('server_error'), 'ERR_OIDC_AUTHORIZATION'],
+    [
+      'responds with temporarily_unavailable',
+      () => answerWithError('temporarily_unavailable'),
+      'ERR_OIDC_AUTHORIZATION',
+    ],
+    ['has a token endpoint that hangs up', () => setRaw('/token', hangUp), 'ERR_OIDC_PROVIDER_UNREACHABLE'],
+    ['has a token endpoint that does not respond', () => setRaw('/token', hang), 'ERR_OIDC_PROVIDER_TIMEOUT'],
+    ['has a token endpoint that responds with 502', () => setRaw('/token', fail(502)), 'ERR_OIDC_PROVIDER_STATUS'],
+    ['has a token endpoint that responds with 429', () => setRaw('/token', fail(429)), 'ERR_OIDC_PROVIDER_BUSY'],
   ]
   function setRaw(endpoint: '/discovery' | '/token', handler: RawHandler): void {
     stage.provider.change.raw[endpoint] = handler
   }
 
   for (const [name, break_, code] of faults) {
-    it(`keeps nobody from a page, nor from a login that was there: one that ${name}`, async () => {
+    it(`leaves the page and the login unchanged: one that ${name}`, async () => {
       const { app, browser } = await startAged({ timeout: 0.3 })
       const before = await loginsIn(app)
       break_()
       const page = await browser.open('/guarded?a=1')
       assert.equal(page.url, `${app.origin}/guarded?a=1`)
-      await assertLeft(app, page, before)
+      await assertLoginUnchanged(app, page, before)
       assert.deepEqual(observed.errors, [code])
       for (let round = 0; round < 3; round++) assert.equal((await browser.open('/guarded')).history.length, 1)
       assert.ok(prompts().length <= 2)
@@ -543,7 +547,7 @@ describe('a provider that is down', () => {
     })
   }
 
-  it('gets no browser that would not come back: it is asked whether it is there', async () => {
+  it('gets no browser: its availability is checked first', async () => {
     const { browser } = await startAged()
     stage.provider.change.raw['/discovery'] = hangUp
     const page = await browser.open('/account')
@@ -553,16 +557,16 @@ describe('a provider that is down', () => {
     )
   })
 
-  it('keeps nobody waiting for long, whatever the timeout', async () => {
+  it('delays the page by two seconds at most, whatever the timeout', async () => {
     const { app, browser } = await startAged({ timeout: 60 })
     const before = await loginsIn(app)
     stage.provider.change.raw['/discovery'] = hang
     // The browser of the tests gives up after ten seconds.
-    await assertLeft(app, await browser.open('/account'), before)
+    await assertLoginUnchanged(app, await browser.open('/account'), before)
     assert.deepEqual(observed.errors, ['ERR_OIDC_PROVIDER_TIMEOUT'])
   })
 
-  it('is asked so once in a while, whoever is checked', async () => {
+  it('is checked for availability once in a while, for all users together', async () => {
     const { app, browser } = await startAged()
     const others = await Promise.all(
       Array.from({ length: 4 }, async () => {
@@ -580,11 +584,11 @@ describe('a provider that is down', () => {
       mock.timers.tick(7000)
     }
     assert.deepEqual(lengths, [5, 5, 5, 5, 5])
-    // The copy that everybody works with had aged, too.
+    // The cached metadata had expired too.
     assert.equal(stage.provider.calls['/discovery'] - before, 2)
   })
 
-  it('that answers what no provider may is a failure all the same, and ends nothing', async () => {
+  it('fails the recheck with an invalid response, and ends no login', async () => {
     const rows: readonly (readonly [string, () => void, ErrorCode])[] = [
       ['nonce', () => setClaims({ nonce: 'another' }), 'ERR_OIDC_ID_TOKEN_NONCE'],
       ['aud', () => setClaims({ aud: 'another' }), 'ERR_OIDC_ID_TOKEN_AUDIENCE'],
@@ -617,7 +621,7 @@ describe('a provider that is down', () => {
 describe('a link of another site', () => {
   const evil: OpenOptions = { from: 'https://evil.example' }
 
-  it('logs nobody out who is logged in at the provider', async () => {
+  it('does not log a user out who is logged in at the provider', async () => {
     const { app, browser } = await startAged()
     await browser.fetch('/write')
     for (let round = 0; round < 3; round++) {
@@ -637,20 +641,20 @@ describe('a link of another site', () => {
     'claims={"id_token":{"sub":{"value":"mallory"}}}',
     'resource=https://api.example',
   ]) {
-    it(`ends no login by what the provider does not grant: ${query}`, async () => {
+    it(`ends no login with a request that the provider refuses: ${query}`, async () => {
       const { app, browser } = await startAged({ passthroughParams })
       const before = await loginsIn(app)
       answerWithError('login_required')
       const page = await browser.open(`/login?prompt=none&returnTo=/who&${query}`, evil)
-      await assertLeft(app, page, before)
-      assert.equal(asked().get('prompt'), 'none')
-      assert.ok(asked().has(query.split('=')[0] ?? ''))
-      // Who is named there is not who is logged in here.
-      assert.equal(asked().has('id_token_hint'), !query.startsWith('login_hint'))
+      await assertLoginUnchanged(app, page, before)
+      assert.equal(lastRequest().get('prompt'), 'none')
+      assert.ok(lastRequest().has(query.split('=')[0] ?? ''))
+      // The link names another user than the one who is logged in.
+      assert.equal(lastRequest().has('id_token_hint'), !query.startsWith('login_hint'))
     })
   }
 
-  it("ends no login by the ID Token of the attacker's own", async () => {
+  it("ends no login with the attacker's own ID Token", async () => {
     const { app, browser } = await startAged({ passthroughParams })
     const mallory = app.browser()
     stage.provider.account = ACCOUNTS['bob'] ?? assert.fail()
@@ -658,11 +662,11 @@ describe('a link of another site', () => {
     const { token } = (await mallory.fetch('/id-token')).json()
     stage.provider.account = { sub: 'user-subject', claims: {} }
     const page = await browser.open(`/login?prompt=none&returnTo=/who&id_token_hint=${token}`, evil)
-    assert.deepEqual([asked().get('id_token_hint') === token, page.json()['sub']], [true, 'user-subject'])
+    assert.deepEqual([lastRequest().get('id_token_hint') === token, page.json()['sub']], [true, 'user-subject'])
     assert.deepEqual([observed.logouts, await app.sessions()], [[], 2])
   })
 
-  it('ends no login by a requirement that was sealed for somebody else', async () => {
+  it('ends no login with a requirement that was sealed for another browser', async () => {
     const { app, browser } = await startAged()
     const sent = await app.browser().open('/recent', { follow: false })
     const requirement = new URL(sent.headers.location ?? '', app.origin).searchParams.get('requirement')
@@ -670,20 +674,20 @@ describe('a link of another site', () => {
     const before = await loginsIn(app)
     answerWithError('login_required')
     const link = `/login?prompt=none&returnTo=/who&requirement=${encodeURIComponent(requirement)}`
-    await assertLeft(app, await browser.open(link, evil), before)
-    assert.equal(asked().get('max_age'), '120')
+    await assertLoginUnchanged(app, await browser.open(link, evil), before)
+    assert.equal(lastRequest().get('max_age'), '120')
   })
 
   const inFrame = { 'sec-fetch-site': 'same-site', 'sec-fetch-mode': 'navigate' }
   for (const dest of ['iframe', 'frame', 'embed', 'object']) {
-    it(`ends no login in a frame, where the provider's cookies may be kept back: ${dest}`, async () => {
+    it(`ends no login in a frame, where the provider may get no cookie: ${dest}`, async () => {
       const { app, browser } = await startAged()
       const before = await loginsIn(app)
       stage.provider.loggedIn = false
       const page = await browser.open('/login?prompt=none&returnTo=/who', {
         headers: { ...inFrame, 'sec-fetch-dest': dest },
       })
-      await assertLeft(app, page, before)
+      await assertLoginUnchanged(app, page, before)
     })
   }
 
@@ -694,15 +698,15 @@ describe('a link of another site', () => {
     const page = await browser.fetch('/login?prompt=none&returnTo=/who')
     assert.equal(page.status, 303)
     const back = await browser.open(page.headers.location ?? '')
-    await assertLeft(app, back, before)
+    await assertLoginUnchanged(app, back, before)
   })
 
-  it('ends no login with an answer that is not the one to its own request', async () => {
+  it('ends no login with a response to another request', async () => {
     const rows: readonly (readonly [string, (params: URLSearchParams) => void, ErrorCode | undefined])[] = [
       ['another issuer', (params) => params.set('iss', 'https://evil.example'), 'ERR_OIDC_RESPONSE_ISSUER'],
       ['no issuer', (params) => params.delete('iss'), 'ERR_OIDC_RESPONSE_ISSUER_MISSING'],
       ['the error twice', (params) => params.append('error', 'login_required'), 'ERR_OIDC_CALLBACK_INVALID'],
-      // Such an answer finds no login on its way, and somebody who is logged in is led home.
+      // Without a transaction, a user who is logged in is redirected to the home page.
       ['no state', (params) => params.delete('state'), undefined],
       ['another state', (params) => params.set('state', 'x'.repeat(43)), undefined],
     ]
@@ -720,10 +724,10 @@ describe('a link of another site', () => {
     }
   })
 
-  it('cannot bring an answer of its own making', async () => {
+  it('ends no login with a forged response', async () => {
     const { app, browser } = await startAged()
     const before = await loginsIn(app)
-    await stopAtAnswer(browser)
+    await stopAtCallback(browser)
     const iss = encodeURIComponent(stage.provider.issuer)
     for (const state of ['x'.repeat(43), '', '__proto__']) {
       await browser.open(`/callback?error=login_required&iss=${iss}&state=${state}`, evil)
@@ -731,7 +735,7 @@ describe('a link of another site', () => {
     assert.deepEqual([await loginsIn(app), codesOf(app)], [before, []])
   })
 
-  it('is given no other page to go to', async () => {
+  it('cannot choose a page outside of the app', async () => {
     const { app, browser } = await startAged()
     for (const target of ['//evil.example', 'https://evil.example/', '/logout', '/login?prompt=none', '/callback']) {
       const page = await browser.open(`/login?prompt=none&returnTo=${encodeURIComponent(target)}`, evil)
@@ -740,80 +744,80 @@ describe('a link of another site', () => {
   })
 })
 
-describe('what is asked in a check', () => {
-  it('is who is there, not how long ago or whom the options hint at', async () => {
+describe('the request of a recheck', () => {
+  it('has neither max_age nor login_hint of the options', async () => {
     const authorizationParams = { max_age: 0, login_hint: 'somebody', prompt: 'consent', ui_locales: 'de' }
     const { browser } = await startAged({ authorizationParams })
-    assert.deepEqual([asked().get('max_age'), asked().get('login_hint')], ['0', 'somebody'])
+    assert.deepEqual([lastRequest().get('max_age'), lastRequest().get('login_hint')], ['0', 'somebody'])
     await browser.open('/account')
     const names = ['prompt', 'max_age', 'login_hint', 'ui_locales']
     assert.deepEqual(
-      names.map((name) => asked().get(name)),
+      names.map((name) => lastRequest().get(name)),
       ['none', null, null, 'de'],
     )
     assert.deepEqual(stage.provider.complaints, [])
   })
 
-  it('has no hint that is too long for an address', async () => {
+  it('has no id_token_hint that is too long for a URL', async () => {
     stage.provider.change.idTokenClaims = (claims) => ({ ...claims, groups: Array(200).fill('a group of people') })
     const { browser } = await startAged()
     assert.equal((await browser.open('/account')).json()['authenticated'], true)
-    assert.deepEqual([asked().get('prompt'), asked().has('id_token_hint')], ['none', false])
+    assert.deepEqual([lastRequest().get('prompt'), lastRequest().has('id_token_hint')], ['none', false])
   })
 
-  it('is asked of nobody who is not logged in', async () => {
+  it('has no id_token_hint if no user is logged in', async () => {
     const app = await stage.start()
     await app.browser().open('/login?prompt=none&returnTo=/who')
-    assert.equal(asked().has('id_token_hint'), false)
+    assert.equal(lastRequest().has('id_token_hint'), false)
   })
 
-  it('is not what req.oidc.login() asks with the same prompt: it leaves the login', async () => {
+  it('is not what req.oidc.login() sends with prompt=none: that leaves the login unchanged', async () => {
     const { app, browser } = await startAged()
     const before = await loginsIn(app)
     stage.provider.loggedIn = false
-    await assertLeft(app, await browser.open('/by-hand'), before)
+    await assertLoginUnchanged(app, await browser.open('/by-hand'), before)
   })
 })
 
-describe('an answer to a check', () => {
-  it('ends no login that was begun since', async () => {
+describe('a response to a recheck', () => {
+  it('ends no login that started in the meantime', async () => {
     const { app, browser } = await startAged()
     stage.provider.loggedIn = false
-    const late = await stopAtAnswer(browser)
+    const late = await stopAtCallback(browser)
     await browser.open('/login?returnTo=/who')
     const before = await loginsIn(app)
-    await assertLeft(app, await browser.go(late), before)
+    await assertLoginUnchanged(app, await browser.go(late), before)
   })
 
-  it('ends no login of somebody else', async () => {
+  it('ends no login of another user', async () => {
     const { app, browser } = await startAged()
     stage.provider.loggedIn = false
-    const late = await stopAtAnswer(browser)
+    const late = await stopAtCallback(browser)
     stage.provider.account = ACCOUNTS['bob'] ?? assert.fail()
     await browser.open('/login?returnTo=/who')
     const before = await loginsIn(app)
     const page = await browser.go(late)
     assert.equal(page.json()['sub'], 'bob')
-    await assertLeft(app, page, before)
+    await assertLoginUnchanged(app, page, before)
   })
 
-  it('does not log in who has logged out since', async () => {
+  it('does not log a user in who has logged out in the meantime', async () => {
     const { app, browser } = await startAged()
-    const late = await stopAtAnswer(browser)
+    const late = await stopAtCallback(browser)
     await browser.post('/logout')
     const page = await browser.go(late)
     assert.deepEqual([page.url, page.json()['authenticated']], [`${app.origin}/account`, false])
-    // The code is worth nothing to anybody.
+    // The code is not redeemed.
     assert.deepEqual([await app.records(), stage.provider.calls['/token'], app.errors], [{}, 1, []])
   })
 
   for (const [name, fails] of [
-    ['that is good', false],
+    ['that succeeds', false],
     ['that fails', true],
   ] as const) {
-    it(`brings no session back to who logs out while it is redeemed: one ${name}`, async () => {
+    it(`restores no session of a user who logs out while it is redeemed: one ${name}`, async () => {
       const { app, browser } = await startAged({}, { session: { cookie: { maxAge: 3_600_000 } } })
-      const late = await stopAtAnswer(browser)
+      const late = await stopAtCallback(browser)
       const redeemed = createGate()
       const loggedOut = createGate()
       stage.provider.change.idToken = async (jwt) => {
@@ -835,19 +839,19 @@ describe('an answer to a check', () => {
     })
   }
 
-  it('does not take the place of somebody else', async () => {
+  it('does not replace the login of another user', async () => {
     const { app, browser } = await startAged()
-    const late = await stopAtAnswer(browser)
+    const late = await stopAtCallback(browser)
     stage.provider.account = ACCOUNTS['bob'] ?? assert.fail()
     await browser.open('/login?returnTo=/who')
     assert.equal((await browser.go(late)).json()['sub'], 'bob')
     assert.deepEqual([await app.sessions(), app.errors], [1, []])
   })
 
-  it('is good once', async () => {
+  it('counts once', async () => {
     const { app, browser } = await startAged()
     stage.provider.loggedIn = false
-    const answer = await stopAtAnswer(browser)
+    const answer = await stopAtCallback(browser)
     await browser.go(answer)
     stage.provider.loggedIn = true
     await browser.open('/login?returnTo=/who')
@@ -855,7 +859,7 @@ describe('an answer to a check', () => {
     assert.deepEqual([await app.sessions(), codesOf(app)], [1, []])
   })
 
-  it('comes for each of five tabs at once, of which none loses anything', async () => {
+  it('arrives in five tabs at once, without losing a page or the session', async () => {
     const { app, browser } = await startAged()
     await browser.fetch('/write')
     const pages = await Promise.all(Array.from({ length: 5 }, (_, tab) => browser.open(`/account?tab=${tab}`)))
@@ -871,21 +875,21 @@ describe('an answer to a check', () => {
     assert.ok(!browser.cookies().some(isTransaction))
   })
 
-  it('comes for tabs one after the other', async () => {
+  it('arrives in two tabs one after the other', async () => {
     const { app, browser } = await startAged()
     await browser.fetch('/write')
-    const answers = [await stopAtAnswer(browser), await stopAtAnswer(browser)]
+    const answers = [await stopAtCallback(browser), await stopAtCallback(browser)]
     for (const answer of answers) assert.equal((await browser.go(answer)).json()['authenticated'], true)
     assert.equal((await browser.fetch('/session')).json()['cart'], 'book')
     assert.deepEqual([await app.sessions(), app.errors], [1, []])
   })
 
-  it('comes for tabs one after the other when nobody is there', async () => {
+  it('arrives in two tabs one after the other after a logout at the provider', async () => {
     const { app, browser } = await startAged()
     stage.provider.loggedIn = false
-    const answers = [await stopAtAnswer(browser), await stopAtAnswer(browser)]
+    const answers = [await stopAtCallback(browser), await stopAtCallback(browser)]
     for (const answer of answers) assert.equal((await browser.go(answer)).json()['authenticated'], false)
-    await assertEnded(app, browser)
+    await assertLoggedOut(app, browser)
     assert.equal(observed.logouts.length, 1)
   })
 })
@@ -894,7 +898,7 @@ describe('checkSession() with several providers', () => {
   const several = createSeveralProviders({ harbour: { clientId: 'at-harbour' }, tide: { clientId: 'at-tide' } })
   const settings: AppSettings = { routes, errorHandler: 'json' }
 
-  it('asks the one of the login, with its ID Token', async () => {
+  it('checks the provider of the login, with its ID Token', async () => {
     const app = await several.start({}, settings)
     const browser = app.browser()
     await browser.open('/login?provider=tide&returnTo=/who')
@@ -916,14 +920,14 @@ describe('checkSession() with several providers', () => {
     assert.deepEqual([await app.records(), observed.logouts.map(({ provider }) => provider)], [{}, ['tide']])
   })
 
-  it('ends no login because another provider knows nobody, and shows it no ID Token', async () => {
+  it('ends no login of another provider, and sends it no ID Token', async () => {
     const app = await several.start({}, settings)
     const browser = app.browser()
     await browser.open('/login?provider=tide&returnTo=/who')
     several.provider('harbour').loggedIn = false
     const before = await loginsIn(app)
     for (const link of ['/login?prompt=none&returnTo=/who', '/login?prompt=none&provider=harbour&returnTo=/who']) {
-      await assertLeft(app, await browser.open(link), before)
+      await assertLoginUnchanged(app, await browser.open(link), before)
     }
     const { authorizationRequests } = several.provider('harbour')
     assert.deepEqual(
@@ -937,7 +941,7 @@ describe('checkSession() with several providers', () => {
 })
 
 describe('checkSession() at oidc-provider', () => {
-  it('goes on with who is there, and ends the login of who is not', async () => {
+  it('renews the login, and ends it after a logout at the provider', async () => {
     const provider = stage.stopLater(await startProvider())
     const app = await stage.start({}, { provider })
     const browser = app.browser()

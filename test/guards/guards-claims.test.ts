@@ -15,14 +15,14 @@ import {
 import { answerJson } from '../support/app/app-routes.ts'
 import { createStage } from '../support/app/stage.ts'
 
-/** What a guard makes of a request of somebody with these claims: `let through`, or the code of the error. */
+/** Runs a guard with these claims: `let through`, or the code of the error that it passes to next. */
 function judge(guard: Handler, claims: Record<string, unknown>): string {
   const oidc = { isAuthenticated: true, claims: { iss: 'https://op.test', sub: 'alice', ...claims }, scope: 'openid' }
   const outcomes: unknown[] = []
   guard({ method: 'GET', url: '/', headers: {}, oidc } as unknown as Request, {} as Response, (error) => {
     outcomes.push(error)
   })
-  // It has decided by now, or it never does.
+  // A guard decides synchronously.
   assert.equal(outcomes.length, 1)
   const [error] = outcomes
   return error instanceof OidcError ? error.code : error === undefined ? 'let through' : String(error)
@@ -89,17 +89,17 @@ const NO_REQUIREMENT: readonly (readonly [name: string, required: unknown])[] = 
 for (const [name, claim, guardOf] of GUARDS) {
   describe(name, () => {
     for (const [what, required, value, outcome] of ROWS) {
-      it(`${outcome === THROUGH ? 'lets through' : 'refuses'} where the claim is ${what}`, () => {
+      it(`${outcome === THROUGH ? 'accepts' : 'denies'}: ${what}`, () => {
         assert.equal(judge(guardOf(required), { [claim]: value }), outcome)
       })
     }
 
-    it('sees nothing that a claim only inherits', () => {
+    it('does not read an inherited claim', () => {
       const inherited = Object.create({ [claim]: ['a'] })
       assert.equal(judge(guardOf('a'), inherited), REFUSED)
     })
 
-    it('is not changed by what becomes of its list', () => {
+    it('ignores later changes of its list', () => {
       const anyOf = ['a']
       const guard = guardOf({ anyOf })
       anyOf.push('b')
@@ -107,7 +107,7 @@ for (const [name, claim, guardOf] of GUARDS) {
     })
 
     for (const [what, required] of NO_REQUIREMENT) {
-      it(`takes no ${what}`, () => {
+      it(`refuses ${what}`, () => {
         assert.throws(
           () => guardOf(required as string),
           (error) => error instanceof ConfigError && error.message.includes(name),
@@ -118,13 +118,13 @@ for (const [name, claim, guardOf] of GUARDS) {
 }
 
 describe('the claim of requireGroup', () => {
-  it('may be another one', () => {
+  it('is the one that the option names', () => {
     const guard = requireGroup('editor', { claim: 'https://example.test/roles' })
     assert.equal(judge(guard, { 'https://example.test/roles': ['editor'] }), THROUGH)
     assert.equal(judge(guard, { groups: ['editor'], 'https://example': { 'test/roles': ['editor'] } }), REFUSED)
   })
 
-  it('may be a nested one', () => {
+  it('is a nested one if the option is a list', () => {
     const guard = requireGroup({ anyOf: ['editor', 'author'] }, { claim: ['realm_access', 'roles'] })
     assert.equal(judge(guard, { realm_access: { roles: ['author'] } }), THROUGH)
     for (const claims of [{ groups: ['editor'] }, { realm_access: null }, { realm_access: ['roles', 'editor'] }, {}]) {
@@ -132,7 +132,7 @@ describe('the claim of requireGroup', () => {
     }
   })
 
-  it('is groups where nothing else is named', () => {
+  it('is groups by default', () => {
     assert.equal(judge(requireGroup('a', {}), { groups: ['a'] }), THROUGH)
   })
 
@@ -147,7 +147,7 @@ describe('the claim of requireGroup', () => {
     ['no options', null],
   ]
   for (const [name, options] of mistakes) {
-    it(`is not ${name}`, () => {
+    it(`is refused: ${name}`, () => {
       assert.throws(
         () => requireGroup('a', options as GroupOptions),
         (error) => error instanceof ConfigError && error.message.includes('requireGroup'),
@@ -171,7 +171,7 @@ describe('requireGroup and requireAmr after a login', () => {
     },
   })
 
-  it('let through and refuse by the claims of the ID Token', async () => {
+  it('accept and deny by the claims of the ID Token', async () => {
     stage.provider.change.idTokenClaims = (claims) => ({
       ...claims,
       groups: ['Everyone', 'Domain Admins: Vienna'],
@@ -188,13 +188,13 @@ describe('requireGroup and requireAmr after a login', () => {
     assert.equal(app.errors.length, 2)
   })
 
-  it('refuse where the provider sends neither', async () => {
+  it('deny if the provider sends neither claim', async () => {
     stage.provider.change.idTokenClaims = ({ groups: _, amr: __, ...claims }) => claims
     const { browser } = await stage.startLoggedIn()
     for (const path of ['/admins', '/mfa']) assert.equal((await browser.open(path)).status, 403)
   })
 
-  it('ask to log in who is not', async () => {
+  it('redirect to the login route without a login', async () => {
     const app = await stage.start()
     for (const path of ['/admins', '/mfa']) assert.equal((await app.browser().fetch(path)).status, 401)
   })

@@ -23,8 +23,8 @@ const EVIL = '<img src=x onerror=alert(1)>'
 
 const stage = createStage()
 
-/** What `errorPage()` answers for an error; what it hands on has status 599. */
-async function answerTo(error: unknown, kind: 'page' | 'script', oidc?: unknown): Promise<Page> {
+/** The response of `errorPage()` to an error. Status 599 means that it passed the error on. */
+async function respondTo(error: unknown, kind: 'page' | 'script', oidc?: unknown): Promise<Page> {
   const handle: ErrorHandler = errorPage()
   const server = createServer((req, res) => {
     if (oidc !== undefined) Object.assign(req, { oidc })
@@ -44,35 +44,35 @@ const refusal = (error: string): AuthorizationError =>
 describe('errorPage()', () => {
   const notices: readonly (readonly [name: string, error: OidcError, status: number, title: string])[] = [
     ['a login that was cancelled', refusal('access_denied'), 403, 'You are not signed in'],
-    ['a login that the provider refused', refusal('invalid_scope'), 400, 'Signing in did not work'],
-    ['a provider that is busy', refusal('temporarily_unavailable'), 503, 'Signing in is not possible just now'],
+    ['a login that the provider refused', refusal('invalid_scope'), 400, 'Sign-in failed'],
+    ['a provider that is busy', refusal('temporarily_unavailable'), 503, 'Sign-in is temporarily unavailable'],
     ['a guard', new AccessDeniedError('ERR_OIDC_INSUFFICIENT_SCOPE', EVIL), 403, 'No access'],
     [
       'a provider that is down',
       new ProviderError('ERR_OIDC_PROVIDER_UNREACHABLE', EVIL),
       503,
-      'Signing in is not possible just now',
+      'Sign-in is temporarily unavailable',
     ],
     [
       'a provider that is slow',
       new ProviderError('ERR_OIDC_PROVIDER_TIMEOUT', EVIL),
       504,
-      'Signing in is not possible just now',
+      'Sign-in is temporarily unavailable',
     ],
-    ['a bad token', new OidcError('ERR_OIDC_ID_TOKEN_NONCE', EVIL), 502, 'Signing in did not work'],
-    ['a bad answer', new OidcError('ERR_OIDC_STATE_MISSING', EVIL), 400, 'Signing in did not work'],
+    ['a bad token', new OidcError('ERR_OIDC_ID_TOKEN_NONCE', EVIL), 502, 'Sign-in failed'],
+    ['a bad response', new OidcError('ERR_OIDC_STATE_MISSING', EVIL), 400, 'Sign-in failed'],
   ]
   for (const [name, error, status, title] of notices) {
-    it(`tells people about ${name}, and nothing that others said`, async () => {
-      const page = await answerTo(error, 'page')
+    it(`sends a page about ${name}, without foreign text`, async () => {
+      const page = await respondTo(error, 'page')
       assert.equal(page.status, status)
       assert.match(page.body, new RegExp(`<h1>${title}</h1>`))
       assert.match(page.body, new RegExp(`<code>${error.code}</code>`))
       assert.ok(!/img|onerror|javascript/.test(page.body))
     })
 
-    it(`tells scripts about ${name}, and nothing that others said`, async () => {
-      const answer = await answerTo(error, 'script')
+    it(`sends JSON about ${name}, without foreign text`, async () => {
+      const answer = await respondTo(error, 'script')
       assert.equal(answer.status, status)
       assert.equal(answer.headers['content-type'], 'application/json; charset=utf-8')
       assert.deepEqual(Object.keys(answer.json()), ['error', 'message'])
@@ -81,8 +81,8 @@ describe('errorPage()', () => {
     })
   }
 
-  it('lets no cache keep its page, no page frame it, and no script run in it', async () => {
-    const { headers } = await answerTo(refusal('access_denied'), 'page')
+  it('forbids caching, framing and scripts for its page', async () => {
+    const { headers } = await respondTo(refusal('access_denied'), 'page')
     assert.equal(headers['cache-control'], 'no-store')
     assert.equal(headers['referrer-policy'], 'no-referrer')
     assert.equal(headers['x-content-type-options'], 'nosniff')
@@ -95,35 +95,35 @@ describe('errorPage()', () => {
 
   it('sends the headers that belong to the error', async () => {
     const busy = new ProviderError('ERR_OIDC_PROVIDER_BUSY', 'busy', { retryAfter: 7 })
-    assert.equal((await answerTo(busy, 'page')).headers['retry-after'], '7')
+    assert.equal((await respondTo(busy, 'page')).headers['retry-after'], '7')
     const method = new OidcError('ERR_OIDC_METHOD_NOT_ALLOWED', 'no', { headers: { Allow: 'POST' } })
-    const answer = await answerTo(method, 'script')
+    const answer = await respondTo(method, 'script')
     assert.deepEqual([answer.status, answer.headers['allow']], [405, 'POST'])
   })
 
-  it('links to a new login where req.oidc is there', async () => {
+  it('links to a new login if req.oidc exists', async () => {
     const oidc = { loginUrl: (returnTo: string) => `/login?a="b"&returnTo=${returnTo}` }
-    const page = await answerTo(refusal('access_denied'), 'page', oidc)
+    const page = await respondTo(refusal('access_denied'), 'page', oidc)
     assert.match(page.body, /<a href="\/login\?a=&quot;b&quot;&amp;returnTo=\/">Try again<\/a>/)
     for (const other of [undefined, null, 'x', {}]) {
-      assert.doesNotMatch((await answerTo(refusal('access_denied'), 'page', other)).body, /<a /)
+      assert.doesNotMatch((await respondTo(refusal('access_denied'), 'page', other)).body, /<a /)
     }
   })
 
   const others: readonly (readonly [name: string, error: unknown])[] = [
-    ['errors of the application', new RangeError('x')],
-    ['what is no error', 'x'],
-    ['faults of the configuration', new ConfigError(['x'])],
+    ['an error of the application', new RangeError('x')],
+    ['a value that is no error', 'x'],
+    ['a ConfigError', new ConfigError(['x'])],
     ['a missing session', new OidcError('ERR_OIDC_SESSION_MISSING', 'x')],
-    ['what only looks like one of ours', { code: 'ERR_OIDC_STATE_MISSING', status: 400, headers: {} }],
+    ['an object that only looks like an OidcError', { code: 'ERR_OIDC_STATE_MISSING', status: 400, headers: {} }],
   ]
   for (const [name, error] of others) {
-    it(`hands on ${name}`, async () => {
-      assert.equal((await answerTo(error, 'page')).status, 599)
+    it(`passes on ${name}`, async () => {
+      assert.equal((await respondTo(error, 'page')).status, 599)
     })
   }
 
-  it('hands on what came after the answer had begun', async () => {
+  it('passes on an error after the response has started', async () => {
     const passed: unknown[] = []
     const server = createServer((req, res) => {
       res.write('begun')
@@ -149,7 +149,7 @@ for (const host of HOSTS) {
       app = await stage.start({}, { host, mountPath: '/portal', errorHandler: 'page', routes })
     })
 
-    it('offers a new login, which ends at home', async () => {
+    it('offers a new login that leads to the home page', async () => {
       const browser = app.browser()
       stage.provider.change.authorizationResponse = (params) => {
         const { state = '', iss = '' } = Object.fromEntries(params)
@@ -163,7 +163,7 @@ for (const host of HOSTS) {
       assert.equal((await browser.open(href)).url, `${app.baseUrl}/`)
     })
 
-    it('tells who lacks a right', async () => {
+    it('explains that the user lacks a scope', async () => {
       const browser = app.browser()
       await browser.open('/portal/profile')
       const page = await browser.open('/portal/orders')
@@ -171,7 +171,7 @@ for (const host of HOSTS) {
       assert.match(page.body, /<h1>No access<\/h1>/)
       assert.deepEqual((await browser.fetch('/portal/orders')).json(), {
         error: 'ERR_OIDC_INSUFFICIENT_SCOPE',
-        message: 'Your account may not see this page.',
+        message: 'Your account is not allowed to open this page.',
       })
     })
 
@@ -185,7 +185,7 @@ for (const host of HOSTS) {
 
 describe('without errorPage()', () => {
   for (const host of HOSTS) {
-    it(`${host} answers with the status of the error and no secret`, async () => {
+    it(`${host} responds with the status of the error and no secret`, async () => {
       const app = await stage.start({}, { host, errorHandler: 'default' })
       const page = await app.browser().open('/callback?code=c0de&state=st4te')
       assert.equal(page.status, 400)

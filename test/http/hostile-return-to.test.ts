@@ -22,12 +22,12 @@ const QUERIES: readonly string[] = [
   '&&&=&',
 ]
 
-/** All places that a browser went through. */
+/** All origins that a browser went through. */
 function origins({ history }: Page): readonly string[] {
   return [...new Set(history.map(({ url }) => new URL(url).origin))]
 }
 
-/** Where a raw request target leads, which no browser would send. */
+/** The redirect for a raw request target, which no browser would send. */
 function locationOf({ app }: Stand, target: string): Promise<string | undefined> {
   return new Promise((resolve, reject) => {
     const headers = { accept: 'text/html', 'sec-fetch-mode': 'navigate' }
@@ -54,9 +54,9 @@ const logInHere = answerBy(async ({ oidc }, res) => {
   else await oidc.login()
 })
 
-describe('the way back from a login', () => {
-  const whoever = answerJson(({ url }) => ({ url }))
-  const routes = { '/go': go, '/page': whoever, '/{*any}': [goHere, requireAuth(), whoever] }
+describe('the redirect after a login', () => {
+  const page = answerJson(({ url }) => ({ url }))
+  const routes = { '/go': go, '/page': page, '/{*any}': [goHere, requireAuth(), page] }
   const stand = createStand({ app: { routes, errorHandler: 'json' } })
 
   async function assertEndsAtHome(page: Page): Promise<void> {
@@ -79,19 +79,19 @@ describe('the way back from a login', () => {
   }
 
   for (const payload of PAYLOADS) {
-    it(`leads home for ${JSON.stringify(payload).slice(0, 60)}`, async () => {
+    it(`leads to the home page for ${JSON.stringify(payload).slice(0, 60)}`, async () => {
       await assertEndsAtHome(await stand.app.browser().open(`/login?returnTo=${encodeURIComponent(payload)}`))
     })
   }
 
   for (const query of QUERIES) {
-    it(`leads home for the query ${query.slice(0, 60)}`, async () => {
+    it(`leads to the home page for the query ${query.slice(0, 60)}`, async () => {
       await assertEndsAtHome(await stand.app.browser().open(`/login?${query}`))
     })
   }
 
   for (const payload of PAYLOADS.filter((_, index) => index % 2 === 0)) {
-    it(`does not begin when the application asks for ${JSON.stringify(payload).slice(0, 60)}`, async () => {
+    it(`is refused if the app passes ${JSON.stringify(payload).slice(0, 60)}`, async () => {
       const browser = stand.app.browser()
       const page = await browser.open(`/go?to=${encodeURIComponent(payload)}`)
       assert.deepEqual([page.status, page.headers.location], [500, undefined])
@@ -107,10 +107,10 @@ describe('the way back from a login', () => {
     '/%5cevil.example',
     '/%09/evil.example',
   ]) {
-    it(`leads home from the guarded page ${path}`, async () => {
+    it(`leads to the home page from the guarded page ${path}`, async () => {
       await assertEndsAtHome(await stand.app.browser().open(stand.app.origin + path))
     })
-    it(`leads home from the page ${path} that asks for a login`, async () => {
+    it(`leads to the home page from the page ${path} that starts a login`, async () => {
       await assertEndsAtHome(await stand.app.browser().open(`${stand.app.origin}${path}?by=login`))
     })
   }
@@ -125,7 +125,7 @@ describe('the way back from a login', () => {
     '/..//evil.example',
     '/%2e%2e//evil.example',
   ]) {
-    it(`stays with us for the request target ${target}`, async () => {
+    it(`stays in the app for the request target ${target}`, async () => {
       const location = await locationOf(stand, target)
       assert.match(location ?? '', /^\/login\?returnTo=[\w.%*~!'()-]*$/)
       const page = await stand.app.browser().open(location ?? '')
@@ -134,7 +134,7 @@ describe('the way back from a login', () => {
     })
   }
 
-  it('leads nowhere else when Host and the forwarded headers name another', async () => {
+  it('ignores Host and the forwarded headers', async () => {
     const headers = {
       'x-forwarded-host': 'evil.example',
       'x-forwarded-proto': 'https',
@@ -152,13 +152,13 @@ describe('the way back from a login', () => {
   })
 })
 
-describe('the way back to an application below a path', () => {
+describe('the redirect after a login in an app below a path', () => {
   const stand = createStand({ app: { mountPath: '/portal' } })
 
   const open = (returnTo: string): Promise<Page> =>
     stand.app.browser().open(`/portal/login?returnTo=${encodeURIComponent(returnTo)}`)
 
-  it('leads to its pages', async () => {
+  it('leads to the pages of the app', async () => {
     assert.equal((await open('/portal/profile?a=b')).url, `${stand.app.baseUrl}/profile?a=b`)
   })
 
@@ -172,8 +172,9 @@ describe('the way back to an application below a path', () => {
       '/portal/\\evil.example',
     ],
     ...['/portal/%2fevil.example', '//portal/profile', '/portal/login', '/portal/logout', '/portal/callback', '/login'],
+    ...['/portal/portal/logout', '/portal/portal/login'],
   ]) {
-    it(`leads to its home for ${payload}`, async () => {
+    it(`leads to the home page for ${payload}`, async () => {
       const page = await open(payload)
       assert.deepEqual([page.status, page.url], [200, `${stand.app.baseUrl}/`])
       assert.deepEqual([await stand.app.sessions(), stand.app.errors], [1, []])

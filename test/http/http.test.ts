@@ -8,6 +8,8 @@ import { OidcError } from '../../lib/errors.ts'
 import {
   allowMethods,
   headerOf,
+  isPageVisit,
+  isPrefetch,
   type Request,
   readForm,
   requestPath,
@@ -18,7 +20,7 @@ import { escapeHtml, redirect, send } from '../../lib/http/response.ts'
 import { type Answer, exchange } from '../support/browser/http-exchange.ts'
 import { listen, sendJson } from '../support/servers/http-server.ts'
 
-/** As much of a request as a function looks at. */
+/** A request with the members that the function reads. */
 function requestWith(parts: Partial<Pick<Request, 'url' | 'method' | 'headers' | 'originalUrl'>>): Request {
   return { headers: {}, ...parts } as Request
 }
@@ -35,7 +37,7 @@ describe('requestPath and requestQuery', () => {
     [undefined, '/', ''],
   ]
   for (const [url, path, query] of urls) {
-    it(`are ${path || 'nothing'} and ${query || 'nothing'} for ${url}`, () => {
+    it(`return '${path}' and '${query}' for ${url}`, () => {
       const req = requestWith(url === undefined ? {} : { url })
       assert.deepEqual([requestPath(req), String(requestQuery(req))], [path, query])
     })
@@ -43,7 +45,7 @@ describe('requestPath and requestQuery', () => {
 })
 
 describe('headerOf', () => {
-  it('is one value, or undefined', () => {
+  it('returns the first value, or undefined', () => {
     const req = requestWith({ headers: { accept: 'a', 'set-cookie': ['b', 'c'] } })
     assert.deepEqual([headerOf(req, 'accept'), headerOf(req, 'set-cookie'), headerOf(req, 'x')], ['a', 'b', undefined])
   })
@@ -68,12 +70,48 @@ describe('wantsPage', () => {
     [{}, false],
   ]
   for (const [headers, isPage] of rows) {
-    it(`is ${isPage} for ${JSON.stringify(headers)}`, () => assert.equal(wantsPage(requestWith({ headers })), isPage))
+    it(`returns ${isPage} for ${JSON.stringify(headers)}`, () =>
+      assert.equal(wantsPage(requestWith({ headers })), isPage))
+  }
+})
+
+describe('navigations and prefetches', () => {
+  const download = { 'sec-fetch-mode': 'navigate', 'sec-fetch-dest': 'empty' }
+  it('N-34: a link with download is a navigation, but not a visit of a page', () => {
+    assert.equal(wantsPage(requestWith({ headers: download })), true)
+    assert.equal(isPageVisit(requestWith({ method: 'GET', headers: download })), false)
+  })
+
+  for (const dest of ['iframe', 'frame', 'fencedframe', 'embed', 'object']) {
+    it(`N-34: what is embedded is no page: ${dest}`, () => {
+      const headers = { 'sec-fetch-mode': 'navigate', 'sec-fetch-dest': dest }
+      assert.equal(wantsPage(requestWith({ headers })), false)
+    })
+  }
+
+  it('N-35: only XMLHttpRequest says script, not the name of an Android app', () => {
+    const page = { accept: 'text/html' }
+    assert.equal(wantsPage(requestWith({ headers: { ...page, 'x-requested-with': 'com.example.app' } })), true)
+    assert.equal(wantsPage(requestWith({ headers: { ...page, 'x-requested-with': 'xmlhttprequest' } })), false)
+  })
+
+  const signs = [
+    ['sec-purpose', 'prefetch;prerender'],
+    ['x-sec-purpose', 'prefetch'],
+    ['purpose', 'prefetch'],
+    ['x-purpose', 'preview'],
+    ['x-moz', 'prefetch'],
+  ] as const
+  for (const [name, value] of signs) {
+    it(`N-36: ${name}: ${value} is a prefetch, and no page`, () => {
+      const headers = { accept: 'text/html', [name]: value }
+      assert.deepEqual([isPrefetch(requestWith({ headers })), wantsPage(requestWith({ headers }))], [true, false])
+    })
   }
 })
 
 describe('allowMethods', () => {
-  it('lets the methods pass, and tells of them where it is another', () => {
+  it('accepts the named methods, and refuses others with 405 and Allow', () => {
     allowMethods(requestWith({ method: 'POST' }), 'GET', 'POST')
     for (const req of [requestWith({ method: 'PUT' }), requestWith({})]) {
       assert.throws(
@@ -89,16 +127,16 @@ describe('allowMethods', () => {
   })
 })
 
-describe('an answer', () => {
-  async function answerOf(answer: Parameters<typeof createServer>[1]): Promise<Answer> {
-    const { port, stop } = await listen(createServer({}, answer))
+describe('a response', () => {
+  async function responseOf(handler: Parameters<typeof createServer>[1]): Promise<Answer> {
+    const { port, stop } = await listen(createServer({}, handler))
     const answered = await exchange({ method: 'GET', url: new URL(`http://127.0.0.1:${port}/`), headers: {} })
     await stop()
     return answered
   }
 
-  it('elsewhere is a 303 that no cache keeps and that leaves no referrer', async () => {
-    const { status, headers, body } = await answerOf((_req, res) => redirect(res, 'https://op.test/a?b=c'))
+  it('by redirect() is a 303 that is not cached and sends no referrer', async () => {
+    const { status, headers, body } = await responseOf((_req, res) => redirect(res, 'https://op.test/a?b=c'))
     assert.deepEqual([status, body, headers.location], [303, '', 'https://op.test/a?b=c'])
     assert.deepEqual(
       [headers['cache-control'], headers['referrer-policy'], headers['content-length']],
@@ -106,15 +144,15 @@ describe('an answer', () => {
     )
   })
 
-  it('with a body has its length in bytes', async () => {
-    const { status, headers, body } = await answerOf((_req, res) => send(res, 418, 'text/plain', 'schön'))
+  it('by send() has its length in bytes', async () => {
+    const { status, headers, body } = await responseOf((_req, res) => send(res, 418, 'text/plain', 'schön'))
     assert.deepEqual([status, body, headers['content-length']], [418, 'schön', '6'])
     assert.equal(headers['content-type'], 'text/plain; charset=utf-8')
   })
 })
 
 describe('escapeHtml', () => {
-  it('makes text of markup', () => {
+  it('escapes HTML', () => {
     assert.equal(escapeHtml(`<a href="x" title='y'>&amp;`), '&lt;a href=&quot;x&quot; title=&#39;y&#39;&gt;&amp;amp;')
     assert.equal(escapeHtml('ä 🙂 `{}'), 'ä 🙂 `{}')
   })
@@ -122,7 +160,7 @@ describe('escapeHtml', () => {
 
 const FORM = 'application/x-www-form-urlencoded'
 
-/** The fields that `readForm` finds behind some middleware, or the status and code of its error. */
+/** The fields that `readForm` returns behind some middleware, or the status and code of its error. */
 async function readBehind(
   parsers: readonly express.RequestHandler[],
   body: string,
@@ -174,7 +212,7 @@ describe('readForm', () => {
     })
   }
 
-  it('reads the fields behind a parser of Express 4, which makes an empty body of what it does not read', async () => {
+  it('reads the fields behind a parser of Express 4, which sets an empty body for other types', async () => {
     assert.deepEqual(await readBehind([express4.json()], body, FORM, express4), fields)
     assert.deepEqual(await readBehind([express4.urlencoded({ extended: false })], body, FORM, express4), fields)
   })
@@ -184,10 +222,11 @@ describe('readForm', () => {
   }
 
   for (const type of ['application/json', 'multipart/form-data; boundary=x', 'text/plain', `${FORM}x`, '']) {
-    it(`refuses ${type || 'a body of no type'}`, async () => assert.equal(await readBehind([], body, type), INVALID))
+    it(`refuses ${type || 'a body without a type'}`, async () =>
+      assert.equal(await readBehind([], body, type), INVALID))
   }
 
-  it('keeps a field that came twice twice, read by whomever', async () => {
+  it('keeps both values of a repeated field', async () => {
     const twice = [
       ['a', '1'],
       ['a', '2'],
@@ -202,14 +241,14 @@ describe('readForm', () => {
     assert.deepEqual(await readBehind([express.urlencoded()], ''), [])
   })
 
-  it('reads names that mean something to JavaScript as names', async () => {
+  it('reads fields named like members of objects', async () => {
     assert.deepEqual(await readBehind([], '__proto__=1&constructor=2'), [
       ['__proto__', '1'],
       ['constructor', '2'],
     ])
   })
 
-  it('refuses fields that a parser has made something else of', async () => {
+  it('refuses fields that a parser has converted', async () => {
     assert.equal(await readBehind([express.urlencoded({ extended: true })], 'a[b]=c'), INVALID)
     const numbers: express.RequestHandler = (req, _res, next) => {
       req.body = { code: 7 }
@@ -218,21 +257,21 @@ describe('readForm', () => {
     assert.equal(await readBehind([express.text({ type: anything }), numbers], body), INVALID)
   })
 
-  it('refuses a body that somebody has read and thrown away', async () => {
+  it('refuses a body that another middleware has read and dropped', async () => {
     const swallow: express.RequestHandler = (req, _res, next) => {
       req.resume().on('end', next)
     }
     assert.equal(await readBehind([swallow], body), INVALID)
   })
 
-  it('reads 128 KiB, and answers to more than that', async () => {
+  it('reads 128 KiB, and refuses more', async () => {
     const most = `a=${'x'.repeat(128 * 1024 - 2)}`
     assert.equal(JSON.stringify(await readBehind([], most)).length, most.length + '[["a",""]]'.length - 2)
     assert.equal(await readBehind([], `${most}x`), INVALID)
     assert.equal(await readBehind([], most.repeat(20)), INVALID)
   })
 
-  it('ends where the other side hangs up in the middle', async () => {
+  it('rejects if the connection closes in the middle', async () => {
     const outcome = new Promise<unknown>((resolve) => {
       const server = createServer((req) => readForm(req).then(resolve, resolve))
       listen(server).then(({ port, stop }) => {
@@ -247,8 +286,8 @@ describe('readForm', () => {
   })
 })
 
-describe('a form that does not come in full', () => {
-  it('is refused as one, whatever has broken off', async () => {
+describe('an incomplete form', () => {
+  it('is refused', async () => {
     const broken = new Readable({
       read() {
         this.destroy(new Error('aborted'))

@@ -9,7 +9,7 @@ const portal = { origin: 'https://app.example', basePath: '/portal', routes }
 const percent = (text: string, times: number): string =>
   times === 0 ? text : percent(text.replaceAll('%', '%25'), times - 1)
 
-// Each group is a class of faults that others have had.
+// Each group is a class of faults that other libraries have had.
 const hostile: Readonly<Record<string, readonly unknown[]>> = {
   'a scheme-relative reference': [
     '//evil.example',
@@ -390,7 +390,7 @@ const goodBelowPortal = [
   '/portal/a/login',
 ]
 
-/** What must hold for any value that is returned, whatever was given. */
+/** Checks what must hold for every result. */
 function assertOurs(given: unknown, config: typeof root): void {
   const path = safeReturnTo(given, config)
   if (path === undefined) return
@@ -426,7 +426,7 @@ describe('a hostile return path', () => {
     }
   })
 
-  it('stands in tables of more than 150', () => {
+  it('is one of more than 150', () => {
     assert.ok(new Set(Object.values(hostile).flat()).size > 150)
   })
 })
@@ -434,7 +434,7 @@ describe('a hostile return path', () => {
 describe('a hostile return path below basePath', () => {
   const groups = Object.entries(hostile).filter(([name]) => name !== 'what is no path')
   for (const [name, payloads] of groups) {
-    it(`is refused for ${name} too`, () => {
+    it(`is refused: ${name}`, () => {
       const paths = payloads.filter((payload) => typeof payload === 'string' && payload.startsWith('/'))
       for (const path of paths) assert.equal(safeReturnTo(`/portal${path}`, portal), undefined, `/portal${path}`)
     })
@@ -454,23 +454,33 @@ describe('a good return path', () => {
     it(`is returned below basePath: ${path}`, () => assert.equal(safeReturnTo(path, portal), path))
   }
 
-  it('may be a default route where the routes are named otherwise', () => {
+  it('may be a default route if the option routes replaces it', () => {
     const renamed = { ...root, routes: { login: '/in', callback: '/cb', logout: '/out' } }
     assert.equal(safeReturnTo('/login', renamed), '/login')
     assert.equal(safeReturnTo('/IN/', renamed), undefined)
   })
 
-  it('is judged with the port of the origin', () => {
+  it('N-59: is no route of ours, even if a mount path or a proxy removes basePath first', () => {
+    const config = { ...portal, callbacks: ['/callback/okta'], providerChooser: '/choose' }
+    for (const prefix of ['/portal', '/portal/portal', '/portal/PORTAL', '/portal/%70ortal']) {
+      for (const route of ['/login', '/logout', '/LOGOUT/', '/%6cogout', '/callback', '/callback/okta', '/choose']) {
+        assert.equal(safeReturnTo(prefix + route, config), undefined, prefix + route)
+      }
+    }
+    assert.equal(safeReturnTo('/portal/portal/profile', config), '/portal/portal/profile')
+  })
+
+  it('is checked with the port of the origin', () => {
     const local = { ...root, origin: 'http://localhost:3000' }
     assert.equal(safeReturnTo('/x', local), '/x')
     assert.equal(safeReturnTo('//localhost:3000/x', local), undefined)
   })
 })
 
-describe('whatever is returned', () => {
+describe('the result of safeReturnTo()', () => {
   const strings = Object.values(hostile).flat()
 
-  it('is a path of our own origin, for every payload above', () => {
+  it('is a path of our own origin for every payload above', () => {
     for (const payload of [...strings, ...hostileBelowPortal]) {
       for (const config of [root, portal]) {
         assertOurs(payload, config)
@@ -481,7 +491,7 @@ describe('whatever is returned', () => {
     }
   })
 
-  it('is a path of our own origin, for thousands of joined pieces', () => {
+  it('is a path of our own origin for thousands of combinations', () => {
     const pieces = [
       ...['/', '//', '\\', '%2f', '%5c', '%252f', '\uff0f', '.', '..', '%2e', '%09', '%20', '\t', '\u0000', '@', ':'],
       ...['?', '#', 'evil.example', 'x', 'portal', 'login', '%', '%25', '%c0%af', '\u2025'],
@@ -497,7 +507,7 @@ describe('whatever is returned', () => {
         }
       }
     }
-    assert.ok(returned > 500, 'the pieces make good paths too')
+    assert.ok(returned > 500, 'some combinations are valid paths')
   })
 })
 
@@ -517,7 +527,7 @@ describe('the path of a request', () => {
     it(`is ${path} for ${url} where basePath is '${basePath}'`, () => assert.equal(appPath(url, { basePath }), path))
   }
 
-  it('is not checked, but what leaves the application is then no return path', () => {
+  it('is not checked, but safeReturnTo() refuses it if it leaves the app', () => {
     for (const url of ['//evil.example', 'https://evil.example/', '*', '/\\evil.example', '/portal//evil.example']) {
       for (const config of [root, portal]) {
         if (config === root && url.startsWith('/portal')) continue

@@ -49,13 +49,13 @@ function materialOf(keys: readonly KeyObject[]): unknown[] {
 
 describe('the option clientKeys', () => {
   for (const [name, jwk] of Object.entries(ALL)) {
-    it(`takes a private key of the kind ${name}`, () => {
+    it(`accepts a private key: ${name}`, () => {
       assert.deepEqual(clientKeysRule([jwk], 'clientKeys'), [])
       assert.deepEqual(clientKeysRule([{ ...jwk, kid: 'one' }], 'clientKeys'), [])
     })
   }
 
-  it('takes keys for both ends, also one pair for each and one kid for both', () => {
+  it('accepts keys for signatures and encryption, also two keys with one kid', () => {
     const keys = [
       { ...rsa, use: 'sig', alg: 'PS256', kid: 'a' },
       { ...otherRsa, use: 'enc', alg: 'RSA-OAEP-256', kid: 'a' },
@@ -67,17 +67,21 @@ describe('the option clientKeys', () => {
     assert.deepEqual(clientKeysRule(keys, 'clientKeys'), [])
   })
 
+  /** Some messages also show which kind of value was given. */
+  const withoutReceived = (message: string): string => message.replace(/ Received .*$/, '')
+
   const NOT_A_LIST = 'clientKeys must be a list of one or more private JSON Web Keys.'
-  const PRIVATE = 'clientKeys[0] must be a private key: without its member d it can neither sign nor decrypt.'
+  const PRIVATE = 'clientKeys[0] must be a private key. A public key has no member d, and cannot sign or decrypt.'
   const KIND =
-    'clientKeys[0] must be an RSA key, an EC key of the curve P-256, P-384 or P-521, or an OKP key of the curve Ed25519 or X25519.'
-  const WHOLE = 'clientKeys[0] must be whole: members are missing, broken, or do not belong together.'
-  const STRONG = 'clientKeys[0] must have 2048 bits or more, and a public exponent that is odd and above 2.'
-  const PURPOSE = 'clientKeys[0] must have an alg, use and key_ops that go with each other and with its kind of key.'
+    'clientKeys[0] must be an RSA key, an EC key with curve P-256, P-384 or P-521, an OKP key with curve Ed25519 or ' +
+    'X25519, or an AKP key with alg ML-DSA-44, ML-DSA-65 or ML-DSA-87.'
+  const WHOLE = 'clientKeys[0] must be complete. Some members are missing, malformed, or do not belong together.'
+  const STRONG = 'clientKeys[0] must have at least 2048 bits, and an odd public exponent above 2.'
+  const PURPOSE = 'clientKeys[0] must have an alg, use and key_ops that fit each other and the type of the key.'
   const SYMMETRIC =
-    'clientKeys[0] must not be symmetric: the provider knows the client secret, and these are keys of a pair.'
-  const OBJECT = 'clientKeys[0] must be a JSON Web Key, as a plain object.'
-  const TWICE = 'clientKeys must have no two keys with one kid and one use.'
+    'clientKeys[0] must be a private key, not a symmetric one. The client secret belongs in clientSecret.'
+  const OBJECT = 'clientKeys[0] must be a JSON Web Key as a plain object.'
+  const TWICE = 'clientKeys must not contain two keys with the same kid and use.'
 
   const faults: readonly [string, unknown, string][] = [
     ['null', null, NOT_A_LIST],
@@ -107,9 +111,9 @@ describe('the option clientKeys', () => {
     ['an empty kid', [{ ...rsa, kid: '' }], 'clientKeys[0].kid must be a non-empty string.'],
     ['a null kid', [{ ...rsa, kid: null }], 'clientKeys[0].kid must be a non-empty string.'],
     ['an alg that is a list', [{ ...rsa, alg: ['RS256'] }], 'clientKeys[0].alg must be a non-empty string.'],
-    ['an unknown use', [{ ...rsa, use: 'both' }], 'clientKeys[0].use must be sig or enc.'],
-    ['operations in no list', [{ ...rsa, key_ops: 'sign' }], 'clientKeys[0].key_ops must be a list of operations.'],
-    ['operations that are numbers', [{ ...rsa, key_ops: [1] }], 'clientKeys[0].key_ops must be a list of operations.'],
+    ['an unknown use', [{ ...rsa, use: 'both' }], "clientKeys[0].use must be one of 'sig', 'enc'."],
+    ['operations in no list', [{ ...rsa, key_ops: 'sign' }], 'clientKeys[0].key_ops must be a list of key operations.'],
+    ['operations that are numbers', [{ ...rsa, key_ops: [1] }], 'clientKeys[0].key_ops[0] must be a non-empty string.'],
     ['no operations', [{ ...rsa, key_ops: [] }], PURPOSE],
     ['operations of public keys', [{ ...rsa, key_ops: ['verify', 'wrapKey'] }], PURPOSE],
     ['operations against the use', [{ ...rsa, use: 'enc', key_ops: ['sign'] }], PURPOSE],
@@ -152,18 +156,19 @@ describe('the option clientKeys', () => {
   ]
   for (const [name, value, fault] of faults) {
     it(`refuses ${name}`, () => {
-      const found = clientKeysRule(value, 'clientKeys')
+      const found = clientKeysRule(value, 'clientKeys').map(withoutReceived)
       assert.deepEqual(found, [fault])
       const text = JSON.stringify(value)
       for (const [, member = ''] of text.matchAll(/"([\w-]{20,})"/g)) assert.ok(!found.join().includes(member))
     })
   }
 
-  it('tells of each key', () => {
-    assert.deepEqual(clientKeysRule([rsa, weakRsa, { ...p256, use: 5, kid: 5 }], 'clientKeys'), [
-      'clientKeys[1] must have 2048 bits or more, and a public exponent that is odd and above 2.',
+  it('reports every invalid key', () => {
+    const found = clientKeysRule([rsa, weakRsa, { ...p256, use: 5, kid: 5 }], 'clientKeys').map(withoutReceived)
+    assert.deepEqual(found, [
+      'clientKeys[1] must have at least 2048 bits, and an odd public exponent above 2.',
       'clientKeys[2].kid must be a non-empty string.',
-      'clientKeys[2].use must be sig or enc.',
+      "clientKeys[2].use must be one of 'sig', 'enc'.",
     ])
   })
 })
@@ -200,10 +205,10 @@ describe('the choice of a signing key', () => {
     ['', undefined],
   ]
   for (const [alg, kid] of choices) {
-    it(`takes ${kid ?? 'none'} for ${alg || 'an empty name'}`, () => assert.equal(keys.signingKey(alg)?.kid, kid))
+    it(`is ${kid ?? 'no key'} for ${alg || 'an empty name'}`, () => assert.equal(keys.signingKey(alg)?.kid, kid))
   }
 
-  it('gives keys that sign', () => {
+  it('returns keys that can sign', () => {
     const data = Buffer.from('data')
     for (const [alg, hash, jwk] of [
       ['RS256', 'sha256', rsa],
@@ -217,13 +222,13 @@ describe('the choice of a signing key', () => {
     }
   })
 
-  it('tells the alg that a key is bound to', () => {
+  it('includes the alg of the key, if it has one', () => {
     assert.equal(keys.signingKey('PS256')?.alg, 'PS256')
     assert.equal(keys.signingKey('RS256')?.alg, undefined)
   })
 })
 
-describe('the choice of keys to decrypt with', () => {
+describe('the choice of decryption keys', () => {
   const keys = createClientKeys([
     { ...rsa, kid: 'sig', use: 'sig' },
     { ...rsa, kid: 'signs', key_ops: ['sign'] },
@@ -251,15 +256,15 @@ describe('the choice of keys to decrypt with', () => {
     ['none for __proto__', { alg: '__proto__', kid: '__proto__' }, []],
   ]
   for (const [name, hint, expected] of choices) {
-    it(`takes ${name}`, () => assert.deepEqual(materialOf(keys.decryptionKeys(hint)), expected))
+    it(`are ${name}`, () => assert.deepEqual(materialOf(keys.decryptionKeys(hint)), expected))
   }
 
-  it('takes 16 at most', () => {
+  it('are at most 16', () => {
     const many = createClientKeys(Array.from({ length: 30 }, (_, index) => ({ ...rsa, kid: `${index}` })))
     assert.equal(many.decryptionKeys({ alg: 'RSA-OAEP', kid: '29' }).length, 16)
   })
 
-  it('gives keys that decrypt', () => {
+  it('are keys that can decrypt', () => {
     const key = createPublicKey({ key: otherRsa, format: 'jwk' })
     const encrypted = publicEncrypt(key, Buffer.from('data'))
     const [first] = keys.decryptionKeys({ alg: 'RSA-OAEP-256', kid: 'old' })
@@ -288,7 +293,7 @@ describe('the published keys', () => {
     })
   })
 
-  it('hold no private member', () => {
+  it('have no private member', () => {
     const published = JSON.stringify(createClientKeys(Object.values(ALL)).publicJwks)
     for (const jwk of Object.values(ALL)) {
       for (const name of ['d', 'p', 'q', 'dp', 'dq', 'qi']) {
@@ -299,7 +304,7 @@ describe('the published keys', () => {
     assert.doesNotMatch(published, /"(d|p|q|dp|dq|qi|k|oth)"/)
   })
 
-  it('are named by thumbprints of RFC 7638 where they have no kid', async () => {
+  it('have their RFC 7638 thumbprint as kid if the option has none', async () => {
     for (const jwk of Object.values(ALL)) {
       const [published] = createClientKeys([jwk]).publicJwks.keys
       assert.equal(published?.['kid'], await calculateJwkThumbprint(jwk))
@@ -311,7 +316,7 @@ describe('the published keys', () => {
     assert.ok(Object.isFrozen(publicJwks) && Object.isFrozen(publicJwks.keys) && publicJwks.keys.every(Object.isFrozen))
   })
 
-  it('are none where there are none', () => {
+  it('are an empty list without client keys', () => {
     const none = createClientKeys([])
     assert.deepEqual(none.publicJwks, { keys: [] })
     assert.equal(none.signingKey('RS256'), undefined)

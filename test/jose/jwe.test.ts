@@ -144,23 +144,23 @@ describe('an encrypted token', () => {
   ]
   for (const alg of algorithms) {
     for (const enc of alg === 'dir' || alg === 'ECDH-ES' ? Object.keys(DIRECT) : ['A256GCM', 'A128CBC-HS256']) {
-      it(`is opened by ${alg} with ${enc}`, async () => {
+      it(`is decrypted with ${alg} and ${enc}`, async () => {
         const token = await encrypted(jws, { alg, enc, cty: 'JWT' })
         const verified = await verifyJws('ID_TOKEN', token, keys, expecting(alg, enc))
-        assert.deepEqual(verified, { claims: CLAIMS, token: jws })
+        assert.deepEqual(verified, { claims: CLAIMS, token: jws, alg: 'RS256' })
       })
     }
   }
 
   for (const enc of Object.keys(DIRECT)) {
-    it(`is opened by RSA-OAEP-256 with ${enc}`, async () => {
+    it(`is decrypted with RSA-OAEP-256 and ${enc}`, async () => {
       const token = await encrypted(jws, { ...GOOD, enc })
       assert.equal((await verifyJws('ID_TOKEN', token, keys, expecting('RSA-OAEP-256', enc))).token, jws)
     })
   }
 
   for (const [curve, { publicKey }] of Object.entries({ p256, p384, p521, x25519 })) {
-    it(`is opened by ECDH-ES on ${curve}, with a kid and without`, async () => {
+    it(`is decrypted with ECDH-ES on ${curve}, with and without a kid`, async () => {
       for (const kid of [curve, undefined]) {
         for (const alg of ['ECDH-ES', 'ECDH-ES+A256KW']) {
           const header = { alg, enc: 'A128GCM', ...(kid === undefined ? {} : { kid }) }
@@ -171,7 +171,7 @@ describe('an encrypted token', () => {
     })
   }
 
-  it('is opened by ECDH-ES with the names of both parties', async () => {
+  it('is decrypted with ECDH-ES if it names both parties', async () => {
     const token = await new CompactEncrypt(Buffer.from(jws))
       .setProtectedHeader({ alg: 'ECDH-ES', enc: 'A128GCM' })
       .setKeyManagementParameters({ apu: Buffer.from('Alice'), apv: Buffer.from('Bob') })
@@ -179,13 +179,13 @@ describe('an encrypted token', () => {
     assert.equal((await verifyJws('ID_TOKEN', token, keys, expecting('ECDH-ES', 'A128GCM'))).token, jws)
   })
 
-  it('is opened as any kind of token', async () => {
+  it('is decrypted as any kind of token', async () => {
     for (const kind of ['ID_TOKEN', 'RESPONSE_JWT', 'USERINFO_JWT'] as const) {
       assert.equal((await verifyJws(kind, await encrypted(jws, GOOD), keys, goodExpected)).token, jws)
     }
   })
 
-  it('may hold a token that is signed with the client secret', async () => {
+  it('may contain a token that is signed with the client secret', async () => {
     const input = `${encode({ alg: 'HS256' })}.${encode(CLAIMS)}`
     const inner = `${input}.${createHmac('sha256', secret).update(input).digest('base64url')}`
     const token = await encrypted(inner, { alg: 'dir', enc: 'A128CBC-HS256' })
@@ -195,21 +195,21 @@ describe('an encrypted token', () => {
   })
 
   for (const cty of [undefined, 'JWT', 'jwt', 'application/jwt']) {
-    it(`may say ${cty ?? 'nothing'} of what is inside`, async () => {
+    it(`may have ${cty ?? 'no value'} as cty`, async () => {
       const { cty: _cty, ...header } = GOOD
       const token = await encrypted(jws, cty === undefined ? header : { ...header, cty })
       assert.equal((await verifyJws('ID_TOKEN', token, keys, goodExpected)).token, jws)
     })
   }
 
-  it('may hold addresses of keys, which nobody looks at', async () => {
+  it('may have URLs of keys, which are ignored', async () => {
     const foreign = jwk(otherRsa.publicKey)
     const token = await encrypted(jws, { ...GOOD, jku: 'https://evil.example/keys', jwk: foreign, typ: 'anything' })
     assert.equal((await verifyJws('ID_TOKEN', token, keys, goodExpected)).token, jws)
   })
 })
 
-describe('the rotation of keys for encryption', () => {
+describe('the rotation of encryption keys', () => {
   const both = createClientKeys([
     jwk(rsa.privateKey, { kid: 'new', use: 'enc' }),
     jwk(otherRsa.privateKey, { kid: 'old', use: 'enc' }),
@@ -224,18 +224,18 @@ describe('the rotation of keys for encryption', () => {
     ['the kid of the new one', { kid: 'new' }],
   ]
   for (const [name, header] of headers) {
-    it(`opens with the old key what comes with ${name}`, async () => {
+    it(`decrypts with the old key a token with ${name}`, async () => {
       const token = await encrypted(jws, JSON.parse(JSON.stringify({ ...GOOD, ...header })), otherRsa.publicKey)
       assert.equal((await verifyJws('ID_TOKEN', token, keys, by(both))).token, jws)
     })
   }
 
-  it('opens with the new key', async () => {
+  it('decrypts with the new key', async () => {
     const token = await encrypted(jws, { ...GOOD, kid: 'new' }, rsa.publicKey)
     assert.equal((await verifyJws('ID_TOKEN', token, keys, by(both))).token, jws)
   })
 
-  it('opens nothing with a key that has left', async () => {
+  it('decrypts nothing with a removed key', async () => {
     await refuses(await encrypted(jws, { ...GOOD, kid: 'old' }, otherRsa.publicKey), 'DECRYPTION', by(onlyNew))
   })
 })
@@ -349,7 +349,7 @@ describe('an encrypted token is refused', () => {
     })
   }
 
-  it('with one error for every reason that it does not open', async () => {
+  it('with one error, whatever the reason of a failed decryption', async () => {
     const good = await encrypted(jws, GOOD)
     const errors = [
       await refuses(tamper(good, 1), 'DECRYPTION'),
@@ -360,11 +360,11 @@ describe('an encrypted token is refused', () => {
     assert.equal(new Set(errors.map(({ message }) => message)).size, 1)
   })
 
-  it('where it was not asked for, however good', async () => {
+  it('if no encryption is configured', async () => {
     await refuses(await encrypted(jws, GOOD), 'ENCRYPTED', { alg: 'RS256', clientSecret: secret })
   })
 
-  it('by an algorithm that is not in the table, even where the configuration names it', async () => {
+  it('if its algorithm is not in the table, even if the configuration names it', async () => {
     const algorithms = ['RSA1_5', 'PBES2-HS256+A128KW', 'none', '__proto__', '']
     for (const alg of algorithms) {
       await refuses(
@@ -376,25 +376,25 @@ describe('an encrypted token is refused', () => {
     await refuses(await withHeader({ enc: 'A512GCM' }), 'ENCRYPTION_ALG', expecting('RSA-OAEP-256', 'A512GCM'))
   })
 
-  it('with an encrypted key where the secret is the key', async () => {
+  it('with an encrypted key if the client secret is the key', async () => {
     const token = direct({ alg: 'dir', enc: 'A256GCM' }, jws)
     assert.equal((await verifyJws('ID_TOKEN', token, keys, expecting('dir', 'A256GCM'))).token, jws)
     await refuses(replacePart(token, 1, 'AAAA'), 'DECRYPTION', expecting('dir', 'A256GCM'))
   })
 
-  it('with a compressed token inside, by any name', async () => {
+  it('if it is compressed, whatever the name of the method', async () => {
     const compressed = deflateRawSync(jws)
     const expected = expecting('dir', 'A256GCM')
     await refuses(direct({ alg: 'dir', enc: 'A256GCM', zip: 'DEF' }, compressed), 'CRIT', expected)
     await refuses(direct({ alg: 'dir', enc: 'A256GCM' }, compressed), 'MALFORMED', expected)
   })
 
-  it('with a bomb inside, without inflating it', async () => {
+  it('if it is a decompression bomb, without decompressing it', async () => {
     const bomb = deflateRawSync(Buffer.alloc(20_000_000))
     await refuses(direct({ alg: 'dir', enc: 'A256GCM', zip: 'DEF' }, bomb), 'CRIT', expecting('dir', 'A256GCM'))
   })
 
-  it('by another client secret, and by none', async () => {
+  it('if the client secret is another one or missing', async () => {
     const token = await encrypted(jws, { alg: 'A256KW', enc: 'A256GCM' })
     const expected = expecting('A256KW', 'A256GCM')
     assert.equal((await verifyJws('ID_TOKEN', token, keys, expected)).token, jws)
@@ -403,7 +403,7 @@ describe('an encrypted token is refused', () => {
     }
   })
 
-  it('where the client has no key', async () => {
+  it('if the client has no key', async () => {
     const none = createClientKeys([])
     const encryption = { ...GOOD, keys: none }
     await refuses(await encrypted(jws, GOOD), 'DECRYPTION', { alg: 'RS256', encryption })
@@ -432,7 +432,7 @@ describe('an encrypted token is refused', () => {
     })
   }
 
-  it('and costs 16 decryptions at most', async () => {
+  it('after at most 16 decryptions', async () => {
     const many = createClientKeys(
       Array.from({ length: 40 }, (_, index) => jwk(rsa.privateKey, { kid: `${index}`, use: 'enc' })),
     )
@@ -451,8 +451,8 @@ describe('an encrypted token is refused', () => {
   })
 })
 
-describe('the key of the client secret', () => {
-  it('has as many left-most bits of the hash as the algorithm takes', () => {
+describe('the key that is derived from the client secret', () => {
+  it('has as many left-most bits of the hash as the algorithm needs', () => {
     const left = (hash: string, length: number) => createHash(hash).update(secret).digest().subarray(0, length)
     const rows: readonly [string, string, Buffer][] = [
       ['A128KW', 'A256CBC-HS512', left('sha256', 16)],
@@ -468,7 +468,7 @@ describe('the key of the client secret', () => {
     }
   })
 
-  it('is none for what takes no secret, and of an empty secret', () => {
+  it('does not exist for algorithms with key pairs, or for an empty secret', () => {
     assert.equal(encryptionKeyOfSecret(secret, 'RSA-OAEP', 'A128GCM'), undefined)
     assert.equal(encryptionKeyOfSecret(secret, 'ECDH-ES', 'A128GCM'), undefined)
     assert.equal(encryptionKeyOfSecret(secret, 'PBES2-HS256+A128KW', 'A128GCM'), undefined)
@@ -481,7 +481,7 @@ describe('the type of a token', () => {
   const typed = (typ: unknown) => signed({ alg: 'RS256', kid: 'one', typ }, CLAIMS)
   const plain: SignatureExpectations = { alg: 'RS256' }
 
-  it('may be anything at UserInfo that is no other token', async () => {
+  it('may be anything at UserInfo but the type of another token', async () => {
     for (const typ of [undefined, 'JWT', 'application/jwt', 'userinfo+jwt', 'JOSE']) {
       assert.equal((await verifyJws('USERINFO_JWT', typed(typ), keys, plain)).claims['sub'], 'jane')
     }
@@ -503,13 +503,13 @@ describe('the type of a token', () => {
     })
   }
 
-  it('must be JWT elsewhere', async () => {
+  it('must be JWT for other kinds of tokens', async () => {
     await refuses(typed('userinfo+jwt'), 'TYPE', plain, 'ID_TOKEN')
     await refuses(typed('userinfo+jwt'), 'TYPE', plain, 'RESPONSE_JWT')
   })
 })
 
-describe('the public key to encrypt to', () => {
+describe('the public key for encryption', () => {
   const p256Jwk = jwk(p256.publicKey)
   const rsaJwk = jwk(rsa.publicKey)
   const otherRsaJwk = jwk(otherRsa.publicKey)
@@ -565,7 +565,7 @@ describe('the public key to encrypt to', () => {
     assert.equal((await verifyJws('ID_TOKEN', token, keys, goodExpected)).token, jws)
   })
 
-  it('is fetched again where there is none, within the budget', async () => {
+  it('is fetched again if there is none, within the budget', async () => {
     const { store, fetches } = storeOf([], [{ ...rsaJwk, use: 'enc', kid: 'late' }])
     assert.equal((await store.encryptionKeyFor('RSA-OAEP'))?.kid, 'late')
     assert.equal(fetches(), 2)
@@ -574,7 +574,7 @@ describe('the public key to encrypt to', () => {
     assert.equal(none.fetches(), 6)
   })
 
-  it('verifies nothing where it is for encryption, and the other way round', async () => {
+  it('is never used for signatures, nor a signature key for encryption', async () => {
     const { store } = storeOf([{ ...rsaJwk, use: 'enc' }, { ...jwk(x25519.publicKey) }])
     assert.deepEqual(await store.keysFor({ alg: 'RS256' }), [])
     assert.deepEqual(await store.keysFor({ alg: 'EdDSA' }), [])

@@ -14,7 +14,7 @@ const BY_FORM: Partial<AnyOptions> = { responseMode: 'form_post' }
 const stage = createStage()
 const { start } = stage
 
-/** A login that has everything but its answer. */
+/** Starts a login, and stops the browser before the callback. */
 async function startLogin(browser: Browser, path = '/profile'): Promise<Navigation> {
   const { next } = await browser.open(path, { stopBefore: isCallback })
   assert.ok(next)
@@ -25,8 +25,8 @@ function methodsOf(page: Page): readonly string[] {
   return page.history.map(({ method, url }) => `${method} ${new URL(url).pathname}`)
 }
 
-describe('an answer in the query', () => {
-  it('is taken at once, and leaves nothing in caches and no referrer', async () => {
+describe('a response in the query', () => {
+  it('is accepted at once, is not cached, and sends no referrer', async () => {
     const app = await start()
     const browser = app.browser()
     const page = await browser.go(await startLogin(browser), { follow: false })
@@ -37,14 +37,14 @@ describe('an answer in the query', () => {
     assert.deepEqual(stage.provider.complaints, [])
   })
 
-  it('is taken where the browser sends no fetch metadata', async () => {
+  it('is accepted if the browser sends no fetch metadata', async () => {
     const app = await start()
     const browser = createBrowser({ origin: app.origin, fetchMetadata: 'absent' })
     const page = await browser.open('/profile')
     assert.deepEqual([page.status, methodsOf(page).includes('POST /callback')], [200, false])
   })
 
-  it('with parameters that nobody knows is taken', async () => {
+  it('is accepted with unknown parameters', async () => {
     const app = await start()
     stage.provider.change.authorizationResponse = (params) => {
       const more = new URLSearchParams(params)
@@ -54,7 +54,7 @@ describe('an answer in the query', () => {
     assert.equal((await app.browser().open('/profile')).status, 200)
   })
 
-  it('takes the transaction with it, so that a second one finds nothing', async () => {
+  it('deletes its transaction, so that a second one is refused', async () => {
     const app = await start()
     const browser = app.browser()
     const answer = await startLogin(browser)
@@ -65,7 +65,7 @@ describe('an answer in the query', () => {
     assert.equal(stage.provider.calls['/token'], 1)
   })
 
-  it('is taken by GET and POST only', async () => {
+  it('is accepted by GET and POST only', async () => {
     const app = await start({}, { errorHandler: 'json' })
     const page = await app.browser().fetch('/callback', { method: 'PUT' })
     assert.deepEqual([page.status, page.json()], [405, { error: 'ERR_OIDC_METHOD_NOT_ALLOWED' }])
@@ -73,9 +73,9 @@ describe('an answer in the query', () => {
   })
 })
 
-describe('an answer in a form', () => {
+describe('a response in a form', () => {
   for (const bodyParser of [false, true]) {
-    it(`comes home by way of a page of ours, with one token request, ${bodyParser ? 'after' : 'without'} a body parser`, async () => {
+    it(`is reposted by our own page, with one token request, ${bodyParser ? 'after' : 'without'} a body parser`, async () => {
       const app = await start(BY_FORM, { bodyParser })
       const browser = app.browser()
       const answer = await startLogin(browser)
@@ -89,14 +89,14 @@ describe('an answer in a form', () => {
     })
   }
 
-  it('is taken at once where the provider is of the same site', async () => {
+  it('is accepted at once if the provider is on the same site', async () => {
     const app = await start(BY_FORM, { hostname: 'localhost' })
     const page = await app.browser().open('/profile')
     assert.equal(page.status, 200)
     assert.equal(methodsOf(page).filter((step) => step === 'POST /callback').length, 1)
   })
 
-  it('gets a page that runs one script, is not framed, not cached, and holds a button', async () => {
+  it('gets a page with one script and a button, which is neither framed nor cached', async () => {
     const app = await start(BY_FORM)
     const browser = app.browser()
     const page = await browser.go(await startLogin(browser), { follow: false })
@@ -113,7 +113,7 @@ describe('an answer in a form', () => {
     assert.equal((await browser.submit(page)).url, `${app.baseUrl}/profile`)
   })
 
-  it('is carried along unchanged, and never as markup', async () => {
+  it('is reposted unchanged, and never becomes HTML', async () => {
     const hostile = '"><script>alert(1)</script>\' & ä %2B +'
     const app = await start(BY_FORM)
     const browser = app.browser()
@@ -128,7 +128,7 @@ describe('an answer in a form', () => {
     assert.equal((await browser.go(page.next)).status, 200)
   })
 
-  it('goes by way of that page once, never in circles', async () => {
+  it('is reposted once, without a loop', async () => {
     const app = await start(BY_FORM)
     const browser = app.browser()
     const answer = await startLogin(browser)
@@ -139,7 +139,7 @@ describe('an answer in a form', () => {
     assert.equal(stage.provider.calls['/token'], 0)
   })
 
-  it('finds the data of the anonymous session again', async () => {
+  it('keeps the data of the anonymous session', async () => {
     const app = await start(BY_FORM)
     const browser = app.browser()
     await browser.open('/write')
@@ -147,7 +147,7 @@ describe('an answer in a form', () => {
     assert.equal((await browser.open('/session')).json()['cart'], 'book')
   })
 
-  it('finds the data of the anonymous session again where every visitor gets a session', async () => {
+  it('keeps the data of the anonymous session if every visitor gets a session', async () => {
     const app = await start(BY_FORM, { session: { saveUninitialized: true } })
     const browser = app.browser()
     await browser.open('/write')
@@ -156,15 +156,15 @@ describe('an answer in a form', () => {
   })
 })
 
-describe('an answer that comes a second time', () => {
-  /** An app to which two callbacks come at the same moment. */
+describe('a response that comes a second time', () => {
+  /** An app that gets two callback requests at the same time. */
   async function startForTwo(): Promise<TestApp> {
     const { count, hold } = createRendezvous(2)
     stage.provider.change.idToken = hold
     return await start({}, { before: [count] })
   }
 
-  it('makes one token request where both come at the same moment, and both end signed in', async () => {
+  it('sends one token request if both come at the same time, and both log the user in', async () => {
     const app = await startForTwo()
     const browser = app.browser()
     const answer = await startLogin(browser)
@@ -182,7 +182,7 @@ describe('an answer that comes a second time', () => {
     assert.deepEqual(codesOf(app), [])
   })
 
-  it('fails twice with one token request where both come at the same moment and the code is bad', async () => {
+  it('fails twice with one token request if both come at the same time with an invalid code', async () => {
     const app = await startForTwo()
     const browser = app.browser()
     const answer = await startLogin(browser)
@@ -207,7 +207,7 @@ describe('an answer that comes a second time', () => {
     ],
   ]
   for (const [name, change] of late) {
-    it(`sends somebody who is logged in home, ${name}`, async () => {
+    it(`redirects a user who is logged in to the home page, ${name}`, async () => {
       const app = await start()
       const browser = app.browser()
       const answer = await startLogin(browser)
@@ -222,7 +222,7 @@ describe('an answer that comes a second time', () => {
     })
   }
 
-  it('sends somebody who is logged in home to the path of baseUrl, by 303', async () => {
+  it('redirects a user who is logged in to the path of baseUrl, by 303', async () => {
     const app = await start({}, { mountPath: '/portal' })
     const browser = app.browser()
     const { next } = await browser.open('/portal/profile', { stopBefore: (url) => url.pathname.endsWith('/callback') })
@@ -239,13 +239,13 @@ function changeQuery(answer: Navigation, name: string, value?: string): Navigati
   return { ...answer, url: url.href }
 }
 
-describe('an answer that refuses the login', () => {
+describe('a response that refuses the login', () => {
   const refusals: readonly (readonly [error: string, status: number])[] = [
     ['access_denied', 403],
     ['login_required', 401],
     ['server_error', 502],
     ['temporarily_unavailable', 503],
-    ['of_their_own', 400],
+    ['a_private_error', 400],
   ]
   for (const [error, status] of refusals) {
     it(`with ${error} is an AuthorizationError with status ${status}`, async () => {
@@ -264,7 +264,7 @@ describe('an answer that refuses the login', () => {
     })
   }
 
-  it('leaves the login that there was', async () => {
+  it('keeps the previous login', async () => {
     const app = await start()
     const browser = app.browser()
     await browser.open('/profile')
@@ -286,7 +286,7 @@ function refuse(params: URLSearchParams, error: string): URLSearchParams {
 describe('with a session cookie that is SameSite=Strict', () => {
   for (const sameSite of ['strict', true] as const) {
     for (const options of [{}, BY_FORM]) {
-      it(`a login comes home (sameSite: ${sameSite}, ${options === BY_FORM ? 'form_post' : 'query'})`, async () => {
+      it(`a login completes (sameSite: ${sameSite}, ${options === BY_FORM ? 'form_post' : 'query'})`, async () => {
         const app = await start(options, { session: { cookie: { sameSite } } })
         const browser = app.browser()
         const page = await browser.open('/profile', { from: app.origin })
@@ -297,20 +297,20 @@ describe('with a session cookie that is SameSite=Strict', () => {
     }
   }
 
-  it('a login comes home to somebody who has typed the address', async () => {
+  it('a login completes for a user who typed the URL', async () => {
     const app = await start({}, { session: { cookie: { sameSite: 'strict' } } })
     const page = await app.browser().open('/profile')
     assert.deepEqual([page.status, page.url], [200, `${app.baseUrl}/profile`])
   })
 
-  it('a login comes home where the browser sends no fetch metadata', async () => {
+  it('a login completes if the browser sends no fetch metadata', async () => {
     const app = await start({}, { session: { cookie: { sameSite: 'strict' } } })
     const browser = createBrowser({ origin: app.origin, fetchMetadata: 'absent' })
     const page = await browser.open('/profile', { from: app.origin })
     assert.deepEqual([page.status, methodsOf(page).includes('POST /callback')], [200, true])
   })
 
-  it('the data of the anonymous session is carried over', async () => {
+  it('the data of the anonymous session is kept', async () => {
     const app = await start({}, { session: { cookie: { sameSite: 'strict' } } })
     const browser = app.browser()
     await browser.open('/write')
@@ -323,8 +323,8 @@ describe('with a session cookie that is SameSite=Strict', () => {
   })
 })
 
-describe('an answer with very many parameters', () => {
-  it('is refused before any page is made of it', async () => {
+describe('a response with very many parameters', () => {
+  it('is refused before it is reposted', async () => {
     const app = await start(BY_FORM)
     const fields = Object.fromEntries(Array.from({ length: 60 }, (_, index) => [`field${index}`, 'x']))
     const page = await app.browser().post('/callback', { state: 'x', ...fields }, { from: 'https://other.test' })

@@ -28,7 +28,7 @@ import {
   startStrictProvider,
 } from '../support/strict-provider/provider.ts'
 
-/** The demand for a nonce, without one. */
+/** A demand for a nonce, without the nonce. */
 const untold: JsonChange = (_good, answer) => {
   delete answer.headers['DPoP-Nonce']
   answer.status = 400
@@ -38,7 +38,7 @@ const untold: JsonChange = (_good, answer) => {
 const SCOPE = 'openid profile offline_access'
 const USERINFO = { '/userinfo': answerJson(({ oidc }) => oidc.userinfo()) }
 
-/** A login that asks the token endpoint and UserInfo, and has its tokens bound. */
+/** A login with bound tokens that calls the token endpoint and UserInfo. */
 function settingsFor(provider: StrictProviderOptions = {}, options: Partial<AnyOptions> = {}): StandSettings {
   return {
     provider: { dpop: 'nonce', ...provider },
@@ -50,7 +50,7 @@ function proofsAt({ requests }: StrictProvider, endpoint: Endpoint): readonly St
   return requests.filter((request) => request.endpoint === endpoint && request.headers['dpop'] !== undefined)
 }
 
-/** The thumbprint of the key that a proof is made by. */
+/** The thumbprint of the key that signed a proof. */
 async function keyOf({ headers }: StrictRequest): Promise<string> {
   return calculateJwkThumbprint(decodeProtectedHeader(String(headers['dpop'])).jwk as JWK)
 }
@@ -61,22 +61,22 @@ async function keysAt(provider: StrictProvider, ...endpoints: readonly Endpoint[
 }
 
 const FORMS: readonly (readonly [name: string, provider: StrictProviderOptions])[] = [
-  ['in the clear', {}],
+  ['as plain parameters', {}],
   ['pushed', { pushed: 'required' }],
   ['signed', { requestObjectSigningAlg: 'ES256' }],
   ['signed and pushed', { requestObjectSigningAlg: 'ES256', pushed: 'required' }],
   ['by a client with a key', { tokenEndpointAuthMethod: 'private_key_jwt', pushed: 'required' }],
-  ['by a client that proves nothing', { tokenEndpointAuthMethod: 'none', pushed: 'required' }],
+  ['by a public client', { tokenEndpointAuthMethod: 'none', pushed: 'required' }],
 ]
 
 for (const [name, provider] of FORMS) {
-  describe(`a login whose tokens are bound to a key, asked for ${name}`, () => {
+  describe(`a login whose tokens are bound to a key, requested ${name}`, () => {
     const isPublic = provider.tokenEndpointAuthMethod === 'none'
     const options = isPublic ? { clientSecret: '', secret: 'a secret for the cookies of a test' } : {}
     const stand = createStand(settingsFor(provider, options))
     const isPushed = provider.pushed !== undefined
 
-    it('is told the nonce at each endpoint once, and then knows it', async () => {
+    it('gets the nonce of each endpoint once, and then uses it', async () => {
       const { app, provider: at } = await startStandAt(stand.provider, {
         options: { userinfo: true, ...options },
         routes: USERINFO,
@@ -85,7 +85,7 @@ for (const [name, provider] of FORMS) {
         const fresh = { ...stand, app }
         await assertLoggedIn(fresh, await logIn(fresh))
         const first = { ...at.calls }
-        // What one endpoint of the authorization server has told is good for the other; a resource has nonces of its own.
+        // The endpoints of the authorization server share their nonces. A resource has its own.
         assert.deepEqual([first['/par'], first['/token'], first['/userinfo']], isPushed ? [2, 1, 2] : [0, 2, 2])
         await logIn(fresh)
         const { '/par': par, '/token': token, '/userinfo': userinfo } = at.calls
@@ -99,7 +99,7 @@ for (const [name, provider] of FORMS) {
       }
     })
 
-    it('has one key from the request to UserInfo, and each login has its own', async () => {
+    it('uses one key from the request to UserInfo, and another key for each login', async () => {
       const { browser, page } = await logIn(stand)
       await assertLoggedIn(stand, { browser, page })
       const keys = await keysAt(stand.provider, '/par', '/token', '/userinfo')
@@ -114,7 +114,7 @@ for (const [name, provider] of FORMS) {
       assert.deepEqual(stand.provider.complaints, [])
     })
 
-    it('uses that key for UserInfo and to refresh later on', async () => {
+    it('uses that key later for UserInfo and for refreshes', async () => {
       const start = Date.now()
       mock.timers.enable({ apis: ['Date'], now: start })
       const { browser } = await logIn(stand)
@@ -137,7 +137,7 @@ for (const alg of ['ES256', 'ES384', 'ES512', 'EdDSA', 'Ed25519']) {
   describe(`proofs signed with ${alg}`, () => {
     const stand = createStand(settingsFor({ pushed: 'optional' }, { dpopSigningAlg: alg }))
 
-    it('hold at each endpoint', async () => {
+    it('are accepted at each endpoint', async () => {
       await assertLoggedIn(stand, await logIn(stand))
       const proofs = stand.provider.requests.flatMap(({ headers }) => headers['dpop'] ?? []).map(String)
       assert.ok(proofs.length >= 2)
@@ -149,7 +149,7 @@ for (const alg of ['ES256', 'ES384', 'ES512', 'EdDSA', 'Ed25519']) {
       assert.deepEqual(stand.provider.complaints, [])
     })
 
-    it('let six tabs be open at once', async () => {
+    it('work in six tabs at once', async () => {
       const { app } = stand
       const browser = app.browser()
       const tabs: Page[] = []
@@ -169,7 +169,7 @@ for (const alg of ['ES256', 'ES384', 'ES512', 'EdDSA', 'Ed25519']) {
 describe('six tabs', () => {
   const stand = createStand(settingsFor({ layout: 'okta-custom' }))
 
-  it('are open at once where all names are long, too', async () => {
+  it('fit into the cookies even with long names', async () => {
     const mountPath = '/portal-for-customers/europe'
     const { app } = await startStandAt(stand.provider, { options: { userinfo: false }, mountPath })
     try {
@@ -191,7 +191,7 @@ describe('six tabs', () => {
 describe('the key of a login', () => {
   const stand = createStand(settingsFor())
 
-  it('is to be read neither in the cookie nor in the store', async () => {
+  it('is readable neither in the cookie nor in the store', async () => {
     const browser = stand.app.browser()
     const page = await browser.open('/login', { stopBefore: isCallback })
     const names = ['"d"', '"kty"', '"crv"', 'P-256', 'dpopKey']
@@ -210,7 +210,7 @@ describe('the key of a login', () => {
 describe('nonces that change', () => {
   const stand = createStand(settingsFor({ pushed: 'required' }))
 
-  it('cost one more request at each endpoint, and no login', async () => {
+  it('cost one more request at each endpoint, and no login fails', async () => {
     const { browser } = await logIn(stand)
     const { provider } = stand
     provider.dpopNonces = { authorizationServer: 'second-server-nonce', resource: 'second-resource-nonce' }
@@ -218,7 +218,7 @@ describe('nonces that change', () => {
     assert.equal((await browser.fetch('/userinfo')).status, 200)
     await assertLoggedIn({ ...stand, app: { ...stand.app, sessions: async () => 1 } }, await logIn(stand))
     const { '/par': par, '/token': token, '/userinfo': userinfo } = provider.calls
-    // The one of UserInfo is found out by the page, and is known at the login.
+    // The page has learned the nonce of UserInfo, so the login knows it.
     assert.deepEqual([par - before['/par'], token - before['/token'], userinfo - before['/userinfo']], [2, 1, 3])
     const nonces = provider.requests
       .flatMap(({ headers }) => headers['dpop'] ?? [])
@@ -227,7 +227,7 @@ describe('nonces that change', () => {
     assert.deepEqual(provider.complaints, [])
   })
 
-  it('between code and token are followed with the same code', async () => {
+  it('are retried with the same code', async () => {
     const browser = stand.app.browser()
     const page = await browser.open('/login?returnTo=/profile', { stopBefore: isCallback })
     stand.provider.dpopNonces = { ...stand.provider.dpopNonces, authorizationServer: 'third-server-nonce' }
@@ -255,16 +255,16 @@ describe('a token endpoint', () => {
   const typed = (type: unknown): ((provider: StrictProvider) => void) =>
     answering((json) => ({ ...json, token_type: type }))
 
-  describe('that answers with another token than was asked for', () => {
+  describe('that responds with another type of token than requested', () => {
     const rows: readonly Row<(provider: StrictProvider) => void>[] = [
       ['a bearer token', typed('Bearer'), 'ERR_OIDC_TOKEN_RESPONSE'],
       ['a bearer token in odd case', typed('bEARER'), 'ERR_OIDC_TOKEN_RESPONSE'],
-      ['a token of no type', typed(undefined), 'ERR_OIDC_TOKEN_RESPONSE'],
+      ['a token without a type', typed(undefined), 'ERR_OIDC_TOKEN_RESPONSE'],
       ['a token of two types', typed(['DPoP', 'Bearer']), 'ERR_OIDC_TOKEN_RESPONSE'],
       ['a token of an unknown type', typed('mac'), 'ERR_OIDC_TOKEN_RESPONSE'],
       ['a token with a space in its type', typed('DPoP '), 'ERR_OIDC_TOKEN_RESPONSE'],
     ]
-    // The nonce is known from the first row on: the provider is the same for all.
+    // All rows use the same provider, so its nonce is known after the first row.
     for (const [name, change, code] of rows) {
       it(`is refused: ${name}`, async () => {
         await logIn(stand)
@@ -274,23 +274,23 @@ describe('a token endpoint', () => {
       })
     }
 
-    it('is not mistaken: the type may be written in any case', async () => {
+    it('is accepted with the type in any case', async () => {
       await assertLoggedIn(stand, await attack(typed('dpOp')))
     })
   })
 
-  describe('that is not content with a proof', () => {
+  describe('that refuses a proof', () => {
     const failures: readonly (readonly [name: string, change: JsonChange, requests: number])[] = [
       ['that calls the proof invalid', answered(400, { error: 'invalid_dpop_proof' }), 1],
       [
-        'that calls the proof invalid and tells a nonce',
+        'that calls the proof invalid and sends a nonce',
         answered(400, { error: 'invalid_dpop_proof' }, { 'DPoP-Nonce': 'x' }),
         1,
       ],
-      ['that demands a nonce and tells none', untold, 1],
-      ['that tells a nonce of no characters', answered(400, { error: 'use_dpop_nonce' }, { 'DPoP-Nonce': '' }), 1],
-      ['that tells one with a space', answered(400, { error: 'use_dpop_nonce' }, { 'DPoP-Nonce': 'a b' }), 1],
-      ['that tells one with a quote', answered(400, { error: 'use_dpop_nonce' }, { 'DPoP-Nonce': 'a"b' }), 1],
+      ['that demands a nonce and sends none', untold, 1],
+      ['that sends an empty nonce', answered(400, { error: 'use_dpop_nonce' }, { 'DPoP-Nonce': '' }), 1],
+      ['that sends a nonce with a space', answered(400, { error: 'use_dpop_nonce' }, { 'DPoP-Nonce': 'a b' }), 1],
+      ['that sends a nonce with a quote', answered(400, { error: 'use_dpop_nonce' }, { 'DPoP-Nonce': 'a"b' }), 1],
       [
         'that tells one of 2000 characters',
         answered(400, { error: 'use_dpop_nonce' }, { 'DPoP-Nonce': 'x'.repeat(2000) }),
@@ -299,7 +299,7 @@ describe('a token endpoint', () => {
       ['that demands another nonce each time', answered(400, { error: 'use_dpop_nonce' }, { 'DPoP-Nonce': 'y' }), 2],
     ]
     for (const [name, change, requests] of failures) {
-      it(`gets no more than it can use: one ${name}`, async () => {
+      it(`gets no more requests than needed: one ${name}`, async () => {
         await logIn(stand)
         await stand.reset()
         const outcome = await attack(answering(change))
@@ -315,7 +315,7 @@ describe('an endpoint that changes its nonce with each request', () => {
   const stand = createStand(settingsFor({ pushed: 'required' }))
   const calls = { '/par': 2, '/token': 0, '/userinfo': 0 }
 
-  it('is asked twice, not for ever, for a pushed request', async () => {
+  it('is called twice, not endlessly, for a pushed request', async () => {
     const { provider } = stand
     provider.change.dpopChallenge = (json) => {
       const authorizationServer = randomBytes(8).toString('hex')
@@ -326,7 +326,7 @@ describe('an endpoint that changes its nonce with each request', () => {
     await assertRefused(stand, await logIn(stand), { code: 'ERR_OIDC_PUSHED_REQUEST', calls })
   })
 
-  it('is asked twice, not for ever, for UserInfo', async () => {
+  it('is called twice, not endlessly, for UserInfo', async () => {
     const { provider } = stand
     const browser = stand.app.browser()
     const page = await browser.open('/login', { stopBefore: isCallback })
@@ -348,7 +348,7 @@ describe('UserInfo that refuses the proof', () => {
     ['the proof', challenge('DPoP error="invalid_dpop_proof"'), 'ERR_OIDC_USERINFO'],
     ['the token', challenge('DPoP error="invalid_token"'), 'ERR_OIDC_USERINFO'],
     ['everything but bearer tokens', challenge('Bearer error="invalid_token"'), 'ERR_OIDC_USERINFO'],
-    ['a proof without a nonce that it does not tell', challenge('DPoP error="use_dpop_nonce"'), 'ERR_OIDC_USERINFO'],
+    ['a proof without a nonce, and sends none', challenge('DPoP error="use_dpop_nonce"'), 'ERR_OIDC_USERINFO'],
   ]
   testRefusals(
     rows,
@@ -360,7 +360,7 @@ describe('UserInfo that refuses the proof', () => {
     { '/token': 1, '/userinfo': 1 },
   )
 
-  it('is never shown the token to bear', async () => {
+  it('never gets the token as a bearer token', async () => {
     stand.provider.change.userinfo = challenge('Bearer error="invalid_token"')
     await logIn(stand)
     const schemes = stand.provider.requests.flatMap(({ endpoint, headers }) =>
@@ -370,15 +370,15 @@ describe('UserInfo that refuses the proof', () => {
   })
 })
 
-describe('a provider that binds tokens unasked', () => {
+describe('a provider that binds tokens without a request', () => {
   const stand = createStand({ app: { options: { userinfo: true } } })
 
-  it('is refused: nobody has the key', async () => {
+  it('is refused, because there is no key', async () => {
     stand.provider.change.tokenResponse = (json) => ({ ...json, token_type: 'DPoP' })
     await assertRefused(stand, await logIn(stand), { code: 'ERR_OIDC_TOKEN_RESPONSE', calls: { '/token': 1 } })
   })
 
-  it('may demand it: then the login fails, and says so', async () => {
+  it('may require it: then the login fails with a clear error', async () => {
     const provider = await startStrictProvider({ dpop: 'no-nonce' })
     const { dpopBoundAccessTokens: _, ...clientOptions } = provider.clientOptions
     const other = await startStandAt(Object.assign(provider, { clientOptions }))
@@ -392,7 +392,7 @@ describe('a provider that binds tokens unasked', () => {
   })
 })
 
-describe('a refresh that answers with a bearer token', () => {
+describe('a refresh that responds with a bearer token', () => {
   const stand = createStand(settingsFor())
 
   it('is refused, and the login stays', async () => {
@@ -414,7 +414,7 @@ describe('oidc-provider binds tokens', () => {
     ['without nonces', { enabled: true }, false],
     ['with nonces', { enabled: true, nonceSecret: Buffer.alloc(32, 7), requireNonce: () => true }, false],
     [
-      'with nonces, of a pushed request',
+      'with nonces, for a pushed request',
       { enabled: true, nonceSecret: Buffer.alloc(32, 7), requireNonce: () => true },
       true,
     ],

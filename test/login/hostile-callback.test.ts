@@ -49,7 +49,7 @@ const append =
   (params) =>
     params.append(name, value)
 
-/** Takes the name off a parameter and puts another on. */
+/** Gives a parameter another name. */
 const rename =
   (name: string, other: string): ParamsChange =>
   (params) => {
@@ -73,7 +73,7 @@ const STATES: readonly Row<ParamsChange>[] = [
   ['an empty state', set({ state: '' }), 'ERR_OIDC_STATE_MISSING'],
   ['a blank state', set({ state: ' ' }), 'ERR_OIDC_TRANSACTION_MISSING'],
   ['a state of another login', set({ state: 'A'.repeat(43) }), 'ERR_OIDC_TRANSACTION_MISSING'],
-  ['a state that goes on', edit('state', (state) => `${state}A`), 'ERR_OIDC_TRANSACTION_MISSING'],
+  ['a state with a character added', edit('state', (state) => `${state}A`), 'ERR_OIDC_TRANSACTION_MISSING'],
   ['a state cut short', edit('state', (state) => state.slice(0, -1)), 'ERR_OIDC_TRANSACTION_MISSING'],
   ['a state with a space after it', edit('state', (state) => `${state} `), 'ERR_OIDC_TRANSACTION_MISSING'],
   ['a state with a NUL after it', edit('state', (state) => `${state}\0`), 'ERR_OIDC_TRANSACTION_MISSING'],
@@ -121,9 +121,9 @@ const DOUBLED: readonly Row<ParamsChange>[] = [
 ]
 
 const ISSUERS: readonly Row<ParamsChange>[] = [
-  ['no iss, which was announced', drop('iss'), 'ERR_OIDC_RESPONSE_ISSUER_MISSING'],
+  ['no iss, although the metadata announces it', drop('iss'), 'ERR_OIDC_RESPONSE_ISSUER_MISSING'],
   ['an empty iss', set({ iss: '' }), 'ERR_OIDC_RESPONSE_ISSUER'],
-  ['the iss of another', set({ iss: 'https://evil.example' }), 'ERR_OIDC_RESPONSE_ISSUER'],
+  ['the iss of another issuer', set({ iss: 'https://evil.example' }), 'ERR_OIDC_RESPONSE_ISSUER'],
   ['an iss with a slash after it', edit('iss', (iss) => `${iss}/`), 'ERR_OIDC_RESPONSE_ISSUER'],
   ['an iss in capitals', edit('iss', (iss) => iss.toUpperCase()), 'ERR_OIDC_RESPONSE_ISSUER'],
   ['an iss with a space after it', edit('iss', (iss) => `${iss} `), 'ERR_OIDC_RESPONSE_ISSUER'],
@@ -158,7 +158,7 @@ const CONTENTS: readonly Row<ParamsChange>[] = [
   ['an empty error beside a code', set({ error: '' }), 'ERR_OIDC_AUTHORIZATION'],
 ]
 
-/** A token in a query is in logs by then, whatever stands beside it; in a form the error is what counts. */
+/** A token in a query is refused first, because logs have it by then. In a form the error counts. */
 const errorBesideToken = (...end: readonly [ErrorCode, number]): Row<ParamsChange> => [
   'an error beside an id_token',
   set({ error: 'login_required', id_token: 'x' }),
@@ -195,7 +195,7 @@ const ERRORS: readonly Row<ParamsChange>[] = Object.entries(ERROR_STATUSES).flat
   ),
 )
 
-/** What a body parser with `qs` makes lists and objects of. Without one they are names like any other. */
+/** Names that a body parser with `qs` turns into lists and objects. Without one they are plain names. */
 const BRACKETS: readonly Row<ParamsChange>[] = [
   ['state[a]', rename('state', 'state[a]'), 'ERR_OIDC_STATE_MISSING'],
   ['state[] twice', (params) => twice(params, 'state[]'), 'ERR_OIDC_CALLBACK_INVALID'],
@@ -206,7 +206,7 @@ const BRACKETS: readonly Row<ParamsChange>[] = [
   ['iss[a]', rename('iss', 'iss[a]'), 'ERR_OIDC_RESPONSE_ISSUER_MISSING'],
 ]
 
-/** The same, where a body parser has read them so. */
+/** The same names, read by such a body parser. */
 const PARSED_BRACKETS: readonly Row<ParamsChange>[] = [
   ['state[a]', rename('state', 'state[a]'), 'ERR_OIDC_CALLBACK_INVALID'],
   ['state[] twice', (params) => twice(params, 'state[]'), 'ERR_OIDC_CALLBACK_INVALID'],
@@ -230,7 +230,7 @@ function twice(params: URLSearchParams, name: string): void {
 
 const sample = <Item>(rows: readonly Item[]): readonly Item[] => rows.filter((_, index) => index % 4 === 0)
 
-async function answerWith(stand: Stand, change: ParamsChange): Promise<Outcome> {
+async function respondWith(stand: Stand, change: ParamsChange): Promise<Outcome> {
   const { browser, answer } = await arrive(stand)
   const params = paramsOf(answer)
   change(params)
@@ -269,20 +269,20 @@ const WAYS: readonly (readonly [name: string, app: Partial<AppOptions>, rows: re
 ]
 
 for (const [name, app, rows] of WAYS) {
-  describe(`an answer ${name}`, () => {
+  describe(`a response ${name}`, () => {
     const stand = createStand({ app })
 
-    it('logs in when it is good', async () => {
-      await assertLoggedIn(stand, await answerWith(stand, () => undefined))
+    it('logs the user in if it is valid', async () => {
+      await assertLoggedIn(stand, await respondWith(stand, () => undefined))
       assert.deepEqual(stand.provider.complaints, [])
     })
 
-    it('logs in beside parameters that nobody knows', async () => {
+    it('logs the user in with unknown parameters', async () => {
       const strangers = { session_state: EVIL_HTML, __proto__2: 'x', constructor: 'x', hasOwnProperty: 'x', '': 'x' }
-      await assertLoggedIn(stand, await answerWith(stand, set(strangers)))
+      await assertLoggedIn(stand, await respondWith(stand, set(strangers)))
     })
 
-    testRefusals(rows, stand, (change) => answerWith(stand, change))
+    testRefusals(rows, stand, (change) => respondWith(stand, change))
   })
 }
 
@@ -309,7 +309,7 @@ describe('the callback', () => {
       .join('')
   const BODIES: readonly Row<Body>[] = [
     ['a form without Content-Type', (params) => ({ body: String(params) }), 'ERR_OIDC_CALLBACK_INVALID'],
-    ['nothing at all', () => ({}), 'ERR_OIDC_CALLBACK_INVALID'],
+    ['no body', () => ({}), 'ERR_OIDC_CALLBACK_INVALID'],
     ['an empty Content-Type', typed('', String), 'ERR_OIDC_CALLBACK_INVALID'],
     ['a form sent as text', typed('text/plain', String), 'ERR_OIDC_CALLBACK_INVALID'],
     ['a form of another type', typed(`${FORM}-2`, String), 'ERR_OIDC_CALLBACK_INVALID'],
@@ -367,7 +367,7 @@ describe('the callback', () => {
     })
   })
 
-  it('sends planted HTML home through its page as text, and runs none of it', async () => {
+  it('reposts planted HTML as text, which is not executed', async () => {
     const { browser, answer } = await arrive(stand)
     const params = new URLSearchParams([...paramsOf(answer), ['session_state', EVIL_HTML], [EVIL_HTML, 'x']])
     const page = await browser.go(withParams(answer, params), { follow: false })
@@ -378,15 +378,15 @@ describe('the callback', () => {
     await assertLoggedIn(stand, { browser, page: await browser.go(page.next) })
   })
 
-  it('does not take the mark of its own page from others for more than it is', async () => {
+  it('trusts nothing because of the mark of its own page', async () => {
     const { browser, answer } = await arrive(stand)
     const params = new URLSearchParams([...paramsOf(answer), ['express_oidc_relayed', '1']])
     const page = await browser.go(withParams(answer, params))
     await assertRefused(stand, { browser, page }, { code: 'ERR_OIDC_TRANSACTION_MISSING' })
   })
 
-  it('passes on what the provider said, for programs, as it was said', async () => {
-    await answerWith(stand, set({ error: EVIL_HTML, error_description: EVIL_HTML, error_uri: 'javascript:alert(1)' }))
+  it('passes on the error response of the provider unchanged in error.refusal', async () => {
+    await respondWith(stand, set({ error: EVIL_HTML, error_description: EVIL_HTML, error_uri: 'javascript:alert(1)' }))
     const [error] = stand.app.errors
     assert.ok(error instanceof AuthorizationError)
     assert.deepEqual(error.refusal, {
@@ -399,7 +399,7 @@ describe('the callback', () => {
 
 const SECRET_OF_ANOTHER = 'the secret of another application, of 40'
 
-describe('the cookie of a login on its way', () => {
+describe('the cookie of a login in progress', () => {
   const stand = createStand()
 
   const cookieOf = (browser: Browser): Cookie => {
@@ -415,7 +415,7 @@ describe('the cookie of a login on its way', () => {
       put(browser, name, edited(value, name))
     }
   }
-  /** Seals a changed transaction as only we can. */
+  /** Encrypts a changed transaction with our own secret. */
   const reseal = (changed: (transaction: object) => object, purpose = 'transaction', place?: string): CookieChange =>
     change((value, name) => {
       const { clientSecret } = stand.provider
@@ -438,43 +438,51 @@ describe('the cookie of a login on its way', () => {
   // 12 bytes of IV, the text, 16 bytes of tag.
   const FLIPPED = [0, 1, 5, 11, 12, 13, 20, 30, 50, 100, 150, 200, 250, 300, -30, -18, -17, -16, -15, -8, -2, -1]
   const COOKIES: readonly Row<CookieChange>[] = [
-    ['none', ({ browser }) => browser.jar.remove(isTransaction), MISSING],
-    ['none, beside a malformed header', ({ browser }) => malformed(browser), MISSING],
-    ['an empty one', change(() => ''), INVALID],
+    ['no cookie', ({ browser }) => browser.jar.remove(isTransaction), MISSING],
+    ['no cookie, and a malformed header', ({ browser }) => malformed(browser), MISSING],
+    ['an empty value', change(() => ''), INVALID],
     ...FLIPPED.map((at): Row<CookieChange> => [`a bit of byte ${at} flipped`, change((v) => flipped(v, at)), INVALID]),
     ...[1, 12, 27, 28, 29, -16, -1].map(
       (to): Row<CookieChange> => [`the end cut at ${to}`, change((value) => cut(value, 0, to)), INVALID],
     ),
     ['the beginning cut', change((value) => cut(value, 1)), INVALID],
     ['the first part cut', change((value) => cut(value, 12)), INVALID],
-    ['a byte more at the end', change((value) => cut(`${value}AAAA`, 0)), INVALID],
-    ['twice the same', change((value) => cut(value + value, 0)), INVALID],
+    ['more bytes at the end', change((value) => cut(`${value}AAAA`, 0)), INVALID],
+    ['the value twice', change((value) => cut(value + value, 0)), INVALID],
     ['in capitals', change((value) => value.toUpperCase()), INVALID],
     ['HTML', change(() => encodeURIComponent(EVIL_HTML)), INVALID],
-    ['the transaction in clear', change(() => Buffer.from('{"state":"x"}').toString('base64url')), INVALID],
+    ['the transaction without encryption', change(() => Buffer.from('{"state":"x"}').toString('base64url')), INVALID],
     ['4000 characters', change(() => 'A'.repeat(4000)), INVALID],
-    ['one of another state', exchangeWithAnother, INVALID],
-    ['one sealed for another name', reseal((transaction) => transaction, 'transaction', 'oidc-tx.other'), INVALID],
-    ['one sealed for another purpose', reseal((transaction) => transaction, 'tokens'), INVALID],
+    ['the value for another state', exchangeWithAnother, INVALID],
     [
-      'one sealed with another secret',
+      'a value encrypted for another name',
+      reseal((transaction) => transaction, 'transaction', 'oidc-tx.other'),
+      INVALID,
+    ],
+    ['a value encrypted for another purpose', reseal((transaction) => transaction, 'tokens'), INVALID],
+    [
+      'a value encrypted with another secret',
       change((_, name) => createSeal([SECRET_OF_ANOTHER], 'transaction').seal('{}', name)),
       INVALID,
     ],
-    ['one that holds another state', reseal((transaction) => ({ ...transaction, state: 'A'.repeat(43) })), INVALID],
+    ['a transaction with another state', reseal((transaction) => ({ ...transaction, state: 'A'.repeat(43) })), INVALID],
     [
-      'one that has expired, though the browser kept it',
+      'an expired transaction that the browser kept',
       reseal((transaction) => ({ ...transaction, startedAt: now() - 1801 })),
       'ERR_OIDC_TRANSACTION_EXPIRED',
     ],
     [
-      'one of another issuer',
+      'a transaction of another issuer',
       reseal((transaction) => ({ ...transaction, issuer: 'https://evil.example' })),
       'ERR_OIDC_RESPONSE_ISSUER',
     ],
-    ['one under the name __proto__', ({ browser }) => renamed(browser, '__proto__'), MISSING],
-    ['one under the name oidc-tx.__proto__', ({ browser }) => renamed(browser, 'oidc-tx.__proto__'), MISSING],
-    ['one under a name in capitals', ({ browser }) => renamed(browser, cookieOf(browser).name.toUpperCase()), MISSING],
+    ['a cookie named __proto__', ({ browser }) => renamed(browser, '__proto__'), MISSING],
+    ['a cookie named oidc-tx.__proto__', ({ browser }) => renamed(browser, 'oidc-tx.__proto__'), MISSING],
+    [
+      'a cookie with its name in capitals',
+      ({ browser }) => renamed(browser, cookieOf(browser).name.toUpperCase()),
+      MISSING,
+    ],
   ]
 
   function renamed(browser: Browser, name: string): void {
@@ -504,14 +512,14 @@ describe('the cookie of a login on its way', () => {
     return { browser: arrival.browser, page: await arrival.browser.go(arrival.answer) }
   })
 
-  it('is found beside cookies with the names of object members', async () => {
+  it('is found beside cookies named like members of objects', async () => {
     const { browser, answer } = await arrive(stand)
     for (const name of ['__proto__', 'constructor', 'oidc-tx.__proto__', 'oidc-tx.', 'toString'])
       put(browser, name, 'x')
     await assertLoggedIn(stand, { browser, page: await browser.go(answer) })
   })
 
-  it('is gone after it was used, well or badly', async () => {
+  it('is deleted after a successful and after a failed login', async () => {
     const { browser, answer } = await arrive(stand)
     const params = paramsOf(answer)
     params.set('error', 'access_denied')
@@ -523,7 +531,7 @@ describe('the cookie of a login on its way', () => {
     await assertNobodyLoggedIn(stand.app, browser)
   })
 
-  it('stays for the true answer when an answer of another state comes first', async () => {
+  it('stays for the valid response if a response with another state comes first', async () => {
     const { browser, answer } = await arrive(stand)
     await browser.open(`/callback?state=${'A'.repeat(43)}&code=x`)
     assert.equal((await browser.go(answer)).status, 200)
@@ -531,18 +539,18 @@ describe('the cookie of a login on its way', () => {
   })
 })
 
-describe('an answer that is somebody else’s', () => {
+describe('a response to another user’s login', () => {
   const stand = createStand()
   const stopLater = stopAfterEach()
 
-  it('logs nobody in in another browser (login CSRF)', async () => {
+  it('logs no user in in another browser (login CSRF)', async () => {
     const attacker = await arrive(stand)
     const victim = stand.app.browser()
     const page = await victim.go({ ...attacker.answer, from: 'http://localhost:1' })
     await assertRefused(stand, { browser: victim, page }, { code: 'ERR_OIDC_TRANSACTION_MISSING' })
   })
 
-  it('logs nobody in in another browser that is on its way itself', async () => {
+  it('logs no user in in another browser that has a login in progress', async () => {
     const attacker = await arrive(stand)
     const victim = await arrive(stand)
     const page = await victim.browser.go(attacker.answer)
@@ -550,7 +558,7 @@ describe('an answer that is somebody else’s', () => {
     assert.equal((await victim.browser.go(victim.answer)).status, 200)
   })
 
-  it('does not replace the login of who is logged in', async () => {
+  it('does not replace an existing login', async () => {
     const attacker = await arrive(stand)
     stand.provider.account = { sub: 'victim', claims: {} }
     const victim = await arrive(stand)
@@ -561,9 +569,9 @@ describe('an answer that is somebody else’s', () => {
     assert.deepEqual([await stand.app.sessions(), stand.provider.calls['/token']], [1, 1])
   })
 
-  it('is no answer of another provider (mix-up)', async () => {
+  it('is refused as a response of another provider (mix-up)', async () => {
     const honest = stopLater(await startStand())
-    // One host: the browser sends the cookies of both applications to both.
+    // Both apps are on one host, so the browser sends the cookies of both to each.
     const { browser, answer } = await arrive(stand)
     const page = await browser.go({ ...answer, url: answer.url.replace(stand.app.origin, honest.app.origin) })
     await assertRefused(honest, { browser, page }, { code: 'ERR_OIDC_RESPONSE_ISSUER' })
@@ -571,7 +579,7 @@ describe('an answer that is somebody else’s', () => {
     assert.deepEqual([stand.provider.calls['/token'], honest.provider.calls['/token']], [0, 0])
   })
 
-  it('is no use as a code in another login, by PKCE', async () => {
+  it('has a code that another login cannot redeem, because of PKCE', async () => {
     const attacker = await arrive(stand)
     const victim = await arrive(stand)
     const params = paramsOf(victim.answer)
@@ -582,17 +590,17 @@ describe('an answer that is somebody else’s', () => {
     assert.deepEqual(stand.provider.complaints, ['/token: code_verifier does not match'])
   })
 
-  it('is no use as a code that nobody knows', async () => {
-    const outcome = await answerWith(stand, set({ code: EVIL_HTML }))
+  it('is refused with an unknown code', async () => {
+    const outcome = await respondWith(stand, set({ code: EVIL_HTML }))
     const refusal = { code: 'ERR_OIDC_TOKEN_REQUEST', status: 400, calls: { '/token': 1 } } as const
     await assertRefused(stand, outcome, refusal)
   })
 })
 
-describe('an answer that was used before', () => {
+describe('a response that was used before', () => {
   const stand = createStand()
 
-  it('leads home in the same browser, and is not redeemed again', async () => {
+  it('leads to the home page in the same browser, and is not redeemed again', async () => {
     const { browser, answer } = await arrive(stand)
     await browser.go(answer)
     const page = await browser.go(answer)
@@ -600,7 +608,7 @@ describe('an answer that was used before', () => {
     assert.deepEqual([stand.provider.calls['/token'], await stand.app.sessions()], [1, 1])
   })
 
-  it('is nothing in another browser', async () => {
+  it('is refused in another browser', async () => {
     const { browser, answer } = await arrive(stand)
     await browser.go(answer)
     const thief = stand.app.browser()
@@ -611,7 +619,7 @@ describe('an answer that was used before', () => {
     assert.deepEqual([stand.provider.calls['/token'], await stand.app.sessions()], [1, 1])
   })
 
-  it('is refused by the provider where the cookie was copied too', async () => {
+  it('is refused by the provider if the cookie was copied too', async () => {
     const { browser, answer } = await arrive(stand)
     const thief = browser.clone()
     await browser.go(answer)
@@ -644,12 +652,12 @@ describe('a script that calls the callback', () => {
 })
 
 for (const host of ['express5', 'express4'] as const) {
-  describe(`what ${host} answers by itself in production`, () => {
+  describe(`the default error response of ${host} in production`, () => {
     const { stand, printed } = createStandInProduction(host)
 
-    testRefusals(SAMPLE, stand, (change) => answerWith(stand, change))
+    testRefusals(SAMPLE, stand, (change) => respondWith(stand, change))
 
-    it('prints one error for each, without what was planted in the request', () => {
+    it('prints one error for each request, without the planted text', () => {
       const texts = printed.map(String)
       assert.equal(texts.length, SAMPLE.length)
       for (const text of texts) assert.doesNotMatch(text, /alert\(|onerror/)

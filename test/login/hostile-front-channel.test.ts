@@ -23,9 +23,9 @@ import {
 import type { JsonObject } from '../support/strict-provider/context.ts'
 import type { StrictProvider } from '../support/strict-provider/provider.ts'
 
-/** Sets one change of the provider's good answer. */
+/** Sets one change of the provider's valid response. */
 type Change = (provider: StrictProvider) => void | Promise<void>
-/** Changes the parameters on their way through the browser. */
+/** Changes the parameters in the browser. */
 type ParamsChange = (params: URLSearchParams) => void
 
 const WITH_ID_TOKEN = ['id_token', 'id_token token', 'code id_token', 'code id_token token'] as const
@@ -40,7 +40,7 @@ before(async () => {
   attacker = await createSigningKeys()
 })
 
-/** A row that came by the browser: whatever its code is answered with elsewhere, the request is at fault. */
+/** A row for the front channel: the status is 400, whatever the usual status of the code. */
 const inFront = <Item>([name, change, code]: Row<Item>): Row<Item> => [name, change, code, 400]
 
 /** A stand for the tests of a `describe`. */
@@ -55,7 +55,7 @@ async function logInWith(stand: Stand, change: Change): Promise<Outcome> {
   return await logIn(stand)
 }
 
-async function answerWith(stand: Stand, change: ParamsChange): Promise<Outcome> {
+async function respondWith(stand: Stand, change: ParamsChange): Promise<Outcome> {
   const { browser, answer } = await arrive(stand)
   const params = paramsOf(answer)
   change(params)
@@ -117,7 +117,7 @@ function each(
 const NOT_A_TIME = { null: null, 'as text': String(now() + 60), true: true, '1e300': 1e300, 'in a list': [now() + 60] }
 const OTHER_HASH = tokenHash('RS256', 'another')
 
-/** What is wrong with form, header and signature, whichever JWT it is. */
+/** Faults of the form, header and signature of any JWT. */
 function jwtRows(kind: 'ID_TOKEN' | 'RESPONSE_JWT', changes: JwtChanges): readonly Row<Change>[] {
   const { header, jwt } = changes
   const resigned = (
@@ -147,28 +147,28 @@ function jwtRows(kind: 'ID_TOKEN' | 'RESPONSE_JWT', changes: JwtChanges): readon
   return [
     ['alg none without signature', resigned('none', () => ''), code('MALFORMED')],
     ['alg none with the signature kept', header({ alg: 'none' }), code('ALG')],
-    ['no signature under the right alg', parts((head, payload) => `${head}.${payload}.`), code('MALFORMED')],
+    ['the right alg without a signature', parts((head, payload) => `${head}.${payload}.`), code('MALFORMED')],
     ['no alg', header({ alg: undefined }), code('ALG')],
     ...['None', 'rs256', '', null, ['RS256']].map(
       (alg): Row<Change> => [`alg ${JSON.stringify(alg)}`, header({ alg }), code('ALG')],
     ),
     ['HS256 with the client secret', resigned('HS256', ({ clientSecret }) => clientSecret), code('ALG')],
     ['HS256 with the public key', resigned('HS256', publicPem), code('ALG')],
-    ['HS256 under the name RS256', resigned('HS256', publicPem, { alg: 'RS256' }), code('SIGNATURE')],
+    ['HS256 named RS256', resigned('HS256', publicPem, { alg: 'RS256' }), code('SIGNATURE')],
     ['PS256 with the published key', resigned('PS256', ({ keys }) => keys.rsa.privateKey), code('ALG')],
     [
       'ES256 with a published key',
       (provider) => resigned('ES256', ({ keys }) => keys.p256.privateKey, { kid: provider.keys.p256.kid })(provider),
       code('ALG'),
     ],
-    ['the key of an attacker under a known kid', resigned('RS256', () => attacker.rsa.privateKey), code('SIGNATURE')],
+    ['the key of an attacker with a known kid', resigned('RS256', () => attacker.rsa.privateKey), code('SIGNATURE')],
     [
       'the key of an attacker in the header',
       (provider) => resigned('RS256', () => attacker.rsa.privateKey, { jwk: attacker.rsa.jwk })(provider),
       code('SIGNATURE'),
     ],
-    ['every byte of the signature changed', parts(withOtherSignature), code('SIGNATURE')],
-    ['other claims under the signature', tampered, code('SIGNATURE')],
+    ['a changed byte of the signature', parts(withOtherSignature), code('SIGNATURE')],
+    ['changed claims with the old signature', tampered, code('SIGNATURE')],
     ['an unknown kid', header({ kid: 'unknown' }), code('KEY')],
     ['a kid of HTML', header({ kid: EVIL_HTML }), code('KEY')],
     ['a kid that is a number', header({ kid: 5 }), code('MALFORMED')],
@@ -185,8 +185,8 @@ function jwtRows(kind: 'ID_TOKEN' | 'RESPONSE_JWT', changes: JwtChanges): readon
     ['a padded signature', jwt((text) => `${text}==`), code('MALFORMED')],
     ['HTML', jwt(() => EVIL_HTML), code('MALFORMED')],
     ['more than 64 KiB', changes.claims((good) => ({ ...good, x: 'x'.repeat(50_000) })), code('TOO_LARGE')],
-    ['a list for claims', ofPayload([1]), code('MALFORMED')],
-    ['a text for claims', ofPayload('claims'), code('MALFORMED')],
+    ['a list as claims', ofPayload([1]), code('MALFORMED')],
+    ['a string as claims', ofPayload('claims'), code('MALFORMED')],
     ['claims nested 40 deep', withClaim(changes, 'x', nested(40)), code('MALFORMED')],
   ]
 }
@@ -250,20 +250,24 @@ const AT_HASHES: readonly Row<Change>[] = [
 const C_HASHES: readonly Row<Change>[] = [
   ['no c_hash', without(ID_TOKEN, 'c_hash'), C_HASH],
   ['a c_hash with 1 after it', ID_TOKEN.claims((good) => ({ ...good, c_hash: `${good['c_hash']}1` })), C_HASH],
-  ['an at_hash in its place', ID_TOKEN.claims(({ c_hash, ...rest }) => ({ ...rest, at_hash: c_hash })), AT_HASH],
+  [
+    'an at_hash instead of the c_hash',
+    ID_TOKEN.claims(({ c_hash, ...rest }) => ({ ...rest, at_hash: c_hash })),
+    AT_HASH,
+  ],
 ]
 
 for (const responseType of WITH_ID_TOKEN) {
   describe(`the ID Token that comes with ${responseType}`, () => {
     const stand = useStand({ responseType, userinfo: true })
 
-    it('logs in when it is good', async () => {
+    it('logs the user in if it is valid', async () => {
       const outcome = await logIn(stand)
       await assertLoggedIn(stand, outcome)
       assert.deepEqual(stand.provider.complaints, [])
     })
 
-    it('logs in with a right s_hash', async () => {
+    it('logs the user in with a valid s_hash', async () => {
       const { provider } = stand
       provider.change.frontIdTokenClaims = (good) => {
         const state = provider.requests.find(({ endpoint }) => endpoint === '/authorize')?.query.get('state') ?? ''
@@ -277,7 +281,7 @@ for (const responseType of WITH_ID_TOKEN) {
       ...(has(responseType, 'token') ? AT_HASHES : []),
       ...(has(responseType, 'code') && !has(responseType, 'token') ? C_HASHES : []),
       ...(has(responseType, 'code') && has(responseType, 'token') ? C_HASHES.slice(0, 2) : []),
-      // One check sees to the form of each, whatever it came with.
+      // The same code checks the form with every response type.
       ...(responseType === 'id_token' ? jwtRows('ID_TOKEN', ID_TOKEN) : sample(jwtRows('ID_TOKEN', ID_TOKEN))),
     ].map(inFront)
     testRefusals(rows, stand, (change) => logInWith(stand, change))
@@ -290,12 +294,12 @@ const loggedInAt =
     provider.authTime = authTime
   }
 
-describe('the time of the login in an ID Token by the front channel', () => {
+describe('auth_time in an ID Token by the front channel', () => {
   for (const responseType of WITH_ID_TOKEN) {
     describe(`with ${responseType} and max_age`, () => {
       const stand = useStand({ responseType, authorizationParams: { max_age: 300 } })
 
-      it('is taken while it is fresh', async () => {
+      it('is accepted while it is recent', async () => {
         stand.provider.authTime = now() - 200
         await assertLoggedIn(stand, await logIn(stand))
       })
@@ -348,24 +352,24 @@ const PROMISED: Readonly<Record<string, readonly Row<ParamsChange>[]>> = {
 
 const UNPROMISED: Readonly<Record<string, readonly Row<ParamsChange>[]>> = {
   code: [
-    ['a code that was not asked for', set({ code: 'x'.repeat(32) }), INVALID],
-    ['an empty code that was not asked for', set({ code: '' }), INVALID],
+    ['a code that was not requested', set({ code: 'x'.repeat(32) }), INVALID],
+    ['an empty code that was not requested', set({ code: '' }), INVALID],
   ],
   id_token: [
-    ['an ID Token that was not asked for', set({ id_token: 'a.b.c' }), UNASKED],
-    ['an empty ID Token that was not asked for', set({ id_token: '' }), UNASKED],
+    ['an ID Token that was not requested', set({ id_token: 'a.b.c' }), UNASKED],
+    ['an empty ID Token that was not requested', set({ id_token: '' }), UNASKED],
   ],
   token: [
-    ['an access token that was not asked for', set({ access_token: 'x', token_type: 'Bearer' }), UNASKED],
-    ['an empty access token that was not asked for', set({ access_token: '' }), UNASKED],
+    ['an access token that was not requested', set({ access_token: 'x', token_type: 'Bearer' }), UNASKED],
+    ['an empty access token that was not requested', set({ access_token: '' }), UNASKED],
   ],
 }
 
 const ANY_TYPE: readonly Row<ParamsChange>[] = [
   ['no state', drop('state'), 'ERR_OIDC_STATE_MISSING'],
   ['an empty state', set({ state: '' }), 'ERR_OIDC_STATE_MISSING'],
-  ['a state of nobody', set({ state: 'A'.repeat(43) }), 'ERR_OIDC_TRANSACTION_MISSING'],
-  ['the iss of another', set({ iss: 'https://evil.example' }), 'ERR_OIDC_RESPONSE_ISSUER'],
+  ['an unknown state', set({ state: 'A'.repeat(43) }), 'ERR_OIDC_TRANSACTION_MISSING'],
+  ['the iss of another issuer', set({ iss: 'https://evil.example' }), 'ERR_OIDC_RESPONSE_ISSUER'],
   ['an empty iss', set({ iss: '' }), 'ERR_OIDC_RESPONSE_ISSUER'],
   ['an error beside the rest', set({ error: 'access_denied' }), 'ERR_OIDC_AUTHORIZATION', 403],
   ['an empty error beside the rest', set({ error: '' }), 'ERR_OIDC_AUTHORIZATION'],
@@ -378,8 +382,8 @@ const ANY_TYPE: readonly Row<ParamsChange>[] = [
     },
     'ERR_OIDC_RESPONSE_ISSUER_MISSING',
   ],
-  ['a JWT that was not asked for', set({ response: 'a.b.c' }), INVALID],
-  ['an empty JWT that was not asked for', set({ response: '' }), INVALID],
+  ['a JWT that was not requested', set({ response: 'a.b.c' }), INVALID],
+  ['an empty JWT that was not requested', set({ response: '' }), INVALID],
   ...['unknown', '__proto__', 'error'].map(
     (name): Row<ParamsChange> => [
       `two parameters ${name}`,
@@ -392,7 +396,7 @@ const ANY_TYPE: readonly Row<ParamsChange>[] = [
   ),
 ]
 
-/** Whatever comes, twice; the second as it is, empty, and of HTML. */
+/** Each parameter twice: the second one equal, empty, and HTML. */
 function doubledRows(type: ResponseType): readonly Row<ParamsChange>[] {
   const ofToken = ['access_token', 'token_type', 'expires_in', 'scope']
   const names = type.split(' ').flatMap((word) => (word === 'token' ? ofToken : [word]))
@@ -412,25 +416,25 @@ const rowsOf = (type: ResponseType): readonly Row<ParamsChange>[] => [
   ...doubledRows(type),
 ]
 
-/** The parameters of an answer that a person of evil intent has had for themselves. */
-async function answerOfAnother(stand: Stand): Promise<URLSearchParams> {
+/** The parameters of a response to the attacker's own login. */
+async function responseOfAttacker(stand: Stand): Promise<URLSearchParams> {
   return paramsOf((await arrive(stand)).answer)
 }
 
 for (const responseType of WITH_TOKENS) {
   for (const responseMode of CARRIERS) {
-    describe(`an answer with ${responseType} by ${responseMode}`, () => {
+    describe(`a response with ${responseType} by ${responseMode}`, () => {
       const stand = useStand({ responseType, responseMode, userinfo: true })
-      testRefusals(rowsOf(responseType), stand, (change) => answerWith(stand, change))
+      testRefusals(rowsOf(responseType), stand, (change) => respondWith(stand, change))
 
-      it('is taken beside parameters that nobody knows', async () => {
+      it('is accepted with unknown parameters', async () => {
         const strangers = { session_state: EVIL_HTML, constructor: 'x', __proto__2: 'x', '': 'x' }
-        await assertLoggedIn(stand, await answerWith(stand, set(strangers)))
+        await assertLoggedIn(stand, await respondWith(stand, set(strangers)))
       })
 
       if (has(responseType, 'id_token')) {
-        it('is taken without iss, since the ID Token has one', async () => {
-          await assertLoggedIn(stand, await answerWith(stand, drop('iss')))
+        it('is accepted without iss, because the ID Token has one', async () => {
+          await assertLoggedIn(stand, await respondWith(stand, drop('iss')))
         })
       }
 
@@ -443,8 +447,8 @@ for (const responseType of WITH_TOKENS) {
       ).filter(([name]) => has(responseType, 'id_token') && has(responseType, name.replace('access_', '')))
       for (const [name, code] of swaps) {
         it(`is refused with the ${name} of another login`, async () => {
-          const other = await answerOfAnother(stand)
-          const outcome = await answerWith(stand, set({ [name]: other.get(name) ?? '' }))
+          const other = await responseOfAttacker(stand)
+          const outcome = await respondWith(stand, set({ [name]: other.get(name) ?? '' }))
           await assertRefused(stand, outcome, { code, status: 400 })
         })
       }
@@ -456,7 +460,7 @@ for (const responseType of WITH_TOKENS) {
         params.set('state', paramsOf(other).get('state') ?? '')
         const page = await browser.go(withParams(answer, params))
         const isBound = has(responseType, 'id_token')
-        // Without an ID Token it is PKCE that tells: the code was asked for with another verifier.
+        // Without an ID Token, PKCE refuses the code, because the verifier is another.
         await assertRefused(
           stand,
           { browser, page },
@@ -468,14 +472,14 @@ for (const responseType of WITH_TOKENS) {
         )
       })
 
-      it("is refused in another person's browser", async () => {
+      it("is refused in another user's browser", async () => {
         const { answer } = await arrive(stand)
         const victim = await arrive(stand)
         const page = await victim.browser.go(answer)
         await assertRefused(stand, { browser: victim.browser, page }, { code: 'ERR_OIDC_TRANSACTION_MISSING' })
       })
 
-      it('is good for one login', async () => {
+      it('is accepted once', async () => {
         const { browser, answer } = await arrive(stand)
         await browser.go(answer)
         await browser.post('/logout', {}, { stopBefore: ({ hostname }) => hostname === 'localhost' })
@@ -490,7 +494,7 @@ for (const responseType of WITH_TOKENS) {
   }
 }
 
-/** The same parameters in a query, where they were never to be. */
+/** The same parameters in a query, which must not have them. */
 function inQuery(answer: Navigation): Navigation {
   const { fields: _fields, ...rest } = answer
   const url = new URL(answer.url)
@@ -508,16 +512,16 @@ describe('tokens in a query', () => {
         ['Lax', {}],
         ['Strict', STRICT],
       ] as const) {
-        describe(`of ${responseType} by ${responseMode}, the session cookie being ${session}`, () => {
+        describe(`of ${responseType} by ${responseMode}, with a ${session} session cookie`, () => {
           const stand = useStand({ responseType, responseMode, userinfo: true }, app)
 
-          it('are refused though they were asked for', async () => {
+          it('are refused although they were requested', async () => {
             const { browser, answer } = await arrive(stand)
             const page = await browser.go(inQuery(answer))
             await assertRefused(stand, { browser, page }, { code: UNASKED })
           })
 
-          it('are refused where somebody is logged in', async () => {
+          it('are refused if a user is logged in', async () => {
             const browser = stand.app.browser()
             await browser.open('/login')
             const { answer } = await arrive(stand, browser)
@@ -536,10 +540,10 @@ describe('tokens in a query', () => {
       ['Lax', {}],
       ['Strict', STRICT],
     ] as const) {
-      describe(`of ${responseType} in a JWT, the session cookie being ${session}`, () => {
+      describe(`of ${responseType} in a JWT, with a ${session} session cookie`, () => {
         const stand = useStand({ responseType, responseMode: 'fragment.jwt' }, app)
 
-        it('are refused though they were asked for', async () => {
+        it('are refused although they were requested', async () => {
           const { browser, answer } = await arrive(stand)
           const page = await browser.go(inQuery(answer))
           await assertRefused(stand, { browser, page }, { code: UNASKED })
@@ -549,7 +553,7 @@ describe('tokens in a query', () => {
   }
 })
 
-/** Says one thing in the first ID Token and another in the second. */
+/** Puts one value into the first ID Token and another into the second. */
 const saying =
   (name: string, one: unknown, other: unknown): Change =>
   ({ change }) => {
@@ -615,7 +619,7 @@ const SECOND_TOKENS: readonly Row<Change>[] = [
 ]
 
 for (const responseType of ['code id_token', 'code id_token token'] as const) {
-  describe(`two ID Tokens of one answer with ${responseType}`, () => {
+  describe(`two ID Tokens of one response with ${responseType}`, () => {
     const stand = useStand({ responseType, userinfo: true })
     testRefusals(SECOND_TOKENS, stand, (change) => logInWith(stand, change), { '/token': 1 })
   })
@@ -624,7 +628,7 @@ for (const responseType of ['code id_token', 'code id_token token'] as const) {
 describe('the ID Token of the token endpoint with code token', () => {
   const stand = useStand({ responseType: 'code token', userinfo: true })
   const rows: readonly Row<Change>[] = [
-    ['the hash of the access token that came first', atHashOfFirst, AT_HASH],
+    ['the hash of the front-channel access token', atHashOfFirst, AT_HASH],
     ['another nonce', second((good) => ({ ...good, nonce: 'n'.repeat(43) })), NONCE],
     ['a wrong c_hash', second((good) => ({ ...good, c_hash: OTHER_HASH })), C_HASH],
   ]
@@ -685,9 +689,13 @@ const RESPONSE_CLAIMS: readonly Row<Change>[] = [
     'in a list': ['x'],
     'in an object': { state: 'x' },
   }),
-  ['a state of nobody', withClaim(RESPONSE, 'state', 'A'.repeat(43)), 'ERR_OIDC_TRANSACTION_MISSING'],
+  ['an unknown state', withClaim(RESPONSE, 'state', 'A'.repeat(43)), 'ERR_OIDC_TRANSACTION_MISSING'],
   ['a state that is a number', withClaim(RESPONSE, 'state', 5), 'ERR_OIDC_TRANSACTION_MISSING'],
-  ['no response in it', RESPONSE.claims(({ iss, aud, exp }) => ({ iss, aud, exp })), 'ERR_OIDC_STATE_MISSING'],
+  [
+    'no authorization response in it',
+    RESPONSE.claims(({ iss, aud, exp }) => ({ iss, aud, exp })),
+    'ERR_OIDC_STATE_MISSING',
+  ],
   ['a JWT within the JWT', nestedResponse, 'ERR_OIDC_STATE_MISSING'],
   ['an error in it', withClaim(RESPONSE, 'error', 'access_denied'), 'ERR_OIDC_AUTHORIZATION', 403],
   ['an error of HTML in it', withClaim(RESPONSE, 'error', EVIL_HTML), 'ERR_OIDC_AUTHORIZATION'],
@@ -704,8 +712,8 @@ function nestedResponse(provider: StrictProvider): void | Promise<void> {
 const CODE_IN_JWT: readonly Row<Change>[] = [
   ['no code', without(RESPONSE, 'code'), CODE],
   ...each(RESPONSE, 'code', CODE, { null: null, true: true, 'in a list': ['x'], 'in an object': { a: 'x' } }),
-  ['an access token that was not asked for', withClaim(RESPONSE, 'access_token', 'x'), UNASKED],
-  ['an ID Token that was not asked for', withClaim(RESPONSE, 'id_token', 'a.b.c'), UNASKED],
+  ['an access token that was not requested', withClaim(RESPONSE, 'access_token', 'x'), UNASKED],
+  ['an ID Token that was not requested', withClaim(RESPONSE, 'id_token', 'a.b.c'), UNASKED],
 ]
 
 const TOKENS_IN_JWT: readonly Row<Change>[] = [
@@ -715,7 +723,7 @@ const TOKENS_IN_JWT: readonly Row<Change>[] = [
   ['a token type in a list', withClaim(RESPONSE, 'token_type', ['Bearer']), TOKEN],
   ['no id_token', without(RESPONSE, 'id_token'), 'ERR_OIDC_ID_TOKEN_MISSING', 400],
   ['another access token', withClaim(RESPONSE, 'access_token', 'x'), AT_HASH, 400],
-  ['a code that was not asked for', withClaim(RESPONSE, 'code', 'x'), INVALID],
+  ['a code that was not requested', withClaim(RESPONSE, 'code', 'x'), INVALID],
 ]
 
 const WAYS = [
@@ -725,7 +733,7 @@ const WAYS = [
 ] as const
 
 for (const [responseType, responseMode, more] of WAYS) {
-  describe(`an answer with ${responseType} by ${responseMode}`, () => {
+  describe(`a response with ${responseType} by ${responseMode}`, () => {
     const stand = useStand({ responseType, responseMode, userinfo: true })
     const calls = { '/token': responseType === 'code' ? 1 : 0, '/userinfo': 1 }
 
@@ -736,7 +744,7 @@ for (const [responseType, responseMode, more] of WAYS) {
       assert.deepEqual(provider.complaints, [])
     }
 
-    // Node refuses such an address before anybody looks at what it brings.
+    // Node refuses such a URL before the app gets the request.
     const jwts = jwtRows('RESPONSE_JWT', RESPONSE).filter(
       ([, , code]) => code !== 'ERR_OIDC_RESPONSE_JWT_TOO_LARGE' || responseMode === 'form_post.jwt',
     )
@@ -755,7 +763,7 @@ for (const [responseType, responseMode, more] of WAYS) {
       'with a parameter that is an object': withClaim(RESPONSE, 'error', { a: 'access_denied' }),
     }
     for (const [name, change] of Object.entries(FINE)) {
-      it(`is taken ${name}`, async () => assertGood(await logInWith(stand, change)))
+      it(`is accepted ${name}`, async () => assertGood(await logInWith(stand, change)))
     }
 
     const BESIDE: Readonly<Record<string, Record<string, string>>> = {
@@ -767,18 +775,18 @@ for (const [responseType, responseMode, more] of WAYS) {
       aud: { aud: 'another-client', exp: '0' },
     }
     for (const [name, values] of Object.entries(BESIDE)) {
-      it(`is taken as it is signed, whatever ${name} stands beside it`, async () => {
-        await assertGood(await answerWith(stand, set(values)))
+      it(`counts as it is signed, with ${name} beside it`, async () => {
+        await assertGood(await respondWith(stand, set(values)))
       })
     }
 
     it('is refused with two JWTs', async () => {
-      const outcome = await answerWith(stand, (params) => params.append('response', params.get('response') ?? ''))
+      const outcome = await respondWith(stand, (params) => params.append('response', params.get('response') ?? ''))
       await assertRefused(stand, outcome, { code: INVALID })
     })
 
     const PLAIN: readonly Row<ParamsChange>[] = [
-      ['the same in plain parameters', unpack, 'ERR_OIDC_RESPONSE_JWT_MISSING'],
+      ['the same as plain parameters', unpack, 'ERR_OIDC_RESPONSE_JWT_MISSING'],
       ['an empty JWT', set({ response: '' }), 'ERR_OIDC_RESPONSE_JWT_MISSING'],
       [
         'a plain error',
@@ -790,16 +798,16 @@ for (const [responseType, responseMode, more] of WAYS) {
         'ERR_OIDC_RESPONSE_JWT_MISSING',
       ],
     ]
-    // Tokens in a query are another matter: here the code alone is in one.
-    testRefusals(PLAIN, stand, (change) => answerWith(stand, change))
+    // Only the code is in the query here.
+    testRefusals(PLAIN, stand, (change) => respondWith(stand, change))
 
-    it('is refused where it answers another login', async () => {
-      const other = await answerOfAnother(stand)
-      const outcome = await answerWith(stand, set({ response: other.get('response') ?? '' }))
+    it('is refused if it belongs to another login', async () => {
+      const other = await responseOfAttacker(stand)
+      const outcome = await respondWith(stand, set({ response: other.get('response') ?? '' }))
       await assertRefused(stand, outcome, { code: 'ERR_OIDC_TRANSACTION_MISSING' })
     })
 
-    it('is refused where it is an ID Token', async () => {
+    it('is refused if it is an ID Token', async () => {
       await RESPONSE.jwt((jwt, { issuer, keys }) => {
         const claims = { iss: issuer, aud: 'test-client', exp: now() + 300, iat: now(), sub: 'x', nonce: 'n' }
         return signJws('RS256', keys.rsa.privateKey, decoded(jwt).header, claims)
@@ -809,7 +817,7 @@ for (const [responseType, responseMode, more] of WAYS) {
   })
 }
 
-/** Takes the parameters out of the JWT. */
+/** Replaces the JWT by its parameters. */
 function unpack(params: URLSearchParams): void {
   const { aud: _aud, exp: _exp, ...claims } = decoded(params.get('response') ?? '').claims
   params.delete('response')
@@ -819,7 +827,7 @@ function unpack(params: URLSearchParams): void {
 describe('an ID Token by the front channel', () => {
   const stand = useStand({ responseType: 'id_token' })
 
-  it('is refused where it is a response JWT', async () => {
+  it('is refused if it is a response JWT', async () => {
     await ID_TOKEN.jwt((jwt, { issuer, keys }) => {
       const claims = { iss: issuer, aud: 'test-client', exp: now() + 600, state: 'x', code: 'x', sub: 'x', iat: now() }
       return signJws('RS256', keys.rsa.privateKey, decoded(jwt).header, claims)
@@ -828,10 +836,10 @@ describe('an ID Token by the front channel', () => {
   })
 })
 
-describe('an ID Token by the front channel whose keys cannot be had', () => {
+describe('an ID Token by the front channel whose keys are unavailable', () => {
   const stand = useStand({ responseType: 'id_token' })
 
-  it('is the fault of the provider, not of the request', async () => {
+  it('is an error of the provider, not of the request', async () => {
     stand.provider.change.raw['/jwks'] = (_req, res) => void res.writeHead(500).end()
     const outcome = await logIn(stand)
     await assertRefused(stand, outcome, { code: 'ERR_OIDC_PROVIDER_STATUS' })

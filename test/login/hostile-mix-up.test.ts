@@ -9,8 +9,8 @@ import type { Browser, Navigation } from '../support/browser/browser.ts'
 import { isTransaction } from '../support/browser/login-cookies.ts'
 import { assertRefused, type Outcome, paramsOf, type Refusal, withParams } from '../support/hostile/hostile.ts'
 
-// Two providers of one app, each of which may be out for what the other gives (RFC 9700 4.4). Both sign with the same keys,
-// so that no signature refuses what a name has to.
+// Two providers of one app, each of which may attack the other (RFC 9700 4.4). Both sign with the same keys, so that the
+// tests cover the checks of names, and not those of signatures.
 
 type Name = 'honest' | 'other'
 
@@ -30,36 +30,36 @@ function isCallback({ pathname }: URL): boolean {
   return pathname.startsWith('/callback')
 }
 
-/** A good answer of a provider, before its callback. */
-async function answerOf(name: Name, browser: Browser): Promise<Navigation> {
+/** A valid response of a provider, before its callback. */
+async function responseOf(name: Name, browser: Browser): Promise<Navigation> {
   const page = await browser.open(`/login?provider=${name}&returnTo=/profile`, { stopBefore: isCallback })
   assert.ok(page.next, page.body)
   return page.next
 }
 
-/** A browser with a login on its way at each provider, and the answers of both. */
-interface Crossroads {
+/** A browser with a login in progress at each provider, and the responses of both. */
+interface BothLogins {
   readonly app: TestApp
   readonly browser: Browser
   readonly answers: Readonly<Record<Name, Navigation>>
 }
 
-async function standAtCrossroads(options: Partial<AnyOptions> = {}): Promise<Crossroads> {
+async function startBothLogins(options: Partial<AnyOptions> = {}): Promise<BothLogins> {
   const app = await start(options)
   const browser = app.browser()
-  const answers = { honest: await answerOf('honest', browser), other: await answerOf('other', browser) }
+  const answers = { honest: await responseOf('honest', browser), other: await responseOf('other', browser) }
   assert.equal(browser.cookies().filter(isTransaction).length, 2)
   return { app, browser, answers }
 }
 
-/** The answer, brought to the callback of this provider. */
+/** The response, sent to the callback of this provider. */
 function at(name: Name, answer: Navigation): Navigation {
   const url = new URL(answer.url)
   url.pathname = `/callback/${name}`
   return { ...answer, url: url.href }
 }
 
-/** The answer with some parameters set, or taken away. */
+/** The response with some parameters set or removed. */
 function withChanged(answer: Navigation, changes: Readonly<Record<string, string | undefined>>): Navigation {
   const params = paramsOf(answer)
   for (const [name, value] of Object.entries(changes)) {
@@ -78,22 +78,22 @@ async function assertAllRefused(app: TestApp, outcome: Outcome, refusal: Refusal
   }
 }
 
-type Attack = (crossroads: Crossroads, from: Name, to: Name) => Navigation
+type Attack = (crossroads: BothLogins, from: Name, to: Name) => Navigation
 
 const ISSUER: ErrorCode = 'ERR_OIDC_RESPONSE_ISSUER'
 
 const ATTACKS: readonly (readonly [name: string, attack: Attack])[] = [
   ['at the callback of the other', ({ answers }, from, to) => at(to, answers[from])],
   [
-    'at the callback of the other, with the name of the provider that it is from',
+    'at the callback of the other, with the iss of its own provider',
     ({ answers }, from, to) => at(to, withChanged(answers[from], { iss: stage.provider(from).issuer })),
   ],
   [
-    'at the callback of the other, with the name of the other',
+    'at the callback of the other, with the iss of the other',
     ({ answers }, from, to) => at(to, withChanged(answers[from], { iss: stage.provider(to).issuer })),
   ],
   [
-    'at the callback of the other, with no name',
+    'at the callback of the other, without iss',
     ({ answers }, from, to) => at(to, withChanged(answers[from], { iss: undefined })),
   ],
   [
@@ -101,12 +101,12 @@ const ATTACKS: readonly (readonly [name: string, attack: Attack])[] = [
     ({ answers }, from, to) => withChanged(answers[from], { state: stateOf(answers[to]) }),
   ],
   [
-    'at its own callback, with the state and the name of the other',
+    'at its own callback, with the state and the iss of the other',
     ({ answers }, from, to) =>
       withChanged(answers[from], { state: stateOf(answers[to]), iss: stage.provider(to).issuer }),
   ],
   [
-    'at the callback of the other with its state, but with the name of the provider that it is from',
+    'at the callback of the other with its state, but with the iss of its own provider',
     ({ answers }, from, to) =>
       at(to, withChanged(answers[from], { state: stateOf(answers[to]), iss: stage.provider(from).issuer })),
   ],
@@ -117,19 +117,19 @@ const DIRECTIONS: readonly (readonly [from: Name, to: Name])[] = [
   ['other', 'honest'],
 ]
 
-describe('the answer of one provider', () => {
+describe('the response of one provider', () => {
   for (const [from, to] of DIRECTIONS) {
     for (const [name, attack] of ATTACKS) {
       it(`is refused ${name}: ${from}`, async () => {
-        const crossroads = await standAtCrossroads()
+        const crossroads = await startBothLogins()
         const { app, browser } = crossroads
         const page = await browser.go(attack(crossroads, from, to))
         await assertAllRefused(app, { browser, page }, { code: ISSUER })
       })
     }
 
-    it(`is worth nothing at the token endpoint of the other: ${from}`, async () => {
-      const { app, browser, answers } = await standAtCrossroads()
+    it(`has a code that the token endpoint of the other refuses: ${from}`, async () => {
+      const { app, browser, answers } = await startBothLogins()
       const { issuer } = stage.provider(to)
       const forged = withChanged(answers[from], { state: stateOf(answers[to]), iss: issuer })
       const page = await browser.go(at(to, forged))
@@ -138,29 +138,29 @@ describe('the answer of one provider', () => {
       assert.equal(await app.sessions(), 0)
     })
 
-    it(`is no error of the other: ${from}`, async () => {
+    it(`does not count as an error of the other: ${from}`, async () => {
       stage.provider(from).change.authorizationResponse = (params) => {
         params.delete('code')
         params.set('error', 'access_denied')
         return params
       }
-      const { app, browser, answers } = await standAtCrossroads()
+      const { app, browser, answers } = await startBothLogins()
       const page = await browser.go(at(to, answers[from]))
       await assertAllRefused(app, { browser, page }, { code: ISSUER })
     })
 
-    it(`leaves a login that is there as it is: ${from}`, async () => {
+    it(`keeps an existing login: ${from}`, async () => {
       const app = await start()
       const browser = app.browser()
       await browser.open(`/login?provider=${to}`)
-      const answer = await answerOf(from, browser)
+      const answer = await responseOf(from, browser)
       const page = await browser.go(at(to, answer))
       assert.deepEqual([page.status, codesOf(app)], [400, [ISSUER]])
       assert.equal((await browser.fetch('/who')).json()['provider'], to)
       assert.equal(stage.provider(from).calls['/token'], 0)
     })
 
-    it(`is good at its own callback alone, also while it is being redeemed there: ${from}`, async () => {
+    it(`is accepted at its own callback only, even while it is being redeemed there: ${from}`, async () => {
       let redeem = (): void => undefined
       const gate = new Promise<void>((resolve) => {
         redeem = resolve
@@ -169,7 +169,7 @@ describe('the answer of one provider', () => {
       const underWay = new Promise<void>((resolve) => {
         arrived = resolve
       })
-      const { app, browser, answers } = await standAtCrossroads({
+      const { app, browser, answers } = await startBothLogins({
         fetch: async (url, init) => {
           if (url.endsWith('/token')) {
             arrived()
@@ -190,7 +190,7 @@ describe('the answer of one provider', () => {
   }
 })
 
-describe('the answer of one provider in other forms', () => {
+describe('the response of one provider in other forms', () => {
   const forms: readonly (readonly [Partial<AnyOptions>, ErrorCode])[] = [
     [{ responseMode: 'form_post' }, ISSUER],
     [{ responseType: 'id_token' }, ISSUER],
@@ -202,15 +202,15 @@ describe('the answer of one provider in other forms', () => {
 
   for (const [options, code] of forms) {
     it(`is refused at the callback of the other: ${Object.values(options).join(', ')}`, async () => {
-      const { app, browser, answers } = await standAtCrossroads(options)
+      const { app, browser, answers } = await startBothLogins(options)
       const page = await browser.go(at('other', answers.honest))
       await assertAllRefused(app, { browser, page }, { code, status: 400 })
     })
   }
 
   for (const responseType of ['id_token', 'code id_token']) {
-    it(`does not lend its ID Token to the other: ${responseType}`, async () => {
-      const { app, browser, answers } = await standAtCrossroads({ responseType })
+    it(`has an ID Token that the other cannot use: ${responseType}`, async () => {
+      const { app, browser, answers } = await startBothLogins({ responseType })
       const idToken = paramsOf(answers.honest).get('id_token') ?? assert.fail()
       const page = await browser.go(withChanged(answers.other, { id_token: idToken }))
       await assertAllRefused(app, { browser, page }, { code: 'ERR_OIDC_ID_TOKEN_ISSUER', status: 400 })
@@ -218,9 +218,9 @@ describe('the answer of one provider in other forms', () => {
   }
 })
 
-describe('a provider that sends people on to another (mix-up)', () => {
-  /** Where the other provider sends a browser that came to log in there: to the honest one, in the name of the app. */
-  async function beSentOn(
+describe('a provider that redirects users to another (mix-up)', () => {
+  /** The malicious provider redirects a browser to the honest one, with the client id of the app. */
+  async function followRedirect(
     changes: Readonly<Record<string, string>>,
   ): Promise<{ app: TestApp; browser: Browser; request: URL }> {
     const app = await start()
@@ -236,21 +236,21 @@ describe('a provider that sends people on to another (mix-up)', () => {
 
   it('gets neither the code nor the token of the other', async () => {
     const changes = { client_id: 'app-at-honest', redirect_uri: 'APP/callback/honest' }
-    const { app, browser, request } = await beSentOn(changes)
+    const { app, browser, request } = await followRedirect(changes)
     const page = await browser.open(request.href)
     assert.equal(stage.provider('honest').calls['/authorize'], 1)
     await assertAllRefused(app, { browser, page }, { code: ISSUER })
   })
 
-  it('gets no answer of the other to its own callback, which nobody has registered there', async () => {
-    const { app, browser, request } = await beSentOn({ client_id: 'app-at-honest' })
+  it('gets no response of the other at its own callback, which is not registered there', async () => {
+    const { app, browser, request } = await followRedirect({ client_id: 'app-at-honest' })
     const page = await browser.open(request.href)
     assert.equal(page.url, request.href)
     assert.deepEqual(stage.provider('honest').complaints, ['/authorize: redirect_uri is not registered'])
     assert.deepEqual([page.status, await app.sessions(), codesOf(app)], [400, 0, []])
   })
 
-  it('gets no answer of the other by naming its endpoint and its client as its own', async () => {
+  it('gets no response of the other by using its endpoint and client id', async () => {
     const honest = stage.provider('honest')
     stage.provider('other').change.discovery = (metadata) => ({
       ...metadata,
@@ -266,7 +266,7 @@ describe('a provider that sends people on to another (mix-up)', () => {
 })
 
 describe('a token of one provider', () => {
-  it('is none of the other, although its signature is good', async () => {
+  it('is refused by the other, although its signature is valid', async () => {
     stage.provider('other').change.idTokenClaims = (claims) => ({ ...claims, iss: stage.provider('honest').issuer })
     const app = await start()
     const browser = app.browser()
@@ -274,7 +274,7 @@ describe('a token of one provider', () => {
     await assertAllRefusedAfterToken(app, { browser, page }, 'ERR_OIDC_ID_TOKEN_ISSUER')
   })
 
-  it('is verified with the keys of its own provider alone', async () => {
+  it('is verified with the keys of its own provider only', async () => {
     const signed: string[] = []
     stage.provider('honest').change.idToken = (jwt) => {
       signed.push(jwt)
@@ -298,8 +298,8 @@ describe('a token of one provider', () => {
   }
 })
 
-describe('a login on its way', () => {
-  /** An answer that was asked for by one app, brought to another one with the same secret. */
+describe('a login in progress', () => {
+  /** Sends the response to a login of one app to another app with the same secret. */
   async function bringTo(
     asked: Partial<AnyOptions>,
     now: Partial<AnyOptions>,
@@ -321,25 +321,25 @@ describe('a login on its way', () => {
     assert.deepEqual([outcome.page.status, codesOf(app), await app.sessions()], [200, [], 1])
   })
 
-  it('is refused where its provider has got another name', async () => {
+  it('is refused if its provider has another name now', async () => {
     const renamed = { renamed: stage.optionsFor('honest') }
     const { app, outcome } = await bringTo({ providers: honest() }, { providers: renamed }, '/callback/renamed')
     await assertAllRefused(app, outcome, { code: ISSUER })
   })
 
-  it('is refused where its provider had no name', async () => {
+  it('is refused if its provider had no name', async () => {
     const nameless = { default: stage.optionsFor('honest') }
     const { app, outcome } = await bringTo({ providers: nameless }, { providers: honest() }, '/callback/honest')
     await assertAllRefused(app, outcome, { code: ISSUER })
   })
 
-  it('is refused where its name is that of another issuer now', async () => {
+  it('is refused if its name is that of another issuer now', async () => {
     const replaced = { honest: stage.optionsFor('other') }
     const { app, outcome } = await bringTo({ providers: honest() }, { providers: replaced }, '/callback/honest')
     await assertAllRefused(app, outcome, { code: ISSUER })
   })
 
-  it('is nobody’s where its provider is no longer in the options', async () => {
+  it('is refused if its provider is no longer in the options', async () => {
     const { app, outcome } = await bringTo(
       { providers: honest() },
       { providers: { other: stage.optionsFor('other') } },
@@ -349,8 +349,8 @@ describe('a login on its way', () => {
     assert.equal(stage.provider('honest').calls['/token'], 0)
   })
 
-  it('does not become another’s by the name of its cookie', async () => {
-    const { app, browser, answers } = await standAtCrossroads()
+  it('does not change its provider with the name of its cookie', async () => {
+    const { app, browser, answers } = await startBothLogins()
     const [first, second] = browser.cookies().filter(isTransaction)
     assert.ok(first && second)
     const url = new URL(app.baseUrl)
@@ -371,27 +371,27 @@ describe('two clients at one issuer', () => {
   }
 
   for (const responseType of ['code', 'code id_token', 'id_token']) {
-    it(`take no answer of each other: ${responseType}`, async () => {
+    it(`refuse the responses of each other: ${responseType}`, async () => {
       const app = await startTwins({ responseType })
       const browser = app.browser()
-      const answer = await answerOf('honest', browser)
+      const answer = await responseOf('honest', browser)
       const page = await browser.go(at('other', answer))
       await assertAllRefused(app, { browser, page }, { code: ISSUER, status: 400 })
     })
   }
 
-  it('redeem no code of each other', async () => {
+  it('do not redeem the codes of each other', async () => {
     const app = await startTwins()
     const browser = app.browser()
-    const [one, other] = [await answerOf('honest', browser), await answerOf('other', browser)]
+    const [one, other] = [await responseOf('honest', browser), await responseOf('other', browser)]
     const page = await browser.go(at('other', withChanged(one, { state: stateOf(other) })))
     assert.deepEqual([page.status, codesOf(app), await app.sessions()], [400, ['ERR_OIDC_TOKEN_REQUEST'], 0])
   })
 
-  it('take no ID Token of each other', async () => {
+  it('refuse the ID Tokens of each other', async () => {
     const app = await startTwins({ responseType: 'id_token' })
     const browser = app.browser()
-    const [one, other] = [await answerOf('honest', browser), await answerOf('other', browser)]
+    const [one, other] = [await responseOf('honest', browser), await responseOf('other', browser)]
     const idToken = paramsOf(one).get('id_token') ?? assert.fail()
     const page = await browser.go(withChanged(other, { id_token: idToken }))
     await assertAllRefused(app, { browser, page }, { code: 'ERR_OIDC_ID_TOKEN_AUDIENCE', status: 400 })

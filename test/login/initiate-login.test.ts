@@ -25,14 +25,14 @@ type Fields = Readonly<Record<string, string>>
 type Method = 'GET' | 'POST'
 const METHODS: readonly Method[] = ['GET', 'POST']
 
-/** Asks for a login as another site does: by a link, or by a form that it posts. */
+/** Starts a login as another site does: by a link, or by a posted form. */
 function initiate(browser: Browser, method: Method, path: string, fields: Fields): Promise<Page> {
   const from = 'https://portal.example'
   if (method === 'POST') return browser.post(path, fields, { from })
   return browser.open(`${path}?${new URLSearchParams(fields)}`, { from })
 }
 
-/** Nothing has been begun, here or at the provider. */
+/** No login has started, here or at the provider. */
 async function assertRefused(app: TestApp, browser: Browser, page: Page): Promise<void> {
   assert.deepEqual([page.status, page.headers.location], [400, undefined])
   assert.deepEqual([codesOf(app), app.otherErrors], [['ERR_OIDC_INITIATE_LOGIN'], []])
@@ -43,10 +43,10 @@ function origins({ history }: Page): readonly string[] {
   return [...new Set(history.map(({ url }) => new URL(url).origin))]
 }
 
-describe('a login that another site asks for', () => {
+describe('a login that another site starts', () => {
   for (const host of HOSTS) {
     for (const method of METHODS) {
-      it(`leads to the page that it names: ${method}, ${host}`, async () => {
+      it(`leads to its target_link_uri: ${method}, ${host}`, async () => {
         const app = await stage.start(options, {
           host,
           mountPath: '/portal',
@@ -70,7 +70,7 @@ describe('a login that another site asks for', () => {
       })
       const ask = (fields: Fields): Promise<Page> => initiate(browser, method, PATH, fields)
 
-      it('leads home where it names no page, or the application alone', async () => {
+      it('leads to the home page without a target_link_uri, or with the baseUrl as one', async () => {
         for (const target of [undefined, '', app.origin, `${app.origin}/`]) {
           const named = target === undefined ? {} : { target_link_uri: target }
           const page = await ask({ iss: stage.provider.issuer, ...named })
@@ -78,7 +78,7 @@ describe('a login that another site asks for', () => {
         }
       })
 
-      it('hands on login_hint, and nothing else', async () => {
+      it('passes on login_hint, and nothing else', async () => {
         const more = { scope: 'admin', prompt: 'none', max_age: '0', acr_values: 'x', provider: 'y', requirement: 'z' }
         const hint = `ada+1@example.test&scope=admin ${EVIL_HTML}`
         await ask({ iss: stage.provider.issuer, login_hint: hint, redirect_uri: 'https://evil.example', ...more })
@@ -90,7 +90,7 @@ describe('a login that another site asks for', () => {
         assert.deepEqual([app.errors, stage.provider.complaints, await app.sessions()], [[], [], 1])
       })
 
-      it('leaves a hint aside that is too long', async () => {
+      it('ignores a login_hint that is too long', async () => {
         for (const [length, isSent] of [
           [1024, true],
           [1025, false],
@@ -101,7 +101,7 @@ describe('a login that another site asks for', () => {
         }
       })
 
-      it('has to say at which issuer', async () => {
+      it('requires one of the configured issuers as iss', async () => {
         const { issuer } = stage.provider
         const others: readonly (string | undefined)[] = [
           ...[undefined, '', 'null', `${issuer}/`, `${issuer} `, ` ${issuer}`, issuer.toUpperCase(), `${issuer}#`],
@@ -139,7 +139,7 @@ describe('a login that another site asks for', () => {
         }
       })
 
-      it('begins anew for somebody who is logged in, whose data stays', async () => {
+      it('starts a new login for a user who is logged in, and keeps the data of the session', async () => {
         await browser.open('/login')
         await browser.open('/write')
         await ask({ iss: stage.provider.issuer })
@@ -150,7 +150,7 @@ describe('a login that another site asks for', () => {
         assert.equal(await app.sessions(), 1)
       })
 
-      it('does not fill the browser with logins on their way', async () => {
+      it('does not fill the browser with transaction cookies', async () => {
         const fields = { iss: stage.provider.issuer }
         const from = 'https://evil.example'
         for (let count = 0; count < 20; count++) {
@@ -164,7 +164,7 @@ describe('a login that another site asks for', () => {
     })
   }
 
-  it('takes a host in capitals for the same, and the port that goes without saying', async () => {
+  it('accepts a host in capitals and an explicit default port', async () => {
     const baseUrl = 'https://app.example.test'
     const app = await stage.start({ ...options, baseUrl })
     const secure = { 'x-forwarded-proto': 'https' }
@@ -179,7 +179,7 @@ describe('a login that another site asks for', () => {
     assert.equal(answer.status, 400)
   })
 
-  it('keeps to the path of baseUrl', async () => {
+  it('stays below the path of baseUrl', async () => {
     const app = await stage.start(options, { mountPath: '/portal' })
     for (const target of [app.origin, `${app.origin}/page`, `${app.origin}/portalx`, `${app.baseUrl}/../page`]) {
       const browser = app.browser()
@@ -192,7 +192,7 @@ describe('a login that another site asks for', () => {
     assert.equal(page.status, 303)
   })
 
-  it('takes the first of parameters that come twice', async () => {
+  it('uses the first value of a repeated parameter', async () => {
     const app = await stage.start(options)
     const iss = encodeURIComponent(stage.provider.issuer)
     const browser = app.browser()
@@ -202,7 +202,7 @@ describe('a login that another site asks for', () => {
     assert.deepEqual([page.url, origins(page)], [`${app.origin}/page`, [app.origin, stage.provider.issuer]])
   })
 
-  it('sets nothing in the answer to a form, and leaves no referrer', async () => {
+  it('sets no cookie in the response to a form, and sends no referrer', async () => {
     const app = await stage.start(options)
     const browser = app.browser()
     const how = { from: 'https://portal.example', follow: false }
@@ -220,7 +220,7 @@ describe('a login that another site asks for', () => {
     assert.equal((await initiate(app.browser(), 'POST', PATH, fields)).url, `${app.origin}/page`)
   })
 
-  it('is posted as a form of a bearable size', async () => {
+  it('refuses a form that is too long or of another type', async () => {
     const app = await stage.start(options)
     const iss = stage.provider.issuer
     const url = new URL(PATH, app.origin)
@@ -236,7 +236,7 @@ describe('a login that another site asks for', () => {
     assert.deepEqual(new Set(codesOf(app)), new Set(['ERR_OIDC_CALLBACK_INVALID']))
   })
 
-  it('has no other method', async () => {
+  it('accepts no other method', async () => {
     const app = await stage.start(options)
     const url = new URL(`${PATH}?iss=${encodeURIComponent(stage.provider.issuer)}`, app.origin)
     for (const method of ['HEAD', 'PUT', 'DELETE', 'OPTIONS', 'PATCH']) {
@@ -246,7 +246,7 @@ describe('a login that another site asks for', () => {
     assert.equal(stage.provider.requests.length, 0)
   })
 
-  it('is told to the hook, with the page that it leads to', async () => {
+  it('calls the hook beforeLogin with its returnTo', async () => {
     const told: string[] = []
     const hooks = { beforeLogin: ({ returnTo }: { returnTo: string }): void => void told.push(returnTo) }
     const app = await stage.start({ ...options, hooks })
@@ -255,7 +255,7 @@ describe('a login that another site asks for', () => {
     assert.deepEqual(told, ['/page?a=1'])
   })
 
-  it('does not loop where the session is not kept', async () => {
+  it('does not loop if the session is not kept', async () => {
     const lose: Handler = ({ headers }, _res, next) => {
       headers.cookie = headers.cookie?.replace(/connect\.sid=[^;]*/, 'lost=1')
       next()
@@ -267,7 +267,7 @@ describe('a login that another site asks for', () => {
     assert.equal(stage.provider.calls['/authorize'], 2)
   })
 
-  it('is not there unless it is named', async () => {
+  it('does not exist without the option routes.initiateLogin', async () => {
     const app = await stage.start({}, { routes: {} })
     for (const path of [PATH, '/initiate', '/undefined', '/initiateLogin']) {
       const page = await app.browser().open(`${path}?iss=${encodeURIComponent(stage.provider.issuer)}`)
@@ -276,7 +276,7 @@ describe('a login that another site asks for', () => {
     assert.equal(stage.provider.requests.length, 0)
   })
 
-  it('has a path of its own, which nobody comes back to', async () => {
+  it('has a path that is no valid returnTo', async () => {
     for (const initiateLogin of ['/login', '/callback', '/LOGOUT', 'initiate', '//evil.example', '']) {
       await assert.rejects(stage.start({ routes: { initiateLogin } }), ConfigError, initiateLogin)
     }
@@ -286,10 +286,10 @@ describe('a login that another site asks for', () => {
   })
 })
 
-describe('a login that another site asks for, of an application with several providers', () => {
+describe('a login that another site starts in an app with several providers', () => {
   const several = createSeveralProviders({ one: { clientId: 'one' }, two: { clientId: 'two' } })
 
-  it('goes to the one that it names, and to nobody else', async () => {
+  it('goes to the provider with that iss, and to no other', async () => {
     const app = await several.start({
       ...options,
       ...{ secret: 'the secret of an application with two providers', providerChooser: '/choose' },
@@ -305,10 +305,10 @@ describe('a login that another site asks for, of an application with several pro
   })
 })
 
-describe('an ID Token that nobody asked for (Q-23)', () => {
+describe('an unsolicited ID Token (Q-23)', () => {
   for (const responseType of ['code', 'id_token', 'code id_token'] as const) {
     for (const state of [undefined, 'a'.repeat(43)]) {
-      it(`is refused with ${state === undefined ? 'no' : 'an invented'} state, where ${responseType} is asked for`, async () => {
+      it(`is refused with ${state === undefined ? 'no' : 'an invented'} state, with responseType ${responseType}`, async () => {
         const source = await stage.startLoggedIn()
         const idToken = String((await source.browser.fetch('/id-token')).json()['token'])
         const app = await stage.start({ ...options, responseType, idTokenSignedResponseAlg: 'RS256' })
@@ -325,7 +325,7 @@ describe('an ID Token that nobody asked for (Q-23)', () => {
     }
   }
 
-  it('changes nothing for somebody who is logged in', async () => {
+  it('changes nothing for a user who is logged in', async () => {
     const { app, browser } = await stage.startLoggedIn({ responseType: 'id_token' }, { routes: {} })
     const before = JSON.stringify(await app.records())
     const fields = { id_token: 'e30.e30.e30', state: 'a'.repeat(43) }
@@ -335,10 +335,10 @@ describe('an ID Token that nobody asked for (Q-23)', () => {
   })
 })
 
-describe('a login that another site asks for in a real browser', { skip: skipWithoutChromium }, () => {
+describe('a login that another site starts in a real browser', { skip: skipWithoutChromium }, () => {
   const openPage = createChromiumPages()
 
-  it('begins with a form that the site posts, and finds the session that is there', async () => {
+  it('starts with a posted form, and keeps the existing session', async () => {
     const app = await stage.start(options)
     const form: Handler = (_req, res) => {
       const fields = { iss: stage.provider.issuer, target_link_uri: `${app.origin}/page?a=1` }

@@ -12,7 +12,7 @@ import type { Page } from '../support/browser/browser.ts'
 import { exchange } from '../support/browser/http-exchange.ts'
 import { assertLoggedIn, createStand, logIn } from '../support/hostile/hostile.ts'
 
-/** Every member of a JWK that only its owner may know, and those that only he has given. */
+/** The private members of a JWK, and members of the option that must not be published. */
 const PRIVATE = ['d', 'p', 'q', 'dp', 'dq', 'qi', 'oth', 'k', 'key_ops', 'ext', 'x5c', 'note']
 
 const keys = (await createClientKeys()) as readonly PrivateJwk[]
@@ -36,7 +36,7 @@ async function publishedBy(options: Partial<AnyOptions>): Promise<KeySet> {
 }
 
 describe('the route jwks', () => {
-  it('publishes the public parts of all keys, in their order, and nothing else of them', async () => {
+  it('publishes only the public parts of all keys, in their order', async () => {
     const odd = keys.map((key) => ({
       ...key,
       key_ops: key.use === 'sig' ? ['sign'] : ['decrypt', 'deriveKey'],
@@ -57,13 +57,13 @@ describe('the route jwks', () => {
     }
   })
 
-  it('names a key by its thumbprint where it has no kid', async () => {
+  it('uses the thumbprint as the kid of a key without one', async () => {
     const { kid: _, ...nameless } = p256
     const [published] = (await publishedBy({ clientKeys: [nameless] })).keys
     assert.equal(published?.kid, await calculateJwkThumbprint(published ?? {}))
   })
 
-  it('may be kept by those who ask, and asked by HEAD', async () => {
+  it('can be cached, and requested by HEAD', async () => {
     const app = await stage.start({ clientKeys: keys })
     const page = await app.browser().fetch('/jwks', { from: stage.provider.issuer })
     assert.match(page.headers['content-type'] ?? '', /^application\/jwk-set\+json/)
@@ -76,7 +76,7 @@ describe('the route jwks', () => {
     assert.deepEqual([head.status, head.body, head.headers['content-length']], [200, '', String(page.body.length)])
   })
 
-  it('gives nobody a session, and no cache the cookie of one', async () => {
+  it('starts no session, and lets no cache store the cookie of one', async () => {
     const session = { saveUninitialized: true, rolling: true, resave: true }
     const app = await stage.start({ clientKeys: keys }, { session })
     const stranger = await app.browser().fetch('/jwks')
@@ -90,19 +90,19 @@ describe('the route jwks', () => {
   })
 
   for (const method of ['POST', 'PUT', 'DELETE', 'PATCH']) {
-    it(`is not asked by ${method}`, async () => {
+    it(`refuses ${method}`, async () => {
       const app = await stage.start({ clientKeys: keys })
       const page = await app.browser().fetch('/jwks', { method })
       assert.deepEqual([page.status, page.headers.allow, page.body.includes('"kty"')], [405, 'GET, HEAD', false])
     })
   }
 
-  it('is no route where there are no keys', async () => {
+  it('does not exist without keys', async () => {
     const app = await stage.start()
     assert.equal((await app.browser().open('/jwks')).status, 404)
   })
 
-  it('is where routes.jwks says, below a mount path', async () => {
+  it('has the path of routes.jwks, below a mount path', async () => {
     const routes = { jwks: '/.well-known/jwks.json' }
     const app = await stage.start({ clientKeys: keys, routes }, { mountPath: '/portal' })
     assert.equal((await keySetOf(await app.browser().open('/portal/.well-known/jwks.json'))).keys.length, keys.length)
@@ -115,7 +115,7 @@ describe('the route jwks', () => {
     assert.deepEqual([app.errors, stage.provider.requests.length], [[], 0])
   })
 
-  it('publishes the keys of all providers, each of them once', async () => {
+  it('publishes the keys of all providers, each once', async () => {
     const { issuer, clientId, clientSecret } = stage.provider
     const client = { issuer, clientId, clientSecret }
     const providers = {
@@ -132,8 +132,8 @@ describe('the route jwks', () => {
   })
 })
 
-describe('the keys of an application', () => {
-  it('are imported once, however often they are asked for', async () => {
+describe('the keys of an app', () => {
+  it('are imported once for all requests', async () => {
     const app = await stage.start({ clientKeys: keys })
     const browser = app.browser()
     const imported = mock.method(crypto, 'createPrivateKey')
@@ -150,7 +150,7 @@ describe('the keys of an application', () => {
     }
   })
 
-  it('cannot be changed by whoever has the set', () => {
+  it('cannot be changed through the published set', () => {
     const { publicJwks } = importClientKeys(keys)
     assert.ok(Object.isFrozen(publicJwks) && Object.isFrozen(publicJwks.keys))
     assert.ok(publicJwks.keys.every((jwk) => Object.isFrozen(jwk)))
@@ -158,15 +158,15 @@ describe('the keys of an application', () => {
 })
 
 for (const [name, provider] of [
-  ['by which the client proves itself', { tokenEndpointAuthMethod: 'private_key_jwt' }],
-  ['by which requests are signed', { requestObjectSigningAlg: 'PS256' }],
-  ['to which ID Tokens are encrypted', { idTokenEncryptedResponseAlg: 'RSA-OAEP-256' }],
-  ['to which UserInfo is encrypted', { userinfoEncryptedResponseAlg: 'ECDH-ES', userinfoSignedResponseAlg: 'ES256' }],
+  ['that authenticate the client', { tokenEndpointAuthMethod: 'private_key_jwt' }],
+  ['that sign requests', { requestObjectSigningAlg: 'PS256' }],
+  ['that ID Tokens are encrypted to', { idTokenEncryptedResponseAlg: 'RSA-OAEP-256' }],
+  ['that UserInfo is encrypted to', { userinfoEncryptedResponseAlg: 'ECDH-ES', userinfoSignedResponseAlg: 'ES256' }],
 ] as const) {
   describe(`the keys ${name}`, () => {
     const stand = createStand({ provider, app: { options: { userinfo: true } } })
 
-    it('are fetched by the provider from the route, and a login ends well', async () => {
+    it('are fetched by the provider from the route, and a login succeeds', async () => {
       const { app, provider: op } = stand
       op.changeClient({ clientJwks: { keys: [] }, clientJwksUri: `${app.baseUrl}/jwks` })
       await assertLoggedIn(stand, await logIn(stand))
@@ -179,10 +179,10 @@ describe('keys that rotate', () => {
   const provider = { tokenEndpointAuthMethod: 'private_key_jwt', idTokenEncryptedResponseAlg: 'RSA-OAEP-256' } as const
   const other = createStage({ provider })
 
-  it('are both there while the provider still knows the old one', async () => {
+  it('are both published while the provider uses the old one', async () => {
     const fresh = (await createClientKeys()) as readonly PrivateJwk[]
     const old = other.provider.clientKeys as readonly PrivateJwk[]
-    // The new keys sign first; what was encrypted to an old one can still be opened.
+    // The new keys sign. The old ones still decrypt.
     const clientKeys = [...fresh, ...old]
     const app = await other.start({ clientKeys })
     other.provider.changeClient({ clientJwksUri: `${app.baseUrl}/jwks` })
@@ -191,7 +191,7 @@ describe('keys that rotate', () => {
     const published = (await keySetOf(await app.browser().open('/jwks'))).keys
     const encryption = published.filter(({ use }) => use === 'enc').reverse()
     const signatures = published.filter(({ use }) => use === 'sig')
-    // A provider that has not looked for a while encrypts to the old key.
+    // A provider with a cached key set encrypts to the old key.
     other.provider.changeClient({ clientJwks: { keys: [...signatures, ...encryption] as never } })
     assert.equal((await app.browser().open('/profile')).status, 200, String(app.errors))
     assert.deepEqual(other.provider.complaints, [])
@@ -199,7 +199,7 @@ describe('keys that rotate', () => {
 })
 
 describe('a published key', () => {
-  it('is one that others can import', async () => {
+  it('can be imported by others', async () => {
     const { keys: published } = await publishedBy({ clientKeys: keys })
     for (const jwk of published) {
       const key = crypto.createPublicKey({ key: jwk as JsonWebKey, format: 'jwk' })

@@ -17,7 +17,7 @@ const OLD_SECRET = 'the secret that sealed them until last month'
 const stage = createStage()
 const { start } = stage
 
-/** An app whose page `/enter` logs in as the application wants it. */
+/** An app whose page `/enter` calls `req.oidc.login()` with these options. */
 function startWithEnter(login: LoginOptions, options: Partial<AnyOptions> = {}): Promise<TestApp> {
   return start(options, { routes: { '/enter': answerBy(({ oidc }) => oidc.login(login)) } })
 }
@@ -34,7 +34,7 @@ function transactionsOf(browser: Browser): readonly string[] {
 }
 
 describe('the login route', () => {
-  it('asks for a code with PKCE, state and nonce', async () => {
+  it('requests a code with PKCE, state and nonce', async () => {
     const app = await start()
     const page = await app.browser().open('/login', { stopBefore: isAtProvider })
     const { code_challenge: challenge, state, nonce, ...rest } = Object.fromEntries(authorizationParams(page))
@@ -48,7 +48,7 @@ describe('the login route', () => {
     for (const value of [challenge, state, nonce]) assert.match(value ?? '', /^[\w-]{43}$/)
   })
 
-  it('makes state, nonce and code challenge anew each time', async () => {
+  it('creates a new state, nonce and code challenge for each login', async () => {
     const app = await start()
     const browser = app.browser()
     const pages = [
@@ -60,7 +60,7 @@ describe('the login route', () => {
     }
   })
 
-  it('leaves nothing in caches, no referrer, and nothing in the session store', async () => {
+  it('is not cached, sends no referrer, and stores nothing in the session store', async () => {
     const app = await start()
     const browser = app.browser()
     const page = await browser.open('/login', { stopBefore: isAtProvider })
@@ -71,7 +71,7 @@ describe('the login route', () => {
     assert.equal(browser.cookies().length, 1)
   })
 
-  it('keeps the login on its way in one HttpOnly, Lax cookie that nobody can read', async () => {
+  it('keeps the login in progress in one encrypted HttpOnly, Lax cookie', async () => {
     const app = await start()
     const browser = app.browser()
     const page = await browser.open('/login?returnTo=/profile', { stopBefore: isAtProvider })
@@ -84,7 +84,7 @@ describe('the login route', () => {
     }
   })
 
-  it('prefixes the cookie with __Host- over https, and deletes it by the same name', async () => {
+  it('uses the prefix __Host- over https, to set and to delete the cookie', async () => {
     const app = await start({}, { tls: true })
     const browser = app.browser()
     await browser.open('/login', { stopBefore: isAtProvider })
@@ -97,14 +97,14 @@ describe('the login route', () => {
     assert.deepEqual(browser.jar.refused, [])
   })
 
-  it('answers GET only', async () => {
+  it('accepts GET only', async () => {
     const app = await start({}, { errorHandler: 'json' })
     const page = await app.browser().post('/login')
     assert.deepEqual([page.status, page.json()], [405, { error: 'ERR_OIDC_METHOD_NOT_ALLOWED' }])
     assert.equal(app.errors[0]?.headers['Allow'], 'GET')
   })
 
-  it('is where routes.login says', async () => {
+  it('has the path of routes.login', async () => {
     const app = await start({ routes: { login: '/sign-in', callback: '/sign-in/done', logout: '/sign-out' } })
     const browser = app.browser()
     const page = await browser.open('/profile')
@@ -118,44 +118,44 @@ describe('the login route', () => {
 describe('a login', () => {
   const targets: readonly (readonly [name: string, asked: string, reached: string])[] = [
     ['a deep link with a query', '/profile?year=2026&tag=a%20b&q=1+1', '/profile?year=2026&tag=a%20b&q=1+1'],
-    ['a query with an address in it', '/profile?next=https://example.test/', '/profile?next=https://example.test/'],
+    ['a query with a URL in it', '/profile?next=https://example.test/', '/profile?next=https://example.test/'],
     ['a path with encoded letters', '/profile?name=%C3%A4', '/profile?name=%C3%A4'],
   ]
   for (const [name, asked, reached] of targets) {
-    it(`ends at the page that was asked for: ${name}`, async () => {
+    it(`returns to the requested page: ${name}`, async () => {
       const app = await start()
       const page = await app.browser().open(asked)
       assert.deepEqual([page.status, page.url], [200, app.baseUrl + reached])
     })
   }
 
-  it('ends at the fragment that a script has put into returnTo', async () => {
+  it('returns to the fragment that a script has put into returnTo', async () => {
     const app = await start()
     const page = await app.browser().open(`/login?returnTo=${encodeURIComponent('/profile?a=1#part-2')}`)
     assert.equal(page.url, `${app.baseUrl}/profile?a=1#part-2`)
   })
 
   for (const returnTo of ['https://evil.test/', '//evil.test', '/\\evil.test', '/logout', '', 'profile']) {
-    it(`ends at home where returnTo is ${JSON.stringify(returnTo)}`, async () => {
+    it(`leads to the home page if returnTo is ${JSON.stringify(returnTo)}`, async () => {
       const app = await start()
       const page = await app.browser().open(`/login?returnTo=${encodeURIComponent(returnTo)}`)
       assert.deepEqual([page.status, page.url], [200, `${app.baseUrl}/`])
     })
   }
 
-  it('ends at home where two returnTo are given', async () => {
+  it('leads to the home page if the first of two returnTo is invalid', async () => {
     const app = await start()
     const page = await app.browser().open('/login?returnTo=//evil.test&returnTo=/profile')
     assert.equal(page.url, `${app.baseUrl}/`)
   })
 
-  it('ends at the page that was asked for below a mount path', async () => {
+  it('returns to the requested page below a mount path', async () => {
     const app = await start({}, { mountPath: '/portal' })
     const page = await app.browser().open('/portal/profile?a=1')
     assert.deepEqual([page.status, page.url], [200, `${app.baseUrl}/profile?a=1`])
   })
 
-  it('ends at the page that was asked for behind a proxy that takes the path of baseUrl off', async () => {
+  it('returns to the requested page behind a proxy that removes the path of baseUrl', async () => {
     const front = stage.stopLater(await startStrippingProxy('/portal'))
     const baseUrl = `http://127.0.0.1:${front.port}/portal`
     const app = await start({ baseUrl })
@@ -199,7 +199,7 @@ describe('authorizationParams', () => {
     )
   })
 
-  it('of a single login are sent over those of the options', async () => {
+  it('of a single login take precedence over those of the options', async () => {
     const login = { returnTo: '/profile', authorizationParams: { prompt: 'consent', login_hint: 'alice&scope=x' } }
     const app = await startWithEnter(login, { authorizationParams: { prompt: 'login', ui_locales: 'de' } })
     const browser = app.browser()
@@ -224,7 +224,7 @@ describe('authorizationParams', () => {
     })
   }
 
-  it('are not taken from the address of the login route', async () => {
+  it('are not read from the query of the login route', async () => {
     const app = await start()
     const page = await app
       .browser()
@@ -236,7 +236,7 @@ describe('authorizationParams', () => {
     )
   })
 
-  it('with max_age have the answer checked', async () => {
+  it('with max_age are checked in the response', async () => {
     const app = await start({ authorizationParams: { max_age: 300 } })
     stage.provider.authTime = Math.floor(Date.now() / 1000) - 200
     assert.equal((await app.browser().open('/profile')).status, 200)
@@ -245,7 +245,7 @@ describe('authorizationParams', () => {
     assert.deepEqual(codesOf(app), ['ERR_OIDC_ID_TOKEN_AUTH_TIME'])
   })
 
-  it('with max_age of a single login have the answer checked', async () => {
+  it('with max_age of a single login are checked in the response', async () => {
     const app = await startWithEnter({ authorizationParams: { max_age: 60 } })
     stage.provider.authTime = Math.floor(Date.now() / 1000) - 400
     assert.equal((await app.browser().open('/profile')).status, 200)
@@ -255,7 +255,7 @@ describe('authorizationParams', () => {
 })
 
 describe('req.oidc.login()', () => {
-  it('comes back to the page that called it', async () => {
+  it('returns to the page that called it', async () => {
     const enter = answerBy(async ({ oidc }, res) => {
       if (oidc.isAuthenticated) res.end(`hello ${oidc.claims.sub}`)
       else await oidc.login()
@@ -265,19 +265,19 @@ describe('req.oidc.login()', () => {
     assert.deepEqual([page.url, page.body], [`${app.baseUrl}/enter?a=1`, 'hello user-subject'])
   })
 
-  it('comes back home from a request that changes something', async () => {
+  it('leads to the home page from a request that changes something', async () => {
     const app = await startWithEnter({})
     const page = await app.browser().post('/enter', { amount: '1' })
     assert.deepEqual([page.status, page.url], [200, `${app.baseUrl}/`])
   })
 
-  it('comes back home from a page that nobody can come back to', async () => {
+  it('leads to the home page from a page that is no valid returnTo', async () => {
     const app = await startWithEnter({})
     const page = await app.browser().open(`/enter?long=${'x'.repeat(2000)}`)
     assert.deepEqual([page.status, page.url], [200, `${app.baseUrl}/`])
   })
 
-  it('refuses a returnTo that is not of this application, since the application wrote it', async () => {
+  it('refuses a returnTo outside of the app, because the app wrote it', async () => {
     const app = await startWithEnter({ returnTo: 'https://evil.test/' })
     assert.equal((await app.browser().open('/enter')).status, 500)
     assert.deepEqual(codesOf(app), ['ERR_OIDC_RETURN_TO'])
@@ -292,7 +292,7 @@ describe('req.oidc.loginUrl()', () => {
     return (await app.browser().fetch(mountPath + path, { method })).json()
   }
 
-  it('comes back to the present page, or to the one that is named', async () => {
+  it('returns to the current page, or to the given one', async () => {
     const there = '/login?returnTo=%2Fa%3Fb%3Dc%26d%23e'
     assert.deepEqual(await loginUrlsAt('/urls?a=1&b', 'GET', ''), {
       here: '/login?returnTo=%2Furls%3Fa%3D1%26b',
@@ -308,7 +308,7 @@ describe('req.oidc.loginUrl()', () => {
     })
   })
 
-  it('comes back home where nobody knows what was asked for', () => {
+  it('leads to the home page if the URL of the request is unknown', () => {
     const auth = oidc(usualOptions(stage.provider, 'https://app.test'))
     const req = { method: 'GET', headers: {} } as AppRequest
     auth(req, {} as Response, () => undefined)
@@ -338,7 +338,7 @@ describe('several logins of one browser', () => {
     })
   }
 
-  it('all complete when they come back at the same moment', async () => {
+  it('all complete when they come back at the same time', async () => {
     const app = await start()
     const browser = app.browser()
     const open = (tab: number): Promise<Page> => browser.open(`/profile?tab=${tab}`, { stopBefore: isCallback })
@@ -352,7 +352,7 @@ describe('several logins of one browser', () => {
     assert.deepEqual(codesOf(app), [])
   })
 
-  it('are kept up to six, and the oldest gives way', async () => {
+  it('are limited to six, and the oldest is dropped', async () => {
     const app = await start()
     const browser = app.browser()
     mock.timers.enable({ apis: ['Date'], now: Date.now() })
@@ -368,7 +368,7 @@ describe('several logins of one browser', () => {
     assert.equal((await browser.clone().go(tabs[8]?.next)).status, 200)
   })
 
-  it('take less than 8 kB of cookies, however long the paths to return to are', async () => {
+  it('take less than 8 kB of cookies, however long their returnTo is', async () => {
     const app = await start()
     const browser = app.browser()
     mock.timers.enable({ apis: ['Date'], now: Date.now() })
@@ -384,7 +384,7 @@ describe('several logins of one browser', () => {
     assert.equal((await browser.go(last?.next)).url, app.baseUrl + long)
   })
 
-  it('give way before those that cannot be opened any more', async () => {
+  it('are kept longer than transactions that cannot be decrypted', async () => {
     const app = await start()
     const browser = app.browser()
     const foreign = Array.from({ length: 6 }, (_, index) => `oidc-tx.of-a-secret-long-gone-${index}=x; Path=/`)
@@ -395,8 +395,8 @@ describe('several logins of one browser', () => {
   })
 })
 
-describe('a login on its way', () => {
-  it('ends after transactionLifetime, also where the cookie was kept', async () => {
+describe('a login in progress', () => {
+  it('expires after transactionLifetime, even if the browser keeps the cookie', async () => {
     const app = await start({ transactionLifetime: 60 })
     const browser = app.browser()
     mock.timers.enable({ apis: ['Date'], now: Date.now() })
@@ -410,7 +410,7 @@ describe('a login on its way', () => {
     assert.equal(stage.provider.calls['/token'], 0)
   })
 
-  it('is good to the last second of transactionLifetime', async () => {
+  it('is valid until the last second of transactionLifetime', async () => {
     const app = await start({ transactionLifetime: 60 })
     const browser = app.browser()
     mock.timers.enable({ apis: ['Date'], now: Math.floor(Date.now() / 1000) * 1000 })
@@ -419,7 +419,7 @@ describe('a login on its way', () => {
     assert.equal((await browser.go(page.next)).status, 200)
   })
 
-  it('completes at another node that has nothing in common but the secret', async () => {
+  it('completes at another node that shares only the secret', async () => {
     const first = await start({ secret: SECRET })
     const second = await start({ secret: SECRET })
     const browser = first.browser()
@@ -430,7 +430,7 @@ describe('a login on its way', () => {
     assert.deepEqual(stage.provider.complaints, [])
   })
 
-  it('completes after the secret was replaced, while the old one is still in the list', async () => {
+  it('completes after the secret was rotated, while the old one is in the list', async () => {
     const first = await start({ secret: OLD_SECRET })
     const second = await start({ secret: [SECRET, OLD_SECRET] })
     const browser = first.browser()
@@ -438,7 +438,7 @@ describe('a login on its way', () => {
     assert.equal((await browser.go(atNode(page.next, second))).status, 200)
   })
 
-  it('is sealed with the first secret of the list', async () => {
+  it('is encrypted with the first secret of the list', async () => {
     const first = await start({ secret: [SECRET, OLD_SECRET] })
     const newer = await start({ secret: SECRET })
     const older = await start({ secret: OLD_SECRET })
@@ -468,7 +468,7 @@ describe('a client', () => {
     )
   })
 
-  it('without a secret need not name its method', async () => {
+  it('without a secret needs no tokenEndpointAuthMethod', async () => {
     await logInAt({ tokenEndpointAuthMethod: 'none', clientSecret: '' }, { secret: SECRET })
   })
 
@@ -480,7 +480,7 @@ describe('a client', () => {
   })
 
   for (const clientSecret of ['a b', 'a+b', 'a:b', 'a%20b', '%', 'a&b=c', '-._~*!()\'"', '0123456789-ABCDEF_ghi.']) {
-    it(`sends the secret ${clientSecret} by client_secret_basic, encoded no more than needed`, async () => {
+    it(`sends the secret ${clientSecret} by client_secret_basic, with minimal encoding`, async () => {
       await logInAt({ clientSecret })
     })
   }
@@ -489,7 +489,7 @@ describe('a client', () => {
     await logInAt({ clientId: 'https://app.example.test/a b:c' })
   })
 
-  it('is told that a secret beyond ASCII is none, and the secret is not repeated', async () => {
+  it('refuses a secret beyond ASCII, and does not repeat it in the message', async () => {
     await assert.rejects(start({ clientSecret: 'geheim-ä-ключ' }), (error: Error) => {
       assert.match(error.message, /clientSecret must hold printable ASCII characters only/)
       assert.ok(!error.message.includes('geheim'))
@@ -499,27 +499,27 @@ describe('a client', () => {
 
   const algorithms = ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'ES256', 'EdDSA', 'Ed25519']
   for (const alg of [...algorithms, 'ES384', 'ES512', 'HS256', 'HS384', 'HS512']) {
-    it(`takes an ID Token that is signed by ${alg}`, async () => {
+    it(`accepts an ID Token that is signed by ${alg}`, async () => {
       await logInAt({ alg }, { idTokenSignedResponseAlg: alg })
     })
   }
 })
 
 describe('a Cookie header', () => {
-  it('full of spaces costs no more than another', async () => {
+  it('full of spaces is parsed as fast as another', async () => {
     const app = await start()
     const startedAt = performance.now()
     for (let index = 0; index < 10; index++) {
       const headers = { cookie: `a=b${' '.repeat(15_000)}c` }
       assert.equal((await app.browser().open('/login', { headers, follow: false })).status, 303)
     }
-    // It was 200 ms for each one once.
+    // Each one took 200 ms in an earlier version.
     assert.ok(performance.now() - startedAt < 1500)
   })
 })
 
-describe('logins that are started in one second', () => {
-  it('give way in the order in which they were started', async () => {
+describe('logins that start in one second', () => {
+  it('are dropped in the order in which they started', async () => {
     mock.timers.enable({ apis: ['Date'], now: Date.now() })
     const app = await start()
     const browser = app.browser()
@@ -532,7 +532,7 @@ describe('logins that are started in one second', () => {
 })
 
 describe('a scope that the token response leaves out', () => {
-  it('is believed to be the one that was asked for only where that was allowed by name', async () => {
+  it('is assumed to be the requested one only with dangerouslyAssumeRequestedScope', async () => {
     stage.provider.change.tokenResponse = ({ scope: _, ...json }) => json
     const scope = 'openid reports:read'
     for (const [dangerouslyAssumeRequestedScope, status] of [

@@ -80,8 +80,8 @@ function setBy(options: object): readonly unknown[] {
   return SET_BY_PROFILE.map((name) => config[name])
 }
 
-describe('a profile sets what it demands', () => {
-  it('nothing where there is none', () => {
+describe('a profile sets the options that it requires', () => {
+  it('none without a profile', () => {
     assert.deepEqual(setBy({}), [false, 'none', false, 'RS256', undefined, 'query', 'RS256'])
   })
 
@@ -89,17 +89,17 @@ describe('a profile sets what it demands', () => {
     assert.deepEqual(setBy({ profile: 'fapi2' }), [true, 'private_key_jwt', true, 'PS256', undefined, 'query', 'RS256'])
   })
 
-  it('fapi2 with a certificate: mTLS, to which the tokens are bound', () => {
+  it('fapi2 with a certificate: mTLS, and tokens bound to the certificate', () => {
     const options = { profile: 'fapi2', tlsClientCertificate: CERTIFICATE }
     assert.deepEqual(setBy(options), [true, 'tls_client_auth', false, 'PS256', undefined, 'query', 'RS256'])
   })
 
-  it('fapi2-message-signing: signed requests and answers besides', () => {
+  it('fapi2-message-signing: signed requests and responses too', () => {
     const set = [true, 'private_key_jwt', true, 'PS256', 'PS256', 'jwt', 'PS256']
     assert.deepEqual(setBy({ profile: 'fapi2-message-signing' }), set)
   })
 
-  it('and leaves alone what it allows', () => {
+  it('and keeps options that it allows', () => {
     const options = {
       profile: 'fapi2-message-signing',
       clientKeys: [p256],
@@ -117,7 +117,7 @@ describe('a profile sets what it demands', () => {
     assert.deepEqual({ ...config, ...options, clientKeys: undefined }, { ...config, clientKeys: undefined })
   })
 
-  it('for one provider of several, and no other', () => {
+  it('for one provider of several only', () => {
     const { issuer, clientId, clientKeys, ...app } = GOOD
     const bank = { issuer, clientId, clientKeys, profile: 'fapi2' }
     const shop = { issuer: 'https://shop.example', clientId, clientSecret: SECRET }
@@ -132,27 +132,30 @@ describe('a profile sets what it demands', () => {
   })
 })
 
-// [what the options say, the sentence without the profile's name]
+// [the options, the message without the name of the profile]
 const CONTRADICTIONS: readonly (readonly [options: object, sentence: string])[] = [
-  [{ responseType: 'code id_token', responseMode: 'form_post.jwt' }, 'responseType must be code'],
+  [{ responseType: 'code id_token', responseMode: 'form_post.jwt' }, "responseType must be 'code'"],
   [
     { responseType: 'id_token', responseMode: 'form_post.jwt', dpopBoundAccessTokens: true },
-    'responseType must be code',
+    "responseType must be 'code'",
   ],
-  [{ responseType: 'code token', responseMode: 'form_post.jwt' }, 'responseType must be code'],
-  [{ userinfoBearerMethod: 'body', tlsClientCertificate: CERTIFICATE }, 'userinfoBearerMethod must be header'],
+  [{ responseType: 'code token', responseMode: 'form_post.jwt' }, "responseType must be 'code'"],
+  [{ userinfoBearerMethod: 'body', tlsClientCertificate: CERTIFICATE }, "userinfoBearerMethod must be 'header'"],
   ...['client_secret_basic', 'client_secret_post', 'client_secret_jwt'].map(
     (tokenEndpointAuthMethod) =>
       [
         { tokenEndpointAuthMethod, clientSecret: SECRET },
-        'tokenEndpointAuthMethod must be private_key_jwt or mTLS',
+        "tokenEndpointAuthMethod must be 'private_key_jwt', 'tls_client_auth' or 'self_signed_tls_client_auth'",
       ] as const,
   ),
-  [{ tokenEndpointAuthMethod: 'none' }, 'tokenEndpointAuthMethod must be private_key_jwt or mTLS'],
+  [
+    { tokenEndpointAuthMethod: 'none' },
+    "tokenEndpointAuthMethod must be 'private_key_jwt', 'tls_client_auth' or 'self_signed_tls_client_auth'",
+  ],
   [{ requirePushedAuthorizationRequests: false }, 'requirePushedAuthorizationRequests must be true'],
-  [{ dpopBoundAccessTokens: false }, 'dpopBoundAccessTokens must be true where there is no tlsClientCertificate'],
-  [{ clientAssertionAudience: 'endpoint' }, 'clientAssertionAudience must be issuer'],
-  [{ clientAssertionAudience: 'https://id.example/token' }, 'clientAssertionAudience must be issuer'],
+  [{ dpopBoundAccessTokens: false }, 'dpopBoundAccessTokens must be true, unless tlsClientCertificate is given'],
+  [{ clientAssertionAudience: 'endpoint' }, "clientAssertionAudience must be 'issuer'"],
+  [{ clientAssertionAudience: 'https://id.example/token' }, "clientAssertionAudience must be 'issuer'"],
   [{ dangerouslyAssumeRequestedScope: true }, 'dangerouslyAssumeRequestedScope must be false'],
   [{ idTokenSignedResponseAlg: 'RS256' }, 'idTokenSignedResponseAlg must be PS256, ES256 or EdDSA'],
   [{ idTokenSignedResponseAlg: 'PS384' }, 'idTokenSignedResponseAlg must be PS256, ES256 or EdDSA'],
@@ -172,35 +175,36 @@ const CONTRADICTIONS: readonly (readonly [options: object, sentence: string])[] 
 ]
 
 for (const profile of ['fapi2', 'fapi2-message-signing']) {
-  describe(`the profile ${profile} is contradicted by no option`, () => {
+  describe(`the profile ${profile} conflicts with options`, () => {
     for (const [options, sentence] of CONTRADICTIONS) {
       it(`such as ${Object.entries(options)
         .map(([name, value]) => `${name}: ${typeof value === 'object' ? 'given' : value}`)
         .join(', ')}`, () => {
-        assert.deepEqual(faultsOf({ profile, ...options }), [`${sentence}: the profile ${profile} demands it.`])
+        const option = /^\w+/.exec(sentence)?.[0] ?? ''
+        const received = JSON.stringify(new Map(Object.entries(options)).get(option))
+        assert.deepEqual(faultsOf({ profile, ...options }), [
+          `${sentence} with profile '${profile}'. Received ${received}.`,
+        ])
       })
     }
 
-    it('such as a key that signs with RS256 alone', () => {
+    it('such as a key that signs with RS256 only', () => {
       const keys = [jwk('rsa', { alg: 'RS256' }), jwk('P-256', { use: 'enc' })]
-      // What signs requests is missing too then.
+      // Then there is no key for signed requests either.
       const signing =
-        profile === 'fapi2' ? [] : ['requestObjectSigningAlg needs a key in clientKeys that signs with it.']
+        profile === 'fapi2' ? [] : ["requestObjectSigningAlg 'PS256' needs a key in clientKeys that can sign with it."]
       assert.deepEqual(faultsOf({ profile, clientKeys: keys }), [
         ...signing,
-        `clientKeys must have a key that signs with PS256, ES256 or EdDSA: the profile ${profile} demands it.`,
+        `clientKeys must have a key that can sign with PS256, ES256 or EdDSA with profile '${profile}'. Received a list.`,
       ])
     })
 
-    it('and where there is no key, that is the one fault', () => {
+    it('and reports a missing key first', () => {
       const options = { profile, clientKeys: undefined }
-      assert.equal(
-        faultsOf(options)[0],
-        'tokenEndpointAuthMethod private_key_jwt needs a key for signatures in clientKeys.',
-      )
+      assert.equal(faultsOf(options)[0], "tokenEndpointAuthMethod 'private_key_jwt' needs a signing key in clientKeys.")
     })
 
-    it('that is wrong on its own: it is told once', () => {
+    it('and reports an invalid option only once', () => {
       for (const name of ['tokenEndpointAuthMethod', 'idTokenSignedResponseAlg', 'responseType', 'dpopSigningAlg']) {
         const faults = faultsOf({ profile, [name]: 'planted' })
         assert.equal(faults.length, 1, faults.join(' '))
@@ -212,24 +216,28 @@ for (const profile of ['fapi2', 'fapi2-message-signing']) {
 
 describe('the profile fapi2-message-signing', () => {
   for (const responseMode of ['query', 'form_post', 'fragment']) {
-    it(`is contradicted by ${responseMode}`, () => {
+    it(`conflicts with ${responseMode}`, () => {
       const profile = 'fapi2-message-signing'
       assert.deepEqual(faultsOf({ profile, responseMode }), [
-        `responseMode must be one with jwt: the profile ${profile} demands it.`,
+        `responseMode must be 'jwt' or another one with jwt with profile '${profile}'. Received "${responseMode}".`,
       ])
     })
   }
 
-  it('of a client with an EC key needs to be told what signs its requests', () => {
+  it('requires requestObjectSigningAlg for a client with an EC key', () => {
     const options = { profile: 'fapi2-message-signing', clientKeys: [p256] }
-    assert.deepEqual(faultsOf(options), ['requestObjectSigningAlg needs a key in clientKeys that signs with it.'])
+    assert.deepEqual(faultsOf(options), [
+      "requestObjectSigningAlg 'PS256' needs a key in clientKeys that can sign with it.",
+    ])
     assert.deepEqual(faultsOf({ ...options, requestObjectSigningAlg: 'ES256' }), [])
   })
 })
 
-describe('a profile of another name', () => {
-  it('is none', () => {
-    assert.deepEqual(faultsOf({ profile: 'fapi1' }), ['profile must be one of fapi2, fapi2-message-signing.'])
+describe('an unknown profile', () => {
+  it('is refused', () => {
+    assert.deepEqual(faultsOf({ profile: 'fapi1' }), [
+      "profile must be one of 'fapi2', 'fapi2-message-signing'. Received \"fapi1\".",
+    ])
   })
 })
 
@@ -266,7 +274,7 @@ for (const [name, provider] of VARIANTS) {
   describe(`a login by ${name}`, () => {
     const stand = createStand({ provider, app: { options: { userinfo: true } } })
 
-    it('ends at a provider that is as strict as the profile', async () => {
+    it('succeeds at a provider that enforces the profile', async () => {
       await assertLoggedIn(stand, await logIn(stand))
       const { calls, complaints, requests } = stand.provider
       assert.deepEqual([complaints, calls['/authorize']], [[], 1])
@@ -282,7 +290,7 @@ for (const [name, provider] of VARIANTS) {
       assert.equal(assertions.length > 0, isByKey)
     })
 
-    it('lets the browser see a reference alone', async () => {
+    it('shows the browser only a reference', async () => {
       const { next } = await stand.app.browser().open('/login', { stopBefore: isAtProvider })
       const params = new URL(next?.url ?? '').searchParams
       assert.deepEqual([...params.keys()].sort(), ['client_id', 'request_uri'])
@@ -292,10 +300,10 @@ for (const [name, provider] of VARIANTS) {
 
 type Change = (provider: StrictProvider) => void
 
-/** The good answers, with one thing changed. */
+/** The valid responses, with one change. */
 function attackOn(stand: Stand) {
   return async (change: Change): Promise<Outcome> => {
-    // The nonces of the server are known then.
+    // The nonces of the server are known afterwards.
     await logIn(stand)
     await stand.reset()
     change(stand.provider)
@@ -323,9 +331,9 @@ describe('the profile fapi2 refuses', () => {
 
   describe('before the code is redeemed', () => {
     const rows: readonly Row<Change>[] = [
-      ['an answer without iss', inAnswer((params) => params.delete('iss')), MISSING],
+      ['a response without iss', inAnswer((params) => params.delete('iss')), MISSING],
       [
-        'an answer with another iss',
+        'a response with another iss',
         inAnswer((params) => params.set('iss', 'https://evil.example')),
         'ERR_OIDC_RESPONSE_ISSUER',
       ],
@@ -337,7 +345,7 @@ describe('the profile fapi2 refuses', () => {
         'ERR_OIDC_PUSHED_REQUEST',
       ],
       [
-        'a client that has no key there any more',
+        'a client without a registered key',
         (provider) => provider.changeClient({ clientJwks: { keys: [] } }),
         'ERR_OIDC_PUSHED_REQUEST',
       ],
@@ -345,7 +353,7 @@ describe('the profile fapi2 refuses', () => {
     testRefusals(rows, stand, attackOn(stand))
   })
 
-  describe('after it', () => {
+  describe('after the code is redeemed', () => {
     const rows: readonly Row<Change>[] = [
       [
         'a bearer token',
@@ -364,7 +372,7 @@ describe('the profile fapi2 refuses', () => {
         (provider) => provider.changeClient({ alg: 'ES256' }),
         'ERR_OIDC_ID_TOKEN_ALG',
       ],
-      ['an ID Token for two', idToken({ aud: ['test-client', 'another'] }), 'ERR_OIDC_ID_TOKEN_AUDIENCE'],
+      ['an ID Token for two clients', idToken({ aud: ['test-client', 'another'] }), 'ERR_OIDC_ID_TOKEN_AUDIENCE'],
       ['an ID Token of another issuer', idToken({ iss: 'https://evil.example' }), 'ERR_OIDC_ID_TOKEN_ISSUER'],
     ]
     testRefusals(rows, stand, attackOn(stand), { '/token': 1 })
@@ -379,11 +387,15 @@ describe('the profile fapi2-message-signing refuses', () => {
     }
   }
   const rows: readonly Row<Change>[] = [
-    ['an answer without iss', inJwt(({ iss: _, ...claims }) => claims), 'ERR_OIDC_RESPONSE_JWT_ISSUER'],
-    ['an answer for another', inJwt((claims) => ({ ...claims, aud: 'another' })), 'ERR_OIDC_RESPONSE_JWT_AUDIENCE'],
-    ['an answer that is over', inJwt((claims) => ({ ...claims, exp: 1 })), 'ERR_OIDC_RESPONSE_JWT_EXPIRED'],
+    ['a response without iss', inJwt(({ iss: _, ...claims }) => claims), 'ERR_OIDC_RESPONSE_JWT_ISSUER'],
     [
-      'an answer that is signed with RS256',
+      'a response for another client',
+      inJwt((claims) => ({ ...claims, aud: 'another' })),
+      'ERR_OIDC_RESPONSE_JWT_AUDIENCE',
+    ],
+    ['an expired response', inJwt((claims) => ({ ...claims, exp: 1 })), 'ERR_OIDC_RESPONSE_JWT_EXPIRED'],
+    [
+      'a response that is signed with RS256',
       (provider) => provider.changeClient({ authorizationSignedResponseAlg: 'RS256' }),
       'ERR_OIDC_RESPONSE_JWT_ALG',
     ],
@@ -395,7 +407,7 @@ describe('the profile fapi2-message-signing refuses', () => {
   ]
   testRefusals(rows, stand, attackOn(stand))
 
-  it('an answer in the clear', async () => {
+  it('a response that is not signed', async () => {
     await attackOn(stand)(() => undefined)
     await stand.reset()
     const browser = stand.app.browser()
@@ -408,7 +420,7 @@ describe('the profile fapi2-message-signing refuses', () => {
 })
 
 describe('a provider that does not announce iss', () => {
-  it('is held to it by the profile all the same', async () => {
+  it('must send it anyway with the profile', async () => {
     const provider = await startStrictProvider({ profile: 'fapi2', issParameter: 'absent' })
     const stand = await startStandAt(provider)
     try {
@@ -418,7 +430,7 @@ describe('a provider that does not announce iss', () => {
     }
   })
 
-  it('and one without pushed requests cannot be used', async () => {
+  it('cannot be used without pushed requests', async () => {
     const provider = await startStrictProvider({ profile: 'fapi2', pushed: 'absent' })
     const stand = await startStandAt(provider)
     try {
@@ -435,7 +447,7 @@ describe('oidc-provider with its own profile', () => {
   const algs = ['PS256', 'ES256', 'EdDSA']
 
   for (const profile of ['fapi2', 'fapi2-message-signing'] as const) {
-    it(`takes ${profile}`, async () => {
+    it(`accepts ${profile}`, async () => {
       const keys = await createClientKeys()
       const isSigned = profile === 'fapi2-message-signing'
       const provider = stage.stopLater(

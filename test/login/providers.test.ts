@@ -37,7 +37,7 @@ const routes: Routes = {
 
 type Start = typeof stage.start
 
-/** An app at two of the providers. */
+/** An app with two of the providers. */
 const start: Start = (options = {}, settings = {}, names = ['harbour', 'tide']) =>
   stage.start(options, { routes, errorHandler: 'json', ...settings }, names)
 
@@ -47,8 +47,8 @@ async function logInAt(app: TestApp, name: string, browser: Browser = app.browse
   return browser
 }
 
-/** The sessions and the tokens in the store, by their ids. */
-async function leftIn(app: TestApp): Promise<readonly string[]> {
+/** The keys of the sessions and token records in the store. */
+async function recordsIn(app: TestApp): Promise<readonly string[]> {
   return Object.keys(await app.records()).filter((id) => !id.startsWith('oidc-state:'))
 }
 
@@ -56,7 +56,7 @@ async function whoIn(browser: Browser): Promise<unknown> {
   return (await browser.fetch('/who')).json()['provider']
 }
 
-/** Where the browser would be sent next. */
+/** The next URL of the browser. */
 function nextOf(page: Page): URL {
   assert.ok(page.next, `${page.status} ${page.body}`)
   return new URL(page.next.url)
@@ -88,7 +88,7 @@ const TWO = { issuer: 'https://two.example', clientId: 'app' }
 
 describe('several providers', () => {
   for (const host of HOSTS) {
-    it(`log people in, each by a callback and a client of its own: ${host}`, async () => {
+    it(`log users in, each with its own callback and client: ${host}`, async () => {
       const app = await start({}, { host, mountPath: '/portal' }, NAMES)
       for (const name of NAMES) {
         const browser = app.browser()
@@ -110,7 +110,7 @@ describe('several providers', () => {
     })
   }
 
-  it('have a callback where the options say so', async () => {
+  it('have the callback that the options name', async () => {
     const providers = {
       harbour: stage.optionsFor('harbour'),
       tide: { ...stage.optionsFor('tide'), callback: '/from-tide' },
@@ -125,7 +125,7 @@ describe('several providers', () => {
     assert.deepEqual([...redirectUris.values()], [`${app.baseUrl}/answers/harbour`, `${app.baseUrl}/from-tide`])
   })
 
-  it('take from the top what they leave out', async () => {
+  it('inherit the options at the top level', async () => {
     const providers = {
       harbour: stage.optionsFor('harbour'),
       tide: { ...stage.optionsFor('tide'), scope: 'openid email', responseMode: 'query' as const },
@@ -158,13 +158,13 @@ describe('several providers', () => {
     assertNoComplaints()
   })
 
-  it('are asked for nothing before somebody logs in there', async () => {
+  it('get no request before a user logs in there', async () => {
     const app = await start()
     await logInAt(app, 'harbour')
     assert.deepEqual([stage.provider('harbour').calls['/discovery'], stage.provider('tide').requests.length], [1, 0])
   })
 
-  it('are all asked by ready()', async () => {
+  it('are all loaded by ready()', async () => {
     const app = await start({}, {}, NAMES)
     await app.auth.ready()
     for (const name of NAMES) {
@@ -173,7 +173,7 @@ describe('several providers', () => {
     }
   })
 
-  it('are told one from the other by hooks and events', async () => {
+  it('are named in hooks and events', async () => {
     const told: string[] = []
     const tell =
       (moment: string) =>
@@ -206,7 +206,7 @@ describe('several providers', () => {
     )
   })
 
-  it('publish the keys of all clients at one address', async () => {
+  it('publish the keys of all clients at one URL', async () => {
     const provider = stage.stopLater(
       await startStrictProvider({ tokenEndpointAuthMethod: 'private_key_jwt', clientId: 'with-keys' }),
     )
@@ -228,13 +228,13 @@ describe('several providers', () => {
 })
 
 describe('the login route with several providers', () => {
-  it('goes to the first where none is named', async () => {
+  it('goes to the first provider without a name', async () => {
     const app = await start()
     assertAtProvider(await app.browser().open('/profile', { stopBefore: isAtProvider }), 'harbour')
   })
 
   for (const name of ['nowhere', '', 'Tide', '__proto__', 'constructor', 'tide/../harbour']) {
-    it(`knows no provider of the name ${JSON.stringify(name)}`, async () => {
+    it(`refuses the name ${JSON.stringify(name)}`, async () => {
       const app = await start()
       const browser = app.browser()
       const page = await browser.open(`/login?provider=${encodeURIComponent(name)}`)
@@ -244,7 +244,7 @@ describe('the login route with several providers', () => {
     })
   }
 
-  it('knows the only one there is by the name default, and no other', async () => {
+  it('accepts only the name default if there is one provider', async () => {
     const { issuer, clientId, clientSecret } = stage.provider('harbour')
     const app = await start({ providers: { default: { issuer, clientId, clientSecret } } })
     const browser = app.browser()
@@ -253,7 +253,7 @@ describe('the login route with several providers', () => {
   })
 
   for (const path of ['/callback/harbour', '/callback/tide', '/CALLBACK/tide/', '/choose', '/choose?returnTo=/who']) {
-    it(`comes back to the start instead of ${path}`, async () => {
+    it(`leads to the home page instead of ${path}`, async () => {
       const app = await start({ providerChooser: '/choose' })
       const page = await app.browser().open(`/login?provider=tide&returnTo=${encodeURIComponent(path)}`)
       assert.deepEqual([page.status, page.url], [200, `${app.baseUrl}/`])
@@ -262,26 +262,26 @@ describe('the login route with several providers', () => {
 })
 
 describe('req.oidc.login() with several providers', () => {
-  it('goes to the one that is named', async () => {
+  it('goes to the named provider', async () => {
     const app = await start({ providerChooser: '/choose' })
     const page = await app.browser().open('/at-tide')
     assert.equal(page.json()['provider'], 'tide')
   })
 
-  it('goes to the first where none is named, whether people can choose or not', async () => {
+  it('goes to the first provider without a name, with or without a chooser', async () => {
     for (const options of [{}, { providerChooser: '/choose' }]) {
       const app = await start(options)
       assertAtProvider(await app.browser().open('/again', { stopBefore: isAtProvider }), 'harbour')
     }
   })
 
-  it('goes to the one that the person is logged in at', async () => {
+  it('goes to the provider of the current login', async () => {
     const app = await start({ providerChooser: '/choose' })
     const browser = await logInAt(app, 'tide')
     assertAtProvider(await browser.open('/again', { stopBefore: isAtProvider }), 'tide')
   })
 
-  it('refuses a name that is none', async () => {
+  it('refuses an unknown name', async () => {
     const app = await start()
     const page = await app.browser().open('/at-nowhere')
     assert.deepEqual([page.status, codesOf(app)], [400, ['ERR_OIDC_PROVIDER_UNKNOWN']])
@@ -289,7 +289,7 @@ describe('req.oidc.login() with several providers', () => {
 })
 
 describe('the provider chooser', () => {
-  it('is where people go who have not said where they log in', async () => {
+  it('gets users who have not chosen a provider', async () => {
     const app = await start({ providerChooser: '/choose' })
     const browser = app.browser()
     const page = await browser.open('/profile?a=1&b=%20c')
@@ -305,14 +305,14 @@ describe('the provider chooser', () => {
   })
 
   for (const returnTo of ['https://evil.example/', '//evil.example', '/\\evil.example', '/login', '/callback/tide']) {
-    it(`is never given ${returnTo}`, async () => {
+    it(`never gets the returnTo ${returnTo}`, async () => {
       const app = await start({ providerChooser: '/choose' })
       const page = await app.browser().open(`/login?returnTo=${encodeURIComponent(returnTo)}`, { follow: false })
       assert.equal(page.headers.location, '/choose?returnTo=%2F')
     })
   }
 
-  it('leads on to the page that was asked for', async () => {
+  it('leads to the requested page', async () => {
     const app = await start({ providerChooser: '/choose' })
     const browser = app.browser()
     await browser.open('/profile')
@@ -334,7 +334,7 @@ describe('a stronger login with several providers', () => {
       assert.equal(stage.provider('harbour').requests.length, 0)
     })
 
-    it(`is so for scripts too, ${providerChooser ? 'with' : 'without'} a chooser`, async () => {
+    it(`is there for scripts too, ${providerChooser ? 'with' : 'without'} a chooser`, async () => {
       const app = await start(providerChooser === undefined ? {} : { providerChooser })
       const browser = await logInAt(app, 'tide')
       const page = await browser.fetch('/pay')
@@ -345,7 +345,7 @@ describe('a stronger login with several providers', () => {
     })
   }
 
-  it('is at the one that was chosen, for people who come without a login', async () => {
+  it('is at the chosen provider for users without a login', async () => {
     const app = await start({ providerChooser: '/choose' })
     const browser = app.browser()
     const page = await browser.open('/pay')
@@ -358,13 +358,13 @@ describe('a stronger login with several providers', () => {
 describe('a silent login with several providers', () => {
   const silent = { silentLogin: true, providerChooser: '/choose' }
 
-  it('asks nobody to choose: it is tried at the first', async () => {
+  it('is tried at the first provider, without the chooser', async () => {
     const app = await start(silent)
     const page = await app.browser().open('/who', { stopBefore: isAtProvider })
     assert.equal(assertAtProvider(page, 'harbour').get('prompt'), 'none')
   })
 
-  it('leaves people where they were who are logged in nowhere', async () => {
+  it('returns visitors without a session at the provider to the page', async () => {
     stage.provider('harbour').loggedIn = false
     const app = await start(silent)
     const page = await app.browser().open('/who')
@@ -372,7 +372,7 @@ describe('a silent login with several providers', () => {
     assert.equal(stage.provider('tide').requests.length, 0)
   })
 
-  it('is tried at the provider of a login that has ended by itself', async () => {
+  it('is tried at the provider of an expired login', async () => {
     mock.timers.enable({ apis: ['Date'], now: Date.now() })
     const app = await start({ ...silent, loginLifetime: 60 })
     const browser = await logInAt(app, 'tide')
@@ -384,7 +384,7 @@ describe('a silent login with several providers', () => {
 })
 
 describe('a login at another provider', () => {
-  it('is another person, with another session and nothing of the first', async () => {
+  it('is another user, with a new session and no data of the first', async () => {
     const app = await start()
     const browser = await logInAt(app, 'harbour')
     await browser.open('/write')
@@ -397,7 +397,7 @@ describe('a login at another provider', () => {
     assert.equal(Object.keys(await app.records()).filter(isTokens).length, 1)
   })
 
-  it('is the same person by no likeness of names: sub is of its issuer', async () => {
+  it('is another user even with the same sub, because a sub belongs to its issuer', async () => {
     for (const name of ['harbour', 'tide'] as const) stage.provider(name).account = ACCOUNTS['alice'] ?? assert.fail()
     const app = await start()
     const browser = await logInAt(app, 'harbour')
@@ -406,7 +406,7 @@ describe('a login at another provider', () => {
     assert.equal((await browser.fetch('/session')).json()['cart'], undefined)
   })
 
-  it('keeps what a visitor had before any login', async () => {
+  it('keeps the data of an anonymous session', async () => {
     const app = await start()
     const browser = app.browser()
     await browser.open('/write')
@@ -416,7 +416,7 @@ describe('a login at another provider', () => {
     assert.equal((await browser.fetch('/session')).json()['cart'], 'book')
   })
 
-  it('leaves the first as it is where it is refused', async () => {
+  it('keeps the first login if it is refused', async () => {
     stage.provider('tide').change.idTokenClaims = (claims) => ({ ...claims, aud: 'another' })
     const app = await start()
     const browser = await logInAt(app, 'harbour')
@@ -425,7 +425,7 @@ describe('a login at another provider', () => {
     assert.equal(await whoIn(browser), 'harbour')
   })
 
-  it('may be on its way in two tabs at once', async () => {
+  it('can be in progress in two tabs at once', async () => {
     const app = await start()
     const browser = app.browser()
     const first = await browser.open('/login?provider=harbour&returnTo=/who', { stopBefore: isAtProvider })
@@ -439,7 +439,7 @@ describe('a login at another provider', () => {
 
 describe('the tokens of one of several providers', () => {
   for (const name of ['harbour', 'tide'] as const) {
-    it(`are those of the login, and UserInfo is asked there: ${name}`, async () => {
+    it(`are those of the login, and UserInfo is called there: ${name}`, async () => {
       const app = await start({ userinfo: false })
       const browser = await logInAt(app, name)
       const { token } = (await browser.fetch('/access-token')).json()
@@ -451,7 +451,7 @@ describe('the tokens of one of several providers', () => {
     })
   }
 
-  it('are never shown to another, nor are its client and secret', async () => {
+  it('are never sent to another provider, nor are its client id and secret', async () => {
     const app = await start()
     const browser = await logInAt(app, 'harbour')
     await logInAt(app, 'tide', browser)
@@ -471,7 +471,7 @@ describe('the tokens of one of several providers', () => {
 
 describe('a logout with several providers', () => {
   for (const name of ['harbour', 'tide'] as const) {
-    it(`is at the one of the login, with its own ID Token: ${name}`, async () => {
+    it(`goes to the provider of the login, with its own ID Token: ${name}`, async () => {
       const app = await start()
       const browser = await logInAt(app, name)
       const { token } = (await browser.fetch('/id-token')).json()
@@ -488,7 +488,7 @@ describe('a logout with several providers', () => {
     })
   }
 
-  it('is at the last one where somebody has logged in at two', async () => {
+  it('goes to the provider of the last login', async () => {
     const app = await start()
     const browser = await logInAt(app, 'harbour')
     await logInAt(app, 'tide', browser)
@@ -497,7 +497,7 @@ describe('a logout with several providers', () => {
     assertNoComplaints()
   })
 
-  it('is there too where the login has ended by itself', async () => {
+  it('goes there even if the login has expired', async () => {
     const app = await start()
     const browser = await logInAt(app, 'tide')
     for (const [id, record] of Object.entries(await app.records())) {
@@ -512,7 +512,7 @@ describe('a logout with several providers', () => {
     assertNoComplaints()
   })
 
-  it('goes nowhere where nobody is logged in', async () => {
+  it('goes to no provider if no user is logged in', async () => {
     const app = await start()
     const page = await app.browser().post('/logout')
     assert.deepEqual([page.status, page.url], [200, `${app.baseUrl}/`])
@@ -520,7 +520,7 @@ describe('a logout with several providers', () => {
 })
 
 describe('a provider that is no longer in the options', () => {
-  /** An app with all providers, and what it has become, over the same store. */
+  /** An app with all providers, and the app without one, with the same store. */
   async function startTwice(
     now: Parameters<Start>[0],
     names: readonly Name[] = ['harbour'],
@@ -531,8 +531,8 @@ describe('a provider that is no longer in the options', () => {
     return [was, await start({ secret, ...now }, { session: { store } }, names)]
   }
 
-  /** Somebody who logged in while it was there. */
-  async function arriveLate(now: Parameters<Start>[0] = {}): Promise<{ app: TestApp; browser: Browser }> {
+  /** A user who logged in before it was removed. */
+  async function logInBeforeRemoval(now: Parameters<Start>[0] = {}): Promise<{ app: TestApp; browser: Browser }> {
     const [was, app] = await startTwice(now)
     assert.ok(was && app)
     return { app, browser: await logInAt(was, 'tide') }
@@ -540,8 +540,8 @@ describe('a provider that is no longer in the options', () => {
 
   const openAt = (app: TestApp, browser: Browser, path: string): Promise<Page> => browser.fetch(app.baseUrl + path)
 
-  it('leaves no login behind', async () => {
-    const { app, browser } = await arriveLate()
+  it('leaves no login', async () => {
+    const { app, browser } = await logInBeforeRemoval()
     const who = await openAt(app, browser, '/who')
     assert.deepEqual(who.json(), { provider: null, sub: null })
     assert.equal((await openAt(app, browser, '/profile')).status, 401)
@@ -551,38 +551,38 @@ describe('a provider that is no longer in the options', () => {
     assert.deepEqual(app.otherErrors, [])
   })
 
-  it('leaves logins at the others as they are', async () => {
+  it('leaves logins at other providers unchanged', async () => {
     const [was, app] = await startTwice({})
     assert.ok(was && app)
     const browser = await logInAt(was, 'harbour')
     assert.equal((await openAt(app, browser, '/who')).json()['provider'], 'harbour')
   })
 
-  it('is told of no logout, and nor is another one in its place', async () => {
-    const { app, browser } = await arriveLate()
+  it('gets no logout request, nor does another provider', async () => {
+    const { app, browser } = await logInBeforeRemoval()
     const page = await browser.post(`${app.baseUrl}/logout`, {}, { from: app.origin })
     assert.deepEqual([page.status, page.url], [200, `${app.baseUrl}/`])
-    assert.deepEqual([await leftIn(app), codesOf(app), app.otherErrors], [[], [], []])
+    assert.deepEqual([await recordsIn(app), codesOf(app), app.otherErrors], [[], [], []])
     assert.deepEqual([stage.provider('harbour').requests.length, stage.provider('tide').calls['/logout']], [0, 0])
   })
 
-  it('does not give its ID Token to the only one that is left, which has no name', async () => {
+  it('does not pass its ID Token to the only remaining provider, which has no name', async () => {
     const { issuer, clientId, clientSecret } = stage.provider('harbour')
-    const { app, browser } = await arriveLate({ providers: { default: { issuer, clientId, clientSecret } } })
+    const { app, browser } = await logInBeforeRemoval({ providers: { default: { issuer, clientId, clientSecret } } })
     assert.equal((await openAt(app, browser, '/who')).json()['provider'], null)
     await browser.post(`${app.baseUrl}/logout`, {}, { from: app.origin })
-    assert.deepEqual([stage.provider('harbour').requests.length, await leftIn(app)], [0, []])
+    assert.deepEqual([stage.provider('harbour').requests.length, await recordsIn(app)], [0, []])
   })
 
-  it('does not give its ID Token to another issuer that has got its name', async () => {
-    const { app, browser } = await arriveLate({ providers: { tide: stage.optionsFor('lagoon') } })
+  it('does not pass its ID Token to another issuer that now has its name', async () => {
+    const { app, browser } = await logInBeforeRemoval({ providers: { tide: stage.optionsFor('lagoon') } })
     assert.equal((await openAt(app, browser, '/who')).json()['provider'], null)
     await browser.post(`${app.baseUrl}/logout`, {}, { from: app.origin })
-    assert.deepEqual([stage.provider('lagoon').requests.length, await leftIn(app)], [0, []])
+    assert.deepEqual([stage.provider('lagoon').requests.length, await recordsIn(app)], [0, []])
   })
 
-  it('is forgotten with the next login', async () => {
-    const { app, browser } = await arriveLate()
+  it('is removed from the session by the next login', async () => {
+    const { app, browser } = await logInBeforeRemoval()
     await browser.open(`${app.baseUrl}/write`)
     const page = await browser.open(`${app.baseUrl}/login?returnTo=/who`)
     assert.equal(page.json()['provider'], 'harbour')
@@ -609,7 +609,7 @@ describe('a provider that had no name before there were several', () => {
 })
 
 describe('a provider that is down', () => {
-  it('hurts nobody who logs in at another', async () => {
+  it('does not affect logins at another', async () => {
     const down = await startStrictProvider()
     const { issuer, clientId, clientSecret } = down
     await down.stop()
@@ -623,7 +623,7 @@ describe('a provider that is down', () => {
     await assert.rejects(app.auth.ready(), { code: 'ERR_OIDC_PROVIDER_UNREACHABLE' })
   })
 
-  it('does not keep those logged in who want to log out', async () => {
+  it('does not prevent a logout', async () => {
     const other = await startStrictProvider()
     const { issuer, clientId, clientSecret } = other
     const app = await start({
@@ -637,7 +637,7 @@ describe('a provider that is down', () => {
 })
 
 describe('two clients at one issuer', () => {
-  /** Under both names the same issuer, where the app is known twice. */
+  /** Two providers with the same issuer and different clients. */
   async function startTwins(): Promise<TestApp> {
     const provider = stage.provider('harbour')
     const first = provider.clients.get(provider.clientId) ?? assert.fail()
@@ -649,7 +649,7 @@ describe('two clients at one issuer', () => {
     })
   }
 
-  it('have logins, tokens and logouts of their own', async () => {
+  it('have separate logins, tokens and logouts', async () => {
     const app = await startTwins()
     for (const [name, clientId] of [
       ['harbour', 'app-at-harbour'],
@@ -665,7 +665,7 @@ describe('two clients at one issuer', () => {
     assertNoComplaints()
   })
 
-  it('know the same person by the same name, whose data stays', async () => {
+  it('identify the same user, whose data stays', async () => {
     const app = await startTwins()
     const browser = await logInAt(app, 'harbour')
     await browser.open('/write')
@@ -678,7 +678,7 @@ describe('two clients at one issuer', () => {
 })
 
 describe('the options of several providers', () => {
-  it('are sound', () => {
+  it('are accepted', () => {
     assert.deepEqual(faultsOf({ one: ONE, two: TWO }), [])
     assert.deepEqual(faultsOf({ one: ONE, 'a-b_C3': TWO }, { providerChooser: '/choose' }), [])
     assert.deepEqual(faultsOf({ one: ONE, two: { ...ONE, clientId: 'second' } }), [])
@@ -686,28 +686,23 @@ describe('the options of several providers', () => {
 
   const wrong: readonly (readonly [name: string, providers: unknown, faults: readonly RegExp[], more?: object])[] = [
     [
-      'a fault of one is named as its own',
+      'a problem of one provider has its name',
       { one: { ...ONE, scope: 'profile' }, two: TWO },
       [/^providers\.one\.scope must be scopes/],
     ],
     [
-      'the faults of all are told at once',
+      'the problems of all providers are reported at once',
       { one: { ...ONE, clientId: '' }, two: { ...TWO, issuer: 'two' } },
       [/^providers\.one\.clientId must be/, /^providers\.two\.issuer must be an absolute https URL/],
     ],
+    ['a problem at the top level is reported once', { one: ONE, two: TWO }, [/^scope must be scopes/], { scope: 'x' }],
     [
-      'a fault at the top is told once, as what it is',
-      { one: ONE, two: TWO },
-      [/^scope must be scopes/],
-      { scope: 'x' },
-    ],
-    [
-      'what is missing is missing in the provider',
+      'a missing option is reported for the provider',
       { one: { issuer: ONE.issuer }, two: { clientId: 'app' } },
-      [/^providers\.one\.clientId must be given/, /^providers\.two\.issuer must be a non-empty string/],
+      [/^providers\.one\.clientId is required/, /^providers\.two\.issuer must be a non-empty string/],
     ],
     [
-      'a contradiction is told of the provider',
+      'a conflict is reported for the provider',
       { one: { ...ONE, dpopSigningAlg: 'ES256' }, two: TWO },
       [/^providers\.one\.dpopSigningAlg needs/],
     ],
@@ -717,31 +712,36 @@ describe('the options of several providers', () => {
       [/^providers\.one\.client_secret is not an option; did you mean providers\.one\.clientSecret\?$/],
     ],
     [
-      'what concerns the application is not of one provider',
+      'an option of the app is refused in a provider',
       { one: { ...ONE, baseUrl: 'https://app.example' }, two: TWO },
       [/^providers\.one\.baseUrl is not an option/],
     ],
-    ['there must be one', {}, [/^providers must be a plain object/]],
+    ['there must be at least one provider', {}, [/^providers must be a plain object/]],
     ['each is an object', { one: ONE, two: 'https://two.example' }, [/^providers\.two must be a plain object/]],
     [
-      'secret is needed',
+      'secret is required',
       { one: { ...ONE, clientSecret: 'c'.repeat(40) } },
-      [/^secret must be given/],
+      [/^secret is required with providers/],
       { secret: undefined },
     ],
     [
-      'plain http is not allowed for one of them',
+      'plain http is refused for one provider',
       { one: ONE, two: { ...TWO, issuer: 'http://two.example' } },
       [/^providers\.two\.issuer must be https/],
     ],
-    ['issuer belongs to each', { one: ONE }, [/^issuer must be left out/], { issuer: 'https://id.example' }],
     [
-      'two with one callback',
+      'issuer must be in each provider',
+      { one: ONE },
+      [/^issuer cannot be combined with providers/],
+      { issuer: 'https://id.example' },
+    ],
+    [
+      'two providers with one callback',
       { one: { ...ONE, callback: '/back' }, two: { ...TWO, callback: '/back' } },
       [/^providers\.two\.callback must differ from providers\.one\.callback: both are \/back\.$/],
     ],
     [
-      'two whose callbacks differ in case alone',
+      'two callbacks that differ only in case',
       { one: ONE, ONE: TWO },
       [/^providers\.ONE\.callback must differ from providers\.one\.callback/],
     ],
@@ -751,7 +751,7 @@ describe('the options of several providers', () => {
       [/^providers\.one\.callback must differ from routes\.login/],
     ],
     [
-      'a route at the callback that one has of itself',
+      'a route at the default callback of a provider',
       { one: ONE },
       [/^providers\.one\.callback must differ from routes\.logout/],
       { routes: { logout: '/callback/one' } },
@@ -775,7 +775,7 @@ describe('the options of several providers', () => {
       { providerChooser: 'https://x.example' },
     ],
     [
-      'a landing at a callback',
+      'a postLogoutRedirectUri at a callback',
       { one: ONE },
       [/^postLogoutRedirectUri must not be one of routes/],
       { postLogoutRedirectUri: '/callback/one' },
@@ -803,11 +803,11 @@ describe('the options of several providers', () => {
     })
   }
 
-  it('are refused where the names come from a prototype', () => {
+  it('are refused if the names are inherited', () => {
     assert.match(faultsOf(Object.create({ one: ONE }))[0] ?? '', /^providers must be a plain object/)
   })
 
-  it('need a chooser only where there are several', () => {
+  it('accept a chooser only with several providers', () => {
     const options = { ...ONE, baseUrl: 'https://app.example', secret: 's'.repeat(32), providerChooser: '/choose' }
     assert.throws(() => parseOptions(options), /providerChooser needs providers/)
   })

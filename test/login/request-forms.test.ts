@@ -25,7 +25,7 @@ import { type ProviderOptions, startProvider } from '../support/servers/provider
 import { answered, type JsonChange } from '../support/strict-provider/context.ts'
 import type { StrictProviderOptions } from '../support/strict-provider/provider.ts'
 
-/** Everything that an application may ask for beyond the usual, and how it is written on the wire. */
+/** Parameters that an app may add, as they are sent. */
 const ASKED = {
   prompt: 'login',
   max_age: 300,
@@ -50,19 +50,19 @@ const ON_THE_WIRE: Readonly<Record<string, readonly string[]>> = {
   resource: ASKED.resource,
 }
 
-/** The parameters as the provider has understood them, of the last request. */
+/** The parameters of the last request, as the provider read them. */
 function understood({ provider }: Pick<Stand, 'provider'>, names: readonly string[] = Object.keys(ON_THE_WIRE)) {
   const params = provider.authorizationRequests.at(-1) ?? new URLSearchParams()
   return Object.fromEntries(names.map((name) => [name, params.getAll(name)]))
 }
 
-/** What the browser brings to the provider: it stops in front. */
-async function brought({ app }: Stand, path = '/login'): Promise<URLSearchParams> {
-  return paramsBrought(await app.browser().open(path, { stopBefore: isAtProvider }))
+/** The parameters that the browser sends to the provider. */
+async function sentByBrowser({ app }: Stand, path = '/login'): Promise<URLSearchParams> {
+  return paramsOf(await app.browser().open(path, { stopBefore: isAtProvider }))
 }
 
-function paramsBrought(page: Page): URLSearchParams {
-  assert.ok(page.next, `nobody was sent to the provider: ${page.status} ${page.body}`)
+function paramsOf(page: Page): URLSearchParams {
+  assert.ok(page.next, `there was no redirect to the provider: ${page.status} ${page.body}`)
   return new URL(page.next.url).searchParams
 }
 
@@ -70,7 +70,7 @@ interface Form {
   readonly name: string
   readonly provider: StrictProviderOptions
   readonly options?: Partial<AnyOptions>
-  /** What the browser brings; absent: everything, in the clear. */
+  /** The parameters that the browser sends. Absent for all of them, unsigned. */
   readonly brings?: readonly string[]
 }
 
@@ -141,7 +141,7 @@ for (const { name, provider, options = {}, brings } of FORMS) {
     const app = { options: { ...options, authorizationParams: ASKED } }
     const stand = createStand({ provider: { ...provider, idToken: 'thin' }, app })
 
-    it('ends in a login, for which the provider was asked all that was told', async () => {
+    it('logs the user in, and the provider gets all parameters', async () => {
       const outcome = await logIn(stand)
       await assertLoggedIn(stand, outcome)
       assert.deepEqual(stand.provider.complaints, [])
@@ -151,13 +151,13 @@ for (const { name, provider, options = {}, brings } of FORMS) {
       assert.equal(typeof auth_time, 'number')
     })
 
-    it('lets the browser see no more than it has to', async () => {
-      const params = await brought(stand)
+    it('shows the browser only what is necessary', async () => {
+      const params = await sentByBrowser(stand)
       if (brings === undefined) assert.deepEqual([params.has('state'), params.has('request')], [true, false])
       else assert.deepEqual([...params.keys()].sort(), [...brings].sort())
     })
 
-    it('ends in logins that are side by side, each for itself', async () => {
+    it('works for several logins at the same time', async () => {
       const outcomes = await Promise.all([logIn(stand), logIn(stand), logIn(stand)])
       assert.deepEqual(
         outcomes.map(({ page }) => page.status),
@@ -172,8 +172,8 @@ for (const { name, provider, options = {}, brings } of FORMS) {
 describe('a request object', () => {
   const stand = createStand({ provider: { requestObjectSigningAlg: 'PS256' } })
 
-  it('says for whom it is, since when, until when, and is another one each time', async () => {
-    const objects = await Promise.all([1, 2].map(async () => (await brought(stand)).get('request') ?? ''))
+  it('has aud, iat, exp and a new jti each time', async () => {
+    const objects = await Promise.all([1, 2].map(async () => (await sentByBrowser(stand)).get('request') ?? ''))
     const claims = objects.map((object) => decodeJwt(object))
     for (const { iss, aud, client_id, iat = 0, nbf, exp, sub } of claims) {
       const { clientId, issuer } = stand.provider
@@ -183,7 +183,7 @@ describe('a request object', () => {
     assert.equal(decodeProtectedHeader(objects[0] ?? '').typ, 'oauth-authz-req+jwt')
   })
 
-  it('is demanded by providers that the options know nothing of', async () => {
+  it('is reported as missing if the provider requires one', async () => {
     const stage = { provider: stand.provider }
     stage.provider.change.discovery = (json) => ({ ...json, require_signed_request_object: true })
     const plain = await startStandAt(stand.provider, { options: { requestObjectSigningAlg: undefined } as object })
@@ -200,17 +200,17 @@ describe('a request object', () => {
 
   const refusals: readonly (readonly [name: string, change: (provider: Stand['provider']) => void])[] = [
     ['with another algorithm', (provider) => provider.changeClient({ requestObjectSigningAlg: 'RS256' })],
-    ['with a key that is not known', (provider) => provider.changeClient({ clientJwks: { keys: [] } })],
+    ['with an unknown key', (provider) => provider.changeClient({ clientJwks: { keys: [] } })],
     [
-      'without the encryption that is registered',
+      'without the registered encryption',
       (provider) => provider.changeClient({ requestObjectEncryptionAlg: 'RSA-OAEP' }),
     ],
   ]
   for (const [name, change] of refusals) {
-    it(`that the provider refuses is no login: signed ${name}`, async () => {
+    it(`fails the login if the provider refuses it: signed ${name}`, async () => {
       change(stand.provider)
       const { browser, page } = await logIn(stand)
-      // Of an object that it cannot read, the provider does not know whom to send back.
+      // If the provider cannot read the object, it does not know where to redirect to.
       assert.deepEqual([page.status, new URL(page.url).origin], [400, stand.provider.issuer])
       await assertNobodyLoggedIn(stand.app, browser)
     })
@@ -221,12 +221,12 @@ describe('a request that is encrypted', () => {
   const registered = { requestObjectSigningAlg: 'ES256', requestObjectEncryptionAlg: 'RSA-OAEP-256' }
   const stand = createStand({ provider: registered })
 
-  it('is not sent in the clear where the provider publishes no key for it', async () => {
+  it('is not sent unencrypted if the provider publishes no key for it', async () => {
     const { provider } = stand
     provider.change.jwks = (json) => ({ keys: [json['keys']].flat().filter((jwk) => Object(jwk).use !== 'enc') })
     const fresh = await startStandAt(provider)
     try {
-      // Keys that do not say what they are for would do: none here is of that kind.
+      // A key without `use` would be accepted. There is none here.
       const { browser, page } = await logIn(fresh)
       assert.deepEqual([page.status, codesOf(fresh.app)], [502, ['ERR_OIDC_KEYS_INVALID']])
       assert.equal(provider.calls['/authorize'], 0)
@@ -236,8 +236,8 @@ describe('a request that is encrypted', () => {
     }
   })
 
-  it('shows nobody what is asked for', async () => {
-    const params = await brought(stand)
+  it('hides its parameters', async () => {
+    const params = await sentByBrowser(stand)
     const request = params.get('request') ?? ''
     assert.deepEqual([request.split('.').length, decodeProtectedHeader(request).alg], [5, 'RSA-OAEP-256'])
     assert.equal(params.has('state'), false)
@@ -247,12 +247,12 @@ describe('a request that is encrypted', () => {
 describe('a pushed request', () => {
   const stand = createStand({ provider: { pushed: 'required' } })
 
-  it('that the provider demands is pushed without being told to', async () => {
-    assert.deepEqual([...(await brought(stand)).keys()].sort(), PUSHED)
+  it('is sent without an option if the provider requires it', async () => {
+    assert.deepEqual([...(await sentByBrowser(stand)).keys()].sort(), PUSHED)
     assert.equal(stand.provider.calls['/par'], 1)
   })
 
-  it('is asked for with a reference that is good once', async () => {
+  it('gets a request_uri that is valid once', async () => {
     const browser = stand.app.browser()
     const page = await browser.open('/login', { stopBefore: isAtProvider })
     assert.equal((await browser.clone().go(page.next)).status, 200)
@@ -262,7 +262,7 @@ describe('a pushed request', () => {
     assert.equal(error?.refusal.error, 'invalid_request_uri')
   })
 
-  it('that waited too long ends in an error, and the next one in a login', async () => {
+  it('fails after its request_uri has expired, and the next one succeeds', async () => {
     mock.timers.enable({ apis: ['Date'], now: Date.now() })
     const browser = stand.app.browser()
     const page = await browser.open('/login?returnTo=/profile', { stopBefore: isAtProvider })
@@ -275,7 +275,7 @@ describe('a pushed request', () => {
     await assertLoggedIn(stand, { browser, page: await browser.open('/login?returnTo=/profile') })
   })
 
-  it('takes 200 for 201, as several providers say it', async () => {
+  it('accepts 200 instead of 201, which several providers send', async () => {
     stand.provider.change.parResponse = (json, answer) => {
       answer.status = 200
       return json
@@ -283,7 +283,7 @@ describe('a pushed request', () => {
     await assertLoggedIn(stand, await logIn(stand))
   })
 
-  it('is not made where the metadata names no place for it', async () => {
+  it('is not sent if the metadata has no endpoint for it', async () => {
     const { provider } = stand
     provider.change.discovery = ({ pushed_authorization_request_endpoint: _, ...json }) => json
     const fresh = await startStandAt(provider)
@@ -298,7 +298,7 @@ describe('a pushed request', () => {
   })
 })
 
-describe('the answer to a pushed request', () => {
+describe('the response to a pushed request', () => {
   const stand = createStand({ provider: { pushed: 'required', tokenEndpointAuthMethod: 'client_secret_post' } })
   const options = { tokenEndpointAuthMethod: 'client_secret_post' } as const
   const posting = createStand({
@@ -324,13 +324,13 @@ describe('the answer to a pushed request', () => {
   const rows: readonly Row<JsonChange>[] = [
     ['an error', answered(400, { error: 'invalid_request' }), 'ERR_OIDC_PUSHED_REQUEST'],
     ['an unknown client', answered(401, { error: 'invalid_client' }), 'ERR_OIDC_PUSHED_REQUEST'],
-    ['no right to ask', answered(403, { error: 'access_denied' }), 'ERR_OIDC_PUSHED_REQUEST'],
-    ['no such place', answered(404, '<h1>Not found</h1>'), 'ERR_OIDC_PUSHED_REQUEST'],
-    ['too great a request', answered(413, {}), 'ERR_OIDC_PUSHED_REQUEST'],
+    ['no permission', answered(403, { error: 'access_denied' }), 'ERR_OIDC_PUSHED_REQUEST'],
+    ['not found', answered(404, '<h1>Not found</h1>'), 'ERR_OIDC_PUSHED_REQUEST'],
+    ['a request that is too large', answered(413, {}), 'ERR_OIDC_PUSHED_REQUEST'],
     ['accepted, for later', answered(202, {}), 'ERR_OIDC_PUSHED_REQUEST'],
     ['no content', answered(204, ''), 'ERR_OIDC_PUSHED_REQUEST'],
     ['too many requests', answered(429, {}, { 'Retry-After': '3' }), 'ERR_OIDC_PROVIDER_BUSY'],
-    ['a fault of its own', answered(500, {}), 'ERR_OIDC_PROVIDER_STATUS'],
+    ['a server error', answered(500, {}), 'ERR_OIDC_PROVIDER_STATUS'],
     ['a redirect', answered(302, '', { Location: 'https://evil.example/' }), 'ERR_OIDC_PROVIDER_REDIRECT'],
     ['no request_uri', without('request_uri'), 'ERR_OIDC_PUSHED_RESPONSE'],
     ['a request_uri that is empty', having({ request_uri: '' }), 'ERR_OIDC_PUSHED_RESPONSE'],
@@ -348,16 +348,16 @@ describe('the answer to a pushed request', () => {
       'ERR_OIDC_PUSHED_RESPONSE',
     ],
     ['no expires_in', without('expires_in'), 'ERR_OIDC_PUSHED_RESPONSE'],
-    ['expires_in of nothing', having({ expires_in: 0 }), 'ERR_OIDC_PUSHED_RESPONSE'],
-    ['expires_in before now', having({ expires_in: -1 }), 'ERR_OIDC_PUSHED_RESPONSE'],
-    ['expires_in as text', having({ expires_in: '60' }), 'ERR_OIDC_PUSHED_RESPONSE'],
+    ['expires_in of 0', having({ expires_in: 0 }), 'ERR_OIDC_PUSHED_RESPONSE'],
+    ['a negative expires_in', having({ expires_in: -1 }), 'ERR_OIDC_PUSHED_RESPONSE'],
+    ['expires_in as a string', having({ expires_in: '60' }), 'ERR_OIDC_PUSHED_RESPONSE'],
     ['a list', () => '[]', 'ERR_OIDC_PUSHED_RESPONSE'],
-    ['a page', answered(201, '<p>', { 'Content-Type': 'text/html' }), 'ERR_OIDC_PUSHED_RESPONSE'],
-    ['nothing', () => '', 'ERR_OIDC_PUSHED_RESPONSE'],
+    ['an HTML page', answered(201, '<p>', { 'Content-Type': 'text/html' }), 'ERR_OIDC_PUSHED_RESPONSE'],
+    ['an empty body', () => '', 'ERR_OIDC_PUSHED_RESPONSE'],
   ]
   testRefusals(rows, posting, attack)
 
-  it('tells the operator what was refused, and nobody the secret', async () => {
+  it('gives the operator the error of the provider, and no secret', async () => {
     const said = { error: 'invalid_scope', error_description: 'no <script> for you', error_uri: 'https://id.example/e' }
     await attack(answered(400, said))
     const [error] = posting.app.errors
@@ -367,11 +367,12 @@ describe('the answer to a pushed request', () => {
       errorDescription: 'no <script> for you',
       errorUri: 'https://id.example/e',
     })
-    assert.doesNotMatch(`${error.message} ${error.stack}`, /script|invalid_scope/)
+    assert.match(error.message, /\/par answered 400 invalid_scope\./)
+    assert.doesNotMatch(`${error.message} ${error.stack}`, /script|id\.example/)
     assert.ok(!JSON.stringify({ ...error }).includes(posting.provider.clientSecret))
   })
 
-  it('is readable where the client is not the one that is registered', async () => {
+  it('gives a clear error if the client is not registered', async () => {
     const { page, browser } = await logIn(stand)
     assert.deepEqual([page.status, codesOf(stand.app)], [502, ['ERR_OIDC_PUSHED_REQUEST']])
     const [error] = stand.app.errors
@@ -389,17 +390,17 @@ describe('a request object by reference', () => {
   const stand = createStand(settings)
 
   async function requestUri(): Promise<string> {
-    return (await brought(stand)).get('request_uri') ?? ''
+    return (await sentByBrowser(stand)).get('request_uri') ?? ''
   }
   const fetchObject = (uri: string, method = 'GET'): Promise<Page> => stand.app.browser().fetch(uri, { method })
 
-  it('is at an address that nobody guesses, which RFC 9101 5.2 finds short enough', async () => {
+  it('has an unguessable URL that is short enough (RFC 9101 5.2)', async () => {
     const [one, other] = [await requestUri(), await requestUri()]
     assert.match(one, /^http:\/\/127\.0\.0\.1:\d+\/request\?id=[\w-]{32}$/)
     assert.ok(one !== other && one.length <= 512)
   })
 
-  it('is handed out again and again while it lasts, by its type, to nobody that is remembered', async () => {
+  it('is sent with its content type until it expires, without a session', async () => {
     const uri = await requestUri()
     const [first, second] = [await fetchObject(uri), await fetchObject(uri)]
     assert.deepEqual([first.status, second.status, first.body], [200, 200, second.body])
@@ -411,13 +412,13 @@ describe('a request object by reference', () => {
     assert.equal(decodeJwt(first.body)['client_id'], stand.provider.clientId)
   })
 
-  it('sets no cookie and makes no session where express-session would like to', async () => {
+  it('sets no cookie and starts no session, even with saveUninitialized', async () => {
     const eager = await startStandAt(stand.provider, {
       options: { requestObjectBy: 'reference' },
       session: { saveUninitialized: true, rolling: true, resave: true },
     })
     try {
-      const uri = (await brought(eager)).get('request_uri') ?? ''
+      const uri = (await sentByBrowser(eager)).get('request_uri') ?? ''
       const page = await eager.app.browser().fetch(uri)
       assert.deepEqual([page.status, page.headers['set-cookie']], [200, undefined])
       const before = Object.keys(await eager.app.records()).length
@@ -428,7 +429,7 @@ describe('a request object by reference', () => {
     }
   })
 
-  it('is gone after five minutes, even from a store that keeps everything', async () => {
+  it('expires after five minutes, even in a store that keeps everything', async () => {
     mock.timers.enable({ apis: ['Date'], now: Date.now() })
     const uri = await requestUri()
     const records = Object.values(await stand.app.records())
@@ -452,14 +453,14 @@ describe('a request object by reference', () => {
   const others: readonly (readonly [name: string, query: string])[] = [
     ['no id', ''],
     ['an empty id', '?id='],
-    ['an id of nobody', `?id=${'x'.repeat(32)}`],
+    ['an unknown id', `?id=${'x'.repeat(32)}`],
     ['an id that is too long', `?id=${'x'.repeat(33)}`],
     ['a path', '?id=../../../../../../../../etc/passwd'],
     ['a prototype', '?id=__proto__'],
     ['a pattern', '?id=********************************'],
   ]
   for (const [name, query] of others) {
-    it(`is not found by ${name}`, async () => {
+    it(`is not found with ${name}`, async () => {
       await requestUri()
       const page = await fetchObject(`/request${query}`)
       assert.deepEqual([page.status, page.headers['set-cookie']], [404, undefined])
@@ -467,20 +468,20 @@ describe('a request object by reference', () => {
     })
   }
 
-  it('is no way to sessions and tokens', async () => {
+  it('gives no access to sessions and tokens', async () => {
     await assertLoggedIn(stand, await logIn(stand))
     const ids = Object.keys(await stand.app.records())
     assert.ok(ids.some((id) => id.startsWith('oidc-tokens:')))
     for (const id of ids) {
       for (const shown of [id, encodeURIComponent(id), id.replace(/^.*:/, '').padEnd(32, 'x')]) {
         const page = await fetchObject(`/request?id=${shown}`)
-        // The request of this login is still there, and nothing else.
+        // Only the request object of this login is readable.
         assert.ok(page.status === 404 || id.startsWith('oidc-request:'), id)
       }
     }
   })
 
-  it('is fetched by GET alone', async () => {
+  it('is sent for GET only', async () => {
     const uri = await requestUri()
     for (const method of ['POST', 'PUT', 'DELETE']) {
       const page = await fetchObject(uri, method)
@@ -489,10 +490,10 @@ describe('a request object by reference', () => {
     assert.equal((await fetchObject(uri)).status, 200)
   })
 
-  it('can be fetched twice by the provider, which takes it once', async () => {
+  it('can be fetched twice by the provider, which accepts it once', async () => {
     const browser = stand.app.browser()
     const page = await browser.open('/login?returnTo=/profile', { stopBefore: isAtProvider })
-    assert.equal((await fetchObject(paramsBrought(page).get('request_uri') ?? '')).status, 200)
+    assert.equal((await fetchObject(paramsOf(page).get('request_uri') ?? '')).status, 200)
     assert.equal((await browser.clone().go(page.next)).status, 200)
     assert.deepEqual(stand.provider.complaints, [])
     const again = await browser.clone().go(page.next)
@@ -500,7 +501,7 @@ describe('a request object by reference', () => {
     assert.match(stand.provider.complaints.join(), /jti is missing or was used before/)
   })
 
-  it('is no route where requests travel by value', async () => {
+  it('has no route if requests are sent by value', async () => {
     const app = await startStandAt(stand.provider)
     try {
       assert.equal((await app.app.browser().open('/request?id=x')).status, 404)
@@ -510,7 +511,7 @@ describe('a request object by reference', () => {
   })
 
   for (const how of ['by its callback', 'at once'] as const) {
-    it(`cannot be kept by a store that fails ${how}: nobody is sent away`, async () => {
+    it(`cannot be stored if the store fails ${how}: the user is not redirected`, async () => {
       const { store } = stand.app
       const { set } = store
       store.set = (_id, _data, done) => {
@@ -529,7 +530,7 @@ describe('a request object by reference', () => {
     })
   }
 
-  it('cannot be read from a store that fails: the provider learns no more', async () => {
+  it('cannot be read if the store fails: the provider gets no details', async () => {
     const uri = await requestUri()
     const { store } = stand.app
     const { get } = store
@@ -543,14 +544,14 @@ describe('a request object by reference', () => {
     }
   })
 
-  it('lies beside the session, wherever the application is mounted', async () => {
+  it('is stored beside the session, wherever the app is mounted', async () => {
     const mounted = await startStandAt(stand.provider, {
       options: { requestObjectBy: 'reference', routes: { requestObjects: '/oidc/asked' } },
       mountPath: '/portal',
     })
     try {
       const page = await mounted.app.browser().open('/portal/login', { stopBefore: isAtProvider })
-      const uri = paramsBrought(page).get('request_uri') ?? ''
+      const uri = paramsOf(page).get('request_uri') ?? ''
       assert.ok(uri.startsWith(`${mounted.app.baseUrl}/oidc/asked?id=`))
       assert.equal((await mounted.app.browser().fetch(uri)).status, 200)
     } finally {
@@ -566,7 +567,7 @@ function entering(authorizationParams: object): Routes {
 
 describe('parameters of a single login', () => {
   for (const [name, provider] of [
-    ['in the clear', {}],
+    ['as plain parameters', {}],
     ['pushed', { pushed: 'required' }],
     ['signed', { requestObjectSigningAlg: 'ES256' }],
   ] as const) {
@@ -574,7 +575,7 @@ describe('parameters of a single login', () => {
       provider,
       app: { options: { authorizationParams: { prompt: 'consent', tenant: 'a' } }, routes: entering(ASKED) },
     })
-    it(`go before those of the options: ${name}`, async () => {
+    it(`take precedence over those of the options: ${name}`, async () => {
       assert.equal((await stand.app.browser().open('/enter')).status, 200)
       assert.deepEqual(understood(stand), ON_THE_WIRE)
       assert.deepEqual(understood(stand, ['tenant']), { tenant: ['a'] })
@@ -586,13 +587,16 @@ describe('parameters of a single login', () => {
 describe('parameters as a function of the request', () => {
   const stage = createStage({ provider: { requestObjectSigningAlg: 'HS256' }, app: { errorHandler: 'json' } })
 
-  async function asked(authorizationParams: AnyOptions['authorizationParams'], path = '/login?returnTo=/profile') {
+  async function requestWith(
+    authorizationParams: AnyOptions['authorizationParams'],
+    path = '/login?returnTo=/profile',
+  ) {
     const app = await stage.start({ authorizationParams } as Partial<AnyOptions>)
     const page = await app.browser().open(path)
     return { app, page }
   }
 
-  it('are made for each request, at once or later', async () => {
+  it('are created for each request, synchronously or not', async () => {
     const seen: unknown[] = []
     const functions: readonly AnyOptions['authorizationParams'][] = [
       (req) => {
@@ -606,21 +610,21 @@ describe('parameters as a function of the request', () => {
       },
     ]
     for (const authorizationParams of functions) {
-      const { page } = await asked(authorizationParams)
+      const { page } = await requestWith(authorizationParams)
       assert.equal(page.status, 200)
       assert.deepEqual(understood(stage), ON_THE_WIRE)
     }
     assert.deepEqual([seen, stage.provider.complaints], [Array(2).fill('/login?returnTo=/profile'), []])
   })
 
-  it('may be none', async () => {
+  it('may be undefined', async () => {
     for (const nothing of [() => ({}), () => undefined as never, async () => null as never]) {
-      assert.equal((await asked(nothing)).page.status, 200)
+      assert.equal((await requestWith(nothing)).page.status, 200)
     }
     assert.deepEqual(stage.provider.complaints, [])
   })
 
-  it('are asked for at a guarded page, and by req.oidc.login() too', async () => {
+  it('are used at a guarded page, and by req.oidc.login() too', async () => {
     const routes = entering({ ui_locales: 'de' })
     const app = await stage.start({ authorizationParams: () => ({ display: 'popup' }) }, { routes })
     for (const path of ['/profile', '/enter']) {
@@ -637,7 +641,7 @@ describe('parameters as a function of the request', () => {
   ]
   for (const name of reserved) {
     it(`cannot set ${name}`, async () => {
-      const { app, page } = await asked(() => ({ [name]: 'planted' }))
+      const { app, page } = await requestWith(() => ({ [name]: 'planted' }))
       assert.deepEqual([page.status, codesOf(app)], [500, ['ERR_OIDC_CONFIG']])
       assert.match(String(app.errors[0]?.message), new RegExp(`authorizationParams\\.${name} must not be set`))
       assert.doesNotMatch(String(app.errors[0]?.message), /planted/)
@@ -646,12 +650,12 @@ describe('parameters as a function of the request', () => {
   }
 
   const unfit: readonly (readonly [name: string, made: unknown])[] = [
-    ['text', 'prompt=login'],
+    ['a string', 'prompt=login'],
     ['a list', [['prompt', 'login']]],
     ['a number', 7],
     ['URLSearchParams', new URLSearchParams('prompt=login')],
-    ['a strange name', { 'a&state': 'x' }],
-    ['a truth value', { x: true }],
+    ['an invalid name', { 'a&state': 'x' }],
+    ['a boolean', { x: true }],
     ['a function', { x: () => 'y' }],
     ['claims that are no JSON', { claims: '{planted' }],
     ['claims that are a list', { claims: [] }],
@@ -663,7 +667,7 @@ describe('parameters as a function of the request', () => {
   ]
   for (const [name, made] of unfit) {
     it(`cannot be ${name}`, async () => {
-      const { app, page } = await asked(() => made as never)
+      const { app, page } = await requestWith(() => made as never)
       assert.deepEqual([page.status, codesOf(app)], [500, ['ERR_OIDC_CONFIG']])
       assert.doesNotMatch(String(app.errors[0]?.message), /planted/)
       assert.equal(stage.provider.calls['/authorize'], 0)
@@ -680,8 +684,8 @@ describe('parameters as a function of the request', () => {
     ['rejects', () => Promise.reject(new TypeError('of the application'))],
   ]
   for (const [name, fails] of failures) {
-    it(`stop the login where the function ${name}, with the application's own error`, async () => {
-      const { app, page } = await asked(fails)
+    it(`stop the login if the function ${name}, with the error of the app`, async () => {
+      const { app, page } = await requestWith(fails)
       assert.deepEqual(
         [page.status, codesOf(app), app.otherErrors.map(String)],
         [500, [], ['TypeError: of the application']],
@@ -691,21 +695,21 @@ describe('parameters as a function of the request', () => {
     })
   }
 
-  it('stop the login where the function fails without an error, and Express goes nowhere else', async () => {
-    const { app, page } = await asked(() => Promise.reject(undefined))
+  it('stop the login if the function rejects without an error', async () => {
+    const { app, page } = await requestWith(() => Promise.reject(undefined))
     assert.deepEqual([page.status, app.otherErrors.length], [500, 1])
     assert.equal(stage.provider.calls['/authorize'], 0)
   })
 
-  it("are not the library's own error where it fails with one of that kind", async () => {
-    const { app } = await asked(() => {
+  it('pass on an OidcError of the function unchanged', async () => {
+    const { app } = await requestWith(() => {
       throw new OidcError('ERR_OIDC_TENANT', 'Not for you.')
     })
     assert.deepEqual(codesOf(app), ['ERR_OIDC_TENANT'])
   })
 })
 
-describe('parameters that the link to the login route may bring', () => {
+describe('parameters in a link to the login route', () => {
   const passthroughParams = [
     'login_hint',
     'ui_locales',
@@ -717,15 +721,15 @@ describe('parameters that the link to the login route may bring', () => {
   ]
   const stage = createStage({ provider: { requestObjectSigningAlg: 'ES256' } })
 
-  async function passed(query: URLSearchParams | Record<string, string>, options: Partial<AnyOptions> = {}) {
+  async function paramsFor(query: URLSearchParams | Record<string, string>, options: Partial<AnyOptions> = {}) {
     const app = await stage.start({ passthroughParams, ...options })
     const page = await app.browser().open(`/login?returnTo=/profile&${new URLSearchParams(query)}`)
     assert.deepEqual([page.status, stage.provider.complaints], [200, []], String(app.errors))
     return understood(stage, [...passthroughParams, 'scope', 'acr_values', 'max_age'])
   }
 
-  it('are those that are named, over those of the options', async () => {
-    const { login_hint, ui_locales, display, resource } = await passed(
+  it('are passed on if passthroughParams names them, and replace those of the options', async () => {
+    const { login_hint, ui_locales, display, resource } = await paramsFor(
       new URLSearchParams([
         ['login_hint', 'bob&state=x'],
         ['resource', 'https://api.example/a'],
@@ -737,8 +741,8 @@ describe('parameters that the link to the login route may bring', () => {
     assert.deepEqual(resource, ['https://api.example/a', 'https://api.example/b'])
   })
 
-  it('are structures too, where they are sound', async () => {
-    const { claims, authorization_details: details } = await passed({
+  it('may be valid JSON structures', async () => {
+    const { claims, authorization_details: details } = await paramsFor({
       claims: '{"id_token":{"email":null}}',
       authorization_details: '[{"type":"payment"}]',
     })
@@ -754,20 +758,20 @@ describe('parameters that the link to the login route may bring', () => {
     ['prompts that exclude each other', { prompt: 'none login' }],
   ]
   for (const [name, query] of ignored) {
-    it(`are left out where they are ${name}`, async () => {
-      const params = await passed(query)
+    it(`are ignored if they are ${name}`, async () => {
+      const params = await paramsFor(query)
       const { scope, ...others } = params
       assert.deepEqual(scope, ['openid profile email'])
       assert.deepEqual(Object.values(others).flat(), [])
     })
   }
 
-  it('count once where they come twice', async () => {
+  it('count once if they are repeated', async () => {
     const twice = new URLSearchParams([
       ['login_hint', 'alice'],
       ['login_hint', 'mallory'],
     ])
-    assert.deepEqual((await passed(twice))['login_hint'], ['alice'])
+    assert.deepEqual((await paramsFor(twice))['login_hint'], ['alice'])
   })
 })
 
@@ -779,7 +783,7 @@ describe('max_age of the options and of one page', () => {
     [0, 300, '0'],
     [undefined, 60, '60'],
   ] as const) {
-    it(`are asked for together: ${told} and ${maxAge}`, async () => {
+    it(`give the smaller one: ${told} and ${maxAge}`, async () => {
       const authorizationParams = told === undefined ? {} : { max_age: told }
       const recent = answerJson(({ oidc }) => oidc.claims)
       const app = await stage.start(
@@ -792,10 +796,10 @@ describe('max_age of the options and of one page', () => {
   }
 })
 
-// Making RSA keys takes longer than all the rest.
+// Generating RSA keys takes most of the time.
 const [keys, own, { rsa, p256 }] = await Promise.all([createClientKeys(), createClientKeys(), createEncryptionKeys()])
 
-describe('oidc-provider takes', () => {
+describe('oidc-provider accepts', () => {
   const stage = createStage({ app: { errorHandler: 'json' } })
 
   async function logInAt(given: ProviderOptions, options: Partial<AnyOptions>): Promise<Record<string, unknown>> {
@@ -813,7 +817,7 @@ describe('oidc-provider takes', () => {
     await logInAt({ features: pushing, client }, { requirePushedAuthorizationRequests: true })
   })
 
-  it('a request that it demands to be pushed', async () => {
+  it('a pushed request that it requires', async () => {
     const features = { pushedAuthorizationRequests: { enabled: true, requirePushedAuthorizationRequests: true } }
     await logInAt({ features }, {})
   })
@@ -852,7 +856,7 @@ describe('oidc-provider takes', () => {
     })
   }
 
-  it('claims that are asked for one by one, a resource, and all the rest', async () => {
+  it('single claims, a resource, and further parameters', async () => {
     const claims = await logInAt(
       {
         features: {
@@ -877,7 +881,7 @@ describe('oidc-provider takes', () => {
   })
 })
 
-/** Request objects are an extra of oidc-provider, and so is their encryption. */
+/** Enables request objects and their encryption in oidc-provider. */
 function withRequestObjects(client: Readonly<Record<string, unknown>>): ProviderOptions {
   return {
     client,

@@ -19,7 +19,7 @@ import {
   startStrictProvider,
 } from '../support/strict-provider/provider.ts'
 
-/** Every response type with every response mode that it may go by. */
+/** Every response type with every allowed response mode. */
 const PAIRS: readonly (readonly [type: ResponseType, mode: ResponseMode])[] = RESPONSE_TYPES.flatMap((type) =>
   RESPONSE_MODES.filter((mode) => type === 'code' || !mode.startsWith('query')).map((mode) => [type, mode] as const),
 )
@@ -28,13 +28,13 @@ const wordsOf = (type: string): readonly string[] => type.split(' ')
 const bringsCode = (type: string): boolean => wordsOf(type).includes('code')
 const bringsAccessToken = (type: string): boolean => type !== 'id_token'
 
-/** The names of what comes back with a response type, besides `state` and `iss`. */
+/** The parameters of a response type, besides `state` and `iss`. */
 function namesOf(type: ResponseType): readonly string[] {
   const ofToken = ['access_token', 'token_type', 'expires_in', 'scope']
   return wordsOf(type).flatMap((word) => (word === 'token' ? ofToken : [word]))
 }
 
-/** What an ID Token or another JWT holds, read without a look at its signature. */
+/** The claims of a JWT, read without verification. */
 function claimsOf(jwt: string | null | undefined): JsonObject {
   return JSON.parse(Buffer.from(jwt?.split('.')[1] ?? '', 'base64url').toString())
 }
@@ -42,13 +42,13 @@ function claimsOf(jwt: string | null | undefined): JsonObject {
 const isFragment = (type: ResponseType, mode: ResponseMode): boolean =>
   mode.startsWith('fragment') || (mode === 'jwt' && type !== 'code')
 
-/** How an answer came: by the address that the browser stands before, or by the form that it holds. */
-function wayOf({ url, fields }: Navigation): string {
+/** How a response came: by query, fragment or form. */
+function deliveryOf({ url, fields }: Navigation): string {
   const { search, hash } = new URL(url)
   return fields ? 'form_post' : hash === '' && search !== '' ? 'query' : 'fragment'
 }
 
-function expectedWay(type: ResponseType, mode: ResponseMode): string {
+function expectedDelivery(type: ResponseType, mode: ResponseMode): string {
   if (isFragment(type, mode)) return 'fragment'
   return mode.startsWith('form_post') ? 'form_post' : 'query'
 }
@@ -67,7 +67,7 @@ describe('a login at the strict provider', () => {
     it(`succeeds with ${responseType} by ${responseMode}`, async () => {
       stand = await startStandAt(provider, { options: { responseType, responseMode, userinfo: true } })
       const { browser, answer } = await arrive(stand)
-      assert.equal(wayOf(answer), expectedWay(responseType, responseMode))
+      assert.equal(deliveryOf(answer), expectedDelivery(responseType, responseMode))
       const came = paramsOf(answer)
       const params = came.has('response') ? Object.keys(claimsOf(came.get('response'))) : [...came.keys()]
       const ofJwt = responseMode.endsWith('jwt') ? ['aud', 'exp'] : []
@@ -88,7 +88,7 @@ describe('a login at the strict provider', () => {
   }
 
   for (const responseType of RESPONSE_TYPES) {
-    it(`asks for ${responseType} with a nonce, and with PKCE just where a code comes`, async () => {
+    it(`requests ${responseType} with a nonce, and with PKCE if there is a code`, async () => {
       stand = await startStandAt(provider, { options: { responseType } })
       await assertLoggedIn(stand, await logIn(stand))
       const query = provider.requests.find(({ endpoint }) => endpoint === '/authorize')?.query
@@ -104,7 +104,7 @@ describe('a login at the strict provider', () => {
 
   const ORDERS = ['token id_token', 'id_token code', 'token code', 'token id_token code', 'id_token code token']
   for (const responseType of ORDERS) {
-    it(`takes the words in the order ${responseType}`, async () => {
+    it(`accepts the words in the order ${responseType}`, async () => {
       stand = await startStandAt(provider, { options: { responseType } })
       await assertLoggedIn(stand, await logIn(stand))
       assert.deepEqual(provider.complaints, [])
@@ -114,7 +114,7 @@ describe('a login at the strict provider', () => {
   }
 
   for (const alg of ['PS256', 'ES256', 'EdDSA', 'HS256']) {
-    it(`takes an answer as a JWT that is signed with ${alg}, where that is configured`, async () => {
+    it(`accepts a response JWT that is signed with the configured ${alg}`, async () => {
       const other = await startStrictProvider({ authorizationSignedResponseAlg: alg })
       try {
         const options = { responseMode: 'jwt', authorizationSignedResponseAlg: alg } as const
@@ -132,7 +132,7 @@ describe('a login at oidc-provider', () => {
   let app: TestApp
   before(async () => {
     provider = await startProvider({
-      // Its web clients have to come from https for tokens by the front channel.
+      // It requires https from web clients for tokens in the front channel.
       client: {
         application_type: 'native',
         response_types: RESPONSE_TYPES,
@@ -163,7 +163,7 @@ describe('a login at oidc-provider', () => {
   }
 })
 
-describe('an answer that brings tokens', () => {
+describe('a response with tokens', () => {
   let provider: StrictProvider
   let stand: Stand
   before(async () => {
@@ -179,7 +179,7 @@ describe('an answer that brings tokens', () => {
   }
 
   describe('by form_post', () => {
-    it('goes once more through a page of ours, since the cookies stay away from cross-site posts', async () => {
+    it('is reposted by our own page, because a cross-site POST has no cookies', async () => {
       await start({ responseType: 'code id_token' })
       const { browser, answer } = await arrive(stand)
       const relay = await browser.go(answer, { follow: false })
@@ -193,7 +193,7 @@ describe('an answer that brings tokens', () => {
   })
 
   describe('by the fragment', () => {
-    it('is posted by a page of ours, which holds none of it', async () => {
+    it('is posted by our own page, which contains none of it', async () => {
       await start({ responseType: 'code id_token token', responseMode: 'fragment' })
       const { browser, answer } = await arrive(stand)
       const page = await browser.go(answer, { follow: false })
@@ -212,7 +212,7 @@ describe('an answer that brings tokens', () => {
       await assertLoggedIn(stand, { browser, page: await browser.go(page.next) })
     })
 
-    it('has another nonce on each page', async () => {
+    it('uses another CSP nonce for each page', async () => {
       await start({ responseType: 'id_token', responseMode: 'fragment' })
       const policies = await Promise.all(
         [1, 2].map(async () => (await stand.app.browser().open('/callback', { follow: false })).headers),
@@ -221,7 +221,7 @@ describe('an answer that brings tokens', () => {
       assert.notEqual(one, other)
     })
 
-    it('is not looked for where an error came in the query', async () => {
+    it('is not expected if the query has an error', async () => {
       await start({ responseType: 'id_token', responseMode: 'fragment' })
       const { browser, answer } = await arrive(stand)
       const [state, iss] = [paramsOf(answer).get('state') ?? '', provider.issuer]
@@ -232,14 +232,14 @@ describe('an answer that brings tokens', () => {
 
     for (const fetchSaved of [false, true]) {
       const how = fetchSaved ? 'saves every session' : 'saves no empty session'
-      it(`logs in where the session cookie is SameSite=Strict and the app ${how}`, async () => {
+      it(`logs in if the session cookie is SameSite=Strict and the app ${how}`, async () => {
         const session = { cookie: { sameSite: 'strict' }, saveUninitialized: fetchSaved } as const
         await start({ responseType: 'id_token token', responseMode: 'fragment' }, { session })
         const browser = stand.app.browser()
         await browser.open('/write')
         const page = await browser.open('/profile')
         await assertLoggedIn(stand, { browser, page })
-        // What the session held came along: no other session has taken its place.
+        // The session kept its data, so no other session has replaced it.
         assert.equal((await browser.fetch('/session')).json()['cart'], 'book')
       })
     }
@@ -248,7 +248,7 @@ describe('an answer that brings tokens', () => {
   describe('of a hybrid response type', () => {
     const both = { responseType: 'code id_token token' }
 
-    it('gives the claims of both ID Tokens', async () => {
+    it('combines the claims of both ID Tokens', async () => {
       await start(both)
       provider.change.frontIdTokenClaims = ({ email: _email, ...good }) => ({ ...good, hired: 2019, acr: 'high' })
       provider.change.idTokenClaims = ({ name: _name, ...good }) => ({ ...good, floor: 3, acr: 'high' })
@@ -257,21 +257,21 @@ describe('an answer that brings tokens', () => {
       assert.deepEqual([name, email, hired, floor, acr], ['Alice Example', 'alice@example.test', 2019, 3, 'high'])
     })
 
-    it('may differ in what is of each ID Token alone', async () => {
+    it('may differ in the claims that belong to each ID Token', async () => {
       await start(both)
       provider.change.frontIdTokenClaims = (good) => ({ ...good, jti: 'one', iat: Number(good['iat']) - 9, nbf: 1 })
       provider.change.idTokenClaims = (good) => ({ ...good, jti: 'other', exp: Number(good['exp']) + 9 })
       await assertLoggedIn(stand, await logIn(stand))
     })
 
-    it('may bring a first ID Token that says little', async () => {
+    it('may have a first ID Token with few claims', async () => {
       await start(both)
       provider.change.frontIdTokenClaims = ({ name: _name, email: _email, ...good }) => good
       await assertLoggedIn(stand, await logIn(stand))
     })
 
     for (const responseType of ['code token', 'code id_token token']) {
-      it(`keeps the tokens of the token endpoint with ${responseType}`, async () => {
+      it(`stores the tokens of the token endpoint with ${responseType}`, async () => {
         await start({ responseType })
         let given: JsonObject = {}
         provider.change.tokenResponse = (good) => {
@@ -293,7 +293,7 @@ describe('an answer that brings tokens', () => {
     const implicit = { responseType: 'id_token token' }
     const scopeRoute = { '/scope': answerJson(({ oidc: { scope } }) => ({ scope })) }
 
-    it('gives the access token, its life and the ID Token that came', async () => {
+    it('stores the access token, its lifetime and the ID Token', async () => {
       await start(implicit)
       const { browser, answer } = await arrive(stand)
       await browser.go(answer)
@@ -308,7 +308,7 @@ describe('an answer that brings tokens', () => {
       assert.ok(Math.abs(Number(issuedAt) - Date.now() / 1000) < 10)
     })
 
-    it('keeps the ID Token of id_token alone, and no access token', async () => {
+    it('stores the ID Token of id_token, and no access token', async () => {
       await start({ responseType: 'id_token' })
       const { browser, answer } = await arrive(stand)
       await browser.go(answer)
@@ -322,10 +322,15 @@ describe('an answer that brings tokens', () => {
       scope: string | undefined,
       expected: string,
     ])[] = [
-      ['openid alone, whatever the browser brought', {}, 'openid reports:read', 'openid'],
-      ['that came in a signed answer', { responseMode: 'fragment.jwt' }, 'openid email', 'openid email'],
-      ['openid where none came', {}, undefined, 'openid'],
-      ['that was asked for where none came and that is allowed', assumed, undefined, 'openid profile email'],
+      ['openid, whatever the query has', {}, 'openid reports:read', 'openid'],
+      ['of a signed response', { responseMode: 'fragment.jwt' }, 'openid email', 'openid email'],
+      ['openid if the response has none', {}, undefined, 'openid'],
+      [
+        'that was requested if the response has none and the option allows it',
+        assumed,
+        undefined,
+        'openid profile email',
+      ],
     ]
     for (const [name, options, scope, expected] of SCOPES) {
       it(`has the scope ${name}`, async () => {
@@ -341,7 +346,7 @@ describe('an answer that brings tokens', () => {
     }
 
     for (const life of ['', '-1', '1e9', 'soon', '99999999999', ' 60']) {
-      it(`has a token of unknown life where expires_in is ${JSON.stringify(life)}`, async () => {
+      it(`has a token without an expiry if expires_in is ${JSON.stringify(life)}`, async () => {
         await start(implicit)
         provider.change.authorizationResponse = (params) => {
           params.set('expires_in', life)
@@ -354,7 +359,7 @@ describe('an answer that brings tokens', () => {
     }
 
     for (const type of ['bearer', 'BEARER', 'bEARER']) {
-      it(`takes the token type ${type}`, async () => {
+      it(`accepts the token type ${type}`, async () => {
         await start(implicit)
         provider.change.authorizationResponse = (params) => {
           params.set('token_type', type)
@@ -426,10 +431,7 @@ describe('the configuration', () => {
           () => oidc({ ...BASE, responseType, responseMode }),
           (error) => {
             assert.ok(error instanceof ConfigError)
-            assert.match(
-              error.faults.join(),
-              /^responseMode must not be query where responseType has id_token or token/,
-            )
+            assert.match(error.faults.join(), /^responseMode must not be query with responseType '[\w ]+'/)
             return true
           },
         )
@@ -449,9 +451,9 @@ describe('the configuration', () => {
     5,
   ]) {
     it(`refuses the response type ${JSON.stringify(responseType)}`, () => {
-      // What a program without types may hand over.
+      // JavaScript may pass anything.
       const given = { ...BASE, responseType } as Options
-      assert.throws(() => oidc(given), /responseType must be one of code, id_token, /)
+      assert.throws(() => oidc(given), /responseType must be one of 'code', 'id_token', /)
     })
   }
 
@@ -462,10 +464,10 @@ describe('the configuration', () => {
     })
   }
 
-  it('refuses answers signed with the client secret where there is none', () => {
+  it('refuses responses signed with the client secret if there is none', () => {
     const { clientSecret: _none, ...rest } = BASE
     const given = { ...rest, secret: 's'.repeat(32), authorizationSignedResponseAlg: 'HS256' }
-    assert.throws(() => oidc(given), /authorizationSignedResponseAlg needs a clientSecret/)
+    assert.throws(() => oidc(given), /authorizationSignedResponseAlg 'HS256' needs clientSecret/)
   })
 })
 
@@ -537,7 +539,7 @@ describe('the fragment page in a real browser', { skip: skipWithoutChromium }, (
     await page.close()
   })
 
-  it('posts fields as they are, whatever they are called', async () => {
+  it('posts fields unchanged, whatever their names', async () => {
     const page = await context.newPage()
     const names = ['append', 'submit', 'action', 'method', 'elements', '__proto__', 'name', 'appendChild', '"><b>']
     const fields = new URLSearchParams(names.map((name): [string, string] => [name, '<img src=x onerror=alert(1)>']))

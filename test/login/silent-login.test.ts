@@ -18,7 +18,7 @@ const routes: Routes = { '/visit': [attemptSilentLogin(), who], '/plain': who }
 
 const stage = createStage({ app: { routes, errorHandler: 'json' } })
 
-/** The two ways to have it: for all pages, or for one. */
+/** The two ways to use silent logins: for all pages, or for one. */
 const WAYS = [
   ['silentLogin', { silentLogin: true }, '/plain'],
   ['attemptSilentLogin()', {}, '/visit'],
@@ -43,8 +43,8 @@ function answerWithError(error: string): void {
   }
 }
 
-/** The visitor is on the page and has noticed nothing; nothing is left of it but the mark. */
-async function assertUnnoticed(app: TestApp, browser: Browser, page: Page, path: string): Promise<void> {
+/** The visitor is on the page without a login, and only the cookie of the attempt is left. */
+async function assertStillAnonymous(app: TestApp, browser: Browser, page: Page, path: string): Promise<void> {
   assert.deepEqual([page.status, page.url], [200, `${app.origin}${path}`], String(app.errors))
   assert.deepEqual(page.json(), { authenticated: false, sub: null })
   assert.deepEqual([await app.records(), app.errors, app.otherErrors], [{}, [], []])
@@ -58,7 +58,7 @@ async function assertUnnoticed(app: TestApp, browser: Browser, page: Page, path:
 for (const [name, options, path] of WAYS) {
   describe(name, () => {
     for (const host of HOSTS) {
-      it(`logs in who is logged in at the provider, with no question: ${host}`, async () => {
+      it(`logs in a user who is logged in at the provider, without a sign-in page: ${host}`, async () => {
         const app = await stage.start(options, { host, mountPath: '/portal' })
         const browser = app.browser()
         const page = await browser.open(`/portal${path}?a=1&b=%20c`)
@@ -70,12 +70,12 @@ for (const [name, options, path] of WAYS) {
     }
 
     for (const error of QUESTIONS) {
-      it(`comes back from ${error} to the same page, quietly, and is not tried again`, async () => {
+      it(`returns to the same page after ${error}, and is not tried again`, async () => {
         const app = await stage.start(options)
         const browser = app.browser()
         answerWithError(error)
         const page = await browser.open(`${path}?a=1`)
-        await assertUnnoticed(app, browser, page, `${path}?a=1`)
+        await assertStillAnonymous(app, browser, page, `${path}?a=1`)
         for (const next of [path, '/', '/visit', '/plain']) {
           assert.equal((await browser.open(next)).history.length, 1)
         }
@@ -83,17 +83,17 @@ for (const [name, options, path] of WAYS) {
       })
     }
 
-    it('tells the truth where nobody is logged in at the provider', async () => {
+    it('shows the page without a login if no user is logged in at the provider', async () => {
       stage.provider.loggedIn = false
       const app = await stage.start(options)
       const browser = app.browser()
-      await assertUnnoticed(app, browser, await browser.open(path), path)
+      await assertStillAnonymous(app, browser, await browser.open(path), path)
       const [mark] = browser.cookies('127.0.0.1')
       assert.deepEqual([mark?.httpOnly, mark?.sameSite, mark?.path, mark?.hostOnly], [true, 'lax', '/', true])
       assert.ok(Math.abs((mark?.expiresAt ?? 0) - Date.now() / 1000 - 3600) < 5)
     })
 
-    it('has a mark that no sub-domain can set, over https', async () => {
+    it('uses a __Host- cookie over https, which no subdomain can set', async () => {
       stage.provider.loggedIn = false
       const app = await stage.start(options, { tls: true })
       const browser = app.browser()
@@ -133,7 +133,7 @@ for (const [name, options, path] of WAYS) {
       assert.equal((await browser.open('/profile')).status, 200)
     })
 
-    it('leaves somebody who is logged in alone', async () => {
+    it('is not tried for a user who is logged in', async () => {
       const app = await stage.start(options)
       const browser = app.browser()
       await browser.open('/login?returnTo=/profile')
@@ -142,7 +142,7 @@ for (const [name, options, path] of WAYS) {
       assert.deepEqual(prompts(), [null])
     })
 
-    it('keeps what the application has stored of the visitor', async () => {
+    it('keeps what the app has stored for the visitor', async () => {
       const app = await stage.start(options)
       const browser = app.browser()
       await browser.fetch('/write')
@@ -151,7 +151,7 @@ for (const [name, options, path] of WAYS) {
       assert.equal((await browser.fetch('/session')).json()['cart'], 'book')
     })
 
-    it('tells the hook where the visitor will come back to', async () => {
+    it('passes returnTo to the hook', async () => {
       const told: string[] = []
       const hooks = { beforeLogin: ({ returnTo }: { returnTo: string }): void => void told.push(returnTo) }
       const app = await stage.start({ ...options, hooks })
@@ -159,10 +159,10 @@ for (const [name, options, path] of WAYS) {
       assert.deepEqual(told, [`${path}?a=1`])
     })
 
-    it('is not tried again when the hook has refused', async () => {
+    it('is not tried again after the hook has refused it', async () => {
       const answers: readonly [string, NonNullable<AnyOptions['hooks']>['beforeLogin'] & object][] = [
         ['throws', () => Promise.reject(new OidcError('ERR_OIDC_LOGIN_REQUIRED', 'not now'))],
-        ['answers', ({ res }) => void res.writeHead(401).end()],
+        ['sends a response', ({ res }) => void res.writeHead(401).end()],
       ]
       for (const [how, beforeLogin] of answers) {
         const app = await stage.start({ ...options, hooks: { beforeLogin } })
@@ -184,7 +184,7 @@ describe('a silent login', () => {
     ['login_required ', 400],
     ['', 400],
   ] as const) {
-    it(`does not hide the error ${JSON.stringify(error)}, and lets the visitor in after it`, async () => {
+    it(`reports the error ${JSON.stringify(error)}, and the page loads after it`, async () => {
       const app = await stage.start({ silentLogin: true })
       const browser = app.browser()
       answerWithError(error)
@@ -195,14 +195,14 @@ describe('a silent login', () => {
   }
 
   const tampered: readonly (readonly [string, (params: URLSearchParams) => void, ErrorCode])[] = [
-    ['is of another issuer', (params) => params.set('iss', 'https://evil.example'), 'ERR_OIDC_RESPONSE_ISSUER'],
+    ['is from another issuer', (params) => params.set('iss', 'https://evil.example'), 'ERR_OIDC_RESPONSE_ISSUER'],
     ['names no issuer', (params) => params.delete('iss'), 'ERR_OIDC_RESPONSE_ISSUER_MISSING'],
     ['has no state', (params) => params.delete('state'), 'ERR_OIDC_STATE_MISSING'],
     ['has another state', (params) => params.set('state', 'x'.repeat(43)), 'ERR_OIDC_TRANSACTION_MISSING'],
-    ['says it twice', (params) => params.append('error', 'login_required'), 'ERR_OIDC_CALLBACK_INVALID'],
+    ['repeats the error', (params) => params.append('error', 'login_required'), 'ERR_OIDC_CALLBACK_INVALID'],
   ]
   for (const [name, tamper, code] of tampered) {
-    it(`believes no refusal that ${name}`, async () => {
+    it(`ignores a refusal that ${name}`, async () => {
       const app = await stage.start({ silentLogin: true })
       stage.provider.loggedIn = false
       stage.provider.change.authorizationResponse = (params) => {
@@ -214,7 +214,7 @@ describe('a silent login', () => {
     })
   }
 
-  it('does not hide a bad ID Token', async () => {
+  it('reports an invalid ID Token', async () => {
     const app = await stage.start({ silentLogin: true })
     stage.provider.change.idTokenClaims = (claims) => ({ ...claims, nonce: 'another' })
     const page = await app.browser().open('/plain')
@@ -222,22 +222,22 @@ describe('a silent login', () => {
     assert.equal(await app.sessions(), 0)
   })
 
-  it('takes a login that is too weak for none', async () => {
+  it('treats a login that is too weak as none', async () => {
     const claims = { id_token: { acr: { essential: true, value: 'urn:example:mfa' } } }
     const app = await stage.start({ silentLogin: true, authorizationParams: { claims } })
     stage.provider.change.idTokenClaims = (good) => ({ ...good, acr: 'urn:example:pwd' })
     const browser = app.browser()
-    await assertUnnoticed(app, browser, await browser.open('/plain'), '/plain')
+    await assertStillAnonymous(app, browser, await browser.open('/plain'), '/plain')
   })
 
-  it('asks for none whatever else is configured', async () => {
+  it('sends prompt=none whatever else is configured', async () => {
     const authorizationParams = { prompt: 'consent select_account', ui_locales: 'de' }
     const app = await stage.start({ silentLogin: true, passthroughParams: ['prompt'], authorizationParams })
     assert.equal((await app.browser().open('/plain')).json()['authenticated'], true)
     assert.deepEqual(prompts(), ['none'])
   })
 
-  it('is followed by a login with questions where a page needs one', async () => {
+  it('is followed by a normal login if a page requires one', async () => {
     stage.provider.loggedIn = false
     const app = await stage.start({ silentLogin: true })
     const page = await app.browser().open('/profile?a=1')
@@ -245,22 +245,22 @@ describe('a silent login', () => {
     assert.deepEqual(app.errors, [])
   })
 
-  it('is one that the person asked for by name: login_required is an error elsewhere', async () => {
+  it('is requested by prompt=none only: otherwise login_required is an error', async () => {
     const app = await stage.start({ silentLogin: true })
     answerWithError('login_required')
     assert.equal((await app.browser().open('/login')).status, 401)
     assert.deepEqual(codesOf(app), ['ERR_OIDC_AUTHORIZATION'])
   })
 
-  it('may be a link, which leaves the mark too', async () => {
+  it('can be started by a link, which sets the cookie too', async () => {
     stage.provider.loggedIn = false
     const app = await stage.start()
     const browser = app.browser()
-    await assertUnnoticed(app, browser, await browser.open('/login?prompt=none&returnTo=/plain'), '/plain')
+    await assertStillAnonymous(app, browser, await browser.open('/login?prompt=none&returnTo=/plain'), '/plain')
     assert.equal((await browser.open('/visit')).history.length, 1)
   })
 
-  it('leaves the session alone of somebody who has logged in meanwhile', async () => {
+  it('keeps the session of a user who has logged in in the meantime', async () => {
     mock.timers.enable({ apis: ['Date'], now: Date.now() })
     const app = await stage.start({ silentLogin: true })
     const browser = app.browser()
@@ -280,7 +280,7 @@ describe('a silent login', () => {
       stage.provider.loggedIn = false
       const other = await stage.start({ silentLogin: true, responseMode })
       const browser = other.browser()
-      await assertUnnoticed(other, browser, await browser.open('/plain?a=1'), '/plain?a=1')
+      await assertStillAnonymous(other, browser, await browser.open('/plain?a=1'), '/plain?a=1')
     })
   }
 
@@ -295,7 +295,7 @@ describe('a silent login', () => {
   })
 })
 
-describe('who is logged in silently', () => {
+describe('the requests that start a silent login', () => {
   const html = 'text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8'
   const navigate = { 'sec-fetch-mode': 'navigate', 'sec-fetch-dest': 'document', accept: html }
   const requests: readonly (readonly [
@@ -321,7 +321,7 @@ describe('who is logged in silently', () => {
   ]
   for (const [name, options, path] of WAYS) {
     for (const [request, method, headers, status] of requests) {
-      it(`${request} gets ${status} from ${name}`, async () => {
+      it(`${status === 303 ? 'include' : 'do not include'} ${request}, with ${name}`, async () => {
         const app = await stage.start(options)
         const answer = await exchange({ method, url: new URL(path, app.origin), headers })
         assert.equal(answer.status, status)
@@ -330,7 +330,7 @@ describe('who is logged in silently', () => {
     }
   }
 
-  it('is not who asks for a route of ours', async () => {
+  it('do not include our own routes', async () => {
     const app = await stage.start({ silentLogin: true, routes: { initiateLogin: '/initiate' } })
     for (const [path, status] of [
       ['/callback', 400],
@@ -344,21 +344,21 @@ describe('who is logged in silently', () => {
     assert.deepEqual(prompts(), [null])
   })
 
-  it('is not who would be led to another page', async () => {
+  it('do not include a page that is no valid returnTo', async () => {
     const app = await stage.start({ silentLogin: true }, { routes: { ...routes, '/{*any}': who } })
     for (const path of [
       `/plain?long=${'x'.repeat(1100)}`,
       '//evil.example/',
       '/%5cevil.example',
-      '/logout/',
-      '/LOGIN',
+      '/%6cogin',
+      '/LOG%6fUT',
     ]) {
       const page = await app.browser().open(app.origin + path)
       assert.deepEqual([page.status, page.history.length, page.headers['set-cookie']], [200, 1, undefined], path)
     }
   })
 
-  it('is nobody in an application that has not asked for it', async () => {
+  it('do not exist in an app that does not use silent logins', async () => {
     const app = await stage.start()
     const browser = app.browser()
     await browser.open('/')
@@ -368,7 +368,7 @@ describe('who is logged in silently', () => {
     assert.deepEqual([browser.cookies('127.0.0.1'), prompts()], [[], [null]])
   })
 
-  it('is told where oidc() is missing', () => {
+  it('fail if oidc() is missing', () => {
     const errors: unknown[] = []
     const handler: Handler = attemptSilentLogin()
     Reflect.apply(handler, undefined, [{ headers: {} }, {}, (error: unknown) => errors.push(error)])
@@ -385,8 +385,8 @@ describe('a silent login does not loop', () => {
     next()
   }
 
-  /** A browser that keeps nothing goes from page to page until it stands still. */
-  async function wander(app: TestApp, path: string, how: OpenOptions = {}): Promise<readonly Page[]> {
+  /** Follows redirects without cookies until there are no more. */
+  async function followWithoutCookies(app: TestApp, path: string, how: OpenOptions = {}): Promise<readonly Page[]> {
     const pages = [await createBrowser({ origin: app.origin }).open(path, { ...how, follow: false })]
     for (let page = pages[0]; page?.next !== undefined && pages.length < 20; page = pages.at(-1)) {
       pages.push(await createBrowser({ origin: app.origin }).go(page.next, { follow: false }))
@@ -400,20 +400,20 @@ describe('a silent login does not loop', () => {
         stage.provider.reset()
         stage.provider.loggedIn = loggedIn
         const app = await stage.start(options)
-        const pages = await wander(app, path)
+        const pages = await followWithoutCookies(app, path)
         assert.deepEqual([pages.length, pages.at(-1)?.status, codesOf(app)], [4, 400, ['ERR_OIDC_TRANSACTION_MISSING']])
         assert.deepEqual(await app.records(), {})
       }
     })
 
-    it(`while the provider is down, and the pages are there: ${name}`, async () => {
+    it(`while the provider is down, and the page loads: ${name}`, async () => {
       const reported: unknown[] = []
       const report = (message: unknown): void => void reported.push(Reflect.get(Object(message), 'code'))
       subscribe('express-oidc:error', report)
       stage.provider.change.raw['/discovery'] = hangUp
       const app = await stage.start(options)
       const browser = app.browser()
-      await assertUnnoticed(app, browser, await browser.open(`${path}?a=1`), `${path}?a=1`)
+      await assertStillAnonymous(app, browser, await browser.open(`${path}?a=1`), `${path}?a=1`)
       unsubscribe('express-oidc:error', report)
       assert.equal((await browser.open(path)).history.length, 1)
       assert.deepEqual(reported, ['ERR_OIDC_PROVIDER_UNREACHABLE'])
@@ -422,14 +422,14 @@ describe('a silent login does not loop', () => {
     it(`while the provider is down, in a browser that keeps no cookies: ${name}`, async () => {
       stage.provider.change.raw['/discovery'] = hangUp
       const app = await stage.start(options)
-      const pages = await wander(app, path)
+      const pages = await followWithoutCookies(app, path)
       assert.deepEqual(
         [pages.map(({ status }) => status), codesOf(app)],
         [[303, 503], ['ERR_OIDC_PROVIDER_UNREACHABLE']],
       )
     })
 
-    it(`where the session is not kept: ${name}`, async () => {
+    it(`if the session is not kept: ${name}`, async () => {
       const app = await stage.start(options, { before: [loseSession] })
       const browser = app.browser()
       const page = await browser.open(path)
@@ -439,7 +439,7 @@ describe('a silent login does not loop', () => {
     })
   }
 
-  it('where a guard comes after it and the session is not kept', async () => {
+  it('if a guard follows and the session is not kept', async () => {
     const app = await stage.start({ silentLogin: true }, { before: [loseSession] })
     const page = await app.browser().open('/profile')
     assert.deepEqual([page.status, codesOf(app)], [500, ['ERR_OIDC_SESSION_NOT_KEPT']])
@@ -447,7 +447,7 @@ describe('a silent login does not loop', () => {
   })
 })
 
-describe('a login that a browser fetches in advance', () => {
+describe('a login that a browser prefetches', () => {
   const login = answerBy(async ({ oidc }) => oidc.login())
   let app: TestApp
   beforeEach(async () => {
@@ -467,7 +467,7 @@ describe('a login that a browser fetches in advance', () => {
     })
   }
 
-  it('starts when the person comes to ask for it', async () => {
+  it('starts when the user opens the page', async () => {
     const browser = app.browser()
     await browser.open('/login?returnTo=/plain', { headers: { 'sec-purpose': 'prefetch' } })
     assert.equal((await browser.open('/login?returnTo=/plain')).json()['authenticated'], true)
@@ -477,7 +477,7 @@ describe('a login that a browser fetches in advance', () => {
 describe('a silent login in a real browser', { skip: skipWithoutChromium }, () => {
   const openPage = createChromiumPages()
 
-  it('logs in with no click, and keeps the fragment of the page', async () => {
+  it('logs in without a click, and keeps the fragment of the page', async () => {
     const app = await stage.start({ silentLogin: true })
     const page = await openPage()
     await page.goto(`${app.origin}/plain?a=1#part`)
@@ -486,7 +486,7 @@ describe('a silent login in a real browser', { skip: skipWithoutChromium }, () =
     assert.deepEqual([prompts(), app.errors, stage.provider.complaints], [['none'], [], []])
   })
 
-  it('leaves a visitor on the page who is not logged in, and is not tried again', async () => {
+  it('leaves a visitor on the page who has no session at the provider, and is not tried again', async () => {
     stage.provider.loggedIn = false
     const app = await stage.start({ silentLogin: true, responseMode: 'form_post' })
     const page = await openPage()
@@ -497,7 +497,7 @@ describe('a silent login in a real browser', { skip: skipWithoutChromium }, () =
     assert.deepEqual([prompts(), app.errors, await app.records()], [['none'], [], {}])
   })
 
-  it('is not begun by a link that is fetched in advance', async () => {
+  it('does not start when a link is prefetched', async () => {
     const html: Handler = (_req, res) => {
       res.setHeader('Content-Type', 'text/html')
       res.end(

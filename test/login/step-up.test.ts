@@ -43,7 +43,7 @@ const routes: Routes = {
 const stage = createStage({ app: { routes, errorHandler: 'json' } })
 
 /** The parameters of the last authorization request. */
-function asked(): URLSearchParams {
+function lastRequest(): URLSearchParams {
   return stage.provider.authorizationRequests.at(-1) ?? new URLSearchParams()
 }
 
@@ -51,12 +51,12 @@ function authorizeCalls(): number {
   return stage.provider.calls['/authorize']
 }
 
-/** All that is kept of logins, as text: nothing of it may have changed after a refusal. */
-async function kept(app: TestApp): Promise<string> {
+/** All records in the store as text, to show that a refusal changes nothing. */
+async function storeContents(app: TestApp): Promise<string> {
   return JSON.stringify(await app.records())
 }
 
-/** The sealed requirement in the address that a page sends to. */
+/** The sealed requirement in the login URL of a page. */
 async function sealedBy(browser: Browser, path: string): Promise<string> {
   const page = await browser.open(path, { follow: false })
   return new URL(page.headers.location ?? '', page.url).searchParams.get('requirement') ?? ''
@@ -66,48 +66,48 @@ function statuses({ history }: Page): readonly number[] {
   return history.map(({ status }) => status)
 }
 
-describe('a page that needs a stronger login', () => {
-  it('sends to one and comes back to itself, once', async () => {
+describe('a page that requires a stronger login', () => {
+  it('redirects to a stronger login once, and the user returns to it', async () => {
     const { app, browser } = await stage.startLoggedIn()
     const page = await browser.open('/strong?a=1&b=%20c')
     assert.deepEqual([page.status, page.url], [200, `${app.origin}/strong?a=1&b=%20c`])
     assert.deepEqual(page.json(), { acr: MFA, amr: ['pwd'], sub: 'user-subject' })
-    assert.deepEqual([asked().get('acr_values'), asked().get('max_age'), authorizeCalls()], [MFA, null, 2])
+    assert.deepEqual([lastRequest().get('acr_values'), lastRequest().get('max_age'), authorizeCalls()], [MFA, null, 2])
     assert.deepEqual(statuses(page), [303, 303, 302, 303, 200])
     assert.equal((await browser.open('/strong')).history.length, 1)
     assert.equal((await browser.fetch('/strong')).status, 200)
     assert.deepEqual([await app.sessions(), app.errors, stage.provider.complaints], [1, [], []])
   })
 
-  it('asks for no less of somebody who is not logged in, in one login', async () => {
+  it('requires it in the first login of a user who is not logged in', async () => {
     const app = await stage.start()
     const page = await app.browser().open('/strong?a=1')
     assert.deepEqual([page.status, page.url], [200, `${app.origin}/strong?a=1`])
-    assert.deepEqual([asked().get('acr_values'), authorizeCalls()], [MFA, 1])
+    assert.deepEqual([lastRequest().get('acr_values'), authorizeCalls()], [MFA, 1])
   })
 
-  it('asks for classes in the order of the guard, and takes any of them', async () => {
+  it('requests classes in the order of the guard, and accepts any of them', async () => {
     const { browser } = await stage.startLoggedIn()
     assert.equal((await browser.open('/any')).json()['acr'], 'urn:example:hw')
-    assert.equal(asked().get('acr_values'), `urn:example:hw ${MFA}`)
+    assert.equal(lastRequest().get('acr_values'), `urn:example:hw ${MFA}`)
     assert.equal((await browser.open('/strong')).json()['acr'], MFA)
     assert.equal((await browser.open('/any')).history.length, 1)
   })
 
-  it('asks for a recent login by max_age', async () => {
+  it('requests a recent login by max_age', async () => {
     const { browser } = await stage.startLoggedIn()
     assert.equal((await browser.open('/fresh')).status, 200)
-    assert.deepEqual([asked().get('max_age'), asked().get('acr_values')], ['300', null])
+    assert.deepEqual([lastRequest().get('max_age'), lastRequest().get('acr_values')], ['300', null])
     assert.equal((await browser.open('/fresh')).history.length, 1)
   })
 
-  it('takes methods in any order, and more than were asked for', async () => {
+  it('accepts methods in any order, and further ones', async () => {
     stage.provider.amr = ['hwk', 'pwd', 'mfa']
     const { browser } = await stage.startLoggedIn()
     assert.deepEqual([(await browser.open('/method')).history.length, authorizeCalls()], [1, 1])
   })
 
-  it('needs another login when the last one has grown old', async () => {
+  it('requires another login when the last one is too old', async () => {
     mock.timers.enable({ apis: ['Date'], now: Date.now() })
     const app = await stage.start({ clockTolerance: 0 })
     const browser = app.browser()
@@ -118,7 +118,7 @@ describe('a page that needs a stronger login', () => {
     assert.deepEqual([(await browser.open('/fresh')).status, authorizeCalls()], [200, 2])
   })
 
-  it('is told by a HEAD too', async () => {
+  it('redirects a HEAD request too', async () => {
     const { app, browser } = await stage.startLoggedIn()
     const head = await browser.go({ method: 'HEAD', url: `${app.origin}/strong?a=1` }, { follow: false })
     const url = new URL(head.headers.location ?? '', app.origin)
@@ -126,10 +126,10 @@ describe('a page that needs a stronger login', () => {
     assert.ok(url.searchParams.has('requirement'))
   })
 
-  it('sends a form that was posted to the stronger login, and then home', async () => {
+  it('redirects a posted form to the stronger login, and then to the home page', async () => {
     const { app, browser } = await stage.startLoggedIn()
     const page = await browser.post('/strong', { amount: '1' })
-    assert.deepEqual([page.status, page.url, asked().get('acr_values')], [200, `${app.origin}/`, MFA])
+    assert.deepEqual([page.status, page.url, lastRequest().get('acr_values')], [200, `${app.origin}/`, MFA])
     assert.equal((await browser.post('/strong', { amount: '1' })).json()['acr'], MFA)
   })
 
@@ -138,7 +138,7 @@ describe('a page that needs a stronger login', () => {
     ['a prerendering', { 'sec-purpose': 'prefetch;prerender' }],
     ['a frame', { 'sec-fetch-dest': 'iframe' }],
   ] as const) {
-    it(`sends ${name} nowhere`, async () => {
+    it(`does not redirect ${name}`, async () => {
       const { browser } = await stage.startLoggedIn()
       const page = await browser.open('/strong', { headers })
       assert.deepEqual([page.status, page.headers.location, page.headers['set-cookie']], [401, undefined, undefined])
@@ -146,7 +146,7 @@ describe('a page that needs a stronger login', () => {
     })
   }
 
-  it('logs in each of two tabs, which share one session', async () => {
+  it('logs the user in in two tabs, which share one session', async () => {
     const { app, browser } = await stage.startLoggedIn()
     const tabs = [
       await browser.open('/strong?tab=1', { stopBefore: isCallback }),
@@ -163,7 +163,7 @@ describe('a page that needs a stronger login', () => {
     assert.deepEqual([await app.sessions(), app.errors], [1, []])
   })
 
-  it('keeps what the application has stored of the same person, under a new session id', async () => {
+  it('keeps what the app has stored for the same user, under a new session id', async () => {
     const { app, browser } = await stage.startLoggedIn()
     await browser.open('/write')
     const before = Object.keys(await app.records())
@@ -173,19 +173,19 @@ describe('a page that needs a stronger login', () => {
     assert.ok(after.length === before.length && after.every((id) => !before.includes(id)))
   })
 
-  it('hands on nothing of it when somebody else comes back', async () => {
+  it('drops the data of the app if another user logs in', async () => {
     const { app, browser } = await stage.startLoggedIn()
     await browser.open('/write')
     stage.provider.account = ACCOUNTS['bob'] ?? assert.fail()
     assert.equal((await browser.open('/strong')).json()['sub'], 'bob')
     const session = (await browser.fetch('/session')).json()
     assert.deepEqual([session['cart'], session['app'], await app.sessions()], [undefined, undefined, 1])
-    const text = await kept(app)
+    const text = await storeContents(app)
     assert.ok(!text.includes('user-subject') && !text.includes('book'))
     assert.equal(Object.keys(await app.records()).filter(isTokens).length, 1)
   })
 
-  it('knows a login by what the session keeps in any case', async () => {
+  it('needs only claims that the session always keeps', async () => {
     for (const sessionClaims of [[], () => ({})]) {
       stage.provider.reset()
       stage.provider.amr = ['mfa']
@@ -196,7 +196,7 @@ describe('a page that needs a stronger login', () => {
     }
   })
 
-  it('that also needs a scope asks for the login first, and refuses when that is not granted', async () => {
+  it('and a scope requests the login first, and denies if the scope is not granted', async () => {
     const { app, browser } = await stage.startLoggedIn()
     const page = await browser.open('/scoped')
     assert.deepEqual([page.status, page.url, authorizeCalls()], [403, `${app.origin}/scoped`, 2])
@@ -205,7 +205,7 @@ describe('a page that needs a stronger login', () => {
     assert.equal((await granted.browser().open('/scoped')).status, 200)
   })
 
-  it('comes back through an answer by form_post and by a JWT', async () => {
+  it('works with form_post and with a response JWT', async () => {
     for (const responseMode of ['form_post', 'jwt'] as const) {
       const app = await stage.start({ responseMode })
       const browser = app.browser()
@@ -216,7 +216,7 @@ describe('a page that needs a stronger login', () => {
   })
 })
 
-describe('what comes back from a stronger login', () => {
+describe('the response to a stronger login', () => {
   const epoch = (): number => Math.floor(Date.now() / 1000)
   type Change = (claims: JsonObject) => JsonObject
   const put =
@@ -231,12 +231,12 @@ describe('what comes back from a stronger login', () => {
     ['the beginning of the acr', '/strong', put('acr', () => MFA.slice(0, -1))],
     ['the acr and more', '/strong', put('acr', () => `${MFA} urn:example:pwd`)],
     ['the acr in a list', '/strong', put('acr', () => [MFA])],
-    ['all that was asked for as one acr', '/any', put('acr', () => `urn:example:hw ${MFA}`)],
+    ['all requested classes as one acr', '/any', put('acr', () => `urn:example:hw ${MFA}`)],
     ['an acr that is a number', '/strong', put('acr', () => 2)],
     ['no amr', '/method', put('amr', () => undefined)],
     ['one of two methods', '/method', put('amr', () => ['mfa', 'pwd'])],
-    ['the methods as text', '/method', put('amr', () => 'mfa hwk')],
-    ['the methods in one text of a list', '/method', put('amr', () => ['mfa hwk'])],
+    ['the methods as a string', '/method', put('amr', () => 'mfa hwk')],
+    ['the methods in one string of a list', '/method', put('amr', () => ['mfa hwk'])],
     ['the methods one level too deep', '/method', put('amr', () => [['mfa', 'hwk']])],
     ['the methods as an object', '/method', put('amr', () => ({ 0: 'mfa', 1: 'hwk', length: 2 }))],
     ['no auth_time', '/fresh', put('auth_time', () => undefined)],
@@ -244,11 +244,19 @@ describe('what comes back from a stronger login', () => {
     ['an auth_time of 1970', '/fresh', put('auth_time', () => 0)],
     ['an auth_time in the future', '/fresh', put('auth_time', () => epoch() + 63)],
     ['an auth_time in milliseconds', '/fresh', put('auth_time', () => Date.now())],
-    ['an auth_time as text', '/fresh', put('auth_time', () => String(epoch())), 'ERR_OIDC_ID_TOKEN_AUTH_TIME', 502],
+    ['an auth_time as a string', '/fresh', put('auth_time', () => String(epoch())), 'ERR_OIDC_ID_TOKEN_AUTH_TIME', 502],
     ['an auth_time that is null', '/fresh', put('auth_time', () => null), 'ERR_OIDC_ID_TOKEN_AUTH_TIME', 502],
-    ['two of three things', '/all', (claims) => ({ ...claims, amr: ['mfa'], acr: 'urn:example:pwd' })],
-    ['two other of three things', '/all', (claims) => ({ ...claims, amr: ['pwd'] })],
-    ['yet two other of three things', '/all', (claims) => ({ ...claims, amr: ['mfa'], auth_time: epoch() - 400 })],
+    [
+      'a weaker acr, but a recent login and the method',
+      '/all',
+      (claims) => ({ ...claims, amr: ['mfa'], acr: 'urn:example:pwd' }),
+    ],
+    ['another method, but a recent login and the acr', '/all', (claims) => ({ ...claims, amr: ['pwd'] })],
+    [
+      'an old login, but the method and the acr',
+      '/all',
+      (claims) => ({ ...claims, amr: ['mfa'], auth_time: epoch() - 400 }),
+    ],
   ]
   let app: TestApp
   let browser: Browser
@@ -259,25 +267,25 @@ describe('what comes back from a stronger login', () => {
   })
 
   for (const [name, path, change, code = INSUFFICIENT, status = 403] of rows) {
-    it(`is refused with ${name}, once, and the login from before stays`, async () => {
-      const before = await kept(app)
+    it(`is refused with ${name}, once, and the previous login stays`, async () => {
+      const before = await storeContents(app)
       stage.provider.change.idTokenClaims = change
       const page = await browser.open(path)
       assert.deepEqual([page.status, page.headers.location, codesOf(app)], [status, undefined, [code]])
       assert.equal(authorizeCalls(), 2)
-      assert.equal(await kept(app), before)
+      assert.equal(await storeContents(app), before)
       assert.equal((await browser.open('/profile')).json()['sub'], 'user-subject')
       assert.equal((await browser.fetch(path)).status, 401)
     })
   }
 
-  it('is taken when it is good', async () => {
+  it('is accepted if it meets the requirement', async () => {
     stage.provider.amr = ['mfa']
     assert.equal((await browser.open('/all')).status, 200)
     assert.deepEqual([authorizeCalls(), app.errors], [2, []])
   })
 
-  it('leaves nobody logged in who was not', async () => {
+  it('logs no user in if it is refused', async () => {
     const other = app.browser()
     stage.provider.change.idTokenClaims = ({ acr: _, ...claims }) => claims
     assert.equal((await other.open('/strong')).status, 403)
@@ -285,7 +293,7 @@ describe('what comes back from a stronger login', () => {
     assert.equal(await app.sessions(), 1)
   })
 
-  it('is not made good by UserInfo', async () => {
+  it('is not completed by claims of UserInfo', async () => {
     const thorough = await stage.start({ userinfo: true })
     const other = thorough.browser()
     await other.open('/profile')
@@ -300,21 +308,24 @@ describe('what comes back from a stronger login', () => {
     ['access_denied', 403],
     ['server_error', 502],
   ] as const) {
-    it(`may be ${error}, and the login from before stays`, async () => {
-      const before = await kept(app)
+    it(`may be ${error}, and the previous login stays`, async () => {
+      const before = await storeContents(app)
       stage.provider.change.authorizationResponse = (params) => {
         params.delete('code')
         params.set('error', error)
         return params
       }
       assert.equal((await browser.open('/strong')).status, status)
-      assert.deepEqual([codesOf(app), authorizeCalls(), await kept(app)], [['ERR_OIDC_AUTHORIZATION'], 2, before])
+      assert.deepEqual(
+        [codesOf(app), authorizeCalls(), await storeContents(app)],
+        [['ERR_OIDC_AUTHORIZATION'], 2, before],
+      )
     })
   }
 })
 
 describe('a stronger login', () => {
-  it('does not loop when guards of one page contradict each other', async () => {
+  it('does not loop if two guards of one page contradict each other', async () => {
     const app = await stage.start()
     const browser = app.browser()
     const page = await browser.open('/torn')
@@ -324,7 +335,7 @@ describe('a stronger login', () => {
     assert.equal((await browser.open('/strong')).status, 200)
   })
 
-  it('does not loop however long the way back takes', async () => {
+  it('does not loop however slow the browser is', async () => {
     mock.timers.enable({ apis: ['Date'], now: Date.now() })
     const slow: Handler = (req, _res, next) => {
       if (req.url === '/now') mock.timers.tick(5000)
@@ -335,7 +346,7 @@ describe('a stronger login', () => {
     assert.deepEqual([page.status, authorizeCalls()], [200, 1])
   })
 
-  it('does not loop where the provider answers with the same old login again and again', async () => {
+  it('does not loop if the provider returns the same old login again and again', async () => {
     mock.timers.enable({ apis: ['Date'], now: Date.now() })
     stage.provider.authTime = Math.floor(Date.now() / 1000)
     const app = await stage.start()
@@ -348,7 +359,7 @@ describe('a stronger login', () => {
     assert.equal(authorizeCalls(), 3)
   })
 
-  it('does not loop where the marks of logins are forgotten', async () => {
+  it('does not loop if the cookie of the loop brake expires', async () => {
     const app = await stage.start()
     const browser = app.browser()
     stage.provider.change.idTokenClaims = ({ acr: _, ...claims }) => claims
@@ -361,7 +372,7 @@ describe('a stronger login', () => {
   })
 
   for (const seconds of [-60, 60]) {
-    it(`is taken from a provider whose clock is off by ${seconds} s`, async () => {
+    it(`is accepted from a provider whose clock is off by ${seconds} s`, async () => {
       mock.timers.enable({ apis: ['Date'], now: Math.floor(Date.now() / 1000) * 1000 })
       const { browser } = await stage.startLoggedIn()
       stage.provider.change.idTokenClaims = (claims) => ({
@@ -374,7 +385,7 @@ describe('a stronger login', () => {
     })
   }
 
-  it('may be asked for by two pages after each other', async () => {
+  it('may be required by two pages one after the other', async () => {
     const { app, browser } = await stage.startLoggedIn()
     assert.equal((await browser.open('/strong')).status, 200)
     assert.equal((await browser.open('/fresh')).status, 200)
@@ -392,13 +403,14 @@ describe('a script whose login is too weak', () => {
     ['/all', `, acr_values="${MFA}", max_age="300"`],
   ]
   for (const [path, params] of rows) {
-    it(`gets the challenge of RFC 9470 at ${path}, and the way to the login`, async () => {
+    it(`gets the challenge of RFC 9470 and the login URL at ${path}`, async () => {
       const { app, browser } = await stage.startLoggedIn()
       const answer = await browser.fetch(path)
       const challenge = `Bearer error="insufficient_user_authentication", ${description}${params}`
       assert.deepEqual([answer.status, answer.headers['www-authenticate']], [401, challenge])
       const { error, message, loginUrl } = answer.json()
-      assert.deepEqual([error, message], [INSUFFICIENT, 'This needs a stronger or more recent login.'])
+      assert.equal(error, INSUFFICIENT)
+      assert.match(String(message), /^This page requires a stronger or more recent login \((acr|amr|maxAge)/)
       assert.equal(answer.headers['cache-control'], 'no-store')
       stage.provider.amr = ['mfa', 'hwk']
       const url = new URL(String(loginUrl), app.origin)
@@ -408,7 +420,7 @@ describe('a script whose login is too weak', () => {
     })
   }
 
-  it('is told the whole way at once where nobody is logged in', async () => {
+  it('gets a login URL with the requirement if no user is logged in', async () => {
     const app = await stage.start()
     const browser = app.browser()
     const answer = await browser.fetch('/strong')
@@ -418,45 +430,45 @@ describe('a script whose login is too weak', () => {
     assert.deepEqual([(await browser.fetch('/strong')).status, authorizeCalls()], [200, 1])
   })
 
-  it('finds no right in it to be let through at a preflight', async () => {
+  it('does not pass the guard with a CORS preflight', async () => {
     const { browser } = await stage.startLoggedIn()
     const headers = { 'access-control-request-method': 'POST' }
     assert.equal((await browser.fetch('/strong', { method: 'OPTIONS', headers })).status, 401)
   })
 })
 
-describe('the address of the login', () => {
+describe('the login URL', () => {
   const configured: Partial<AnyOptions> = { authorizationParams: { acr_values: MFA, max_age: 60 } }
 
-  it('asks for nothing that is in it in plain words', async () => {
+  it('ignores acr_values and max_age that are not sealed', async () => {
     const app = await stage.start(configured)
     const words = 'acr_values=urn:weak&acr=urn:weak&max_age=999999&maxAge=99&amr=none&requirement[acr]=urn:weak'
     const page = await app.browser().open(`/login?returnTo=/profile&${words}`)
     assert.deepEqual([page.status, page.json()['acr']], [200, MFA])
-    assert.deepEqual([asked().get('acr_values'), asked().get('max_age')], [MFA, '60'])
+    assert.deepEqual([lastRequest().get('acr_values'), lastRequest().get('max_age')], [MFA, '60'])
   })
 
-  it('does not weaken a max_age that the application asks for', async () => {
+  it('does not weaken the max_age of the options', async () => {
     const app = await stage.start(configured)
     const browser = app.browser()
     await browser.open('/profile')
     await browser.open('/all')
-    assert.equal(asked().get('max_age'), '60')
+    assert.equal(lastRequest().get('max_age'), '60')
     stage.provider.change.idTokenClaims = (claims) => ({ ...claims, amr: ['mfa'], auth_time: Date.now() / 1000 - 200 })
     assert.equal((await browser.open('/all')).status, 502)
     assert.equal(codesOf(app).at(-1), 'ERR_OIDC_ID_TOKEN_AUTH_TIME')
   })
 
-  it('shows nothing of what is required, and is read by another node with the same secret', async () => {
+  it('encrypts the requirement, which another node with the same secret decrypts', async () => {
     const [first, second] = [await stage.start(), await stage.start()]
     const browser = first.browser()
     const sealed = await sealedBy(browser, '/strong')
     assert.ok(sealed.length > 40 && !Buffer.from(sealed, 'base64url').includes('urn:'))
     await second.browser().open(`/login?requirement=${sealed}`, { stopBefore: isCallback })
-    assert.equal(asked().get('acr_values'), MFA)
+    assert.equal(lastRequest().get('acr_values'), MFA)
   })
 
-  it('is as good as without a requirement that is malformed or forged', async () => {
+  it('ignores a requirement that is malformed or forged', async () => {
     const app = await stage.start()
     const other = await stage.start({ secret: 'another secret, of another application' })
     const browser = app.browser()
@@ -471,12 +483,15 @@ describe('the address of the login', () => {
     ]
     for (const requirement of forged) {
       const opened = await app.browser().open(`/login?returnTo=/profile&requirement=${encodeURIComponent(requirement)}`)
-      assert.deepEqual([opened.status, asked().get('acr_values'), asked().get('max_age')], [200, null, null])
+      assert.deepEqual(
+        [opened.status, lastRequest().get('acr_values'), lastRequest().get('max_age')],
+        [200, null, null],
+      )
     }
     assert.deepEqual([app.errors, app.otherErrors], [[], []])
   })
 
-  it('does not loop where nodes cannot read what the other has sealed', async () => {
+  it('does not loop if nodes cannot decrypt the requirement of another node', async () => {
     const app = await stage.start()
     const loop: Handler = (req, _res, next) => {
       req.url = req.url?.replace(/requirement=[\w-]+/, 'requirement=unreadable')
@@ -508,17 +523,17 @@ describe('req.oidc', () => {
     '/wrong': answerBy(async ({ oidc }) => oidc.login({ requirement: { acr: [] } })),
   }
 
-  it('sends to a stronger login, and refuses what is none', async () => {
+  it('starts a stronger login, and refuses an invalid requirement', async () => {
     const app = await stage.start({}, { routes: { ...routes, ...own } })
     const browser = app.browser()
     assert.equal((await browser.open('/ask')).status, 403)
-    assert.deepEqual([asked().get('acr_values'), asked().get('max_age')], [MFA, '300'])
+    assert.deepEqual([lastRequest().get('acr_values'), lastRequest().get('max_age')], [MFA, '300'])
     stage.provider.amr = ['mfa']
     assert.equal((await browser.open('/ask')).url, `${app.origin}/strong`)
     assert.deepEqual(codesOf(app), [INSUFFICIENT])
   })
 
-  it('says what a login comes to', async () => {
+  it('tells whether the login meets a requirement', async () => {
     const app = await stage.start({}, { routes: { ...routes, ...own } })
     const browser = app.browser()
     const meets = async (): Promise<unknown> => (await browser.fetch('/meets')).json()
@@ -530,7 +545,7 @@ describe('req.oidc', () => {
     assert.deepEqual(await meets(), [true, true, false, true, true, true])
   })
 
-  it('makes guards of an application that do not loop', async () => {
+  it('can be used for guards of the app that do not loop', async () => {
     const app = await stage.start({}, { routes: { ...routes, ...own } })
     const browser = app.browser()
     assert.equal((await browser.open('/guard')).status, 403)
@@ -539,7 +554,7 @@ describe('req.oidc', () => {
     assert.deepEqual([(await browser.open('/guard')).json(), authorizeCalls()], [{ done: true }, 2])
   })
 
-  it('takes no requirement that demands nothing', async () => {
+  it('refuses an empty requirement', async () => {
     const wrong: readonly unknown[] = [
       ...[{}, [], null, 'mfa', 7, true, { max_age: 1 }, { acr: [] }, { acr: '' }, { acr: 'a b' }, { acr: 'a"b' }],
       ...[{ acr: undefined }, { acr: undefined, maxAge: 5 }, { amr: undefined, acr: MFA }, { acr: null, maxAge: 5 }],
@@ -573,15 +588,15 @@ describe('req.oidc', () => {
   })
 })
 
-describe('an acr that is asked for as essential', () => {
+describe('an essential acr', () => {
   const claims = { id_token: { acr: { essential: true, values: ['urn:a', MFA] } } }
 
-  it('must come back, in one of its values', async () => {
+  it('must be in the ID Token, with one of its values', async () => {
     const app = await stage.start({ authorizationParams: { claims } })
     assert.equal((await app.browser().open('/profile')).json()['acr'], 'urn:a')
     stage.provider.change.idTokenClaims = (good) => ({ ...good, acr: MFA })
     assert.equal((await app.browser().open('/profile')).json()['acr'], MFA)
-    assert.deepEqual([asked().get('acr_values'), app.errors], [null, []])
+    assert.deepEqual([lastRequest().get('acr_values'), app.errors], [null, []])
     for (const acr of [undefined, 'urn:example:pwd', ['urn:a']]) {
       stage.provider.change.idTokenClaims = (good) => ({ ...good, acr })
       const browser = app.browser()
@@ -591,7 +606,7 @@ describe('an acr that is asked for as essential', () => {
     assert.deepEqual(codesOf(app), [INSUFFICIENT, INSUFFICIENT, INSUFFICIENT])
   })
 
-  it('is found where it is, and nowhere else', () => {
+  it('is read from claims.id_token.acr only', () => {
     const text = (acr: unknown): string => JSON.stringify({ id_token: { acr } })
     assert.deepEqual(essentialAcr(text({ essential: true, value: 'a' })), ['a'])
     assert.deepEqual(essentialAcr(text({ essential: true, values: ['a', 'b'] })), ['a', 'b'])
@@ -604,13 +619,13 @@ describe('an acr that is asked for as essential', () => {
   })
 })
 
-describe('the refusal of a stronger login', () => {
-  it('leaves nothing on its way when the provider cannot be asked', async () => {
+describe('a stronger login that cannot start', () => {
+  it('leaves no transaction if the provider is unreachable', async () => {
     const { app, browser } = await stage.startLoggedIn({ requirePushedAuthorizationRequests: false })
     stage.provider.change.tokenResponse = answered(500, '{}')
-    const before = await kept(app)
+    const before = await storeContents(app)
     assert.equal((await browser.open('/strong')).status, 502)
-    assert.equal(await kept(app), before)
+    assert.equal(await storeContents(app), before)
     assert.deepEqual(
       browser.cookies().filter(({ name }) => name.startsWith('oidc-tx')),
       [],
@@ -621,7 +636,7 @@ describe('the refusal of a stronger login', () => {
 describe('a stronger login in a real browser', { skip: skipWithoutChromium }, () => {
   const openPage = createChromiumPages()
 
-  it('comes back to the page, and its script finds the way by itself', async () => {
+  it('returns to the page, also when a script starts it', async () => {
     const html: Handler = (_req, res) => {
       res.setHeader('Content-Type', 'text/html')
       res.end(`<!doctype html><button>Pay</button><script>
@@ -641,7 +656,7 @@ describe('a stronger login in a real browser', { skip: skipWithoutChromium }, ()
     await page.waitForURL(`${app.origin}/shop?item=1`)
     await page.click('button')
     await page.waitForFunction("document.body.textContent.includes('paid')")
-    assert.deepEqual([asked().get('acr_values'), authorizeCalls(), app.errors], [MFA, 2, []])
+    assert.deepEqual([lastRequest().get('acr_values'), authorizeCalls(), app.errors], [MFA, 2, []])
     await page.goto(`${app.origin}/fresh?a=1#part`)
     assert.deepEqual([page.url(), authorizeCalls()], [`${app.origin}/fresh?a=1#part`, 3])
   })

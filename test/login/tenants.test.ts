@@ -26,7 +26,7 @@ beforeEach(() => {
   entra = actAsEntra(stage.provider)
 })
 
-/** An app for people of Harbour and Lagoon. */
+/** An app for users of the tenants Harbour and Lagoon. */
 function start(options: Partial<AnyOptions> = {}): Promise<TestApp> {
   return stage.start({ tenants: [harbour, lagoon], ...options }, { provider: entra })
 }
@@ -43,7 +43,7 @@ async function logInOf(tenant: string, app: TestApp): Promise<Browser> {
   return browser
 }
 
-async function assertNobodyIn(app: TestApp, outcome: Outcome, refusal: Refusal): Promise<void> {
+async function assertNotLoggedIn(app: TestApp, outcome: Outcome, refusal: Refusal): Promise<void> {
   const stand = { app, provider: stage.provider, reset: async () => undefined, stop: app.stop }
   await assertRefused(stand, outcome, refusal)
 }
@@ -60,13 +60,13 @@ function faultsOf(options: object): readonly string[] {
 }
 
 describe('a provider with tenants', () => {
-  it('logs in people of each that is allowed, with the issuer of their own', async () => {
+  it('logs in users of each allowed tenant, with the tenant’s issuer', async () => {
     const app = await start()
     for (const tenant of [harbour, lagoon]) await logInOf(tenant, app)
     assert.deepEqual([stage.provider.complaints, codesOf(app), await app.sessions()], [[], [], 2])
   })
 
-  it('has one document for all of them, under the name common', async () => {
+  it('has one metadata document for all tenants, named common', async () => {
     const app = await start()
     await logInOf(lagoon, app)
     assert.deepEqual(
@@ -75,12 +75,12 @@ describe('a provider with tenants', () => {
     )
   })
 
-  it('may have its document elsewhere', async () => {
+  it('may have its metadata document elsewhere', async () => {
     const discovery = stage.provider.endpointUrls['/discovery']
     await logInOf(harbour, await start({ discovery }))
   })
 
-  it('may be told by metadata', async () => {
+  it('may be configured by providerMetadata', async () => {
     const { endpointUrls } = stage.provider
     const providerMetadata = {
       issuer: entra.issuer,
@@ -98,7 +98,7 @@ describe('a provider with tenants', () => {
     })
   }
 
-  it('is one of several providers', async () => {
+  it('may be one of several providers', async () => {
     const { issuer, clientId, clientSecret } = entra
     const other = await stage.startOther()
     const app = await stage.start(
@@ -123,15 +123,15 @@ describe('a provider with tenants', () => {
     ['a template of another kind', (): string => entra.issuerOf('{tenant}')],
     ['another host', (): string => 'http://localhost:1/{tenantid}/v2.0'],
   ] as const) {
-    it(`is refused where its document names ${name}`, async () => {
+    it(`is refused if its metadata has ${name}`, async () => {
       stage.provider.change.discovery = (metadata) => ({ ...metadata, issuer: issuer() })
       const app = await start()
-      await assertNobodyIn(app, await logIn(app), { code: 'ERR_OIDC_DISCOVERY_ISSUER' })
+      await assertNotLoggedIn(app, await logIn(app), { code: 'ERR_OIDC_DISCOVERY_ISSUER' })
     })
   }
 })
 
-describe('the session of a person of a tenant', () => {
+describe('the session of a user of a tenant', () => {
   const choices: readonly AnyOptions['sessionClaims'][] = [
     undefined,
     [],
@@ -140,7 +140,7 @@ describe('the session of a person of a tenant', () => {
     ({ name }) => ({ name, tid: lagoon, iss: 'https://evil.example' }),
   ]
   for (const [index, sessionClaims] of choices.entries()) {
-    it(`stays, whatever sessionClaims chooses (${index})`, async () => {
+    it(`stays, whatever sessionClaims returns (${index})`, async () => {
       const app = await start(sessionClaims === undefined ? {} : { sessionClaims })
       const browser = await logInOf(harbour, app)
       assert.equal((await browser.fetch('/profile')).status, 200)
@@ -157,7 +157,7 @@ describe('the session of a person of a tenant', () => {
     assert.deepEqual([stage.provider.complaints, await app.sessions()], [[], 0])
   })
 
-  it('is another person’s than the one of the same name in another tenant', async () => {
+  it('differs from that of a user with the same sub in another tenant', async () => {
     const app = await start()
     const browser = await logInOf(harbour, app)
     await browser.open('/write')
@@ -171,9 +171,9 @@ describe('the session of a person of a tenant', () => {
     ['without a tenant', ({ tid: _, ...claims }: JsonObject) => claims],
     ['with another tenant', (claims: JsonObject) => ({ ...claims, tid: lagoon })],
     ['with another issuer', (claims: JsonObject) => ({ ...claims, iss: `${String(claims['iss'])}/` })],
-    ['with the template for an issuer', (claims: JsonObject) => ({ ...claims, iss: entra.issuer })],
+    ['with the issuer template', (claims: JsonObject) => ({ ...claims, iss: entra.issuer })],
   ] as const) {
-    it(`is no login where the store gives it back ${name}`, async () => {
+    it(`is no login if the store returns it ${name}`, async () => {
       const app = await start()
       const browser = await logInOf(harbour, app)
       for (const [id, record] of Object.entries(await app.records())) {
@@ -187,7 +187,7 @@ describe('the session of a person of a tenant', () => {
     })
   }
 
-  it('is one of the same tenant where the app knows that one alone', async () => {
+  it('stays a login if the app is later configured for that tenant alone', async () => {
     const [secret, store] = ['one secret for the app as it was and as it is', new session.MemoryStore()]
     const was = await stage.start({ secret, tenants: [harbour, lagoon] }, { provider: entra, session: { store } })
     const single = { ...entra, issuer: entra.issuerOf(harbour) }
@@ -202,15 +202,15 @@ describe('the session of a person of a tenant', () => {
 
 describe('a tenant that is not allowed', () => {
   for (const tenant of [personal, 'common', 'organizations', 'constructor', harbour.toUpperCase(), `${harbour}.`]) {
-    it(`lets nobody in: ${tenant}`, async () => {
+    it(`logs no user in: ${tenant}`, async () => {
       entra.tenant = tenant
       const app = await start({ userinfo: true })
-      await assertNobodyIn(app, await logIn(app), { code: 'ERR_OIDC_TENANT', status: 403, calls: { '/token': 1 } })
+      await assertNotLoggedIn(app, await logIn(app), { code: 'ERR_OIDC_TENANT', status: 403, calls: { '/token': 1 } })
     })
   }
 
   for (const responseType of ['id_token', 'code id_token']) {
-    it(`lets nobody in by another response type: ${responseType}`, async () => {
+    it(`logs no user in with another response type: ${responseType}`, async () => {
       entra.tenant = personal
       const app = await start({ responseType })
       const { page } = await logIn(app)
@@ -218,7 +218,7 @@ describe('a tenant that is not allowed', () => {
     })
   }
 
-  it('leaves a login that is there as it is', async () => {
+  it('keeps an existing login', async () => {
     const app = await start()
     const browser = await logInOf(harbour, app)
     entra.tenant = personal
@@ -227,15 +227,15 @@ describe('a tenant that is not allowed', () => {
   })
 })
 
-describe('a function in the place of tenants', () => {
-  it('is asked with the id of the tenant, once for a login', async () => {
+describe('tenants as a function', () => {
+  it('is called with the tenant id, once for each login', async () => {
     const asked: unknown[][] = []
     const tenants = (...given: unknown[]): boolean => asked.push(given) > 0
     await logInOf(lagoon, await start({ tenants }))
     assert.deepEqual(asked, [[lagoon]])
   })
 
-  it('may take its time', async () => {
+  it('may be asynchronous', async () => {
     const tenants = async (tenantId: string): Promise<boolean> => {
       await new Promise((resolve) => setImmediate(resolve))
       return tenantId === harbour
@@ -248,9 +248,9 @@ describe('a function in the place of tenants', () => {
 
   const answers: readonly unknown[] = [false, undefined, null, 0, 1, 'true', {}, [true], Promise.resolve('true')]
   for (const [index, answer] of answers.entries()) {
-    it(`refuses by everything but true (${index})`, async () => {
+    it(`refuses a tenant unless it returns true (${index})`, async () => {
       const app = await start({ tenants: (() => answer) as () => boolean })
-      await assertNobodyIn(app, await logIn(app), { code: 'ERR_OIDC_TENANT', calls: { '/token': 1 } })
+      await assertNotLoggedIn(app, await logIn(app), { code: 'ERR_OIDC_TENANT', calls: { '/token': 1 } })
     })
   }
 
@@ -259,7 +259,7 @@ describe('a function in the place of tenants', () => {
     ['rejects', () => Promise.reject(new Error('the directory is down'))],
   ]
   for (const [name, tenants] of failures) {
-    it(`logs nobody in where it ${name}, and its error is the application’s`, async () => {
+    it(`logs no user in if it ${name}, and passes on its error`, async () => {
       const app = await start({ tenants })
       const { page } = await logIn(app)
       assert.equal(page.status, 500)
@@ -271,7 +271,7 @@ describe('a function in the place of tenants', () => {
     })
   }
 
-  it('is not asked of a tenant that is no name', async () => {
+  it('is not called with an invalid tenant id', async () => {
     const asked: string[] = []
     const app = await start({ tenants: (tenantId) => asked.push(tenantId) > 0 })
     entra.tenant = '../evil'
@@ -281,7 +281,7 @@ describe('a function in the place of tenants', () => {
 })
 
 describe('the issuer of an ID Token of a tenant', () => {
-  /** What the claims say of the tenant in the place of the right ones. */
+  /** Changes the claims about the tenant. */
   type Said = (entra: Entra) => JsonObject
 
   const rows: readonly (readonly [name: string, said: Said])[] = [
@@ -290,7 +290,7 @@ describe('the issuer of an ID Token of a tenant', () => {
     ['iss of another tenant', ({ issuerOf }) => ({ iss: issuerOf(lagoon) })],
     ['tid in another case', () => ({ tid: harbour.toUpperCase() })],
     ['the template for iss', ({ issuer }) => ({ iss: issuer })],
-    ['the template for iss, and its place for tid', ({ issuer }) => ({ iss: issuer, tid: '{tenantid}' })],
+    ['the template for iss, and the placeholder for tid', ({ issuer }) => ({ iss: issuer, tid: '{tenantid}' })],
     ['the template for iss, and no tid', ({ issuer }) => ({ iss: issuer, tid: undefined })],
     ['a list for tid', ({ issuerOf }) => ({ iss: issuerOf(harbour), tid: [harbour] })],
     ['a list for both', ({ issuerOf }) => ({ iss: [issuerOf(harbour)], tid: [harbour] })],
@@ -315,33 +315,33 @@ describe('the issuer of an ID Token of a tenant', () => {
 
   for (const [name, said] of [...rows, ...named]) {
     it(`is refused with ${name}`, async () => {
-      // What the key says of its issuer would refuse it before.
+      // The issuer of the key would be refused first.
       entra.keyIssuers.set(stage.provider.keys.rsa.kid, undefined)
       entra.changeClaims = (claims) => ({ ...claims, ...said(entra) })
       const app = await start({ tenants: () => true })
       const refusal = { code: 'ERR_OIDC_ID_TOKEN_ISSUER', calls: { '/token': 1 } } as const
-      await assertNobodyIn(app, await logIn(app), refusal)
+      await assertNotLoggedIn(app, await logIn(app), refusal)
     })
   }
 
   for (const [name, said] of rows) {
-    it(`is refused by what the keys say, too: ${name}`, async () => {
+    it(`is refused by the issuer of the key too: ${name}`, async () => {
       entra.changeClaims = (claims) => ({ ...claims, ...said(entra) })
       const app = await start({ tenants: () => true })
-      await assertNobodyIn(app, await logIn(app), { code: 'ERR_OIDC_ID_TOKEN_KEY', calls: { '/token': 1 } })
+      await assertNotLoggedIn(app, await logIn(app), { code: 'ERR_OIDC_ID_TOKEN_KEY', calls: { '/token': 1 } })
     })
   }
 
-  it('is refused in front before the code is redeemed', async () => {
+  it('is refused in the front channel before the code is redeemed', async () => {
     entra.keyIssuers.set(stage.provider.keys.rsa.kid, undefined)
     entra.changeClaims = (claims) => ({ ...claims, tid: lagoon })
     const app = await start({ responseType: 'code id_token' })
-    await assertNobodyIn(app, await logIn(app), { code: 'ERR_OIDC_ID_TOKEN_ISSUER', status: 400 })
+    await assertNotLoggedIn(app, await logIn(app), { code: 'ERR_OIDC_ID_TOKEN_ISSUER', status: 400 })
   })
 })
 
-describe('iss in the answer of a provider with tenants (RFC 9207)', () => {
-  async function answerWith(iss: string): Promise<{ app: TestApp; page: Page }> {
+describe('iss in the response of a provider with tenants (RFC 9207)', () => {
+  async function respondWith(iss: string): Promise<{ app: TestApp; page: Page }> {
     const app = await start()
     const browser = app.browser()
     const { next } = await browser.open('/login?returnTo=/who', { stopBefore: isCallback })
@@ -353,7 +353,7 @@ describe('iss in the answer of a provider with tenants (RFC 9207)', () => {
 
   for (const tenant of [harbour, '{tenantid}']) {
     it(`may name ${tenant}`, async () => {
-      const { page } = await answerWith(entra.issuerOf(tenant))
+      const { page } = await respondWith(entra.issuerOf(tenant))
       assert.equal(page.status, 200)
     })
   }
@@ -365,11 +365,11 @@ describe('iss in the answer of a provider with tenants (RFC 9207)', () => {
     ['a path below a tenant', () => `${entra.issuerOf(harbour)}/x`],
     ['no tenant', () => entra.issuerOf('')],
     ['more than a tenant', () => entra.issuerOf('a/b')],
-    ['half of it', () => entra.issuer.split('{')[0] ?? ''],
+    ['half of the issuer', () => entra.issuer.split('{')[0] ?? ''],
   ]
   for (const [name, iss] of others) {
     it(`must not be ${name}`, async () => {
-      const { app, page } = await answerWith(iss())
+      const { app, page } = await respondWith(iss())
       assert.deepEqual([page.status, codesOf(app)], [400, ['ERR_OIDC_RESPONSE_ISSUER']])
       assert.deepEqual([stage.provider.calls['/token'], await app.sessions()], [0, 0])
     })
@@ -377,7 +377,7 @@ describe('iss in the answer of a provider with tenants (RFC 9207)', () => {
 })
 
 describe('the issuer of a key of a provider with tenants', () => {
-  /** Sets whose tokens the key signs that everything is signed with. */
+  /** Sets the issuer of the key that signs all tokens. */
   function sign(issuer: unknown): void {
     entra.keyIssuers.set(stage.provider.keys.rsa.kid, issuer)
   }
@@ -385,7 +385,7 @@ describe('the issuer of a key of a provider with tenants', () => {
   const good: readonly (readonly [name: string, issuer: () => unknown])[] = [
     ['all tenants', () => entra.issuer],
     ['this tenant', () => entra.issuerOf(harbour)],
-    ['nobody in particular', () => undefined],
+    ['no issuer', () => undefined],
   ]
   for (const [name, issuer] of good) {
     it(`may be ${name}`, async () => {
@@ -396,7 +396,7 @@ describe('the issuer of a key of a provider with tenants', () => {
 
   const bad: readonly (readonly [name: string, issuer: () => unknown])[] = [
     ['another tenant', () => entra.issuerOf(lagoon)],
-    ['those without an organisation', () => entra.issuerOf(personal)],
+    ['the tenant of personal accounts', () => entra.issuerOf(personal)],
     ['all tenants of another provider', () => 'https://evil.example/{tenantid}/v2.0'],
     ['all tenants of another version', () => entra.issuer.replace('v2.0', 'v1.0')],
     ['a template of another kind', () => entra.issuer.replace('tenantid', 'tenant')],
@@ -410,11 +410,11 @@ describe('the issuer of a key of a provider with tenants', () => {
     it(`must not be ${name}`, async () => {
       sign(issuer())
       const app = await start()
-      await assertNobodyIn(app, await logIn(app), { code: 'ERR_OIDC_ID_TOKEN_KEY', calls: { '/token': 1 } })
+      await assertNotLoggedIn(app, await logIn(app), { code: 'ERR_OIDC_ID_TOKEN_KEY', calls: { '/token': 1 } })
     })
   }
 
-  it('holds for a token that names no key, too', async () => {
+  it('is checked for a token without a kid too', async () => {
     sign(entra.issuerOf(lagoon))
     stage.provider.change.idTokenHeader = ({ kid: _, ...header }) => header
     const app = await start()
@@ -425,18 +425,18 @@ describe('the issuer of a key of a provider with tenants', () => {
     sign(entra.issuer)
   })
 
-  it('is compared with what the token says, not with who is allowed', async () => {
+  it('is compared with the token, not with the option tenants', async () => {
     sign(entra.issuerOf(lagoon))
     await logInOf(lagoon, await start())
   })
 
-  it('holds for ID Tokens in front as well', async () => {
+  it('is checked for ID Tokens in the front channel too', async () => {
     sign(entra.issuerOf(lagoon))
     const app = await start({ responseType: 'id_token' })
-    await assertNobodyIn(app, await logIn(app), { code: 'ERR_OIDC_ID_TOKEN_KEY', status: 400 })
+    await assertNotLoggedIn(app, await logIn(app), { code: 'ERR_OIDC_ID_TOKEN_KEY', status: 400 })
   })
 
-  it('costs the provider no more than a few requests, however often it is wrong', async () => {
+  it('causes only a few requests to the provider, however often it is wrong', async () => {
     sign(entra.issuerOf(lagoon))
     const app = await start()
     for (let attempt = 0; attempt < 12; attempt++) await logIn(app)
@@ -448,7 +448,7 @@ describe('a key that names an issuer', () => {
   const single = createStage()
 
   for (const issuer of ['https://evil.example', 'https://evil.example/{tenantid}', 7, null, []]) {
-    it(`is like any other where there are no tenants: ${JSON.stringify(issuer)}`, async () => {
+    it(`is like any other key without tenants: ${JSON.stringify(issuer)}`, async () => {
       single.provider.change.jwks = ({ keys }) => ({ keys: [keys].flat().map((key) => ({ ...Object(key), issuer })) })
       const { app } = await single.startLoggedIn()
       assert.deepEqual(codesOf(app), [])
@@ -456,7 +456,7 @@ describe('a key that names an issuer', () => {
   }
 })
 
-describe('a refresh for a person of a tenant', () => {
+describe('a refresh for a user of a tenant', () => {
   async function refreshed(change: (claims: JsonObject) => JsonObject): Promise<{ app: TestApp; page: Page }> {
     mock.timers.enable({ apis: ['Date'], now: Date.now() })
     const app = await start({ scope: 'openid profile email offline_access' })
@@ -466,7 +466,7 @@ describe('a refresh for a person of a tenant', () => {
     return { app, page: await browser.fetch('/access-token') }
   }
 
-  it('brings an ID Token of the same tenant', async () => {
+  it('accepts an ID Token of the same tenant', async () => {
     const { app, page } = await refreshed((claims) => claims)
     assert.equal(page.status, 200, page.body)
     assert.deepEqual([page.status, codesOf(app), stage.provider.calls['/token']], [200, [], 2])
@@ -474,11 +474,11 @@ describe('a refresh for a person of a tenant', () => {
 
   const others: readonly (readonly [name: string, change: (claims: JsonObject) => JsonObject, code: ErrorCode])[] = [
     [
-      'of another tenant that is allowed',
+      'of another allowed tenant',
       (claims) => ({ ...claims, tid: lagoon, iss: entra.issuerOf(lagoon) }),
       'ERR_OIDC_ID_TOKEN_ISSUER',
     ],
-    ['of no tenant', (claims) => ({ ...claims, iss: entra.issuer, tid: undefined }), 'ERR_OIDC_ID_TOKEN_KEY'],
+    ['without a tenant', (claims) => ({ ...claims, iss: entra.issuer, tid: undefined }), 'ERR_OIDC_ID_TOKEN_KEY'],
   ]
   for (const [name, change, code] of others) {
     it(`is refused with an ID Token ${name}`, async () => {
@@ -499,18 +499,30 @@ describe('the options for tenants', () => {
   })
 
   const wrong: readonly (readonly [name: string, options: object, fault: RegExp])[] = [
-    ['an issuer of many and no tenants', { issuer }, /^tenants must be given where the issuer has \{tenantid\}/],
-    ['tenants and an issuer of one', { issuer: 'https://login.example', tenants: [harbour] }, /^tenants must be given/],
-    ['an empty list', { issuer, tenants: [] }, /^tenants must be a list of tenant ids/],
-    ['a name that is none', { issuer, tenants: [harbour, '../x'] }, /^tenants must be a list of tenant ids/],
-    ['a wildcard', { issuer, tenants: ['*'] }, /^tenants must be a list of tenant ids/],
-    ['the place for a tenant', { issuer, tenants: ['{tenantid}'] }, /^tenants must be a list of tenant ids/],
-    ['true', { issuer, tenants: true }, /^tenants must be a list of tenant ids/],
-    ['a tenant', { issuer, tenants: harbour }, /^tenants must be a list of tenant ids/],
-    ['another placeholder', { issuer: 'https://login.example/{tenantId}', tenants: [harbour] }, /holds a placeholder/],
-    ['two of them', { issuer: `${issuer}/{tenantid}`, tenants: [harbour] }, /holds a placeholder/],
-    ['one in the host', { issuer: 'https://{tenantid}.example/v2.0', tenants: [harbour] }, /holds a placeholder/],
-    ['one for a host', { issuer: 'https://{tenantid}/v2.0', tenants: [harbour] }, /holds a placeholder/],
+    ['an issuer template without tenants', { issuer }, /^tenants is required if issuer contains \{tenantid\}/],
+    [
+      'tenants without an issuer template',
+      { issuer: 'https://login.example', tenants: [harbour] },
+      /^tenants needs an issuer that/,
+    ],
+    ['an empty list', { issuer, tenants: [] }, /^tenants must be a list of one or more tenant ids/],
+    ['an invalid tenant id', { issuer, tenants: [harbour, '../x'] }, /^tenants\[1\] must be a tenant id/],
+    ['a wildcard', { issuer, tenants: ['*'] }, /^tenants\[0\] must be a tenant id/],
+    ['the placeholder', { issuer, tenants: ['{tenantid}'] }, /^tenants\[0\] must be a tenant id/],
+    ['true', { issuer, tenants: true }, /^tenants must be a list of one or more tenant ids/],
+    ['a tenant', { issuer, tenants: harbour }, /^tenants must be a list of one or more tenant ids/],
+    [
+      'another placeholder',
+      { issuer: 'https://login.example/{tenantId}', tenants: [harbour] },
+      /contains a placeholder/,
+    ],
+    ['two placeholders', { issuer: `${issuer}/{tenantid}`, tenants: [harbour] }, /contains a placeholder/],
+    [
+      'a placeholder in the host',
+      { issuer: 'https://{tenantid}.example/v2.0', tenants: [harbour] },
+      /contains a placeholder/,
+    ],
+    ['a placeholder as the host', { issuer: 'https://{tenantid}/v2.0', tenants: [harbour] }, /contains a placeholder/],
   ]
   for (const [name, options, fault] of wrong) {
     it(`are refused: ${name}`, () => {

@@ -43,7 +43,7 @@ describe('a back-channel logout', () => {
     }
   }
 
-  it('is told to those who listen, one for each session that has ended', async () => {
+  it('publishes one event for each session that it ends', async () => {
     const { app, browser } = await startLoggedIn()
     await logInAt(app)
     const { issuer } = stage.provider
@@ -52,14 +52,14 @@ describe('a back-channel logout', () => {
     assert.deepEqual([seen.logouts, seen.errors], [[told, told], []])
   })
 
-  it('works below a mount path, where it is told to be', async () => {
+  it('works below a mount path, at the route in the options', async () => {
     const routes = { backchannelLogout: '/bye' }
     const { app, browser } = await startLoggedIn({ routes }, { mountPath: '/portal' })
     const answer = await stage.provider.postLogoutToken(`${app.baseUrl}/bye`, await subjectOf(browser, app))
     assert.deepEqual([answer.status, await isIn(browser, app)], [200, false])
   })
 
-  it('asks nobody where it comes from: no browser brings it', async () => {
+  it('does not check the origin, because no browser sends the request', async () => {
     const { app, browser } = await startLoggedIn()
     const token = await stage.provider.issueLogoutToken(await subjectOf(browser))
     const { status } = await postAsServer(logoutUri(app), `logout_token=${token}`, {
@@ -71,22 +71,22 @@ describe('a back-channel logout', () => {
   })
 
   for (const [name, session] of [
-    ['each visitor is given', { saveUninitialized: true }],
+    ['are created for each visitor', { saveUninitialized: true }],
     ['are saved at each request', { saveUninitialized: true, resave: true, rolling: true }],
     ['are destroyed when they are unset', { saveUninitialized: true, unset: 'destroy' }],
   ] as const) {
-    it(`leaves no session of its own where sessions ${name}`, async () => {
+    it(`leaves no session for its own request if sessions ${name}`, async () => {
       const { app, browser } = await startLoggedIn({}, { session })
       const before = Object.keys(await app.records()).length
       const good = await stage.provider.postLogoutToken(logoutUri(app), await subjectOf(browser))
       const bad = await postAsServer(logoutUri(app), 'logout_token=x')
       assert.deepEqual([good.status, good.setCookies, bad.status, bad.setCookies], [200, [], 400, []])
-      // The session and its tokens are gone, and it is known when.
+      // The session and its tokens are gone. The time of the logout is recorded.
       assert.equal(Object.keys(await app.records()).filter((id) => !id.startsWith('oidc-logout:')).length, before - 2)
     })
   }
 
-  it('is answered 200 where the session has ended before', async () => {
+  it('gets 200 if the session has ended before', async () => {
     const { app, browser } = await startLoggedIn()
     const subject = await subjectOf(browser)
     await browser.post('/logout')
@@ -97,14 +97,14 @@ describe('a back-channel logout', () => {
   })
 
   for (const method of ['GET', 'PUT']) {
-    it(`is not asked for by ${method}`, async () => {
+    it(`refuses ${method}`, async () => {
       const { app, browser } = await startLoggedIn()
       const page = await browser.fetch('/backchannel-logout', { method })
       assert.deepEqual([page.status, app.errors[0]?.headers['Allow'], await isIn(browser)], [405, 'POST', true])
     })
   }
 
-  it('does not work without express-session, and the provider is told to come again', async () => {
+  it('gets 500 without express-session, so that the provider retries', async () => {
     const app = await stage.start({}, { session: false })
     const { status } = await stage.provider.postLogoutToken(logoutUri(app), { sub: 'user-subject' })
     assert.deepEqual([status, codesOf(app)], [500, ['ERR_OIDC_SESSION_MISSING']])
@@ -112,7 +112,7 @@ describe('a back-channel logout', () => {
 })
 
 describe('a logout token with a sid', () => {
-  it('ends that session alone, although it names the person too', async () => {
+  it('ends only that session, even if it names the user too', async () => {
     const { app, browser } = await startLoggedIn()
     const phone = await logInAt(app)
     const subject = await subjectOf(browser)
@@ -121,7 +121,7 @@ describe('a logout token with a sid', () => {
     assert.deepEqual([await isIn(browser), await isIn(phone), await app.sessions()], [false, true, 1])
   })
 
-  it('ends every session here that has come of that session at the provider', async () => {
+  it('ends every session here that came from that session at the provider', async () => {
     stage.provider.change.idTokenClaims = (good) => ({ ...good, sid: 'one for all' })
     const { app, browser } = await startLoggedIn()
     const other = await logInAt(app)
@@ -129,7 +129,7 @@ describe('a logout token with a sid', () => {
     assert.deepEqual([await isIn(browser), await isIn(other)], [false, false])
   })
 
-  it('ends what is known of the person by name alone, where the provider names its sessions only now', async () => {
+  it('ends logins of the user without a sid, if the provider sends a sid only in logout tokens', async () => {
     stage.provider.change.idTokenClaims = ({ sid: _, ...good }) => good
     const { app, browser } = await startLoggedIn()
     stage.provider.change.idTokenClaims = undefined
@@ -138,7 +138,7 @@ describe('a logout token with a sid', () => {
     assert.deepEqual([await isIn(browser), await isIn(named)], [false, true])
   })
 
-  it('lets the person log in again, and leaves that login alone', async () => {
+  it('lets the user log in again, and does not end the new login', async () => {
     const { app, browser } = await startLoggedIn()
     const subject = await subjectOf(browser)
     await stage.provider.postLogoutToken(logoutUri(app), subject)
@@ -148,8 +148,8 @@ describe('a logout token with a sid', () => {
   })
 })
 
-describe('a logout token with a sub alone', () => {
-  it('ends all sessions of that person, and of nobody else', async () => {
+describe('a logout token with only a sub', () => {
+  it('ends all sessions of that user, and no others', async () => {
     const { app, browser } = await startLoggedIn()
     const phone = await logInAt(app)
     stage.provider.account = { sub: 'another', claims: {} }
@@ -159,7 +159,7 @@ describe('a logout token with a sub alone', () => {
     assert.equal((await tokensOf(app)).length, 1)
   })
 
-  it('ends an older session for good, whoever logs in afterwards', async () => {
+  it('ends an older session for good, even after the user logs in again', async () => {
     const { app, browser } = await startLoggedIn()
     const thief = browser.clone()
     await stage.provider.postLogoutToken(logoutUri(app), { sub: 'user-subject' })
@@ -168,7 +168,7 @@ describe('a logout token with a sub alone', () => {
   })
 })
 
-describe('a request that is under way when the provider logs its person out', () => {
+describe('a request in progress during a back-channel logout', () => {
   it('does not bring the session back', async () => {
     const gate = createGate()
     const slow = answerBy(async (req, res) => {
@@ -199,7 +199,7 @@ describe('a store that fails', () => {
   }
 
   for (const verb of ['get', 'set', 'destroy'] as const) {
-    it(`at ${verb} has the provider come again, with the same token`, async () => {
+    it(`at ${verb} makes the provider retry, with the same token`, async () => {
       const { app, browser } = await startLoggedIn()
       const token = await stage.provider.issueLogoutToken(await subjectOf(browser))
       const post = async (): Promise<number> => (await postAsServer(logoutUri(app), `logout_token=${token}`)).status
@@ -213,8 +213,8 @@ describe('a store that fails', () => {
   }
 })
 
-describe('a provider whose keys cannot be had', () => {
-  it('is told to come again', async () => {
+describe('a provider whose keys cannot be fetched', () => {
+  it('gets a 5xx, so that it retries', async () => {
     const app = await stage.start()
     stage.provider.change.raw['/jwks'] = (_req, res) => void res.writeHead(503).end()
     const { status } = await stage.provider.postLogoutToken(logoutUri(app), { sub: 'user-subject' })
@@ -223,7 +223,7 @@ describe('a provider whose keys cannot be had', () => {
     assert.equal((await stage.provider.postLogoutToken(logoutUri(app), { sub: 'user-subject' })).status, 200)
   })
 
-  it('is believed as soon as it publishes its new keys', async () => {
+  it('is trusted as soon as it publishes its new keys', async () => {
     const { app, browser } = await startLoggedIn()
     const subject = await subjectOf(browser)
     await stage.provider.rotateKeys()
@@ -232,7 +232,7 @@ describe('a provider whose keys cannot be had', () => {
   })
 })
 
-describe('the same token twice at the same moment', () => {
+describe('the same logout token twice at the same moment', () => {
   it('ends the session', async () => {
     const { app, browser } = await startLoggedIn()
     const token = await stage.provider.issueLogoutToken(await subjectOf(browser))
@@ -242,7 +242,7 @@ describe('the same token twice at the same moment', () => {
   })
 })
 
-describe('one route for several providers', () => {
+describe('one back-channel route for several providers', () => {
   const several = createSeveralProviders({ one: {}, two: {}, sealed: { idTokenEncryptedResponseAlg: 'RSA-OAEP-256' } })
 
   async function startAll(): Promise<{ app: TestApp; browsers: Readonly<Record<'one' | 'two' | 'sealed', Browser>> }> {
@@ -257,7 +257,7 @@ describe('one route for several providers', () => {
   }
 
   for (const name of ['one', 'two', 'sealed'] as const) {
-    it(`ends the sessions of provider ${name} alone, although the person has the same name at all`, async () => {
+    it(`ends only the sessions of provider ${name}, even if the user has the same sub at all`, async () => {
       const { app, browsers } = await startAll()
       const { status } = await several.provider(name).postLogoutToken(logoutUri(app), { sub: 'user-subject' })
       assert.equal(status, 200)
@@ -269,7 +269,7 @@ describe('one route for several providers', () => {
     })
   }
 
-  it('verifies by the keys of the provider that the token names, and by no others', async () => {
+  it('verifies with the keys of the provider that the token names, and with no others', async () => {
     const { app, browsers } = await startAll()
     const { issuer } = several.provider('one')
     await several.provider('two').rotateKeys()
@@ -279,14 +279,14 @@ describe('one route for several providers', () => {
     for (const browser of Object.values(browsers)) assert.equal(await isIn(browser), true)
   })
 
-  it('refuses a token of nobody whom it knows', async () => {
+  it('refuses a token of an issuer that is not configured', async () => {
     const { app } = await startAll()
     several.provider('one').change.logoutTokenClaims = (good: JsonObject) => ({ ...good, iss: 'https://evil.example' })
     const { status } = await several.provider('one').postLogoutToken(logoutUri(app), { sub: 'user-subject' })
     assert.deepEqual([status, seen.errors], [400, ['ERR_OIDC_LOGOUT_TOKEN_ISSUER']])
   })
 
-  it('has the provider come again where one that may be meant cannot be asked', async () => {
+  it('responds with a 5xx if a provider that may have sent the token cannot be reached', async () => {
     const app = await several.start({ secret: 'a secret of at least 32 characters' })
     several.provider('sealed').change.raw['/discovery'] = (_req, res) => void res.writeHead(503).end()
     const { status } = await several.provider('sealed').postLogoutToken(logoutUri(app), { sub: 'user-subject' })
@@ -294,8 +294,8 @@ describe('one route for several providers', () => {
   })
 })
 
-describe('two names for one client', () => {
-  it('both have their sessions ended', async () => {
+describe('a logout token for a client with two names in the options', () => {
+  it('ends the sessions of both', async () => {
     const { issuer, clientId, clientSecret } = stage.provider
     const both = { issuer, clientId, clientSecret }
     const app = await stage.start({
@@ -316,7 +316,7 @@ describe('two names for one client', () => {
 })
 
 describe('a client that registers itself', () => {
-  it('takes logout tokens for the name that it was given', async () => {
+  it('accepts logout tokens for the client id that it was given', async () => {
     const provider = await stage.startOther({ registration: 'open' })
     const unnamed = { clientId: undefined, clientSecret: undefined } as object
     const registration = { store: createMemoryClientStore() }
@@ -338,7 +338,7 @@ for (const [name, isSessionRequired] of [
   ['with a sub alone', false],
 ] as const) {
   describe(`oidc-provider, which sends logout tokens ${name}`, () => {
-    it('logs out of the application whoever logs out there', async () => {
+    it('logs the user out of the application after a logout there', async () => {
       let target = ''
       const provider = stage.stopLater(
         await startProvider({
@@ -347,7 +347,7 @@ for (const [name, isSessionRequired] of [
             backchannel_logout_uri: 'http://127.0.0.1/backchannel-logout',
             backchannel_logout_session_required: isSessionRequired,
           },
-          // What it goes through by itself refuses addresses of the loopback interface.
+          // Its own fetch refuses loopback addresses.
           configuration: {
             fetch: (_url: URL, { method = '', headers = {}, body = null }: RequestInit) =>
               fetch(target, { method, headers, body }),
@@ -368,7 +368,7 @@ for (const [name, isSessionRequired] of [
 }
 
 describe('the errors of logout tokens', () => {
-  it('are all faults of the token', () => {
+  it('have status 400', () => {
     const statuses = Object.entries(ERROR_STATUS).filter(([code]) => code.startsWith('ERR_OIDC_LOGOUT_TOKEN_'))
     assert.ok(statuses.length > 20)
     for (const [code, status] of statuses) assert.equal(status, 400, code)

@@ -25,14 +25,14 @@ function frameUrl(app: TestApp, params: Readonly<Record<string, string>> | strin
   return `${app.baseUrl}/frontchannel-logout?${typeof params === 'string' ? params : new URLSearchParams(params)}`
 }
 
-/** Loads a page as a hidden frame of the provider's page: cross-site, so that no Lax cookie goes with it. */
+/** Loads a page as a hidden frame of the provider's page: cross-site, so the browser sends no Lax cookie. */
 function frame(browser: Browser, url: string, headers: Readonly<Record<string, string>> = {}): Promise<Page> {
   const { issuer } = stage.provider
   const dest = { 'sec-fetch-dest': 'iframe', 'sec-fetch-mode': 'navigate', referer: `${originOf(issuer)}/` }
   return browser.fetch(url, { from: originOf(issuer), headers: { ...dest, ...headers } })
 }
 
-/** The same in a browser that sends the cookies along: they are SameSite=None, or the sites are the same. */
+/** The same in a browser that sends the cookies: they are SameSite=None, or the page is of the same site. */
 function frameWithCookies(browser: Browser, url: string, headers: Readonly<Record<string, string>>): Promise<Page> {
   const cookie = browser.jar.header(new URL(url), { sameSite: true, safeNavigation: true })
   return frame(browser, url, { cookie, referer: '', ...headers })
@@ -61,7 +61,7 @@ describe('a front-channel logout', () => {
   }
 
   for (const bodyParser of [false, true]) {
-    it(`comes by POST too, ${bodyParser ? 'behind' : 'without'} a body parser`, async () => {
+    it(`also accepts POST, ${bodyParser ? 'behind' : 'without'} a body parser`, async () => {
       const { app, browser } = await startLoggedIn({}, { bodyParser })
       const { issuer } = stage.provider
       const { sid } = await subjectOf(browser)
@@ -76,7 +76,7 @@ describe('a front-channel logout', () => {
     })
   }
 
-  it('ends the session that comes with its cookie, and deletes that', async () => {
+  it('ends the session of this browser, and deletes its cookie', async () => {
     const { app, browser } = await startLoggedIn()
     const { issuer } = stage.provider
     const { sid } = await subjectOf(browser)
@@ -86,7 +86,7 @@ describe('a front-channel logout', () => {
     assert.equal(seen.logouts.length, 1)
   })
 
-  it('ends no other session of that person, and nobody else’s', async () => {
+  it('ends no other session of that user, and none of another user', async () => {
     const { app, browser } = await startLoggedIn()
     const phone = app.browser()
     await phone.open('/profile')
@@ -96,7 +96,7 @@ describe('a front-channel logout', () => {
     assert.deepEqual([await isIn(browser), await isIn(phone)], [true, false])
   })
 
-  it('revokes no token, and asks the provider for nothing', async () => {
+  it('revokes no token, and sends no request to the provider', async () => {
     const { app, browser } = await startLoggedIn({ scope: 'openid offline_access' })
     const { issuer, calls } = stage.provider
     const { sid } = await subjectOf(browser)
@@ -105,7 +105,7 @@ describe('a front-channel logout', () => {
     assert.deepEqual({ ...calls }, before)
   })
 
-  it('may be framed whatever another middleware has said', async () => {
+  it('allows frames of the provider even if another middleware forbids frames', async () => {
     const strict: Handler = (_req, res, next) => {
       res.setHeader('X-Frame-Options', 'DENY')
       res.setHeader('Content-Security-Policy', "frame-ancestors 'none'")
@@ -115,21 +115,21 @@ describe('a front-channel logout', () => {
     assertFramed(await frame(browser, frameUrl(app)), originOf(stage.provider.issuer))
   })
 
-  it('may be framed by the pages that the metadata names, too', async () => {
+  it('allows frames of the pages in the metadata too', async () => {
     stage.provider.change.discovery = (good) => ({ ...good, end_session_endpoint: 'http://logout.example.test/end' })
     const { app, browser } = await startLoggedIn()
     const { issuer } = stage.provider
     assertFramed(await frame(browser, frameUrl(app)), originOf(issuer), 'http://logout.example.test')
   })
 
-  it('answers while the provider is down', async () => {
+  it('works while the provider is down', async () => {
     const provider = await stage.startOther()
     const app = await stage.start({}, { provider })
     await provider.stop()
     assertFramed(await frame(app.browser(), frameUrl(app)), originOf(provider.issuer))
   })
 
-  it('answers the same whether anybody was logged in or not', async () => {
+  it('sends the same response whether or not a user was logged in', async () => {
     const { app, browser } = await startLoggedIn()
     const { issuer } = stage.provider
     const { sid } = await subjectOf(browser)
@@ -145,7 +145,7 @@ describe('a front-channel logout', () => {
     ['each visitor is given', { saveUninitialized: true }],
     ['are saved at each request', { saveUninitialized: true, resave: true, rolling: true }],
   ] as const) {
-    it(`writes nothing for whoever asks, where sessions ${name}`, async () => {
+    it(`writes no session for its own request if sessions ${name}`, async () => {
       const { app, browser } = await startLoggedIn({}, { session })
       const { issuer } = stage.provider
       const before = Object.keys(Reflect.get(app.store, 'sessions'))
@@ -157,7 +157,7 @@ describe('a front-channel logout', () => {
     })
   }
 
-  it('is where the options have it', async () => {
+  it('is at the route in the options', async () => {
     const { app, browser } = await startLoggedIn({ routes: { frontchannelLogout: '/bye' } }, { mountPath: '/portal' })
     const { issuer } = stage.provider
     const { sid } = await subjectOf(browser, app)
@@ -166,7 +166,7 @@ describe('a front-channel logout', () => {
     assert.equal(await app.sessions(), 0)
   })
 
-  it('answers neither PUT nor HEAD', async () => {
+  it('refuses PUT and HEAD', async () => {
     const { app, browser } = await startLoggedIn()
     for (const method of ['PUT', 'HEAD']) {
       assert.equal((await browser.fetch('/frontchannel-logout', { method })).status, 405)
@@ -174,7 +174,7 @@ describe('a front-channel logout', () => {
     assert.equal(app.errors[0]?.headers['Allow'], 'GET, POST')
   })
 
-  it('ends in an error where the store fails', async () => {
+  it('results in an error if the store fails', async () => {
     const { app, browser } = await startLoggedIn()
     const { issuer } = stage.provider
     const { sid } = await subjectOf(browser)
@@ -188,7 +188,7 @@ describe('a front-channel logout', () => {
   })
 })
 
-describe('a front-channel logout of something that is not right', () => {
+describe('an invalid front-channel logout', () => {
   type Bad = readonly [name: string, params: (good: { iss: string; sid: string }) => string]
   const bad: readonly Bad[] = [
     ['a sid without an iss', ({ sid }) => `sid=${sid}`],
@@ -202,7 +202,7 @@ describe('a front-channel logout of something that is not right', () => {
     ['markup', () => `iss=${encodeURIComponent(EVIL_HTML)}&sid=${encodeURIComponent(EVIL_HTML)}`],
   ]
   for (const [name, paramsOf] of bad) {
-    it(`is refused with ${name}, and nothing of it is shown`, async () => {
+    it(`is refused with ${name}, and the response does not repeat it`, async () => {
       const { app, browser } = await startLoggedIn()
       const { sid } = await subjectOf(browser)
       const url = frameUrl(app, paramsOf({ iss: stage.provider.issuer, sid }))
@@ -213,13 +213,13 @@ describe('a front-channel logout of something that is not right', () => {
     })
   }
 
-  it('is refused with a body that is no form', async () => {
+  it('is refused with a body that is not a form', async () => {
     const { app, browser } = await startLoggedIn()
     const page = await browser.fetch('/frontchannel-logout', { method: 'POST', body: '{}' })
     assert.deepEqual([page.status, codesOf(app)], [400, ['ERR_OIDC_CALLBACK_INVALID']])
   })
 
-  it('ends nobody’s session with the name of the person in the place of a session', async () => {
+  it('ends no session if the sid is a sub', async () => {
     const { app, browser } = await startLoggedIn()
     const { issuer } = stage.provider
     const { sub } = await subjectOf(browser)
@@ -227,7 +227,7 @@ describe('a front-channel logout of something that is not right', () => {
     assert.equal(await isIn(browser), true)
   })
 
-  it('ends nobody’s session whose name the provider has not told us', async () => {
+  it('ends no session without a sid in its ID Token', async () => {
     stage.provider.change.idTokenClaims = ({ sid: _, ...good }) => good
     const { app, browser } = await startLoggedIn()
     const { issuer } = stage.provider
@@ -246,11 +246,11 @@ describe('a front-channel logout without a sid', () => {
     ['posted from a page of the provider', () => ({ origin: provider() }), true],
     ['from a page of another site', () => ({ referer: 'https://evil.example/' }), false],
     ['from a site whose name begins like the provider’s', () => ({ referer: `${provider()}.evil.example/` }), false],
-    ['from a page that hides itself', () => ({}), false],
-    ['from an origin that is hidden', () => ({ origin: 'null', referer: `${provider()}/` }), false],
+    ['from a page that sends no referrer', () => ({}), false],
+    ['from an opaque origin', () => ({ origin: 'null', referer: `${provider()}/` }), false],
   ]
   for (const [name, headers, isEnded] of cases) {
-    it(`${isEnded ? 'ends' : 'leaves'} the browser’s own session ${name}`, async () => {
+    it(`${isEnded ? 'ends' : 'leaves'} the session of this browser ${name}`, async () => {
       const { app, browser } = await startLoggedIn()
       const other = app.browser()
       await other.open('/profile')
@@ -261,13 +261,13 @@ describe('a front-channel logout without a sid', () => {
     })
   }
 
-  it('ends nothing where the browser sends no cookie', async () => {
+  it('ends nothing if the browser sends no cookie', async () => {
     const { app, browser } = await startLoggedIn()
     await frame(browser, frameUrl(app))
     assert.equal(await isIn(browser), true)
   })
 
-  it('ends nothing by a link of another site, with which cookies go', async () => {
+  it('ends nothing by a link of another site, although the browser sends cookies', async () => {
     const { app, browser } = await startLoggedIn()
     await browser.open(frameUrl(app), { from: 'https://evil.example' })
     await browser.open(frameUrl(app, { iss: stage.provider.issuer }), { from: 'https://evil.example' })
@@ -286,7 +286,7 @@ describe('one front-channel route for several providers', () => {
     return browser
   }
 
-  it('ends the session of the provider that is named, although the other calls one of its own the same', async () => {
+  it('ends the session of the provider in iss, even if another provider uses the same sid', async () => {
     const sameSid = (good: object): Record<string, unknown> => ({ ...good, sid: 'the same' })
     for (const name of ['one', 'two'] as const) several.provider(name).change.idTokenClaims = sameSid
     const app = await several.start({ secret })
@@ -297,7 +297,7 @@ describe('one front-channel route for several providers', () => {
     assert.deepEqual([await isIn(one), await isIn(two)], [false, true])
   })
 
-  it('ends the browser’s own session only for a page of its own provider', async () => {
+  it('ends the session of this browser only for a page of its provider', async () => {
     const app = await several.start({ secret })
     const browser = await logInAt(app, 'one')
     const [one, two] = [several.provider('one').issuer, several.provider('two').issuer]
@@ -332,7 +332,7 @@ describe('a front-channel logout in Chromium', { skip: skipWithoutChromium }, ()
     return { app, page }
   }
 
-  it('ends the session from a page of the provider, at another site', async () => {
+  it('ends the session from a page of the provider at another site', async () => {
     const { app, page } = await openLoggedIn()
     await page.goto(stage.provider.endpointUrls['/logout'])
     await page.waitForFunction("document.title === 'framed'")
@@ -341,14 +341,14 @@ describe('a front-channel logout in Chromium', { skip: skipWithoutChromium }, ()
     await page.context().close()
   })
 
-  it('is kept out of frames of other sites', async () => {
+  it('is not shown in frames of other sites', async () => {
     const { app, page } = await openLoggedIn()
     const html = `<iframe src="${app.baseUrl}/frontchannel-logout"></iframe>`
     const evil = await listen(createServer((_req, res) => sendText(res, 200, 'text/html', html)))
     try {
       await page.goto(`http://localhost:${evil.port}/`, { waitUntil: 'load' })
       const framed = await (await page.waitForSelector('iframe', { state: 'attached' })).contentFrame()
-      // The frame may still be on its way when the page around it is there.
+      // The frame may still be loading when the page around it has loaded.
       await framed?.waitForURL('chrome-error://chromewebdata/', { waitUntil: 'commit' })
       assert.equal(framed?.url(), 'chrome-error://chromewebdata/')
       assert.equal(await app.sessions(), 1)

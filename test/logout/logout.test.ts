@@ -19,7 +19,7 @@ async function isLoggedIn(browser: Browser): Promise<boolean> {
 }
 
 describe('a logout', () => {
-  it('goes to the provider with id_token_hint, post_logout_redirect_uri and state, and comes back', async () => {
+  it('redirects to the provider with id_token_hint, post_logout_redirect_uri and state, and back', async () => {
     const { app, browser } = await startLoggedIn()
     const { idToken } = (await browser.open('/tokens')).json()
     const page = await browser.post('/logout', {}, { stopBefore: isAtProvider })
@@ -33,13 +33,13 @@ describe('a logout', () => {
       post_logout_redirect_uri: app.baseUrl,
     })
     assert.match(state ?? '', /^[\w-]{43}$/)
-    const landed = await browser.go(page.next)
-    assert.equal(landed.url, `${app.baseUrl}/?state=${state}`)
-    assert.deepEqual(landed.json(), { authenticated: false, claims: null })
+    const home = await browser.go(page.next)
+    assert.equal(home.url, `${app.baseUrl}/?state=${state}`)
+    assert.deepEqual(home.json(), { authenticated: false, claims: null })
     assert.deepEqual([stage.provider.complaints, codesOf(app)], [[], []])
   })
 
-  it('ends the session and its tokens before the browser leaves', async () => {
+  it('ends the session and its tokens before the redirect', async () => {
     const { app, browser } = await startLoggedIn()
     const thief = browser.clone()
     const page = await browser.post('/logout', {}, { stopBefore: isAtProvider })
@@ -49,7 +49,7 @@ describe('a logout', () => {
     assert.equal(await isLoggedIn(browser), false)
   })
 
-  it('deletes the cookie of the session, and leaves nothing in caches and no referrer', async () => {
+  it('deletes the session cookie, and forbids caches and the referrer', async () => {
     const { browser } = await startLoggedIn()
     const page = await browser.post('/logout', {}, { follow: false })
     assert.equal(page.headers['cache-control'], 'no-store')
@@ -57,7 +57,7 @@ describe('a logout', () => {
     assert.deepEqual(browser.cookies('127.0.0.1'), [])
   })
 
-  it('deletes a cookie of another name, path and prefix over https', async () => {
+  it('deletes a session cookie with another name, path and prefix over https', async () => {
     const cookie = { secure: true, path: '/' }
     const { browser } = await startLoggedIn({}, { tls: true, session: { name: '__Host-app.session', cookie } })
     assert.ok(browser.cookies('127.0.0.1').some(({ name }) => name === '__Host-app.session'))
@@ -65,7 +65,7 @@ describe('a logout', () => {
     assert.deepEqual([browser.cookies('127.0.0.1'), browser.jar.refused], [[], []])
   })
 
-  it('deletes a cookie with a path and a domain of its own', async () => {
+  it('deletes a session cookie with a path and a domain', async () => {
     const session = { cookie: { path: '/portal', domain: 'localhost' } }
     const { app, browser } = await startLoggedIn({}, { mountPath: '/portal', hostname: 'localhost', session })
     assert.ok(browser.cookies().some(({ name, hostOnly }) => name === 'connect.sid' && !hostOnly))
@@ -73,13 +73,13 @@ describe('a logout', () => {
     assert.deepEqual(browser.cookies(), [])
   })
 
-  it('deletes a cookie that names no path', async () => {
+  it('deletes a session cookie without a path', async () => {
     const { browser } = await startLoggedIn({}, { session: { cookie: { path: undefined } } })
     await browser.post('/logout', {}, { follow: false })
     assert.deepEqual(browser.cookies('127.0.0.1'), [])
   })
 
-  it('leaves the other cookies of the application', async () => {
+  it('keeps the other cookies of the application', async () => {
     const { app, browser } = await startLoggedIn()
     const others = ['theme=dark; Path=/', 'odd=%E0%A4%A; Path=/', 'empty=; Path=/']
     browser.jar.remove(() => true)
@@ -92,20 +92,20 @@ describe('a logout', () => {
     )
   })
 
-  it('ends at postLogoutRedirectUri, a path of this application', async () => {
+  it('redirects to postLogoutRedirectUri if it is a path of the application', async () => {
     const { app, browser } = await startLoggedIn({ postLogoutRedirectUri: '/goodbye' }, { mountPath: '/portal' })
     const page = await browser.post(`${app.baseUrl}/logout`)
     assert.equal(page.url.split('?')[0], `${app.baseUrl}/goodbye`)
   })
 
-  it('ends at postLogoutRedirectUri, an absolute URL, exactly as it was given', async () => {
+  it('passes postLogoutRedirectUri on unchanged if it is an absolute URL', async () => {
     const { browser } = await startLoggedIn({ postLogoutRedirectUri: 'http://127.0.0.1:9/goodbye' })
     const page = await browser.post('/logout', {}, { stopBefore: isAtProvider })
     const { searchParams } = new URL(page.next?.url ?? '')
     assert.equal(searchParams.get('post_logout_redirect_uri'), 'http://127.0.0.1:9/goodbye')
   })
 
-  it('ends at home where the provider has no end_session_endpoint', async () => {
+  it('redirects to the home page if the provider has no end_session_endpoint', async () => {
     stage.provider.change.discovery = ({ end_session_endpoint: _, ...metadata }) => metadata
     const { app, browser } = await startLoggedIn()
     const page = await browser.post('/logout')
@@ -113,7 +113,7 @@ describe('a logout', () => {
     assert.deepEqual([page.json()['authenticated'], stage.provider.calls['/logout']], [false, 0])
   })
 
-  it('ends at home where nobody is logged in', async () => {
+  it('redirects to the home page without a login', async () => {
     const { app, browser } = await startLoggedIn()
     await browser.post('/logout')
     const page = await browser.post('/logout')
@@ -122,7 +122,7 @@ describe('a logout', () => {
     assert.deepEqual(codesOf(app), [])
   })
 
-  it('ends what an anonymous visitor had, too', async () => {
+  it('destroys an anonymous session too', async () => {
     const { app } = await startLoggedIn()
     const browser = app.browser()
     await browser.open('/write')
@@ -131,7 +131,7 @@ describe('a logout', () => {
     assert.equal(await app.sessions(), 1)
   })
 
-  it('ends at the provider too where the login has ended by itself', async () => {
+  it('goes to the provider even if the login has expired', async () => {
     const { app, browser } = await startLoggedIn()
     for (const [id, record] of Object.entries(await app.records())) {
       if (!isTokens(id)) {
@@ -144,7 +144,7 @@ describe('a logout', () => {
     assert.deepEqual([stage.provider.calls['/logout'], stage.provider.complaints], [1, []])
   })
 
-  it('ends at home where the tokens are gone from the store', async () => {
+  it('redirects to the home page if the store has lost the tokens', async () => {
     const { app, browser } = await startLoggedIn()
     await destroyRecords(app, isTokens)
     assert.equal((await browser.post('/logout')).url, `${app.baseUrl}/`)
@@ -158,20 +158,20 @@ describe('a logout', () => {
     const browser = first.browser()
     await browser.open('/profile')
     await provider.stop()
-    // The second app has never asked the provider for anything.
+    // The second app has not sent any request to the provider yet.
     const page = await browser.post(`${second.baseUrl}/logout`, {}, { from: second.origin })
     assert.deepEqual([page.status, page.url], [200, `${second.baseUrl}/`])
     assert.equal(await isLoggedIn(browser), false)
     assert.deepEqual(codesOf(second), [])
   })
 
-  it('works with a body that somebody has read before', async () => {
+  it('works behind a body parser', async () => {
     const { app, browser } = await startLoggedIn({}, { bodyParser: true })
     const page = await browser.post('/logout', { csrf: 'x', post_logout_redirect_uri: 'https://evil.test/' })
     assert.equal(new URL(page.url).origin, app.origin)
   })
 
-  it('goes nowhere that the request says', async () => {
+  it('ignores redirect URIs in the request', async () => {
     const { browser } = await startLoggedIn()
     const query = 'returnTo=https://evil.test/&post_logout_redirect_uri=https://evil.test/'
     const page = await browser.post(`/logout?${query}`, {}, { stopBefore: isAtProvider })
@@ -184,26 +184,26 @@ describe('the logout route', () => {
     ['cross-site', { 'sec-fetch-site': 'cross-site' }],
     ['same-site, by a sub-domain', { 'sec-fetch-site': 'same-site' }],
     ['cross-site, with our origin', { 'sec-fetch-site': 'cross-site', origin: 'ORIGIN' }],
-    ['of a kind that nobody knows', { 'sec-fetch-site': 'of-some-kind' }],
+    ['with an unknown Sec-Fetch-Site', { 'sec-fetch-site': 'of-some-kind' }],
     ['of another origin, from an old browser', { origin: 'https://evil.test' }],
     ['of the same host and another port, from an old browser', { origin: 'http://127.0.0.1:1' }],
     ['of another scheme, from an old browser', { origin: 'HTTPSORIGIN' }],
     ['of an origin that begins like ours, from an old browser', { origin: 'ORIGIN.evil.test' }],
-    ['of an origin that is hidden, from an old browser', { origin: 'null' }],
-    ['of a hidden origin with our referrer, from an old browser', { origin: 'null', referer: 'ORIGIN/' }],
+    ['with an opaque origin, from an old browser', { origin: 'null' }],
+    ['with an opaque origin and our referrer, from an old browser', { origin: 'null', referer: 'ORIGIN/' }],
     ['with a foreign referrer, from an old browser', { referer: 'https://evil.test/?ORIGIN/' }],
-    ['with a referrer that is none, from an old browser', { referer: 'x' }],
-    ['with no word of where it comes from', {}],
+    ['with an invalid referrer, from an old browser', { referer: 'x' }],
+    ['without any header that names its origin', {}],
   ]
   const own: readonly (readonly [name: string, headers: Record<string, string>])[] = [
     ['same-origin', { 'sec-fetch-site': 'same-origin' }],
-    ['same-origin, from a page that hides its origin', { 'sec-fetch-site': 'same-origin', origin: 'null' }],
-    ['typed in by the person', { 'sec-fetch-site': 'none' }],
+    ['same-origin, from a page with an opaque origin', { 'sec-fetch-site': 'same-origin', origin: 'null' }],
+    ['typed in by the user', { 'sec-fetch-site': 'none' }],
     ['with our origin, from an old browser', { origin: 'ORIGIN' }],
     ['with our referrer, from an old browser', { referer: 'ORIGIN/profile?a=1' }],
   ]
 
-  /** Posts with exactly these headers, and the cookies. */
+  /** Posts with the cookies and exactly these headers. */
   async function postFrom(
     headers: Record<string, string>,
   ): Promise<{ status: number; app: TestApp; stillIn: boolean }> {
@@ -227,7 +227,7 @@ describe('the logout route', () => {
   }
 
   for (const [name, headers] of own) {
-    it(`takes a POST ${name}`, async () => {
+    it(`accepts a POST ${name}`, async () => {
       const { status, stillIn } = await postFrom(headers)
       assert.deepEqual([status, stillIn], [200, false])
     })
@@ -240,14 +240,14 @@ describe('the logout route', () => {
     assert.equal(await isLoggedIn(browser), true)
   })
 
-  it('takes a form of a page of ours that sends no referrer', async () => {
+  it('accepts a form of our own page that sends no referrer', async () => {
     const { browser } = await startLoggedIn()
     await browser.post('/logout', {}, { referrerPolicy: 'no-referrer' })
     assert.equal(await isLoggedIn(browser), false)
   })
 
   for (const method of ['GET', 'HEAD', 'PUT', 'DELETE']) {
-    it(`refuses ${method}, and says what it takes`, async () => {
+    it(`refuses ${method}, with the header Allow`, async () => {
       const { app, browser } = await startLoggedIn()
       const page = await browser.fetch('/logout', { method })
       assert.equal(page.status, 405)
@@ -258,20 +258,20 @@ describe('the logout route', () => {
 })
 
 describe('the logout route with logoutByGet', () => {
-  it('takes a link on a page of ours', async () => {
+  it('accepts a link on our own page', async () => {
     const { app, browser } = await startLoggedIn({ logoutByGet: true })
     const page = await browser.open('/logout', { from: app.origin })
     assert.equal(page.json()['authenticated'], false)
     assert.equal(await isLoggedIn(browser), false)
   })
 
-  it('takes an address that was typed in', async () => {
+  it('accepts a URL that the user typed in', async () => {
     const { browser } = await startLoggedIn({ logoutByGet: true })
     await browser.open('/logout')
     assert.equal(await isLoggedIn(browser), false)
   })
 
-  it('takes a link in a browser without fetch metadata', async () => {
+  it('accepts a link in a browser without fetch metadata', async () => {
     const { browser, app } = await startLoggedIn({ logoutByGet: true })
     const cookie = browser.jar.header(new URL(app.baseUrl), { sameSite: true, safeNavigation: true })
     const old = createBrowser({ origin: app.origin, fetchMetadata: 'absent' })
@@ -279,7 +279,7 @@ describe('the logout route with logoutByGet', () => {
     assert.equal(await isLoggedIn(browser), false)
   })
 
-  it('still takes a POST', async () => {
+  it('still accepts a POST', async () => {
     const { browser } = await startLoggedIn({ logoutByGet: true })
     await browser.post('/logout')
     assert.equal(await isLoggedIn(browser), false)
@@ -294,7 +294,7 @@ describe('the logout route with logoutByGet', () => {
     assert.deepEqual(codesOf(app), ['ERR_OIDC_CROSS_SITE_LOGOUT', 'ERR_OIDC_CROSS_SITE_LOGOUT'])
   })
 
-  it('refuses other methods, and says what it takes', async () => {
+  it('refuses other methods, with the header Allow', async () => {
     const { app, browser } = await startLoggedIn({ logoutByGet: true })
     assert.equal((await browser.fetch('/logout', { method: 'PUT' })).status, 405)
     assert.equal(app.errors[0]?.headers['Allow'], 'POST, GET')
@@ -303,8 +303,8 @@ describe('the logout route with logoutByGet', () => {
 
 describe('req.oidc.logout()', () => {
   it('logs out from a route of the application', async () => {
-    const leave = answerBy(({ oidc }) => oidc.logout())
-    const { app, browser } = await startLoggedIn({}, { routes: { '/leave': leave } })
+    const logOut = answerBy(({ oidc }) => oidc.logout())
+    const { app, browser } = await startLoggedIn({}, { routes: { '/leave': logOut } })
     const page = await browser.open('/leave')
     assert.equal(page.json()['authenticated'], false)
     assert.deepEqual([await app.records(), stage.provider.calls['/logout']], [{}, 1])
@@ -312,7 +312,7 @@ describe('req.oidc.logout()', () => {
 })
 
 describe('a logout at oidc-provider', () => {
-  it('ends the session there too: the next login asks again', async () => {
+  it('ends the session there too, so that the next login shows the sign-in page', async () => {
     const provider = stage.stopLater(await startProvider())
     const app = await stage.start({ scope: 'openid' }, { provider })
     const browser = app.browser()
@@ -325,7 +325,7 @@ describe('a logout at oidc-provider', () => {
 })
 
 describe('a logout by a script', () => {
-  it('tells the script where to send the person', async () => {
+  it('returns the URL to open next', async () => {
     const { app, browser } = await startLoggedIn()
     const page = await browser.fetch('/logout', { method: 'POST', headers: { 'sec-fetch-site': 'same-origin' } })
     assert.equal(page.status, 200)
@@ -337,7 +337,7 @@ describe('a logout by a script', () => {
 })
 
 describe('a logout by GET', () => {
-  it('does not happen because a browser fetches the page in advance', async () => {
+  it('refuses a prefetch', async () => {
     const { app, browser } = await startLoggedIn({ logoutByGet: true })
     const page = await browser.open('/logout', { headers: { 'sec-purpose': 'prefetch;prerender' }, follow: false })
     assert.deepEqual([page.status, codesOf(app)], [403, ['ERR_OIDC_CROSS_SITE_LOGOUT']])
@@ -348,7 +348,7 @@ describe('a logout by GET', () => {
 describe('a very long ID Token', () => {
   const groups = Array(300).fill('a group of some length')
 
-  it('is posted to the provider by a page, since no address would hold it', async () => {
+  it('is posted to the provider, because it is too long for a URL', async () => {
     stage.provider.change.idTokenClaims = (claims) => ({ ...claims, groups })
     const { app, browser } = await startLoggedIn()
     const { idToken } = (await browser.open('/tokens')).json()
@@ -359,7 +359,7 @@ describe('a very long ID Token', () => {
     assert.deepEqual([[...(asked?.query ?? [])], stage.provider.complaints], [[], []])
   })
 
-  it('is no part of the address that a script is given', async () => {
+  it('is not in the URL for a script', async () => {
     stage.provider.change.idTokenClaims = (claims) => ({ ...claims, groups })
     const { browser } = await startLoggedIn()
     const { logoutUrl } = (await browser.fetch('/logout', { method: 'POST' })).json()
@@ -368,7 +368,7 @@ describe('a very long ID Token', () => {
     assert.equal(searchParams.get('client_id'), stage.provider.clientId)
   })
 
-  it('stands in a page that runs nothing but its own script and shows nothing unescaped', async () => {
+  it('is in a page whose policy allows only its own script', async () => {
     stage.provider.change.idTokenClaims = (claims) => ({ ...claims, groups })
     const { browser } = await startLoggedIn()
     const page = await browser.post('/logout', {}, { follow: false })
@@ -380,10 +380,10 @@ describe('a very long ID Token', () => {
   })
 })
 
-describe('the tokens of a login that is logged out', () => {
+describe('the tokens at a logout', () => {
   const scope = 'openid profile email offline_access'
 
-  it('are revoked at the provider: the refresh token, and all that came of it', async () => {
+  it('are revoked at the provider by the refresh token', async () => {
     const { browser } = await startLoggedIn({ scope })
     const { refreshToken } = (await browser.open('/tokens')).json()
     await browser.post('/logout')
@@ -395,7 +395,7 @@ describe('the tokens of a login that is logged out', () => {
     assert.deepEqual(stage.provider.complaints, [])
   })
 
-  it('are revoked at the provider: the access token where there is nothing else', async () => {
+  it('are revoked at the provider by the access token if there is no refresh token', async () => {
     const { browser } = await startLoggedIn()
     const { accessToken } = (await browser.open('/tokens')).json()
     await browser.post('/logout')
@@ -403,17 +403,17 @@ describe('the tokens of a login that is logged out', () => {
     assert.deepEqual([asked?.form.get('token'), asked?.form.get('token_type_hint')], [accessToken, 'access_token'])
   })
 
-  it('are left alone where revokeTokens is false', async () => {
+  it('are not revoked with revokeTokens: false', async () => {
     const { browser } = await startLoggedIn({ revokeTokens: false })
     await browser.post('/logout')
     assert.equal(stage.provider.calls['/revoke'], 0)
   })
 
   for (const [name, raw] of [
-    ['refuses', (_req: unknown, res: ServerResponse) => void res.writeHead(503).end()],
-    ['hangs up', (_req: unknown, res: ServerResponse) => void res.destroy()],
+    ['refuses to revoke them', (_req: unknown, res: ServerResponse) => void res.writeHead(503).end()],
+    ['closes the connection', (_req: unknown, res: ServerResponse) => void res.destroy()],
   ] as const) {
-    it(`do not keep anybody logged in where the provider ${name}`, async () => {
+    it(`do not keep the user logged in if the provider ${name}`, async () => {
       const { app, browser } = await startLoggedIn()
       stage.provider.change.raw['/revoke'] = raw
       const page = await browser.post('/logout')
@@ -423,19 +423,19 @@ describe('the tokens of a login that is logged out', () => {
   }
 })
 
-describe('further parameters of the logout at the provider', () => {
+describe('endSessionParams', () => {
   async function paramsWith(options: Partial<AnyOptions>): Promise<URLSearchParams> {
     const { browser } = await startLoggedIn(options)
     const page = await browser.post('/logout', {}, { stopBefore: isAtProvider })
     return new URL(page.next?.url ?? '').searchParams
   }
 
-  it('are sent as they are given', async () => {
+  it('are sent to the provider', async () => {
     const params = await paramsWith({ endSessionParams: { logout_hint: 'ada', ui_locales: 'nl' } })
     assert.deepEqual([params.get('logout_hint'), params.get('ui_locales')], ['ada', 'nl'])
   })
 
-  it('are made of the claims of the login that ends', async () => {
+  it('can depend on the claims of the login', async () => {
     const params = await paramsWith({ endSessionParams: (claims) => ({ logout_hint: String(claims?.email) }) })
     assert.match(String(params.get('logout_hint')), /@/)
   })
@@ -450,7 +450,7 @@ describe('further parameters of the logout at the provider', () => {
 })
 
 describe('Clear-Site-Data', () => {
-  it('is sent where it is asked for, and not otherwise', async () => {
+  it('is sent only with the option clearSiteData', async () => {
     const { browser } = await startLoggedIn({ clearSiteData: ['cache', 'storage'] })
     const page = await browser.post('/logout', {}, { follow: false })
     assert.equal(page.headers['clear-site-data'], '"cache", "storage"')

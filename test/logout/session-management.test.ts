@@ -20,7 +20,7 @@ import { answered, type JsonChange, type RawHandler } from '../support/strict-pr
 
 const who = answerJson(({ oidc }) => ({ authenticated: oidc.isAuthenticated, sub: oidc.claims?.sub ?? null }))
 
-/** A page with the hidden frame in it, and who is logged in. */
+/** A page with the hidden frame, which shows who is logged in. */
 const framed: Handler = (req, res) => {
   const { sub = 'nobody' } = Object(Reflect.get(req, 'oidc')).claims ?? {}
   res.setHeader('Content-Type', 'text/html')
@@ -48,7 +48,7 @@ async function sessionStateOf(browser: Browser): Promise<unknown> {
   return Object((await browser.fetch('/tokens')).json())['sessionState']
 }
 
-/** The page, as the hidden frame asks for it. */
+/** Loads the page as the hidden frame does. */
 function openCheck(browser: Browser, path = '/session-check'): Promise<Page> {
   return browser.open(path, { headers: { 'sec-fetch-dest': 'iframe', 'sec-fetch-site': 'same-origin' } })
 }
@@ -57,17 +57,17 @@ async function openFrames(browser: Browser, options?: SessionFramesOptions): Ret
   return openSessionFrames(browser, await openCheck(browser), options)
 }
 
-/** Somebody logs out at the provider, and nobody tells us. */
+/** The user logs out at the provider, which does not report it to us. */
 async function logOutAtProvider(browser: Browser): Promise<void> {
   assert.equal((await browser.open(stage.provider.endpointUrls['/logout'])).status, 200)
 }
 
-/** Another application, at another host: all ports of one have their cookies together. */
+/** Another application at another host, because all ports of a host share their cookies. */
 function startElsewhere(): Promise<TestApp> {
   return stage.start({}, { hostname: 'localhost' })
 }
 
-/** Somebody else logs in at the provider, for another application. */
+/** Another user logs in at the provider, for another application. */
 async function logInElsewhere(browser: Browser, name: string): Promise<void> {
   stage.provider.account = ACCOUNTS[name] ?? assert.fail()
   const page = await browser.open(`${(await startElsewhere()).baseUrl}/profile`)
@@ -98,21 +98,21 @@ describe('session_state', () => {
     ['code token', 'form_post.jwt'],
     ['code id_token token', 'fragment'],
   ] satisfies [AnyOptions['responseType'], AnyOptions['responseMode']][]) {
-    it(`is kept with the tokens, and not in the session: ${responseType} by ${responseMode}`, async () => {
-      let told: string | null = null
+    it(`is stored with the tokens, not in the session: ${responseType} by ${responseMode}`, async () => {
+      let sent: string | null = null
       answerWith((params) => {
-        told = params.get('session_state')
+        sent = params.get('session_state')
       })
       const { app, browser } = await stage.startLoggedIn({ responseType, responseMode })
-      assert.match(String(told), /^[0-9a-f]{64}\.[\w-]+$/)
-      assert.equal(await sessionStateOf(browser), told)
-      assert.ok(!JSON.stringify(await app.records()).includes(String(told)))
+      assert.match(String(sent), /^[0-9a-f]{64}\.[\w-]+$/)
+      assert.equal(await sessionStateOf(browser), sent)
+      assert.ok(!JSON.stringify(await app.records()).includes(String(sent)))
       assert.deepEqual(stage.provider.complaints, [])
     })
   }
 
   const LONGEST = `${'a'.repeat(505)}.<'">&`
-  const kept: readonly (readonly [string, string])[] = [
+  const accepted: readonly (readonly [string, string])[] = [
     ['quotes', `a"'\`b.c`],
     ['the end of a script', '</script><script>alert(1)</script>'.replaceAll(' ', '')],
     ['a comment', '<!--x'],
@@ -120,8 +120,8 @@ describe('session_state', () => {
     ['512 characters', LONGEST.padStart(512, 'b')],
     ['one character', '.'],
   ]
-  for (const [name, value] of kept) {
-    it(`may be ${name}, which nothing comes of in the page`, async () => {
+  for (const [name, value] of accepted) {
+    it(`may be ${name}, which the page escapes`, async () => {
       answerWith((params) => params.set('session_state', value))
       const { browser } = await stage.startLoggedIn()
       assert.equal(await sessionStateOf(browser), value)
@@ -137,7 +137,7 @@ describe('session_state', () => {
   for (const [name, value] of [
     ['empty', ''],
     ['a space', 'a b'],
-    ['spaces alone', '   '],
+    ['only spaces', '   '],
     ['a space at the end', 'ab '],
     ['a line break', 'a\nb'],
     ['a line break at the end', 'ab\n'],
@@ -151,16 +151,16 @@ describe('session_state', () => {
     ['513 characters', 'a'.repeat(513)],
     ['10 kB', 'a'.repeat(10_240)],
   ] as const) {
-    it(`is as good as none where it is no text of the standard's: ${name}`, async () => {
+    it(`is ignored if it is not the text that the standard defines: ${name}`, async () => {
       answerWith((params) => params.set('session_state', value))
-      // Some are too long for an address.
+      // Some are too long for a URL.
       const { app, browser } = await stage.startLoggedIn({ responseMode: 'form_post' })
       assert.deepEqual([await sessionStateOf(browser), app.errors], [undefined, []])
       assertEmpty(await openCheck(browser))
     })
   }
 
-  it('is as good as none where a JWT has it as something else', async () => {
+  it('is ignored if it is not a string in a JWT', async () => {
     for (const value of [{ a: 1 }, ['a'], true, null]) {
       stage.provider.reset()
       stage.provider.change.responseJwtClaims = (claims) => ({ ...claims, session_state: value })
@@ -169,14 +169,14 @@ describe('session_state', () => {
     }
   })
 
-  it('is refused where it comes twice, as every parameter is', async () => {
+  it('is refused if it is sent twice, like every parameter', async () => {
     answerWith((params) => params.append('session_state', 'another'))
     const app = await stage.start()
     await app.browser().open('/profile')
     assert.deepEqual([codesOf(app), await app.sessions()], [['ERR_OIDC_CALLBACK_INVALID'], 0])
   })
 
-  it('of a failed login is kept by nobody', async () => {
+  it('of a failed login is not stored', async () => {
     stage.provider.change.idTokenClaims = (claims) => ({ ...claims, nonce: 'another' })
     const app = await stage.start()
     await app.browser().open('/profile')
@@ -194,7 +194,7 @@ describe('session_state', () => {
     assert.deepEqual([accessToken === token, sessionState, stage.provider.calls['/token']], [true, before, 2])
   })
 
-  it('is another one after each check, and the one of the last is asked for', async () => {
+  it('is replaced at each recheck, and the frame uses the latest', async () => {
     const { browser } = await stage.startLoggedIn()
     const before = await sessionStateOf(browser)
     await browser.open('/login?prompt=none&returnTo=/who')
@@ -209,7 +209,7 @@ describe('session_state', () => {
 })
 
 describe('the page for a hidden frame', () => {
-  it('frames the page of the provider, and nothing else', async () => {
+  it("frames only the provider's page", async () => {
     const { browser } = await stage.startLoggedIn()
     const [page, again] = [await openCheck(browser), await openCheck(browser)]
     const { origin } = new URL(stage.provider.issuer)
@@ -224,7 +224,7 @@ describe('the page for a hidden frame', () => {
     assert.match(page.body, /<iframe id="provider" hidden sandbox="allow-scripts allow-same-origin"/)
   })
 
-  it('is for frames of ours, whatever another middleware has said', async () => {
+  it('allows frames of the application even if another middleware forbids frames', async () => {
     const strict: Handler = (_req, res, next) => {
       res.setHeader('X-Frame-Options', 'DENY')
       res.setHeader('Content-Security-Policy', "default-src 'self'; frame-ancestors 'none'")
@@ -243,14 +243,14 @@ describe('the page for a hidden frame', () => {
     assert.ok(!body.includes(String(token)) && !body.includes(String(accessToken)) && !body.includes('user-subject'))
   })
 
-  it('is empty where nobody is logged in, and asks nobody', async () => {
+  it('is empty without a login, and sends no request', async () => {
     const app = await stage.start()
     const browser = app.browser()
     assertEmpty(await openCheck(browser))
     assert.deepEqual([stage.provider.requests.length, browser.cookies(), await app.records()], [0, [], {}])
   })
 
-  it('is empty after a logout, and when the login is over', async () => {
+  it('is empty after a logout, and after the login has expired', async () => {
     mock.timers.enable({ apis: ['Date'], now: Date.now() })
     const { browser } = await stage.startLoggedIn({ loginLifetime: 60 })
     const other = browser.clone()
@@ -261,23 +261,23 @@ describe('the page for a hidden frame', () => {
     assertEmpty(await openCheck(browser))
   })
 
-  it('is empty where the provider tells no session_state', async () => {
+  it('is empty if the provider sends no session_state', async () => {
     answerWith((params) => params.delete('session_state'))
     const { browser } = await stage.startLoggedIn()
     assertEmpty(await openCheck(browser))
   })
 
-  it('is empty where the provider has no page for it', async () => {
+  it('is empty if the provider has no check_session_iframe', async () => {
     stage.provider.change.discovery = ({ check_session_iframe: _none, ...metadata }) => metadata
     const { browser } = await stage.startLoggedIn()
     assertEmpty(await openCheck(browser))
   })
 
-  it('is empty while the provider cannot be found, and those who watch are told', async () => {
+  it('is empty while discovery fails, and publishes the error', async () => {
     mock.timers.enable({ apis: ['Date'], now: Date.now() })
     const hangUp: RawHandler = (_req, res) => void res.destroy()
     const { app, browser } = await stage.startLoggedIn()
-    // Another node, which has not found it yet.
+    // Another node, which has no metadata yet.
     const { issuer, clientId, clientSecret } = stage.provider
     stage.provider.change.raw['/discovery'] = hangUp
     const node = await stage.start({ issuer, clientId, clientSecret }, { session: { store: app.store } })
@@ -287,7 +287,7 @@ describe('the page for a hidden frame', () => {
     assert.deepEqual([observed.errors, node.errors], [['ERR_OIDC_PROVIDER_UNREACHABLE'], []])
   })
 
-  it('answers GET alone, and is nowhere to come back to', async () => {
+  it('accepts only GET, and cannot be a returnTo', async () => {
     const { app, browser } = await stage.startLoggedIn()
     assert.deepEqual(
       [(await browser.post('/session-check')).status, codesOf(app)],
@@ -297,7 +297,7 @@ describe('the page for a hidden frame', () => {
     assert.equal(page.url, `${app.origin}/`)
   })
 
-  it('is where the options say, below the path of the application', async () => {
+  it('is at the route in the options, below the path of the application', async () => {
     const options = { routes: { sessionCheck: '/still-there' } }
     const { app, browser } = await (async () => {
       const app = await stage.start(options, { mountPath: '/portal' })
@@ -314,11 +314,11 @@ describe('the page for a hidden frame', () => {
   })
 })
 
-describe('the address in the metadata', () => {
+describe('the URL of check_session_iframe', () => {
   const clientSecret = 'a secret that is long enough for the cookies'
   const issuer = 'https://op.example'
 
-  /** The page for somebody who is logged in at a provider of this metadata, which nobody has to be asked for. */
+  /** The page for a user of a provider with this metadata, which needs no discovery. */
   async function openWith(frame: Json | undefined, more: Partial<AnyOptions> = {}): Promise<Page> {
     const providerMetadata = {
       ...{ issuer, authorization_endpoint: `${issuer}/authorize`, token_endpoint: `${issuer}/token` },
@@ -345,7 +345,7 @@ describe('the address in the metadata', () => {
     return page
   }
 
-  it('is framed where it is one of https', async () => {
+  it('is framed if it has https', async () => {
     for (const [frame, origin] of [
       ['https://op.example/check', 'https://op.example'],
       ['https://op.example:8443/check?tenant=a&b=c', 'https://op.example:8443'],
@@ -381,18 +381,18 @@ describe('the address in the metadata', () => {
     ['https://op.example/check'],
     { href: 'https://op.example/check' },
   ] satisfies (Json | undefined)[]) {
-    it(`is not framed where it is ${JSON.stringify(frame)}`, async () => {
+    it(`is not framed if it is ${JSON.stringify(frame)}`, async () => {
       assertEmpty(await openWith(frame))
     })
   }
 
-  it('may be http where the options allow it', async () => {
+  it('may have http with dangerouslyAllowInsecureRequests', async () => {
     const page = await openWith('http://op.example/check', { dangerouslyAllowInsecureRequests: true })
     assert.ok(policyOf(page).includes('frame-src http://op.example; '))
     assertEmpty(await openWith('ftp://op.example/check', { dangerouslyAllowInsecureRequests: true }))
   })
 
-  it('is no markup, whatever is in it', async () => {
+  it('is never HTML, whatever it contains', async () => {
     const page = await openWith('https://op.example/"></iframe></script><script>alert(1)</script>?\u2028')
     assert.equal(page.body.match(/<script/g)?.length, 1)
     assert.equal(page.body.match(/<\/script>/g)?.length, 1)
@@ -400,7 +400,7 @@ describe('the address in the metadata', () => {
     assert.ok(frames.frame?.startsWith('https://op.example/"'))
   })
 
-  it('is asked with a client id that is no script either', async () => {
+  it('gets the client id in a message that is no script either', async () => {
     const clientId = `</script><!--'"&`
     const page = await openWith('https://op.example/check', { clientId })
     assert.equal(page.body.match(/<\/script>/g)?.length, 1)
@@ -408,14 +408,14 @@ describe('the address in the metadata', () => {
     assert.deepEqual(frames.asked[0], [`${clientId} state.salt`, 'https://op.example'])
   })
 
-  /** The frames need none of it where a test answers itself. */
+  /** The frames need no browser if the test responds itself. */
   function stageBrowser(_page: Page): Browser {
     return {} as Browser
   }
 })
 
 describe('the hidden frame', () => {
-  it('asks every few seconds, and does nothing while nothing has changed', async () => {
+  it("asks the provider's frame every few seconds, and does nothing while nothing has changed", async () => {
     const { browser } = await stage.startLoggedIn()
     const frames = await openFrames(browser)
     for (let round = 0; round < 3; round++) await frames.tick()
@@ -425,7 +425,7 @@ describe('the hidden frame', () => {
     assert.deepEqual(stage.provider.calls['/authorize'], 1)
   })
 
-  it('has the page log in without a question when somebody has logged out at the provider: nobody is, here too', async () => {
+  it('makes the page recheck the login after a logout at the provider, which ends the login here', async () => {
     const { app, browser } = await stage.startLoggedIn()
     await browser.fetch('/write')
     const frames = await openFrames(browser, { around: '/who?a=1&b=%20c#part' })
@@ -439,7 +439,7 @@ describe('the hidden frame', () => {
     assertEmpty(await openCheck(browser))
   })
 
-  it('has the page log in as somebody else who has logged in there, with nothing of the first', async () => {
+  it('makes the page log in as another user who has logged in there, without the data of the first', async () => {
     const { app, browser } = await stage.startLoggedIn({ silentLogin: true })
     await browser.fetch('/write')
     const frames = await openFrames(browser, { around: '/who' })
@@ -452,7 +452,7 @@ describe('the hidden frame', () => {
     assert.ok(!text.includes('user-subject') && !text.includes('book'))
   })
 
-  it('is content again where the same person has logged in anew', async () => {
+  it('finds the session unchanged after the same user has logged in again', async () => {
     const { app, browser } = await stage.startLoggedIn()
     await browser.fetch('/write')
     const frames = await openFrames(browser, { around: '/who' })
@@ -467,7 +467,7 @@ describe('the hidden frame', () => {
     assert.deepEqual([next.left, next.isAsking, await app.sessions()], [[], true, 1])
   })
 
-  it('has nobody log in without an end where the provider says nothing but error', async () => {
+  it("starts no recheck if the provider's frame responds with error", async () => {
     const { browser } = await stage.startLoggedIn()
     const storage = new Map<string, string>()
     await openFrames(browser, { storage })
@@ -476,7 +476,7 @@ describe('the hidden frame', () => {
     assert.deepEqual([frames.left, frames.isAsking], [[], false])
   })
 
-  it('does nothing on its own, outside of a frame', async () => {
+  it('does nothing outside of a frame', async () => {
     const { browser } = await stage.startLoggedIn()
     const storage = new Map<string, string>()
     const frames = await openFrames(browser, { isTop: true, storage })
@@ -484,7 +484,7 @@ describe('the hidden frame', () => {
     assert.deepEqual([frames.left, frames.isAsking], [[], false])
   })
 
-  it('names the provider of the login where there are several', async () => {
+  it('names the provider of the login if there are several', async () => {
     const page = await openAtTide()
     assert.match(page.body, /"loginUrl":"\/login\?provider=tide\\u0026prompt=none\\u0026returnTo="/)
   })
@@ -503,27 +503,27 @@ describe('the hidden frame', () => {
 
 describe('a message to the hidden frame', () => {
   const rows: readonly (readonly [string, unknown, { readonly origin?: string; readonly source?: unknown }])[] = [
-    ['of another origin', 'changed', { origin: 'https://evil.example' }],
-    ['of another port of the provider', 'changed', { origin: 'http://localhost:1' }],
-    ['of the provider with another scheme', 'changed', { origin: 'https://localhost' }],
-    ['of an origin that begins as the provider', 'changed', { origin: 'http://localhost.evil.example' }],
-    ['of no origin', 'changed', { origin: 'null' }],
-    ['of an empty origin', 'changed', { origin: '' }],
-    ['of another window of the provider', 'changed', { source: {} }],
-    ['of our own page', 'changed', { origin: 'http://127.0.0.1', source: {} }],
-    ['of no window', 'changed', { source: null }],
-    ['with another word', 'Changed', {}],
-    ['with more words', 'changed!', {}],
-    ['with nothing', '', {}],
-    ['that is a list', ['changed'], {}],
-    ['that is an object', { toString: () => 'changed' }, {}],
-    ['that is a number', 1, {}],
-    ['that is null', null, {}],
-    ['that says error from elsewhere', 'error', { origin: 'https://evil.example' }],
-    ['that says unchanged from elsewhere', 'unchanged', { origin: 'https://evil.example' }],
+    ['from another origin', 'changed', { origin: 'https://evil.example' }],
+    ['from another port of the provider', 'changed', { origin: 'http://localhost:1' }],
+    ['from the provider with another scheme', 'changed', { origin: 'https://localhost' }],
+    ['from an origin that begins like the provider', 'changed', { origin: 'http://localhost.evil.example' }],
+    ['from an opaque origin', 'changed', { origin: 'null' }],
+    ['from an empty origin', 'changed', { origin: '' }],
+    ['from another window of the provider', 'changed', { source: {} }],
+    ['from our own page', 'changed', { origin: 'http://127.0.0.1', source: {} }],
+    ['from no window', 'changed', { source: null }],
+    ['another word', 'Changed', {}],
+    ['changed with an exclamation mark', 'changed!', {}],
+    ['empty', '', {}],
+    ['an array', ['changed'], {}],
+    ['an object', { toString: () => 'changed' }, {}],
+    ['a number', 1, {}],
+    ['null', null, {}],
+    ['error from another origin', 'error', { origin: 'https://evil.example' }],
+    ['unchanged from another origin', 'unchanged', { origin: 'https://evil.example' }],
   ]
   for (const [name, data, from] of rows) {
-    it(`does nothing, ${name}`, async () => {
+    it(`is ignored if it is ${name}`, async () => {
       const { browser } = await stage.startLoggedIn()
       const storage = new Map<string, string>()
       const frames = await openFrames(browser, { storage })
@@ -535,7 +535,7 @@ describe('a message to the hidden frame', () => {
     })
   }
 
-  it('from elsewhere does not make believe that the frame works', async () => {
+  it('from another origin does not prove that the frame works', async () => {
     const { browser } = await stage.startLoggedIn()
     const storage = new Map<string, string>()
     const frames = await openFrames(browser, { answer: () => 'waiting', storage })
@@ -545,8 +545,8 @@ describe('a message to the hidden frame', () => {
   })
 })
 
-describe('a frame that the browser shows no cookie', () => {
-  it('says changed for ever, and is never believed', async () => {
+describe("a provider's frame that gets no cookies", () => {
+  it('always responds with changed, which is never followed', async () => {
     const { browser } = await stage.startLoggedIn()
     const storage = new Map<string, string>()
     for (let page = 0; page < 3; page++) {
@@ -557,7 +557,7 @@ describe('a frame that the browser shows no cookie', () => {
     assert.deepEqual(stage.provider.calls['/authorize'], 1)
   })
 
-  it('is believed once where it was shown them before', async () => {
+  it('is followed once if it got them before', async () => {
     const { browser } = await stage.startLoggedIn()
     const storage = new Map<string, string>()
     await openFrames(browser, { storage })
@@ -569,7 +569,7 @@ describe('a frame that the browser shows no cookie', () => {
       await browser.open(frames.left[0])
     }
     assert.deepEqual([pages, stage.provider.calls['/authorize']], [1, 2])
-    // And again when it works again.
+    // It is followed again after it got them again.
     await openFrames(browser, { storage })
     await logOutAtProvider(browser)
     const frames = await openFrames(browser, { storage })
@@ -577,7 +577,7 @@ describe('a frame that the browser shows no cookie', () => {
     assert.equal(frames.left.length, 1)
   })
 
-  it('is not believed because that of another application of the same origin is', async () => {
+  it('is not followed because that of another application of the same origin is', async () => {
     const storage = new Map<string, string>()
     const { browser: first } = await stage.startLoggedIn()
     await openFrames(first, { storage })
@@ -592,15 +592,15 @@ describe('a frame that the browser shows no cookie', () => {
   })
 })
 
-describe('a page that is left in vain', () => {
+describe('a recheck that fails', () => {
   beforeEach(() => mock.timers.enable({ apis: ['Date'], now: Date.now() }))
 
   for (const [name, change] of [
     ['the provider is down', () => setDiscovery(answered(503, ''))],
-    ['the provider would have to ask', () => answerWith((params) => setError(params, 'interaction_required'))],
-    ['the provider is in trouble', () => answerWith((params) => setError(params, 'server_error'))],
+    ['the provider would have to show a page', () => answerWith((params) => setError(params, 'interaction_required'))],
+    ['the provider has an error', () => answerWith((params) => setError(params, 'server_error'))],
   ] as const) {
-    it(`is not left again at once, but later: ${name}`, async () => {
+    it(`is not repeated at once, but later: ${name}`, async () => {
       const { app, browser } = await stage.startLoggedIn()
       const storage = new Map<string, string>()
       const frames = await openFrames(browser, { around: '/who', storage })
@@ -633,7 +633,7 @@ describe('a page that is left in vain', () => {
 
 describe('session management in a real browser', { skip: skipWithoutChromium }, () => {
   const openTab = createChromiumPages()
-  /** Other ports of one host are of one site: the provider's frame gets its cookies. */
+  /** Other ports of one host are the same site, so the provider's frame gets its cookies. */
   const sameSite: AppSettings = { hostname: 'localhost' }
 
   async function openFramed(app: TestApp): Promise<Tab> {
@@ -643,12 +643,12 @@ describe('session management in a real browser', { skip: skipWithoutChromium }, 
     return tab
   }
 
-  /** The provider's frame has answered for the first time. */
+  /** Waits for the first response of the provider's frame. */
   async function waitUntilKnown(tab: Tab): Promise<void> {
     await tab.waitForFunction(() => Object.values(Reflect.get(globalThis, 'localStorage')).includes(''))
   }
 
-  it('comes back anonymous within seconds when the person logs out at the provider in another tab', async () => {
+  it('shows the page without the login within seconds after a logout at the provider in another tab', async () => {
     const app = await stage.start({}, sameSite)
     const tab = await openFramed(app)
     await waitUntilKnown(tab)
@@ -660,12 +660,12 @@ describe('session management in a real browser', { skip: skipWithoutChromium }, 
     assert.equal(tab.url(), `${app.origin}/framed?a=1#part`)
     const prompts = stage.provider.authorizationRequests.map((params) => params.get('prompt'))
     assert.deepEqual([prompts, await app.records(), app.errors], [[null, 'none'], {}, []])
-    // The page with the person's name is nowhere to go back to.
+    // The back button does not show the user's name.
     await tab.goBack()
     assert.doesNotMatch(await tab.content(), /user-subject/)
   })
 
-  it('shows the other person who has logged in at the provider in another tab', async () => {
+  it('shows another user who has logged in at the provider in another tab', async () => {
     const app = await stage.start({}, { ...sameSite, routes: { ...routes, '/framed': [requireLogin, framed] } })
     const tab = await openFramed(app)
     await waitUntilKnown(tab)
@@ -679,7 +679,7 @@ describe('session management in a real browser', { skip: skipWithoutChromium }, 
     await waitUntilKnown(tab)
   })
 
-  it('leaves a page alone whose person is still there, and breaks none of its rules', async () => {
+  it('does nothing on a page whose user is still logged in, and breaks no policy', async () => {
     const app = await stage.start({}, sameSite)
     const faults: string[] = []
     const tab = await openFramed(app)
@@ -694,8 +694,8 @@ describe('session management in a real browser', { skip: skipWithoutChromium }, 
     assert.deepEqual([stage.provider.calls['/authorize'], stage.provider.calls['/check-session']], [1, 2])
   })
 
-  it('leaves a page alone where the browser keeps the cookies of the provider back', async () => {
-    // An address and a name are two sites.
+  it('does nothing if the browser withholds the cookies of the provider', async () => {
+    // An IP address and a host name are two sites.
     const app = await stage.start()
     const tab = await openFramed(app)
     await tab.clock.install()
@@ -707,7 +707,7 @@ describe('session management in a real browser', { skip: skipWithoutChromium }, 
     assert.deepEqual(kept, {})
   })
 
-  it('is framed by no other site', async () => {
+  it('cannot be framed by another site', async () => {
     const app = await stage.start({}, sameSite)
     const tab = await openFramed(app)
     const frameElsewhere: Handler = (_req, res) => {
@@ -720,7 +720,7 @@ describe('session management in a real browser', { skip: skipWithoutChromium }, 
     assert.match((await refused).text(), /frame-ancestors/)
   })
 
-  it('knows the state by a cookie that has gone, too', async () => {
+  it('notices a deleted cookie of the provider too', async () => {
     const app = await stage.start({}, sameSite)
     const tab = await openFramed(app)
     await waitUntilKnown(tab)
@@ -731,7 +731,7 @@ describe('session management in a real browser', { skip: skipWithoutChromium }, 
   })
 })
 
-/** A guard of the simplest kind. */
+/** The simplest guard. */
 const requireLogin: Handler = (req, res, next) => {
   const oidc = Object(Reflect.get(req, 'oidc'))
   if (oidc.isAuthenticated) next()

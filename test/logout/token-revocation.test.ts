@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
 import { describe, it } from 'node:test'
-import type { TestApp } from '../support/app/app.ts'
+import { codesOf, type TestApp } from '../support/app/app.ts'
 import { signJws } from '../support/app/signing-keys.ts'
 import { createStage } from '../support/app/stage.ts'
+import { isCallback } from '../support/app/url-predicates.ts'
 
 const ROUTE = '/global-token-revocation'
 const stage = createStage({ app: { errorHandler: 'json' } })
@@ -11,18 +12,18 @@ const options = { routes: { tokenRevocation: ROUTE } }
 
 type Members = Readonly<Record<string, unknown>>
 
-interface Demand {
+interface RevocationRequest {
   readonly header?: Members
   readonly claims?: Members
-  /** In the place of the signed token. */
+  /** Replaces the signed token. */
   readonly token?: string
   readonly body?: unknown
   readonly contentType?: string
-  /** In the place of JSON. */
+  /** Replaces the JSON body. */
   readonly text?: string
 }
 
-function tokenFor(app: TestApp, { header, claims }: Demand): string {
+function tokenFor(app: TestApp, { header, claims }: RevocationRequest): string {
   const { issuer, clientId, keys } = stage.provider
   const now = Math.floor(Date.now() / 1000)
   const good = {
@@ -43,122 +44,131 @@ function tokenFor(app: TestApp, { header, claims }: Demand): string {
   )
 }
 
-function personOf({ issuer }: { issuer: string }, sub = 'user-subject'): unknown {
+function userOf({ issuer }: { issuer: string }, sub = 'user-subject'): unknown {
   return { sub_id: { format: 'iss_sub', iss: issuer, sub } }
 }
 
-async function demand(
+async function postRevocation(
   app: TestApp,
-  asked: Demand = {},
+  request: RevocationRequest = {},
 ): Promise<{ readonly status: number; readonly cookie: string | null }> {
   const answer = await fetch(app.baseUrl + ROUTE, {
     method: 'POST',
     headers: {
-      'Content-Type': asked.contentType ?? 'application/json',
-      Authorization: `Bearer ${asked.token ?? tokenFor(app, asked)}`,
+      'Content-Type': request.contentType ?? 'application/json',
+      Authorization: `Bearer ${request.token ?? tokenFor(app, request)}`,
     },
-    body: asked.text ?? JSON.stringify(asked.body ?? personOf(stage.provider)),
+    body: request.text ?? JSON.stringify(request.body ?? userOf(stage.provider)),
   })
   return { status: answer.status, cookie: answer.headers.get('set-cookie') }
 }
 
-describe('a demand that all sessions of a person end', () => {
-  it('ends them all, with their tokens, and those of nobody else', async () => {
+describe('a global token revocation', () => {
+  it('ends all sessions of the user, with their tokens, and no others', async () => {
     const { app, browser } = await stage.startLoggedIn(options)
     const second = app.browser()
     await second.open('/profile')
-    stage.provider.account = { ...stage.provider.account, sub: 'somebody-else' }
+    stage.provider.account = { ...stage.provider.account, sub: 'another-user' }
     const other = app.browser()
     await other.open('/profile')
-    assert.deepEqual(await demand(app), { status: 204, cookie: null })
+    assert.deepEqual(await postRevocation(app), { status: 204, cookie: null })
     const left = await Promise.all([browser, second, other].map(async (one) => (await one.fetch('/profile')).status))
     assert.deepEqual(left, [401, 401, 200])
     assert.equal(await app.sessions(), 1)
   })
 
-  it('is met where nobody is logged in', async () => {
+  it('ends a login in progress', async () => {
     const app = await stage.start(options)
-    assert.equal((await demand(app)).status, 204)
+    const browser = app.browser()
+    const { next } = await browser.open('/login?returnTo=/profile', { stopBefore: isCallback })
+    assert.equal((await postRevocation(app)).status, 204)
+    await browser.go(next)
+    assert.deepEqual([codesOf(app), await app.sessions()], [['ERR_OIDC_LOGIN_ENDED'], 0])
   })
 
-  it('does nothing a second time, so that a copied token throws nobody out for ever', async () => {
+  it('succeeds if the user is not logged in', async () => {
+    const app = await stage.start(options)
+    assert.equal((await postRevocation(app)).status, 204)
+  })
+
+  it('does nothing with a used token, so that a copy of it cannot log the user out again', async () => {
     const { app, browser } = await stage.startLoggedIn(options)
     const token = tokenFor(app, {})
-    assert.equal((await demand(app, { token })).status, 204)
+    assert.equal((await postRevocation(app, { token })).status, 204)
     await browser.open('/profile')
-    assert.equal((await demand(app, { token })).status, 204)
+    assert.equal((await postRevocation(app, { token })).status, 204)
     assert.equal((await browser.fetch('/profile')).status, 200)
   })
 
-  it('is not taken unless the route is named', async () => {
+  it('has no route by default', async () => {
     const { app, browser } = await stage.startLoggedIn()
-    assert.equal((await demand(app)).status, 404)
+    assert.equal((await postRevocation(app)).status, 404)
     assert.equal((await browser.fetch('/profile')).status, 200)
   })
 
-  it('is taken with a body parser in front', async () => {
+  it('works behind a body parser', async () => {
     const { app, browser } = await stage.startLoggedIn(options, { bodyParser: true })
-    assert.equal((await demand(app)).status, 204)
+    assert.equal((await postRevocation(app)).status, 204)
     assert.equal((await browser.fetch('/profile')).status, 401)
   })
 })
 
-describe('a demand that proves nothing', () => {
+describe('a global token revocation with an invalid token', () => {
   const now = Math.floor(Date.now() / 1000)
-  const rows: readonly (readonly [name: string, asked: Demand])[] = [
-    ['without a token', { token: '' }],
-    ['with rubbish for a token', { token: 'rubbish' }],
-    ['of another type', { header: { typ: 'JWT' } }],
-    ['of no type', { header: { typ: undefined } }],
+  const rows: readonly (readonly [name: string, request: RevocationRequest])[] = [
+    ['that is empty', { token: '' }],
+    ['that is not a JWT', { token: 'rubbish' }],
+    ['with another typ', { header: { typ: 'JWT' } }],
+    ['without a typ', { header: { typ: undefined } }],
     ['that is a logout token', { header: { typ: 'logout+jwt' } }],
     ['that is not signed', { header: { alg: 'none' } }],
     ['of another issuer', { claims: { iss: 'https://evil.example' } }],
-    ['about another client', { claims: { sub: 'another' } }],
-    ['without a client', { claims: { sub: undefined } }],
-    ['for another receiver', { claims: { aud: 'https://other.example/global-token-revocation' } }],
-    ['for several receivers', { claims: { aud: ['https://other.example'] } }],
-    ['without a name of its own', { claims: { jti: undefined } }],
-    ['that has ended', { claims: { iat: now - 900, exp: now - 600 } }],
-    ['without an end', { claims: { exp: undefined } }],
-    ['that lives for a day', { claims: { exp: now + 86_400 } }],
-    ['without a beginning', { claims: { iat: undefined } }],
-    ['of the future', { claims: { iat: now + 600, exp: now + 900 } }],
+    ['for another client', { claims: { sub: 'another' } }],
+    ['without a sub', { claims: { sub: undefined } }],
+    ['with the URL of another receiver as aud', { claims: { aud: 'https://other.example/global-token-revocation' } }],
+    ['with a list as aud', { claims: { aud: ['https://other.example'] } }],
+    ['without a jti', { claims: { jti: undefined } }],
+    ['that has expired', { claims: { iat: now - 900, exp: now - 600 } }],
+    ['without an exp', { claims: { exp: undefined } }],
+    ['that is valid for a day', { claims: { exp: now + 86_400 } }],
+    ['without an iat', { claims: { iat: undefined } }],
+    ['issued in the future', { claims: { iat: now + 600, exp: now + 900 } }],
     ['that is not valid yet', { claims: { nbf: now + 600 } }],
   ]
-  for (const [name, asked] of rows) {
-    it(`is refused with 401: one ${name}`, async () => {
+  for (const [name, request] of rows) {
+    it(`is refused with 401: a token ${name}`, async () => {
       const { app, browser } = await stage.startLoggedIn(options)
-      assert.equal((await demand(app, asked)).status, 401)
+      assert.equal((await postRevocation(app, request)).status, 401)
       assert.equal((await browser.fetch('/profile')).status, 200)
     })
   }
 })
 
-describe('a demand that names a person', () => {
+describe('the user in a global token revocation', () => {
   const rows: readonly (readonly [name: string, body: unknown, status: number])[] = [
-    ['by e-mail, which we know nobody by', { sub_id: { format: 'email', email: 'ada@example.com' } }, 422],
-    ['by an opaque name', { sub_id: { format: 'opaque', id: 'x' } }, 422],
-    ['of another issuer', { sub_id: { format: 'iss_sub', iss: 'https://evil.example', sub: 'user-subject' } }, 422],
-    ['without a subject', { sub_id: { format: 'iss_sub', iss: 'x' } }, 400],
-    ['in no way', {}, 400],
-    ['in a list', [], 400],
-    ['with a subject that is no text', { sub_id: { format: 'iss_sub', iss: 'x', sub: { $ne: 1 } } }, 400],
+    ['identified by e-mail', { sub_id: { format: 'email', email: 'ada@example.com' } }, 422],
+    ['identified by an opaque id', { sub_id: { format: 'opaque', id: 'x' } }, 422],
+    ['with another issuer', { sub_id: { format: 'iss_sub', iss: 'https://evil.example', sub: 'user-subject' } }, 422],
+    ['without a sub', { sub_id: { format: 'iss_sub', iss: 'x' } }, 400],
+    ['in an empty body', {}, 400],
+    ['in an array', [], 400],
+    ['with a sub that is not a string', { sub_id: { format: 'iss_sub', iss: 'x', sub: { $ne: 1 } } }, 400],
   ]
   for (const [name, body, status] of rows) {
-    it(`is answered with ${status}: ${name}`, async () => {
+    it(`gets ${status}: ${name}`, async () => {
       const { app, browser } = await stage.startLoggedIn(options)
-      assert.equal((await demand(app, { body })).status, status)
+      assert.equal((await postRevocation(app, { body })).status, status)
       assert.equal((await browser.fetch('/profile')).status, 200)
     })
   }
 
-  it('is JSON, where it says so', async () => {
+  it('gets 400 for malformed JSON', async () => {
     const { app } = await stage.startLoggedIn(options)
-    assert.equal((await demand(app, { text: '{"sub_id":' })).status, 400)
+    assert.equal((await postRevocation(app, { text: '{"sub_id":' })).status, 400)
   })
 
-  it('is a JSON body, and no form that any page could send', async () => {
+  it('gets 400 for another content type, which the form of any page could send', async () => {
     const { app } = await stage.startLoggedIn(options)
-    assert.equal((await demand(app, { contentType: 'text/plain' })).status, 400)
+    assert.equal((await postRevocation(app, { contentType: 'text/plain' })).status, 400)
   })
 })

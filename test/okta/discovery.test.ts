@@ -71,14 +71,14 @@ describe('a server that is not there', () => {
     stage.okta.license = 'unlicensed'
     const error = await firstProviderError(await stage.start('default'))
     assert.equal(error.code, 'ERR_OIDC_PROVIDER_STATUS')
-    assert.match(error.message, /status 401.*issuer option is probably wrong.*needs API Access Management/)
+    assert.match(error.message, /answered 401.*issuer option is probably wrong.*needs API Access Management/)
     assert.deepEqual([error.refusal?.error, typeof error.errorId], ['E0000015', 'string'])
   })
 
   it('Q-2: is reported with advice where no custom server has that id (404)', async () => {
     const error = await firstProviderError(await stage.start('ausmissing'))
     assert.equal(error.code, 'ERR_OIDC_PROVIDER_STATUS')
-    assert.match(error.message, /status 404.*issuer option is probably wrong.*\/oauth2\/\{id\}/)
+    assert.match(error.message, /answered 404.*issuer option is probably wrong.*\/oauth2\/\{id\}/)
     assert.deepEqual([error.refusal?.error, typeof error.requestId], ['E0000007', 'string'])
   })
 
@@ -196,10 +196,10 @@ describe('typical mistakes in the options', () => {
   const good = { clientId: 'web', clientSecret: 's'.repeat(32), baseUrl: 'https://app.example.test' }
   const mistakes: readonly (readonly [what: string, options: Record<string, string>, fault: RegExp])[] = [
     ['plain http', { issuer: 'http://dev-1.okta.com' }, /^issuer must be https/],
-    ['the admin console', { issuer: 'https://dev-1-admin.okta.com' }, /^issuer is the address of the admin console/],
-    ['its preview', { issuer: 'https://dev-1-admin.oktapreview.com' }, /^issuer is the address of the admin console/],
-    ['its EMEA cell', { issuer: 'https://dev-1-admin.okta-emea.com' }, /^issuer is the address of the admin console/],
-    ['a placeholder', { issuer: 'https://{yourOktaDomain}/oauth2/default' }, /^issuer holds a placeholder/],
+    ['the admin console', { issuer: 'https://dev-1-admin.okta.com' }, /^issuer is the URL of the admin console/],
+    ['its preview', { issuer: 'https://dev-1-admin.oktapreview.com' }, /^issuer is the URL of the admin console/],
+    ['its EMEA cell', { issuer: 'https://dev-1-admin.okta-emea.com' }, /^issuer is the URL of the admin console/],
+    ['a placeholder', { issuer: 'https://{yourOktaDomain}/oauth2/default' }, /^issuer contains a placeholder/],
     ['a client id', { clientId: '{clientId}' }, /^clientId must be .*placeholder/],
     ['a client secret', { clientSecret: '{clientSecret}' }, /^clientSecret must be .*placeholder/],
     ['.com twice', { issuer: 'https://dev-1.okta.com.com' }, /^issuer ends its host in \.com twice/],

@@ -124,7 +124,7 @@ describe('the configuration', () => {
     })
   })
 
-  it('takes every option as it is given', () => {
+  it('keeps every option that is given', () => {
     const given = {
       scope: 'openid offline_access',
       logoutByGet: true,
@@ -146,18 +146,18 @@ describe('the configuration', () => {
     assert.deepEqual({ ...config, ...given }, config)
   })
 
-  it('is a public client where there is no client secret', () => {
+  it('is that of a public client without a client secret', () => {
     const config = parse({ clientSecret: undefined, secret: 's'.repeat(32) })
     assert.equal(config.tokenEndpointAuthMethod, 'none')
     assert.equal(config.clientSecret, undefined)
     assert.deepEqual(config.secrets, ['s'.repeat(32)])
   })
 
-  it('prefers the secrets given to the client secret, in their order', () => {
+  it('uses the given secrets in their order instead of the client secret', () => {
     assert.deepEqual(parse({ secret: ['n'.repeat(32), 'o'.repeat(32)] }).secrets, ['n'.repeat(32), 'o'.repeat(32)])
   })
 
-  it('takes undefined for absent, at every depth', () => {
+  it('treats undefined as not given, at every depth', () => {
     const config = parse({
       scope: undefined,
       routes: { login: undefined },
@@ -168,7 +168,7 @@ describe('the configuration', () => {
     assert.deepEqual(config, parse())
   })
 
-  it('keeps the issuer as the exact string given', () => {
+  it('keeps the issuer exactly as it is given', () => {
     const exact = [
       'https://tenant.eu.auth0.com/',
       'https://id.example:443',
@@ -178,7 +178,7 @@ describe('the configuration', () => {
     for (const issuer of exact) assert.equal(parse({ issuer }).issuer, issuer)
   })
 
-  it('takes the issuers of Okta', () => {
+  it('accepts the issuers of Okta', () => {
     for (const path of ['', '/oauth2/default', '/oauth2/aus1a2b3c4d5', '/oauth2/v1beta']) {
       assert.equal(parse({ issuer: `https://dev-1.okta.com${path}` }).issuer, `https://dev-1.okta.com${path}`)
     }
@@ -188,7 +188,7 @@ describe('the configuration', () => {
     )
   })
 
-  it('holds nothing against other hosts that is only wrong at Okta', () => {
+  it('accepts at other hosts what is wrong only at Okta', () => {
     for (const issuer of [
       'https://id-admin.example/',
       'https://notokta.com/oauth2/v1',
@@ -219,13 +219,13 @@ describe('baseUrl', () => {
 })
 
 describe('postLogoutRedirectUri', () => {
-  it('is kept as given where it is absolute', () => {
+  it('is kept as it is if it is absolute', () => {
     for (const uri of ['https://www.example', 'https://www.example/', 'https://www.example/bye?from=app#top']) {
       assert.equal(parse({ postLogoutRedirectUri: uri }).postLogoutRedirectUri, uri)
     }
   })
 
-  it('is resolved below baseUrl where it is a path', () => {
+  it('is resolved below baseUrl if it is a path', () => {
     const config = parse({ baseUrl: 'https://app.example/portal/', postLogoutRedirectUri: '/bye?x=1#y' })
     assert.equal(config.postLogoutRedirectUri, 'https://app.example/portal/bye?x=1#y')
   })
@@ -242,20 +242,20 @@ describe('authorizationParams', () => {
     })
   })
 
-  it('may ask for none alone, and for max_age 0', () => {
+  it('may be prompt=none alone, and max_age 0', () => {
     for (const params of [{ prompt: 'none' }, { max_age: '0' }]) {
       assert.deepEqual(parse({ authorizationParams: params }).authorizationParams, params)
     }
   })
 
-  it('of one login follow the same rules', () => {
+  it('follow the same rules for one login', () => {
     assert.deepEqual(parseAuthorizationParams(undefined), {})
     assert.deepEqual(parseAuthorizationParams({ login_hint: 'ada', acr_values: undefined }), { login_hint: 'ada' })
     assert.throws(() => parseAuthorizationParams({ state: 'x', max_age: -1 }), { name: 'ConfigError' })
     assert.throws(() => parseAuthorizationParams('prompt=login'), /authorizationParams must be a plain object/)
   })
 
-  it('are frozen for one login too', () => {
+  it('are frozen, also for one login', () => {
     assert.ok(Object.isFrozen(parseAuthorizationParams({ prompt: 'login' })))
   })
 })
@@ -265,10 +265,10 @@ circle['self'] = circle
 
 // [option, wrong value, what the fault says]
 const wrong: readonly (readonly [string, unknown, RegExp])[] = [
-  ['issuer', undefined, /^issuer must be a non-empty string\.$/],
-  ['issuer', 42, /^issuer must be a non-empty string\.$/],
-  ['issuer', new URL('https://id.example'), /^issuer must be a non-empty string\.$/],
-  ['issuer', '', /^issuer must be a non-empty string\.$/],
+  ['issuer', undefined, /^issuer must be a non-empty string\./],
+  ['issuer', 42, /^issuer must be a non-empty string\./],
+  ['issuer', new URL('https://id.example'), /^issuer must be a non-empty string\./],
+  ['issuer', '', /^issuer must be a non-empty string\./],
   ['issuer', 'id.example', /^issuer must be an absolute https URL/],
   ['issuer', '/oauth2/default', /^issuer must be an absolute https URL/],
   ['issuer', 'https:id.example', /^issuer must be an absolute https URL/],
@@ -289,47 +289,51 @@ const wrong: readonly (readonly [string, unknown, RegExp])[] = [
   ['issuer', 'https://id.example:99999', /^issuer must be an absolute https URL/],
   ['issuer', 'https://id.example/a/../b', /^issuer must be an absolute https URL/],
   ['issuer', 'https://id.example/réalm', /^issuer must be an absolute https URL/],
-  ['issuer', 'https://{yourOktaDomain}', /^issuer holds a placeholder/],
-  ['issuer', 'https://<your-domain>/oauth2/default', /^issuer holds a placeholder/],
+  ['issuer', 'https://{yourOktaDomain}', /^issuer contains a placeholder/],
+  ['issuer', 'https://<your-domain>/oauth2/default', /^issuer contains a placeholder/],
   // biome-ignore lint/suspicious/noTemplateCurlyInString: that is the mistake.
-  ['issuer', 'https://${OKTA_DOMAIN}', /^issuer holds a placeholder/],
-  ['issuer', '{issuer}', /^issuer holds a placeholder/],
+  ['issuer', 'https://${OKTA_DOMAIN}', /^issuer contains a placeholder/],
+  ['issuer', '{issuer}', /^issuer contains a placeholder/],
   ['issuer', 'https://https://id.example', /^issuer has its scheme twice/],
   ['issuer', 'https://http://id.example', /^issuer has its scheme twice/],
   ['issuer', 'https://https//id.example', /^issuer has its scheme twice/],
   ['issuer', 'https://dev-1.okta.com.com', /^issuer ends its host in \.com twice/],
-  ['issuer', 'https://id.example/.well-known/openid-configuration', /^issuer is the address of the discovery document/],
+  ['issuer', 'https://id.example/.well-known/openid-configuration', /^issuer is the URL of the discovery document/],
   [
     'issuer',
     'https://dev-1.okta.com/oauth2/default/.well-known/openid-configuration',
-    /^issuer is the address of the d/,
+    /^issuer is the URL of the discovery document/,
   ],
-  ['issuer', 'https://id.example/.well-known/oauth-authorization-server', /^issuer is the address of the discovery/],
-  ['issuer', 'https://dev-1-admin.okta.com', /^issuer is the address of the admin console/],
-  ['issuer', 'https://Dev-1-Admin.Okta.com', /^issuer is the address of the admin console/],
-  ['issuer', 'https://dev-1-admin.oktapreview.com', /^issuer is the address of the admin console/],
-  ['issuer', 'https://dev-1-admin.okta-emea.com/oauth2/default', /^issuer is the address of the admin console/],
+  [
+    'issuer',
+    'https://id.example/.well-known/oauth-authorization-server',
+    /^issuer is the URL of the discovery document/,
+  ],
+  ['issuer', 'https://dev-1-admin.okta.com', /^issuer is the URL of the admin console/],
+  ['issuer', 'https://Dev-1-Admin.Okta.com', /^issuer is the URL of the admin console/],
+  ['issuer', 'https://dev-1-admin.oktapreview.com', /^issuer is the URL of the admin console/],
+  ['issuer', 'https://dev-1-admin.okta-emea.com/oauth2/default', /^issuer is the URL of the admin console/],
   ['issuer', 'https://dev-1.okta.com/', /^issuer ends in a slash/],
   ['issuer', 'https://dev-1.oktapreview.com/oauth2/default/', /^issuer ends in a slash/],
-  ['issuer', 'https://dev-1.okta.com/oauth2/v1/authorize', /^issuer is an endpoint/],
-  ['issuer', 'https://dev-1.okta.com/oauth2/default/v1', /^issuer is an endpoint/],
-  ['issuer', 'https://dev-1.okta.com/oauth2/default/v1/token', /^issuer is an endpoint/],
-  ['issuer', 'http://id.example', /^issuer must be https; .* dangerouslyAllowInsecureRequests/],
-  ['issuer', 'http://localhost:8080', /^issuer must be https; .* dangerouslyAllowInsecureRequests/],
-  ['clientId', undefined, /^clientId must be given, or registration in its place\.$/],
-  ['clientId', '', /^clientId must be a non-empty string\.$/],
-  ['clientId', 7, /^clientId must be a non-empty string\.$/],
-  ['clientId', ' web', /^clientId must hold printable ASCII/],
-  ['clientId', 'web\n', /^clientId must hold printable ASCII/],
-  ['clientId', 'we\u0000b', /^clientId must hold printable ASCII/],
+  ['issuer', 'https://dev-1.okta.com/oauth2/v1/authorize', /^issuer is the URL of an endpoint/],
+  ['issuer', 'https://dev-1.okta.com/oauth2/default/v1', /^issuer is the URL of an endpoint/],
+  ['issuer', 'https://dev-1.okta.com/oauth2/default/v1/token', /^issuer is the URL of an endpoint/],
+  ['issuer', 'http://id.example', /^issuer must be https\. Received "http:.* dangerouslyAllowInsecureRequests/],
+  ['issuer', 'http://localhost:8080', /^issuer must be https\. Received "http:.* dangerouslyAllowInsecureRequests/],
+  ['clientId', undefined, /^clientId is required, unless registration is given\.$/],
+  ['clientId', '', /^clientId must be a non-empty string\./],
+  ['clientId', 7, /^clientId must be a non-empty string\./],
+  ['clientId', ' web', /^clientId must contain only printable ASCII/],
+  ['clientId', 'web\n', /^clientId must contain only printable ASCII/],
+  ['clientId', 'we\u0000b', /^clientId must contain only printable ASCII/],
   ['clientId', '{clientId}', /^clientId must be the value of your own client/],
   // biome-ignore lint/suspicious/noTemplateCurlyInString: that is the mistake.
   ['clientId', '${CLIENT_ID}', /^clientId must be the value of your own client/],
   ['clientId', '<your-client-id>', /^clientId must be the value of your own client/],
-  ['clientSecret', '', /^clientSecret must be a non-empty string\.$/],
-  ['clientSecret', null, /^clientSecret must be a non-empty string\.$/],
-  ['clientSecret', ['x'.repeat(40)], /^clientSecret must be a non-empty string\.$/],
-  ['clientSecret', 'x'.repeat(40).concat('\n'), /^clientSecret must hold printable ASCII/],
+  ['clientSecret', '', /^clientSecret must be a non-empty string\./],
+  ['clientSecret', null, /^clientSecret must be a non-empty string\./],
+  ['clientSecret', ['x'.repeat(40)], /^clientSecret must be a non-empty string\./],
+  ['clientSecret', 'x'.repeat(40).concat('\n'), /^clientSecret must contain only printable ASCII/],
   ['clientSecret', '{clientSecret}', /^clientSecret must be the value of your own client/],
   ['clientSecret', 'secret-{yourClientSecret}', /^clientSecret must be the value of your own client/],
   ['baseUrl', undefined, /^baseUrl must be an absolute https URL/],
@@ -347,9 +351,9 @@ const wrong: readonly (readonly [string, unknown, RegExp])[] = [
   ['baseUrl', 'https://app.example/a;b', /^baseUrl must be an absolute https URL/],
   ['baseUrl', 'https://app.example/a b', /^baseUrl must be an absolute https URL/],
   ['baseUrl', 'ws://app.example', /^baseUrl must be an absolute https URL/],
-  ['baseUrl', 'http://app.example', /^baseUrl must be https; .* dangerouslyAllowInsecureRequests/],
-  ['baseUrl', 'http://127.0.0.1:3000', /^baseUrl must be https; .* dangerouslyAllowInsecureRequests/],
-  ['scope', '', /^scope must be scopes .* openid among them/],
+  ['baseUrl', 'http://app.example', /^baseUrl must be https\. Received "http:.* dangerouslyAllowInsecureRequests/],
+  ['baseUrl', 'http://127.0.0.1:3000', /^baseUrl must be https\. Received "http:.* dangerouslyAllowInsecureRequests/],
+  ['scope', '', /^scope must be scopes .* including openid/],
   ['scope', 'profile email', /^scope must be scopes/],
   ['scope', 'openidx profile', /^scope must be scopes/],
   ['scope', 'OpenID', /^scope must be scopes/],
@@ -361,9 +365,9 @@ const wrong: readonly (readonly [string, unknown, RegExp])[] = [
   ['scope', 'openid a\\b', /^scope must be scopes/],
   ['scope', 'openid caf\u00e9', /^scope must be scopes/],
   ['scope', ['openid', 'email'], /^scope must be scopes/],
-  ['authorizationParams', 'prompt=login', /^authorizationParams must be a plain object\.$/],
-  ['authorizationParams', [['prompt', 'login']], /^authorizationParams must be a plain object\.$/],
-  ['authorizationParams', new URLSearchParams('prompt=login'), /^authorizationParams must be a plain object\.$/],
+  ['authorizationParams', 'prompt=login', /^authorizationParams must be a plain object\./],
+  ['authorizationParams', [['prompt', 'login']], /^authorizationParams must be a plain object\./],
+  ['authorizationParams', new URLSearchParams('prompt=login'), /^authorizationParams must be a plain object\./],
   ...[
     ...['client_id', 'redirect_uri', 'response_type', 'scope', 'state', 'nonce', 'code_challenge'],
     ...['code_challenge_method', 'request', 'request_uri', 'iss', 'response'],
@@ -375,16 +379,20 @@ const wrong: readonly (readonly [string, unknown, RegExp])[] = [
   ['authorizationParams', { 'x&state': 'x' }, /^authorizationParams must have names of/],
   ['authorizationParams', { '': 'x' }, /^authorizationParams must have names of/],
   ['authorizationParams', JSON.parse('{ "__proto__": "x" }'), /^authorizationParams must have names of/],
-  ['authorizationParams', { prompt: null }, /^authorizationParams\.prompt must be a string or a finite number\.$/],
-  ['authorizationParams', { prompt: ['login'] }, /^authorizationParams\.prompt must be a string or a finite number\.$/],
-  ['authorizationParams', { x: null }, /^authorizationParams\.x must be text, a number, or an object or list/],
-  ['authorizationParams', { x: true }, /^authorizationParams\.x must be text, a number, or an object or list/],
-  ['authorizationParams', { x: Number.NaN }, /^authorizationParams\.x must be text, a number, or an object or list/],
-  ['authorizationParams', { x: Infinity }, /^authorizationParams\.x must be text, a number, or an object or list/],
+  ['authorizationParams', { prompt: null }, /^authorizationParams\.prompt must be a string or a finite number\./],
+  ['authorizationParams', { prompt: ['login'] }, /^authorizationParams\.prompt must be a string or a finite number\./],
+  ['authorizationParams', { x: null }, /^authorizationParams\.x must be a string, a number, or an object or list/],
+  ['authorizationParams', { x: true }, /^authorizationParams\.x must be a string, a number, or an object or list/],
+  [
+    'authorizationParams',
+    { x: Number.NaN },
+    /^authorizationParams\.x must be a string, a number, or an object or list/,
+  ],
+  ['authorizationParams', { x: Infinity }, /^authorizationParams\.x must be a string, a number, or an object or list/],
   [
     'authorizationParams',
     { claims: { id_token: new Date(0) } },
-    /^authorizationParams\.claims must be text, a number, or/,
+    /^authorizationParams\.claims must be a string, a number, or/,
   ],
   ['authorizationParams', { resource: '/relative' }, /^authorizationParams\.resource must be an absolute URI/],
   [
@@ -398,19 +406,19 @@ const wrong: readonly (readonly [string, unknown, RegExp])[] = [
     { response_mode: 'query' },
     /^authorizationParams\.response_mode must not be set: use the op/,
   ],
-  ['responseType', 'token', /^responseType must be one of code, id_token, /],
+  ['responseType', 'token', /^responseType must be one of 'code', 'id_token', /],
   ['responseType', 'code code', /^responseType must be one of/],
   ['responseType', ['code'], /^responseType must be one of/],
-  ['responseMode', 'okta_post_message', /^responseMode must be one of query, form_post, fragment, jwt, /],
-  ['authorizationSignedResponseAlg', 'none', /^authorizationSignedResponseAlg must be one of RS256, /],
+  ['responseMode', 'okta_post_message', /^responseMode must be one of 'query', 'form_post', 'fragment', 'jwt', /],
+  ['authorizationSignedResponseAlg', 'none', /^authorizationSignedResponseAlg must be one of 'RS256', /],
   ['authorizationParams', { max_age: -1 }, /^authorizationParams\.max_age must be a whole number/],
   ['authorizationParams', { max_age: 1.5 }, /^authorizationParams\.max_age must be a whole number/],
   ['authorizationParams', { max_age: '' }, /^authorizationParams\.max_age must be a whole number/],
   ['authorizationParams', { max_age: 'soon' }, /^authorizationParams\.max_age must be a whole number/],
   ['authorizationParams', { max_age: 1e30 }, /^authorizationParams\.max_age must be a whole number/],
-  ['authorizationParams', { prompt: 'none login' }, /^authorizationParams\.prompt must not join none/],
-  ['authorizationParams', { prompt: 'consent none' }, /^authorizationParams\.prompt must not join none/],
-  ['routes', ['/login'], /^routes must be a plain object\.$/],
+  ['authorizationParams', { prompt: 'none login' }, /^authorizationParams\.prompt must not combine none/],
+  ['authorizationParams', { prompt: 'consent none' }, /^authorizationParams\.prompt must not combine none/],
+  ['routes', ['/login'], /^routes must be a plain object\./],
   ['routes', { signin: '/signin' }, /^routes\.signin is not an option; did you mean routes\.login\?$/],
   ['routes', { Callback: '/cb' }, /^routes\.Callback is not an option; did you mean routes\.callback\?$/],
   ['routes', { zzz: '/cb' }, /^routes\.zzz is not an option\.$/],
@@ -434,26 +442,26 @@ const wrong: readonly (readonly [string, unknown, RegExp])[] = [
   ['routes', { logout: 'logout' }, /^routes\.logout must be a path/],
   ['routes', { login: '/callback' }, /^routes\.callback must differ from routes\.login: both are \/callback\.$/],
   ['routes', { logout: '/Login' }, /^routes\.logout must differ from routes\.login: both are \/Login\.$/],
-  ['logoutByGet', 'yes', /^logoutByGet must be true or false\.$/],
-  ['logoutByGet', 1, /^logoutByGet must be true or false\.$/],
-  ['idTokenSignedResponseAlg', 'none', /^idTokenSignedResponseAlg must be one of RS256, /],
-  ['idTokenSignedResponseAlg', 'rs256', /^idTokenSignedResponseAlg must be one of RS256, /],
-  ['idTokenSignedResponseAlg', ['RS256'], /^idTokenSignedResponseAlg must be one of RS256, /],
-  ['tokenEndpointAuthMethod', 'basic', /^tokenEndpointAuthMethod must be one of client_secret_basic, /],
-  ['tokenEndpointAuthMethod', 'private_key_jwt', /^tokenEndpointAuthMethod private_key_jwt needs a key for signatures/],
-  ['tokenEndpointAuthMethod', 'none', /^tokenEndpointAuthMethod is none, yet there is a clientSecret/],
+  ['logoutByGet', 'yes', /^logoutByGet must be true or false\./],
+  ['logoutByGet', 1, /^logoutByGet must be true or false\./],
+  ['idTokenSignedResponseAlg', 'none', /^idTokenSignedResponseAlg must be one of 'RS256', /],
+  ['idTokenSignedResponseAlg', 'rs256', /^idTokenSignedResponseAlg must be one of 'RS256', /],
+  ['idTokenSignedResponseAlg', ['RS256'], /^idTokenSignedResponseAlg must be one of 'RS256', /],
+  ['tokenEndpointAuthMethod', 'basic', /^tokenEndpointAuthMethod must be one of 'client_secret_basic', /],
+  ['tokenEndpointAuthMethod', 'private_key_jwt', /^tokenEndpointAuthMethod 'private_key_jwt' needs a signing key/],
+  ['tokenEndpointAuthMethod', 'none', /^tokenEndpointAuthMethod 'none' cannot be combined with clientSecret/],
   ...[-1, 301, 1.5, '60', Number.NaN, Infinity, null].map(
-    (value) => ['clockTolerance', value, /^clockTolerance must be a whole number of seconds from 0 to 300\.$/] as const,
+    (value) => ['clockTolerance', value, /^clockTolerance must be a whole number of seconds from 0 to 300\./] as const,
   ),
   ...[0, -1, 120.5, '10', Number.NaN, Infinity].map(
-    (value) => ['timeout', value, /^timeout must be a number of seconds from 0\.001 to 120\.$/] as const,
+    (value) => ['timeout', value, /^timeout must be a number of seconds from 0\.001 to 120\./] as const,
   ),
-  ['sessionKey', '', /^sessionKey must be a non-empty string\.$/],
-  ['sessionKey', Symbol('oidc'), /^sessionKey must be a non-empty string\.$/],
+  ['sessionKey', '', /^sessionKey must be a non-empty string\./],
+  ['sessionKey', Symbol('oidc'), /^sessionKey must be a non-empty string\./],
   ...[
     ...['cookie', '__proto__', 'constructor', 'prototype', 'id', 'req', 'save', 'reload', 'destroy', 'regenerate'],
     ...['touch', 'resetMaxAge', 'toString', 'hasOwnProperty'],
-  ].map((name) => ['sessionKey', name, /^sessionKey must be a name that the session itself does not use/] as const),
+  ].map((name) => ['sessionKey', name, /^sessionKey must be a name that express-session does not use itself/] as const),
   ['secret', 'short', /^secret must be a string of at least 32 characters/],
   ['secret', 's'.repeat(31), /^secret must be a string of at least 32 characters/],
   ['secret', [], /^secret must be a string of at least 32 characters/],
@@ -466,7 +474,7 @@ const wrong: readonly (readonly [string, unknown, RegExp])[] = [
   ['postLogoutRedirectUri', 'https://me@www.example', /^postLogoutRedirectUri must be an absolute https URL/],
   ['postLogoutRedirectUri', 'javascript:alert(1)', /^postLogoutRedirectUri must be an absolute https URL/],
   ['postLogoutRedirectUri', 7, /^postLogoutRedirectUri must be an absolute https URL/],
-  ['postLogoutRedirectUri', 'http://www.example', /^postLogoutRedirectUri must be https; .* dangerouslyAllowInsecure/],
+  ['postLogoutRedirectUri', 'http://www.example', /^postLogoutRedirectUri must be https\. .* dangerouslyAllowInsecure/],
   ...[59, 315360001, 60.5, '3600', null].map(
     (value) => ['loginLifetime', value, /^loginLifetime must be a whole number of seconds from 60/] as const,
   ),
@@ -478,13 +486,13 @@ const wrong: readonly (readonly [string, unknown, RegExp])[] = [
         /^transactionLifetime must be a whole number of seconds from 60 to 86400/,
       ] as const,
   ),
-  ['sessionClaims', 'email', /^sessionClaims must be a list of claim names or a function\.$/],
-  ['sessionClaims', ['email', ''], /^sessionClaims must be a list of claim names or a function\.$/],
-  ['sessionClaims', [7], /^sessionClaims must be a list of claim names or a function\.$/],
-  ['sessionClaims', { email: true }, /^sessionClaims must be a list of claim names or a function\.$/],
-  ['userinfo', 'always', /^userinfo must be one of true, false, when-needed\.$/],
-  ['providerMetadata', 'https://id.example', /^providerMetadata must be a plain object\.$/],
-  ['providerMetadata', { ...METADATA, issuer: undefined }, /^providerMetadata\.issuer must be a non-empty string\.$/],
+  ['sessionClaims', 'email', /^sessionClaims must be a list of claim names, or a function\./],
+  ['sessionClaims', ['email', ''], /^sessionClaims\[1\] must be a non-empty string\. Received an empty string\.$/],
+  ['sessionClaims', [7], /^sessionClaims\[0\] must be a non-empty string\. Received a number\.$/],
+  ['sessionClaims', { email: true }, /^sessionClaims must be a list of claim names, or a function\./],
+  ['userinfo', 'always', /^userinfo must be one of true, false, 'when-needed'\. Received "always"\.$/],
+  ['providerMetadata', 'https://id.example', /^providerMetadata must be a plain object\./],
+  ['providerMetadata', { ...METADATA, issuer: undefined }, /^providerMetadata\.issuer must be a non-empty string\./],
   ['providerMetadata', { ...METADATA, issuer: 'https://id.example/' }, /^providerMetadata\.issuer must equal issuer/],
   ['providerMetadata', { ...METADATA, jwks_uri: undefined }, /^providerMetadata\.jwks_uri must be an absolute https/],
   ['providerMetadata', { ...METADATA, token_endpoint: '/token' }, /^providerMetadata\.token_endpoint must be an abs/],
@@ -493,28 +501,87 @@ const wrong: readonly (readonly [string, unknown, RegExp])[] = [
   ['providerMetadata', { ...METADATA, userinfo_endpoint: 'https://id.example/#' }, /^providerMetadata\.userinfo_end/],
   ['providerMetadata', { ...METADATA, end_session_endpoint: '' }, /^providerMetadata\.end_session_endpoint must be/],
   ['providerMetadata', { ...METADATA, jwks_uri: 'http://id.example/jwks' }, /^providerMetadata\.jwks_uri must be htt/],
-  ['providerMetadata', { ...METADATA, extra: () => 1 }, /^providerMetadata must hold only what JSON can hold\.$/],
-  ['providerMetadata', { ...METADATA, extra: [Infinity] }, /^providerMetadata must hold only what JSON can hold\.$/],
-  ['providerMetadata', { ...METADATA, extra: { at: new Date(0) } }, /^providerMetadata must hold only what JSON can/],
-  ['providerMetadata', circle, /^providerMetadata must hold only what JSON can hold\.$/],
-  ['fetch', 'fetch', /^fetch must be a function\.$/],
-  ['hooks', () => {}, /^hooks must be a plain object\.$/],
-  ['hooks', { afterLogin: 'yes' }, /^hooks\.afterLogin must be a function\.$/],
-  ['hooks', { beforeLogin: {} }, /^hooks\.beforeLogin must be a function\.$/],
-  ['hooks', { beforeLogout: null }, /^hooks\.beforeLogout must be a function\.$/],
-  ['hooks', { afterLogout: 1 }, /^hooks\.afterLogout must be a function\.$/],
+  [
+    'providerMetadata',
+    { ...METADATA, extra: () => 1 },
+    /^providerMetadata must contain only values that JSON can hold\./,
+  ],
+  [
+    'providerMetadata',
+    { ...METADATA, extra: [Infinity] },
+    /^providerMetadata must contain only values that JSON can hold\./,
+  ],
+  [
+    'providerMetadata',
+    { ...METADATA, extra: { at: new Date(0) } },
+    /^providerMetadata must contain only values that JSON can/,
+  ],
+  ['providerMetadata', circle, /^providerMetadata must contain only values that JSON can hold\./],
+  ['fetch', 'fetch', /^fetch must be a function\./],
+  ['hooks', () => {}, /^hooks must be a plain object\./],
+  ['hooks', { afterLogin: 'yes' }, /^hooks\.afterLogin must be a function\./],
+  ['hooks', { beforeLogin: {} }, /^hooks\.beforeLogin must be a function\./],
+  ['hooks', { beforeLogout: null }, /^hooks\.beforeLogout must be a function\./],
+  ['hooks', { afterLogout: 1 }, /^hooks\.afterLogout must be a function\./],
   ['hooks', { afterlogin: () => {} }, /^hooks\.afterlogin is not an option; did you mean hooks\.afterLogin\?$/],
   ['hooks', { afterCallback: () => {} }, /^hooks\.afterCallback is not an option; did you mean hooks\.afterLogin\?$/],
-  ['dangerouslyAllowInsecureRequests', 'true', /^dangerouslyAllowInsecureRequests must be true or false\.$/],
+  ['dangerouslyAllowInsecureRequests', 'true', /^dangerouslyAllowInsecureRequests must be true or false\./],
 ]
 
 describe('a wrong value', () => {
   for (const [option, value, sentence] of wrong) {
     const shown = typeof value === 'object' && value === circle ? 'a circle' : (JSON.stringify(value) ?? String(value))
-    it(`of ${option} is refused: ${shown}`, () => {
+    it(`of ${option} is rejected: ${shown}`, () => {
       const faults = faultsOf(good({ [option]: value }))
       assert.equal(faults.length, 1, `the only fault: ${faults.join(' ')}`)
       assert.match(faults[0] ?? '', sentence)
+    })
+  }
+})
+
+describe('the message about a wrong value', () => {
+  const received: readonly (readonly [option: string, value: unknown, message: RegExp])[] = [
+    ['clockTolerance', 301, / Received 301\.$/],
+    ['timeout', Number.NaN, / Received "NaN"\.$/],
+    ['logoutByGet', 'yes', / Received "yes"\.$/],
+    ['scope', `profile\u0007 ${'x'.repeat(100)}`, / Received "profile\\u0007 x+\.\.\.\.$/],
+    ['issuer', 'id.example', / Received "id\.example"\.$/],
+    ['baseUrl', new URL('https://app.example'), / Received an object\.$/],
+    ['fetch', [], / Received an empty list\.$/],
+    ['hooks', [() => {}], / Received a list\.$/],
+    ['scope', Symbol('x'), / Received a symbol\.$/],
+    ['scope', () => 'openid', / Received a function\.$/],
+    ['clientSecret', null, / Received null\.$/],
+    ['baseUrl', undefined, / Received undefined\.$/],
+  ]
+  for (const [option, value, message] of received) {
+    it(`shows what was received for ${option}: ${String(message)}`, () => {
+      assert.match(faultsOf(good({ [option]: value }))[0] ?? '', message)
+    })
+  }
+
+  // [option, value with a secret in it]
+  const secrets: readonly (readonly [option: string, value: unknown])[] = [
+    ['issuer', 'https://user:hush@id.example'],
+    ['issuer', 'https://https://user:hush@id.example'],
+    ['baseUrl', 'https://user:hush@app.example'],
+    ['postLogoutRedirectUri', 'https://user:hush@app.example'],
+    ['discovery', 'https://user:hush@id.example'],
+    ['providerMetadata', { ...METADATA, jwks_uri: 'https://user:hush@id.example' }],
+    ['clientId', ' hush'],
+    ['clientSecret', ' hush'],
+    ['secret', 'hush'],
+    ['clientKeys', ['hush']],
+    ['tlsClientCertificate', { cert: 'hush', key: 'hush', passphrase: 7 }],
+    ['registration', { store: {}, initialAccessToken: 'hu sh hush' }],
+    ['authorizationParams', { max_age: 'hush', prompt: 'none hush', claims: 'hush', resource: 'hush' }],
+    ['endSessionParams', { logout_hint: ['hush'] }],
+  ]
+  for (const [option, value] of secrets) {
+    it(`does not show what may be a secret: ${option} as ${JSON.stringify(value)}`, () => {
+      const faults = faultsOf(good({ [option]: value }))
+      assert.notEqual(faults.length, 0)
+      assert.doesNotMatch(faults.join(), /hush/)
     })
   }
 })
@@ -524,21 +591,25 @@ describe('options that contradict each other', () => {
     [
       'a secret method without a secret',
       { clientSecret: undefined, secret: 's'.repeat(32), tokenEndpointAuthMethod: 'client_secret_basic' },
-      /^tokenEndpointAuthMethod must be none, or be left out, where there is no clientSecret\.$/,
+      /^tokenEndpointAuthMethod 'client_secret_basic' needs clientSecret\./,
     ],
     [
       'a symmetric algorithm without a secret',
       { clientSecret: undefined, secret: 's'.repeat(32), idTokenSignedResponseAlg: 'HS512' },
-      /^idTokenSignedResponseAlg needs a clientSecret/,
+      /^idTokenSignedResponseAlg 'HS512' needs clientSecret\.$/,
     ],
     [
       'UserInfo at a provider without it',
       { userinfo: true, providerMetadata: { ...METADATA, userinfo_endpoint: undefined } },
-      /^userinfo is true, yet providerMetadata has no userinfo_endpoint\.$/,
+      /^userinfo is true, but providerMetadata has no userinfo_endpoint\./,
     ],
-    ['a landing at a route', { postLogoutRedirectUri: '/logout' }, /^postLogoutRedirectUri must not be one of routes/],
     [
-      'a landing at the address of a route',
+      'a page after a logout that is a route',
+      { postLogoutRedirectUri: '/logout' },
+      /^postLogoutRedirectUri must not be one of routes/,
+    ],
+    [
+      'a page after a logout that has the URL of a route',
       {
         baseUrl: 'https://app.example.com/portal/',
         postLogoutRedirectUri: 'https://app.example.com/portal/bye',
@@ -547,19 +618,19 @@ describe('options that contradict each other', () => {
       /^postLogoutRedirectUri must not be one of routes/,
     ],
     [
-      'a landing that routers take for a route',
+      'a page after a logout that routers match with a route',
       { postLogoutRedirectUri: '/LOGOUT/' },
       /^postLogoutRedirectUri must (not be one of routes|be)/,
     ],
     [
       'a client secret that could be guessed',
       { clientSecret: 'hunter2' },
-      /^secret must be given where clientSecret has/,
+      /^secret is required if clientSecret is shorter than 32 characters/,
     ],
     [
       'tokens in a query',
       { responseType: 'token id_token', responseMode: 'query' },
-      /^responseMode must not be query where responseType has/,
+      /^responseMode must not be query with responseType 'token id_token'/,
     ],
     [
       'a symmetric algorithm of the response without a secret',
@@ -569,25 +640,25 @@ describe('options that contradict each other', () => {
         responseMode: 'jwt',
         authorizationSignedResponseAlg: 'HS256',
       },
-      /^authorizationSignedResponseAlg needs a clientSecret/,
+      /^authorizationSignedResponseAlg 'HS256' needs clientSecret\.$/,
     ],
-    ['nothing to encrypt with', { clientSecret: undefined }, /^secret must be given where there is no clientSecret/],
+    ['no secret to encrypt with', { clientSecret: undefined }, /^secret is required unless clientSecret is a string/],
   ]
   for (const [name, changes, sentence] of cases) {
-    it(`are refused: ${name}`, () => {
+    it(`are rejected: ${name}`, () => {
       const faults = faultsOf(good(changes))
       assert.equal(faults.length, 1)
       assert.match(faults[0] ?? '', sentence)
     })
   }
 
-  it('are not looked at where one of them is wrong on its own', () => {
+  it('are not checked if one of them is wrong on its own', () => {
     assert.deepEqual(faultsOf(good({ clientSecret: 7, idTokenSignedResponseAlg: 'HS256' })), [
-      'clientSecret must be a non-empty string.',
+      'clientSecret must be a non-empty string. Received a number.',
     ])
   })
 
-  it('take plain http everywhere where that is allowed by name', () => {
+  it('accept plain http everywhere with dangerouslyAllowInsecureRequests', () => {
     const config = parse({
       issuer: 'http://localhost:8080',
       baseUrl: 'http://127.0.0.1:3000/app',
@@ -623,25 +694,25 @@ describe('an unknown name', () => {
     ['hook', 'hooks'],
   ] as const
   for (const [name, nearest] of cases) {
-    it(`leads to the nearest known one: ${name}`, () => {
+    it(`gets the most similar option as a suggestion: ${name}`, () => {
       assert.deepEqual(faultsOf(good({ [name]: 'x' })), [`${name} is not an option; did you mean ${nearest}?`])
     })
   }
 
-  it('that is like no other gets no advice', () => {
+  it('that resembles no other gets no suggestion', () => {
     for (const name of ['zzz', 'x', '', 'quux', 'toString', 'constructor']) {
       assert.deepEqual(faultsOf(good({ [name]: 1 })), [`${name} is not an option.`])
     }
   })
 
-  it('is no way to a prototype', () => {
+  it('does not reach a prototype', () => {
     const options = JSON.parse(JSON.stringify(good()).replace('{', '{ "__proto__": { "issuer": "x" },'))
     assert.deepEqual(faultsOf(options), ['__proto__ is not an option.'])
   })
 })
 
-describe('all faults', () => {
-  it('are reported at once, each beginning with the name of its option', () => {
+describe('all problems', () => {
+  it('are reported at once, each with the name of its option first', () => {
     const faults = faultsOf({ client_id: 'web', issuer: 'x', scope: 7, hooks: { onLogin: 1 }, timeout: 0 })
     assert.deepEqual(
       faults.map((fault) => fault.split(' ')[0]),
@@ -649,7 +720,7 @@ describe('all faults', () => {
     )
   })
 
-  it('hold no secret', () => {
+  it('contain no secret', () => {
     const secrets = ['\u0007 hush hush hush hush hush hush', 'hush', ['hush', 7], '{hush}']
     for (const value of secrets) {
       for (const fault of faultsOf(good({ clientSecret: value, secret: value, clientId: value }))) {
@@ -671,35 +742,37 @@ describe('the options object', () => {
     new Map(),
     new Date(0),
   ]) {
-    it(`must be a plain object: ${Object.prototype.toString.call(options)} is refused`, () => {
+    it(`must be a plain object: ${Object.prototype.toString.call(options)} is rejected`, () => {
       assert.deepEqual(faultsOf(options), ['options must be a plain object: oidc({ issuer, clientId, ... }).'])
     })
   }
 
-  it('is missed where the middleware itself was mounted', () => {
+  it('is missing if the middleware was mounted without a call', () => {
     const app = Object.assign(() => {}, { handle() {}, use() {} })
     const request = { method: 'GET', url: '/', headers: {} }
     for (const mistaken of [app, request]) {
-      assert.deepEqual(faultsOf(mistaken), ['It seems you wrote app.use(oidc); it must be app.use(oidc({ ... })).'])
+      assert.deepEqual(faultsOf(mistaken), [
+        'It seems you wrote app.use(oidc). Call it with its options: app.use(oidc({ ... })).',
+      ])
     }
   })
 
-  it('may be without a prototype', () => {
+  it('may have no prototype', () => {
     assert.deepEqual(parseOne(Object.assign(Object.create(null), good())), parse())
   })
 
-  it('counts with its own members only', () => {
+  it('has only its own members read', () => {
     assert.equal(faultsOf(Object.create(good())).length, 1)
     Object.defineProperty(Object.prototype, 'clientSecret', { value: SECRET, configurable: true })
     try {
       const { clientSecret: _, ...options } = good()
-      assert.match(faultsOf(options).join(), /^secret must be given/)
+      assert.match(faultsOf(options).join(), /^secret is required/)
     } finally {
       Reflect.deleteProperty(Object.prototype, 'clientSecret')
     }
   })
 
-  it('is never written to, and what becomes of it later changes nothing', () => {
+  it('is never changed, and later changes of it have no effect', () => {
     const options = good({ routes: { login: '/in' }, sessionClaims: ['email'], secret: ['s'.repeat(32)] })
     const before = structuredClone(options)
     const config = parseOne(options)
@@ -709,11 +782,11 @@ describe('the options object', () => {
     assert.equal(config.issuer, 'https://id.example')
   })
 
-  it('may be frozen itself', () => {
+  it('may be frozen', () => {
     assert.deepEqual(parseOne(Object.freeze(good())), parse())
   })
 
-  it('becomes a deeply frozen configuration, with its functions kept as they are', () => {
+  it('becomes a deeply frozen configuration, in which functions are not frozen', () => {
     const afterLogin = () => {}
     const config = parse({
       hooks: { afterLogin },

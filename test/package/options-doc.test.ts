@@ -1,59 +1,87 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { APP_RULES } from '../../lib/options/app-table.ts'
-import { parseOptions } from '../../lib/options/parse-options.ts'
-import { PROVIDER_RULES } from '../../lib/options/provider-table.ts'
 import { runBlock } from '../support/docs/code-block-runner.ts'
 import { codeBlocks, readText } from '../support/docs/code-blocks.ts'
-import { DOCUMENTED_OPTIONS } from '../support/docs/documented-options.ts'
+import { DOCUMENTED_OPTIONS, type DocumentedOption, JSDOC_OPTIONS } from '../support/docs/documented-options.ts'
 
 const FILE = 'docs/options.md'
 
-interface Entry {
-  readonly name: string
+interface Entry extends DocumentedOption {
   readonly text: string
 }
 
-/** One for each heading of the third level; what follows the next heading of any level is not its text. */
+/** One for each heading of the third level. Its text ends before the next heading of any level. */
 const ENTRIES: readonly Entry[] = readText(FILE)
   .split(/^(?=#{1,3} )/m)
   .filter((section) => section.startsWith('### '))
-  .map((section) => ({ name: /^### `(.*)`$/m.exec(section)?.[1] ?? section, text: section }))
+  .map((text) => ({ name: /^### `(.*)`$/m.exec(text)?.[1] ?? text, fallback: statedFallback(text), text }))
 
-/** What the first paragraph of an entry says of the default. */
-function toldFallback({ text }: Entry): string | undefined {
+/** The default in the first paragraph of an entry. */
+function statedFallback(text: string): string {
   const [, paragraph = ''] = text.split('\n\n')
   if (paragraph === 'Required.') return 'required'
   if (paragraph === 'No default.') return ''
-  return /^Default: (.*)\.$/.exec(paragraph)?.[1]?.replaceAll('`', '')
+  return /^Default: (.*)\.$/.exec(paragraph)?.[1]?.replaceAll('`', '') ?? `nothing that can be read: ${paragraph}`
 }
 
-describe('docs/options.md', () => {
-  it('has one entry for each option, and no other', () => {
-    const told = ENTRIES.map(({ name }) => name)
-    const declared = DOCUMENTED_OPTIONS.map(({ name }) => name)
-    assert.deepEqual(
-      declared.filter((name) => !told.includes(name)),
-      [],
-      'not documented',
-    )
-    assert.deepEqual(
-      told.filter((name, index) => !declared.includes(name) || told.indexOf(name) !== index),
-      [],
-      'no option, or documented twice',
-    )
+type Sources = Readonly<Record<string, readonly DocumentedOption[]>>
+
+/** The three places where every option stands. */
+const SOURCES = {
+  'row in lib/options/option-table.ts': DOCUMENTED_OPTIONS,
+  'JSDoc comment on its public interface': JSDOC_OPTIONS,
+  [`entry in ${FILE}`]: ENTRIES,
+}
+
+/** One sentence for each option that is missing in a place, or stands there twice. */
+function findMissing(sources: Sources): readonly string[] {
+  const names = new Set(Object.values(sources).flatMap((options) => options.map(({ name }) => name)))
+  return Object.entries(sources).flatMap(([place, options]) =>
+    [...names].flatMap((name) => {
+      const count = options.filter((option) => option.name === name).length
+      return count === 1 ? [] : [`${name} has ${count === 0 ? 'no' : count} ${place}`]
+    }),
+  )
+}
+
+/** One sentence for each default that is not the one of the first place. */
+function findOtherDefaults(sources: Sources): readonly string[] {
+  const [[, rows] = ['', []], ...others] = Object.entries(sources)
+  const expected = new Map(rows.map(({ name, fallback }) => [name, fallback]))
+  return others.flatMap(([place, options]) =>
+    options
+      .filter(({ name, fallback }) => fallback !== expected.get(name))
+      .map(({ name, fallback }) => `the ${place} of ${name} has the default ${fallback}, not ${expected.get(name)}`),
+  )
+}
+
+describe('every option', () => {
+  it('has a row in the table, a JSDoc comment and an entry in the documentation', () => {
+    assert.ok(DOCUMENTED_OPTIONS.length > 80)
+    assert.deepEqual(findMissing(SOURCES), [])
   })
 
-  it('tells the default of each', () => {
-    const told = ENTRIES.map((entry) => [entry.name, toldFallback(entry)] as const)
-    const declared = new Map(DOCUMENTED_OPTIONS.map(({ name, fallback }) => [name, fallback]))
-    assert.deepEqual(
-      told.filter(([name, fallback]) => declared.get(name) !== fallback),
-      [],
-    )
+  it('has the same default in all three', () => {
+    assert.deepEqual(findOtherDefaults(SOURCES), [])
   })
 
-  it('shows each in use', () => {
+  it('is reported with the place where it is missing', () => {
+    const [timeout, scope] = [
+      { name: 'timeout', fallback: '10' },
+      { name: 'scope', fallback: '' },
+    ]
+    assert.deepEqual(findMissing({ row: [timeout, scope], comment: [timeout], entry: [timeout, timeout, scope] }), [
+      'scope has no comment',
+      'timeout has 2 entry',
+    ])
+    assert.deepEqual(findOtherDefaults({ row: [timeout, scope], entry: [{ ...timeout, fallback: '5' }, scope] }), [
+      'the entry of timeout has the default 5, not 10',
+    ])
+  })
+})
+
+describe(FILE, () => {
+  it('shows each option in use', () => {
     for (const { name, text } of ENTRIES) {
       const code = text.split('```ts').slice(1).join('')
       assert.match(code, new RegExp(`\\b${name.split('.').at(-1)}\\b`), name)
@@ -65,29 +93,6 @@ describe('docs/options.md', () => {
     assert.ok(blocks.length >= ENTRIES.length)
     for (const block of blocks) {
       await assert.doesNotReject(runBlock(block), `${FILE}:${block.line}`)
-    }
-  })
-})
-
-describe('the options that the documentation is held to', () => {
-  it('are those that the configuration knows', () => {
-    const known = [...Object.keys(APP_RULES), ...Object.keys(PROVIDER_RULES), 'providers'].sort()
-    const declared = DOCUMENTED_OPTIONS.map(({ name }) => name).filter((name) => !name.includes('.'))
-    assert.deepEqual([...declared].sort(), known)
-  })
-
-  it('have the defaults that the configuration has', () => {
-    const required = { issuer: 'https://op.example.com', clientId: 'app', baseUrl: 'https://app.example.com' }
-    const { clients } = parseOptions({ ...required, clientSecret: 'a'.repeat(32) })
-    const config: Readonly<Record<string, unknown>> = { ...clients[0] }
-    const routes = Object.entries(config['routes'] ?? {}).map(([name, path]) => [`routes.${name}`, path] as const)
-    const actual = new Map([...Object.entries(config), ...routes])
-    const literals = DOCUMENTED_OPTIONS.filter(({ name, fallback }) => {
-      return /^(?:'[^']*'|\d+|true|false)$/.test(fallback) && !name.startsWith('registration.')
-    })
-    assert.ok(literals.length > 10)
-    for (const { name, fallback } of literals) {
-      assert.equal(String(actual.get(name)), fallback.replaceAll("'", ''), name)
     }
   })
 })

@@ -61,14 +61,21 @@ describe('the package', () => {
     const built = paths.filter((path) => path.startsWith('dist/'))
     assert.deepEqual(paths.filter((path) => !built.includes(path)).sort(), ['LICENSE', 'README.md', 'package.json'])
     assert.deepEqual(
-      built.filter((path) => !/^dist\/([a-z-]+\/)?[a-z0-9-]+(\.js|\.d\.ts)$/.test(path)),
+      built.filter((path) => !/^dist\/([a-z-]+\/)?[a-z0-9-]+\.(js|cjs|d\.ts|d\.cts)$/.test(path)),
       [],
     )
   })
 
-  it('has one module and one declaration for each source', async () => {
+  it('has one module and one declaration for each source, and two files more for each entry point', async () => {
     const sources = (await readdir(join(ROOT, 'lib'), { recursive: true })).filter((path) => path.endsWith('.ts'))
-    const expected = sources.flatMap((path) => ['.js', '.d.ts'].map((end) => `dist/${path.replace(/\.ts$/, end)}`))
+    const { exports } = JSON.parse(await readFile(join(ROOT, 'package.json'), 'utf8'))
+    const entries = Object.keys(exports).filter((path) => path !== './package.json')
+    const expected = [
+      ...sources.flatMap((path) => ['.js', '.d.cts'].map((end) => `dist/${path.replace(/\.ts$/, end)}`)),
+      ...entries.flatMap((path) =>
+        ['.cjs', '.d.ts'].map((end) => `dist/${path === '.' ? 'index' : path.slice(2)}${end}`),
+      ),
+    ]
     const built = tarball.files.map(({ path }) => path).filter((path) => path.startsWith('dist/'))
     assert.deepEqual(built.sort(), expected.sort())
   })

@@ -4,7 +4,8 @@ import http, { type IncomingMessage, type ServerResponse } from 'node:http'
 import { afterEach, before, beforeEach, describe, it, mock } from 'node:test'
 import { ConfigError, type Events, oidc, requireClaim } from '../../lib/index.ts'
 import { type JsonObject, parseJsonObject } from '../../lib/jose/json.ts'
-import { resolveClaimsSources, SECURING_CLAIMS } from '../../lib/protocol/claims-sources.ts'
+import { SECURITY_CLAIMS } from '../../lib/protocol/claim-rules.ts'
+import { resolveClaimsSources } from '../../lib/protocol/claims-sources.ts'
 import { type ClaimsContext, createClaimsProviders } from '../../lib/provider/claims-providers.ts'
 import { createHttpClient } from '../../lib/provider/http-client.ts'
 import { createKeyStore } from '../../lib/provider/keys.ts'
@@ -125,7 +126,7 @@ function serveClaims(source: Source, body: string, type: string = 'application/j
 
 describe('aggregated claims', () => {
   for (const alg of ['RS256', 'PS384', 'ES256', 'ES512', 'EdDSA']) {
-    it(`are taken where a claims provider has signed them with ${alg}`, async () => {
+    it(`are accepted if a claims provider has signed them with ${alg}`, async () => {
       const jwt = jwtOf({ credit_score: 650, ignored: 1 }, { alg })
       const resolved = await resolveClaimsSources(contextOf(), withSource({ JWT: jwt }))
       assert.deepEqual(resolved, { ...withoutSource(), credit_score: 650 })
@@ -154,7 +155,7 @@ describe('aggregated claims', () => {
     assert.equal(Reflect.get({}, 'admin'), undefined)
   })
 
-  it('are named one by one: whatever else is in the JWT stays there', async () => {
+  it('are only those that _claim_names lists', async () => {
     const names = { credit_score: 'bank', phone_number: 'other' }
     const jwt = jwtOf({ credit_score: 1, phone_number: '+43', groups: ['admin'] })
     const resolved = await resolveClaimsSources(contextOf(), withSource({ JWT: jwt }, names))
@@ -162,15 +163,15 @@ describe('aggregated claims', () => {
     assert.deepEqual(outcomes, ['ERR_OIDC_CLAIMS_SOURCE'])
   })
 
-  it('never replace a claim that is there', async () => {
+  it('never replace an existing claim', async () => {
     const names = { name: 'bank', credit_score: 'bank' }
     const jwt = jwtOf({ name: 'Mallory', credit_score: 1 })
     const resolved = await resolveClaimsSources(contextOf(), withSource({ JWT: jwt }, names))
     assert.deepEqual(resolved, { ...withoutSource(names), credit_score: 1 })
   })
 
-  for (const name of [...SECURING_CLAIMS, '_claim_names', '_claim_sources']) {
-    it(`never bring ${name}`, async () => {
+  for (const name of [...SECURITY_CLAIMS, '_claim_names', '_claim_sources']) {
+    it(`never add ${name}`, async () => {
       const sound = { iss: bank.issuer, aud: CLIENT.clientId, exp: 4e9, nbf: 1 }
       const jwt = jwtOf({ [name]: 'of the bank', ...sound, credit_score: 1 })
       const names = { [name]: 'bank', credit_score: 'bank' }
@@ -198,14 +199,14 @@ describe('aggregated claims', () => {
     })
   }
 
-  it('may be of the OpenID provider itself, whose keys are at hand', async () => {
+  it('may be from the OpenID provider itself, whose keys are known', async () => {
     const claims = { iss: op.issuer, sub: 'alice' }
     const jwt = jwtOf({ credit_score: 1 }, { key: op.keys.rsa.privateKey, header: { kid: op.keys.rsa.kid }, claims })
     const resolved = await resolveClaimsSources(contextOf({ claimsProviders: [op.issuer] }), withSource({ JWT: jwt }))
     assert.deepEqual([resolved['credit_score'], op.asked], [1, [['/keys', undefined]]])
   })
 
-  it('may be of a claims provider with a slash at the end', async () => {
+  it('may be from a claims provider with a slash at the end', async () => {
     const other = await startSource(bankKeys, '/tenant/')
     const jwt = jwtOf({ iss: other.issuer, credit_score: 1 })
     const resolved = await resolveClaimsSources(
@@ -219,7 +220,7 @@ describe('aggregated claims', () => {
     )
   })
 
-  it('need the keys of a claims provider once', async () => {
+  it('fetch the keys of a claims provider once', async () => {
     const context = contextOf()
     for (const score of [1, 2, 3]) {
       const resolved = await resolveClaimsSources(context, withSource({ JWT: jwtOf({ credit_score: score }) }))
@@ -231,7 +232,7 @@ describe('aggregated claims', () => {
     )
   })
 
-  it('are taken of the first ten sources, and the others are not looked at', async () => {
+  it('are read from the first ten sources only', async () => {
     const indexes = Array.from({ length: 12 }, (_, index) => index)
     const given = userinfo({
       _claim_names: Object.fromEntries(indexes.map((index) => [`claim${index}`, `source${index}`])),
@@ -243,7 +244,7 @@ describe('aggregated claims', () => {
     assert.deepEqual(Object.values(resolved), indexes.slice(0, 10))
   })
 
-  it('are looked for once for all the names that a source has', async () => {
+  it('are read once for all names of a source', async () => {
     const names = Object.fromEntries(Array.from({ length: 50_000 }, (_, index) => [`claim${index}`, 'bank']))
     const endpoint = serveClaims(bank, jwtOf({ claim7: 7, claim49999: 8 }))
     const resolved = await resolveClaimsSources(contextOf(), withSource({ endpoint }, names))
@@ -306,7 +307,7 @@ function withScore(jwt: string): string {
 for (const kind of ['aggregated', 'distributed'] as const) {
   describe(`${kind} claims are left out`, () => {
     for (const [name, change, outcome] of REFUSED) {
-      it(`where the JWT is ${name}`, async () => {
+      it(`if the JWT is ${name}`, async () => {
         const jwt = jwtOf({ credit_score: 1 }, change())
         const source = kind === 'aggregated' ? { JWT: jwt } : { endpoint: serveClaims(bank, jwt), access_token: TOKEN }
         const resolved = await resolveClaimsSources(contextOf(), withSource(source))
@@ -315,7 +316,7 @@ for (const kind of ['aggregated', 'distributed'] as const) {
       })
     }
 
-    it('where it is the OpenID provider that speaks, about another person', async () => {
+    it('if the OpenID provider says that they are about another user', async () => {
       const signed = { key: op.keys.rsa.privateKey, header: { kid: op.keys.rsa.kid } }
       const jwt = jwtOf({ credit_score: 1, iss: op.issuer, sub: 'bob' }, signed)
       const source = kind === 'aggregated' ? { JWT: jwt } : { endpoint: serveClaims(bank, jwt) }
@@ -336,7 +337,7 @@ describe('claims whose source cannot be read', () => {
     ['has a list for an endpoint', { endpoint: ['https://op.test'] }],
   ]
   for (const [name, source] of sources) {
-    it(`are left out where it ${name}`, async () => {
+    it(`are left out if it ${name}`, async () => {
       assert.deepEqual(await resolveClaimsSources(contextOf(), withSource(source)), withoutSource())
       assert.deepEqual(outcomes, [DISTRUSTED])
     })
@@ -355,20 +356,20 @@ describe('claims whose source cannot be read', () => {
     ['there are no names', {}, { bank: {} }],
   ]
   for (const [name, names, sources] of shapes) {
-    it(`are left out where ${name}`, async () => {
+    it(`are left out if ${name}`, async () => {
       const given = userinfo({ sub: 'alice', _claim_names: names, _claim_sources: sources })
       const resolved = await resolveClaimsSources(contextOf(), given)
       assert.deepEqual(resolved, userinfo({ sub: 'alice', _claim_names: names }))
     })
   }
 
-  it('are none where nobody speaks of any', async () => {
+  it('are not added if UserInfo names none', async () => {
     assert.deepEqual(await resolveClaimsSources(contextOf(), userinfo({ sub: 'alice' })), { sub: 'alice' })
   })
 })
 
-describe('where no claims provider is named', () => {
-  it('nothing is asked, and nothing is taken, not of the OpenID provider either', async () => {
+describe('without the option claimsProviders', () => {
+  it('nothing is fetched or accepted, not even from the OpenID provider', async () => {
     const claims = { iss: op.issuer }
     const signed = jwtOf({ credit_score: 1 }, { key: op.keys.rsa.privateKey, header: { kid: op.keys.rsa.kid }, claims })
     const given = userinfo({
@@ -386,7 +387,7 @@ describe('where no claims provider is named', () => {
 })
 
 describe('distributed claims', () => {
-  it('are fetched with the access token that came along, which goes no further', async () => {
+  it('are fetched with the access token of their source, which is used nowhere else', async () => {
     const endpoint = serveClaims(bank, jwtOf({ credit_score: 650 }))
     const resolved = await resolveClaimsSources(contextOf(), withSource({ endpoint, access_token: TOKEN }))
     assert.deepEqual(resolved, { ...withoutSource(), credit_score: 650 })
@@ -394,7 +395,7 @@ describe('distributed claims', () => {
     assert.ok(!JSON.stringify(resolved).includes(TOKEN))
   })
 
-  it('are fetched without a token where none came along', async () => {
+  it('are fetched without a token if their source has none', async () => {
     const endpoint = serveClaims(bank, jwtOf({ credit_score: 650 }), 'application/jwt; charset=utf-8')
     const resolved = await resolveClaimsSources(contextOf(), withSource({ endpoint }))
     assert.equal(resolved['credit_score'], 650)
@@ -407,7 +408,7 @@ describe('distributed claims', () => {
     assert.deepEqual([resolved['credit_score'], op.asked], [650, [['/claims', `Bearer ${TOKEN}`]]])
   })
 
-  it('are fetched from all sources at once, within one time', async () => {
+  it('are fetched from all sources at once, within one time limit', async () => {
     mock.timers.enable({ apis: ['setTimeout'] })
     const other = await startSource(bankKeys)
     let waiting = 0
@@ -426,7 +427,7 @@ describe('distributed claims', () => {
     assert.deepEqual(outcomes, ['ERR_OIDC_PROVIDER_TIMEOUT', 'ERR_OIDC_PROVIDER_TIMEOUT'])
   })
 
-  it('have one time for discovery, keys and claims together', async () => {
+  it('have one time limit for discovery, keys and claims together', async () => {
     mock.timers.enable({ apis: ['setTimeout'] })
     const { [DISCOVERY]: discover, '/keys': keys } = bank.answers
     bank.answers[DISCOVERY] = (req, res) => {
@@ -459,7 +460,7 @@ describe('distributed claims', () => {
     ['that it is not there', () => `${bank.issuer}/nowhere`, 'ERR_OIDC_PROVIDER_STATUS'],
   ]
   for (const [name, answer, outcome] of answers) {
-    it(`are left out where the answer is ${name}`, async () => {
+    it(`are left out if the response is ${name}`, async () => {
       const source = { endpoint: answer(), access_token: TOKEN }
       assert.deepEqual(await resolveClaimsSources(contextOf(), withSource(source)), withoutSource())
       assert.deepEqual(outcomes, [outcome])
@@ -486,7 +487,7 @@ describe('distributed claims', () => {
     ['is far too long', 'a'.repeat(8193)],
   ]
   for (const [name, token] of tokens) {
-    it(`are left out where the access token ${name}`, async () => {
+    it(`are left out if the access token ${name}`, async () => {
       const source = { endpoint: serveClaims(bank, jwtOf({ credit_score: 1 })), access_token: token }
       assert.deepEqual(await resolveClaimsSources(contextOf(), withSource(source)), withoutSource())
       assert.deepEqual([bank.asked, outcomes], [[], [DISTRUSTED]])
@@ -507,7 +508,7 @@ describe('an endpoint of distributed claims', () => {
     ['over https where the provider is not', () => `${bank.issuer.replace('http:', 'https:')}/claims`],
   ]
   for (const [name, endpointAt] of endpoints) {
-    it(`is not asked ${name}`, async () => {
+    it(`is not requested ${name}`, async () => {
       const other = await startSource(bankKeys)
       serveClaims(other, jwtOf({ credit_score: 1 }))
       serveClaims(bank, jwtOf({ credit_score: 1 }))
@@ -517,7 +518,7 @@ describe('an endpoint of distributed claims', () => {
     })
   }
 
-  it('is not asked over plain http', async () => {
+  it('is not requested over http', async () => {
     const context = contextOf({ dangerouslyAllowInsecureRequests: false })
     const endpoint = serveClaims(bank, jwtOf({ credit_score: 1 }))
     assert.deepEqual(await resolveClaimsSources(context, withSource({ endpoint })), withoutSource())
@@ -534,7 +535,7 @@ describe('an endpoint of distributed claims', () => {
     ['169.254.169.254', DISTRUSTED],
   ]
   for (const [host, outcome] of hosts) {
-    it(`is not asked at an internal address, not of the provider either: ${host}`, async () => {
+    it(`is not requested at an internal address, not even at that of the provider: ${host}`, async () => {
       let connections = 0
       const { port } = stopLater(await listen(http.createServer().on('connection', () => connections++)))
       const issuer = `https://${host}:${port}`
@@ -551,14 +552,14 @@ describe('an endpoint of distributed claims', () => {
     })
   }
 
-  it('may be at one where insecure requests are allowed', async () => {
+  it('may be at an internal address if insecure requests are allowed', async () => {
     const issuer = bank.issuer.replace('localhost', '127.0.0.1')
     const endpoint = serveClaims(bank, jwtOf({ credit_score: 1 })).replace('localhost', '127.0.0.1')
     const context = contextOf({ claimsProviders: [bank.issuer, issuer] })
     assert.equal((await resolveClaimsSources(context, withSource({ endpoint })))['credit_score'], 1)
   })
 
-  it('is not asked at one by a function in the place of fetch either', async () => {
+  it('is not requested at an internal address with the option fetch either', async () => {
     const asked: string[] = []
     const fetch = async (url: string): Promise<Response> => {
       asked.push(url)
@@ -591,14 +592,14 @@ describe('a claims provider', () => {
     ['has no document', () => [], 'ERR_OIDC_PROVIDER_RESPONSE_INVALID'],
   ]
   for (const [name, document, outcome] of faults) {
-    it(`is not believed where it ${name}`, async () => {
+    it(`is not trusted if it ${name}`, async () => {
       bank.answers[DISCOVERY] = (_req, res) => sendJson(res, 200, document())
       const resolved = await resolveClaimsSources(contextOf(), withSource({ JWT: jwtOf({ credit_score: 1 }) }))
       assert.deepEqual([resolved, outcomes], [withoutSource(), [outcome]])
     })
   }
 
-  it('that is down is asked five times, and then left in peace for half a minute', async () => {
+  it('that is down gets five requests, and then one in half a minute', async () => {
     mock.timers.enable({ apis: ['Date'], now: Date.now() })
     const { [DISCOVERY]: discover } = bank.answers
     bank.answers[DISCOVERY] = (_req, res) => void res.writeHead(503).end()
@@ -613,7 +614,7 @@ describe('a claims provider', () => {
     assert.equal((await resolveClaimsSources(context, given))['credit_score'], 1)
   })
 
-  it('ends no login, whatever breaks', async () => {
+  it('fails no login, whatever breaks', async () => {
     const keys = new Map([[bank.issuer, () => Promise.reject(new TypeError('a mistake of ours'))]])
     const context = contextOf()
     const broken = { ...context, claimsProviders: { ...context.claimsProviders, keys } }
@@ -632,7 +633,7 @@ describe('a claims provider', () => {
   })
 })
 
-describe('a login with claims of others', () => {
+describe('a login with claims of other providers', () => {
   const routes = {
     '/userinfo': answerJson(({ oidc }) => oidc.userinfo()),
     '/scored': [requireClaim('credit_score', 650), answerJson(() => ({ ok: true }))],
@@ -651,7 +652,7 @@ describe('a login with claims of others', () => {
     })
   }
 
-  it('has them in the session, beside its own, and no token of the sources', async () => {
+  it('stores them in the session with its own claims, and no token of the sources', async () => {
     bringSources()
     const { app, browser } = await stage.startLoggedIn({ claimsProviders: [bank.issuer] })
     const claims = (await browser.open('/profile')).json()
@@ -664,7 +665,7 @@ describe('a login with claims of others', () => {
     assert.deepEqual([app.errors, stage.provider.complaints], [[], []])
   })
 
-  it('has them again where UserInfo is asked again', async () => {
+  it('has them again when UserInfo is requested again', async () => {
     bringSources()
     const { browser } = await stage.startLoggedIn({ claimsProviders: [bank.issuer] })
     const answer = await browser.open('/userinfo')
@@ -672,7 +673,7 @@ describe('a login with claims of others', () => {
     assert.ok(!answer.body.includes(TOKEN) && !answer.body.includes('_claim_sources'))
   })
 
-  it('goes on without them where they are not signed', async () => {
+  it('continues without them if they are not signed', async () => {
     bringSources({ alg: 'none' })
     const { app, browser } = await stage.startLoggedIn({ claimsProviders: [bank.issuer] })
     const claims = (await browser.open('/profile')).json()
@@ -685,7 +686,7 @@ describe('a login with claims of others', () => {
     assert.ok(!JSON.stringify(await app.records()).includes(TOKEN))
   })
 
-  it('asks nobody where no claims provider is named', async () => {
+  it('sends no request without the option claimsProviders', async () => {
     bringSources()
     const { app, browser } = await stage.startLoggedIn()
     const claims = (await browser.open('/profile')).json()
@@ -693,7 +694,7 @@ describe('a login with claims of others', () => {
     assert.ok(!JSON.stringify(await app.records()).includes(TOKEN))
   })
 
-  it('keeps no token that came with the ID Token either', async () => {
+  it('stores no token that came with the ID Token either', async () => {
     stage.provider.change.idTokenClaims = (claims) => ({
       ...claims,
       _claim_names: { groups: 'src1' },
@@ -713,7 +714,7 @@ describe('the option claimsProviders', () => {
     baseUrl: 'https://app.test',
   }
 
-  it('takes issuers', () => {
+  it('accepts issuers', () => {
     for (const claimsProviders of [[], ['https://bank.test'], ['https://bank.test/a/', 'https://op.test']]) {
       assert.ok(oidc({ ...required, claimsProviders }))
     }
@@ -725,11 +726,11 @@ describe('the option claimsProviders', () => {
     ['an empty text', [''], /claimsProviders\[0\] must be a non-empty string/],
     ['what is no URL', ['https://bank.test', 'bank.test'], /claimsProviders\[1\] /],
     ['a URL with a query', ['https://bank.test?a=b'], /claimsProviders\[0\] /],
-    ['one twice', ['https://bank.test', 'https://bank.test'], /claimsProviders must name no issuer twice/],
+    ['one twice', ['https://bank.test', 'https://bank.test'], /claimsProviders must not contain an issuer twice/],
     ['plain http', ['http://bank.test'], /claimsProviders\[0\] must be https/],
   ]
   for (const [name, value, fault] of wrong) {
-    it(`takes no ${name}`, () => {
+    it(`refuses ${name}`, () => {
       assert.throws(
         () => oidc({ ...required, claimsProviders: value as string[] }),
         (error) => {

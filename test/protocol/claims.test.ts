@@ -101,8 +101,8 @@ const choices: readonly (readonly [name: string, options: Partial<AnyOptions>])[
 
 for (const [source, bring] of sources) {
   for (const [choice, options] of choices) {
-    describe(`strange claims from ${source}, kept by ${choice}`, () => {
-      it('come through the session as they were, and take over nothing', async () => {
+    describe(`unusual claims from ${source}, kept by ${choice}`, () => {
+      it('are stored in the session unchanged, and pollute nothing', async () => {
         bring()
         const { app, browser } = await stage.startLoggedIn(options)
         const { '': nameless, ...others } = strange
@@ -119,7 +119,7 @@ for (const [source, bring] of sources) {
         assert.deepEqual([app.errors, app.otherErrors, stage.provider.complaints], [[], [], []])
       })
 
-      it('are what guards look at', async () => {
+      it('are what guards check', async () => {
         bring()
         const { browser } = await stage.startLoggedIn(options)
         for (const path of [...LET_THROUGH, '/tagged']) assert.equal((await browser.open(path)).status, 200, path)
@@ -135,7 +135,7 @@ function entriesOf(claims: Record<string, unknown>): readonly unknown[] {
 }
 
 describe('the standard claims', () => {
-  it('come through with the nested address', async () => {
+  it('include the nested address', async () => {
     const { browser } = await stage.startLoggedIn({ scope: 'openid profile email address phone' })
     const claims = (await browser.open('/profile')).json()
     assert.deepEqual(claims['address'], {
@@ -163,14 +163,14 @@ describe('the standard claims', () => {
     ['name', ''],
   ]
   for (const [name, value] of raw) {
-    it(`are handed on as they came: ${name} ${JSON.stringify(value)}`, async () => {
+    it(`are passed on unchanged: ${name} ${JSON.stringify(value)}`, async () => {
       stage.provider.change.userinfo = (claims) => ({ ...claims, [name]: value })
       const { browser } = await stage.startLoggedIn()
       assert.deepEqual((await browser.open('/profile')).json()[name], value)
     })
   }
 
-  it('are no more than the provider sent', async () => {
+  it('are only those that the provider sent', async () => {
     stage.provider.change.userinfo = ({ sub }) => ({ sub })
     const { browser } = await stage.startLoggedIn()
     const names = Object.keys((await browser.open('/profile')).json())

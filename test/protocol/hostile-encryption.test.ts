@@ -196,26 +196,26 @@ for (const kind of KINDS) {
       return await logIn(stand)
     }
 
-    it('unless it is good', async () => {
+    it('unless it is valid', async () => {
       await assertLoggedIn(stand, await logIn(stand))
       assert.deepEqual(stand.provider.complaints, [])
     })
 
-    it('unless it is made in another way by the rules', async () => {
+    it('unless it is valid in another form', async () => {
       await assertLoggedIn(stand, await logInWith(kind.change((_jwe, jws) => reencrypted(jws))))
     })
 
     testRefusals(rows, stand, logInWith, kind.calls)
   })
 
-  describe(`an encrypted ${kind.name} that was not asked for`, () => {
+  describe(`an encrypted ${kind.name} that was not configured`, () => {
     const signed = kind.code === 'USERINFO_JWT' ? { userinfoSignedResponseAlg: 'RS256' } : {}
     const stand = createStand({
       provider: { ...signed, clientJwks },
       app: { options: { ...kind.options, ...signed, clientKeys } },
     })
 
-    it('is refused, however good', async () => {
+    it('is refused, even if it is valid', async () => {
       stand.provider.change[kind.signed] = (jws) => reencrypted(jws)
       const code = `ERR_OIDC_${kind.code}_ENCRYPTED` as const
       await assertRefused(stand, await logIn(stand), { code, calls: kind.calls })
@@ -223,7 +223,7 @@ for (const kind of KINDS) {
   })
 }
 
-describe('an encrypted ID Token by the front channel', () => {
+describe('an encrypted ID Token in the front channel', () => {
   const registered = { idTokenEncryptedResponseAlg: ALG, idTokenEncryptedResponseEnc: ENC }
   const stand = createStand({
     provider: { ...registered, clientJwks },
@@ -236,7 +236,7 @@ describe('an encrypted ID Token by the front channel', () => {
   })
 
   for (const [name, edit, code] of ROWS) {
-    it(`is refused ${name}, as the fault of the request`, async () => {
+    it(`is refused ${name}, with status 400`, async () => {
       stand.provider.change.encryptedFrontIdToken = edit
       const refusal = { code: `ERR_OIDC_ID_TOKEN_${code}` as ErrorCode, status: 400 }
       await assertRefused(stand, await logIn(stand), refusal)
@@ -259,7 +259,7 @@ describe('encryption', () => {
     ['A256GCMKW', 'A256GCM'],
   ]
   for (const [alg, enc] of pairs) {
-    it(`works for everything by ${alg} with ${enc}`, async () => {
+    it(`works for every kind of token with ${alg} and ${enc}`, async () => {
       const registered: Registered = Object.assign({}, ...KINDS.map(({ client }) => client(alg, enc)))
       const provider = await stage.startOther({ ...registered, clientJwks })
       const options = { ...registered, clientKeys, responseMode: 'query.jwt', userinfo: true } as const
@@ -268,14 +268,14 @@ describe('encryption', () => {
     })
   }
 
-  it('has an enc that the standard names where none is registered', async () => {
+  it('has the default enc of the standard if none is registered', async () => {
     const registered = { idTokenEncryptedResponseAlg: ALG }
     const provider = await stage.startOther({ ...registered, clientJwks })
     const { app } = await stage.startLoggedIn({ ...registered, clientKeys }, { provider })
     assert.deepEqual([provider.complaints, app.errors], [[], []])
   })
 
-  it('leaves the signed ID Token for the application, and for the logout', async () => {
+  it('gives the signed ID Token to the application and to the logout', async () => {
     const registered = { idTokenEncryptedResponseAlg: ALG, idTokenEncryptedResponseEnc: ENC }
     const provider = await stage.startOther({ ...registered, clientJwks })
     const { app, browser } = await stage.startLoggedIn({ ...registered, clientKeys }, { provider })
@@ -286,7 +286,7 @@ describe('encryption', () => {
     assert.deepEqual(provider.complaints, [])
   })
 
-  it('goes on with an old key while a new one comes into use', async () => {
+  it('accepts the old key during a key rotation', async () => {
     const [old, fresh] = [await createKeys(), await createKeys()]
     const registered = { idTokenEncryptedResponseAlg: ALG, idTokenEncryptedResponseEnc: ENC }
     const provider = await stage.startOther({ ...registered, clientJwks: old.published })

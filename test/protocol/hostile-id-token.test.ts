@@ -415,7 +415,7 @@ function describeStand(name: string, { provider = {}, options }: Settings, test:
     before(async () => {
       attacker ??= await createSigningKeys()
     })
-    it('accepts the good one', async () => {
+    it('accepts the valid one', async () => {
       await assertLoggedIn(stand, await attack(stand, () => undefined))
     })
     test(stand)
@@ -433,7 +433,7 @@ describeStand('an ID Token', { options: { userinfo: false } }, (stand) => {
     })
   }
 
-  it('is shown as it is, and nothing of it is a member of objects', async () => {
+  it('keeps members such as __proto__ as plain claims', async () => {
     const { browser } = await attack(
       stand,
       signedText((h, payload) => [h, `{"__proto__":{"x":1},${payload.slice(1)}`]),

@@ -45,6 +45,11 @@ function refusedWith(good: JsonObject, answer: JsonAnswer): JsonObject {
   return { ...good, error: 'invalid_grant', refresh_token: JWT }
 }
 
+function refusedWith200(answer: JsonAnswer): JsonObject {
+  answer.status = 200
+  return { error: 'invalid_client', error_description: 'nobody knows it' }
+}
+
 /** Looks like a token, wherever it turns up. */
 const JWT = `eyJ${'x'.repeat(40)}`
 
@@ -83,7 +88,7 @@ const REFUSALS: readonly Row<JsonChange>[] = [
 ]
 
 const RESPONSES: readonly Row<JsonChange>[] = [
-  ['an error with 200', refused('invalid_grant', 200), RESPONSE],
+  ['an error with 200', refused('invalid_request', 200), REQUEST],
   ['an empty object', () => '{}', RESPONSE],
   ['nothing', () => '', RESPONSE],
   ['HTML as JSON', () => EVIL_HTML, RESPONSE],
@@ -110,18 +115,20 @@ const RESPONSES: readonly Row<JsonChange>[] = [
   ...[undefined, null, '', 5, ['Bearer'], {}, 'mac', 'N_A', 'dpop', 'DPoP', 'bearer ', EVIL_HTML, '__proto__'].map(
     (type): Row<JsonChange> => [`token_type ${inspect(type)}`, put({ token_type: type, refresh_token: JWT }), RESPONSE],
   ),
-  ...[null, -1, 'soon', '', {}, [], true, '-1', '1e999', [3600], '12 hours'].map(
+  ...[-1, 'soon', {}, [], true, '-1', '1e999', [3600], '12 hours'].map(
     (expiry): Row<JsonChange> => [`expires_in ${inspect(expiry)}`, put({ expires_in: expiry }), RESPONSE],
   ),
-  ...[null, 5, true, ['openid'], { openid: true }].map(
+  ...[5, true, [5], ['openid profile'], [''], { openid: true }].map(
     (scope): Row<JsonChange> => [`scope ${inspect(scope)}`, put({ scope }), RESPONSE],
   ),
-  ...[null, '', 5, ['x'], {}].map(
+  ...[5, ['x'], {}, 'a\tb', 'a\u00e9'].map(
     (token): Row<JsonChange> => [`refresh_token ${inspect(token)}`, put({ refresh_token: token }), RESPONSE],
   ),
   ['no id_token', put({ id_token: undefined }), 'ERR_OIDC_ID_TOKEN_MISSING'],
   ['an empty id_token', put({ id_token: '' }), 'ERR_OIDC_ID_TOKEN_MISSING'],
-  ...[null, 5, true, [], {}, ['e30.e30.']].map(
+  ['an id_token that is null', put({ id_token: null }), 'ERR_OIDC_ID_TOKEN_MISSING'],
+  ['N-24: an error with status 200', (_good, answer) => refusedWith200(answer), REQUEST],
+  ...[5, true, [], {}, ['e30.e30.']].map(
     (token): Row<JsonChange> => [`id_token ${inspect(token)}`, put({ id_token: token }), MALFORMED],
   ),
   ['an id_token in a list', (good) => ({ ...good, id_token: [good['id_token']] }), MALFORMED],
@@ -155,11 +162,28 @@ const GOOD: readonly (readonly [name: string, change: JsonChange])[] = [
   ['without expires_in', put({ expires_in: undefined })],
   ['with expires_in as text', put({ expires_in: '3600' })],
   ['without scope', put({ scope: undefined })],
+  ['N-18: with spaces in the refresh token', put({ refresh_token: 'a b  c' })],
+  ['N-19: with members that are null', put({ refresh_token: null, expires_in: null, scope: null })],
+  ['N-19: with empty members', put({ refresh_token: '', expires_in: '' })],
+  ['N-20: with the scope as a list', put({ scope: ['openid', 'profile'] })],
+  ['N-25: with status 201', (good, answer) => withStatus201(good, answer)],
+  ['N-25: with content-encoding none', (good, answer) => withNoneEncoding(good, answer)],
+  ['N-25: with token_type BearerToken', put({ token_type: 'BearerToken' })],
   ['with members that nobody knows', put({ a: { b: [EVIL_HTML] }, constructor: 'x' })],
   ['with a member __proto__', text((good) => `{"__proto__":{"x":1},${good.slice(1)}`)],
   ['with our own name for the ID Token', put({ express_oidc_id_token: EVIL_HTML })],
   ['with cookies', (good, answer) => withCookie(good, answer)],
 ]
+
+function withStatus201(good: JsonObject, answer: JsonAnswer): JsonObject {
+  answer.status = 201
+  return good
+}
+
+function withNoneEncoding(good: JsonObject, { headers }: JsonAnswer): JsonObject {
+  headers['Content-Encoding'] = 'none'
+  return good
+}
 
 function withCookie(good: JsonObject, { headers }: JsonAnswer): JsonObject {
   headers['Set-Cookie'] = 'connect.sid=evil; Path=/'
@@ -200,26 +224,26 @@ describe('a token response', () => {
     CALLS,
   )
 
-  it('that refuses is passed on for programs as it is', async () => {
+  it('gives programs the error response as received', async () => {
     await attack(refused(EVIL_HTML))
     const [error] = stand.app.errors
     assert.ok(error instanceof ProviderError)
     assert.deepEqual([error.refusal?.error, error.refusal?.errorDescription], [EVIL_HTML, EVIL_HTML])
   })
 
-  it('that refuses a client is understood behind a challenge', async () => {
+  it('with a challenge and an error is read', async () => {
     await attack(refused('invalid_client', 401, { 'WWW-Authenticate': CHALLENGE }))
     const [error] = stand.app.errors
     assert.ok(error instanceof ProviderError)
     assert.equal(error.refusal?.error, 'invalid_client')
   })
 
-  it('that makes us wait says for how long', async () => {
+  it('with a rate limit says when to retry', async () => {
     const { page } = await attack(answered(429, '', { 'Retry-After': '7' }))
     assert.deepEqual([page.status, page.headers['retry-after']], [503, '7'])
   })
 
-  it('with a scope left out grants openid alone: who asked for what, the provider cannot know', async () => {
+  it('without a scope grants openid only', async () => {
     const { browser } = await attack(put({ scope: undefined }))
     assert.deepEqual([(await browser.fetch('/reports')).status, (await browser.fetch('/profile')).status], [403, 200])
   })
@@ -241,13 +265,13 @@ describe('a token response', () => {
     })
   }
 
-  it('with an access token that ends at once gives none', async () => {
+  it('with an access token that expires at once gives none', async () => {
     const { browser } = await attack(put({ expires_in: 0 }))
     const page = await browser.fetch('/access-token')
     assert.deepEqual([page.status, page.json()['error']], [401, 'ERR_OIDC_TOKEN_UNAVAILABLE'])
   })
 
-  it('gives the access token to the page that asks, until its end', async () => {
+  it('gives the access token to the application until it expires', async () => {
     const { browser } = await attack((good) => good)
     assert.equal((await browser.fetch('/access-token')).status, 200)
     mock.timers.reset()
@@ -289,7 +313,7 @@ describe('a token response that is refused, in production without an error handl
     CALLS,
   )
 
-  it('is printed once for each, without tokens', () => {
+  it('is logged once for each error, without tokens', () => {
     const texts = printed.map((error) => inspect(error))
     assert.equal(texts.length, SAMPLE.length)
     for (const text of texts) assert.doesNotMatch(text, /eyJ[\w-]{20}/)

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { createHash, generateKeyPairSync, type JsonWebKey, type KeyObject, sign } from 'node:crypto'
 import { describe, it, mock } from 'node:test'
 import { CompactSign } from 'jose'
+import { type SignatureExpectations, verifyJws } from '../../lib/jose/jws.ts'
 import { type IdTokenExpectations, verifyIdToken } from '../../lib/protocol/id-token.ts'
 import { createKeyStore, type KeyStore } from '../../lib/provider/keys.ts'
 import type { Json } from '../../lib/types.ts'
@@ -20,7 +21,10 @@ const goodClaims = {
   iat: now,
   nonce: 'n-0S6_WzA2Mj',
 }
-const expected: IdTokenExpectations = {
+
+type Expectations = IdTokenExpectations & Pick<SignatureExpectations, 'alg' | 'clientSecret'>
+
+const expected: Expectations = {
   issuer: 'https://op.example.com',
   clientId: 'client',
   clientSecret: secret,
@@ -67,8 +71,12 @@ function tokenWith(claims: Record<string, unknown>, header: Record<string, unkno
   return signed({ ...goodHeader, ...header }, { ...goodClaims, ...claims })
 }
 
-async function refuses(token: unknown, code: string, changes: Partial<IdTokenExpectations> = {}, store = keys) {
-  await assert.rejects(verifyIdToken(token, store, { ...expected, ...changes }), (error: Error & { code?: string }) => {
+function verify(token: unknown, store: KeyStore, { alg, clientSecret, ...claims }: Expectations) {
+  return verifyIdToken((jws) => verifyJws('ID_TOKEN', jws, store, { alg, clientSecret }), token, claims)
+}
+
+async function refuses(token: unknown, code: string, changes: Partial<Expectations> = {}, store = keys) {
+  await assert.rejects(verify(token, store, { ...expected, ...changes }), (error: Error & { code?: string }) => {
     assert.equal(error.code, code, error.message)
     const [, payload = ''] = typeof token === 'string' ? token.split('.') : []
     assert.ok(!error.message.includes('jane') && (payload.length < 10 || !error.message.includes(payload)))
@@ -78,19 +86,19 @@ async function refuses(token: unknown, code: string, changes: Partial<IdTokenExp
 
 const good = tokenWith({})
 
-describe('a good ID Token', () => {
-  it('gives its claims', async () => {
-    assert.deepEqual(await verifyIdToken(good, keys, expected), { claims: goodClaims, token: good })
+describe('a valid ID Token', () => {
+  it('returns its claims', async () => {
+    assert.deepEqual(await verify(good, keys, expected), { claims: goodClaims, token: good })
   })
 
-  it('gives claims that nobody can change', async () => {
-    const { claims } = await verifyIdToken(tokenWith({ address: { country: 'DK' }, groups: ['a'] }), keys, expected)
+  it('returns frozen claims', async () => {
+    const { claims } = await verify(tokenWith({ address: { country: 'DK' }, groups: ['a'] }), keys, expected)
     assert.ok(Object.isFrozen(claims) && Object.isFrozen(claims.address) && Object.isFrozen(claims.groups))
   })
 
-  it('keeps a claim named __proto__ a claim', async () => {
+  it('keeps a claim with the name __proto__', async () => {
     const payload = JSON.stringify(goodClaims).replace('{', '{"__proto__":{"admin":true},"constructor":1,')
-    const { claims } = await verifyIdToken(signed(goodHeader, payload), keys, expected)
+    const { claims } = await verify(signed(goodHeader, payload), keys, expected)
     assert.ok(Object.hasOwn(claims, '__proto__'))
     assert.equal(claims['admin'], undefined)
     assert.equal(Object.getPrototypeOf(claims), Object.prototype)
@@ -117,14 +125,14 @@ describe('a good ID Token', () => {
     ['has no at_hash, and no access token came', {}, { accessToken: undefined }],
   ]
   for (const [name, claims, changes] of variants) {
-    it(`is accepted when it ${name}`, async () => {
-      await verifyIdToken(tokenWith(claims), keys, { ...expected, ...changes })
+    it(`is accepted if it ${name}`, async () => {
+      await verify(tokenWith(claims), keys, { ...expected, ...changes })
     })
   }
 
   for (const typ of ['JWT', 'jwt', 'application/jwt', 'application/JWT']) {
     it(`is accepted with typ ${typ}`, async () => {
-      await verifyIdToken(tokenWith({}, { typ }), keys, expected)
+      await verify(tokenWith({}, { typ }), keys, expected)
     })
   }
 })
@@ -134,7 +142,7 @@ function leftHalf(token: string, digest: string): string {
   return hash.subarray(0, hash.length / 2).toString('base64url')
 }
 
-describe('the form', () => {
+describe('the form of an ID Token', () => {
   const [header = '', payload = '', signature = ''] = good.split('.')
   const forms: readonly [string, unknown, string][] = [
     ['is absent', undefined, 'MISSING'],
@@ -169,7 +177,7 @@ describe('the form', () => {
     ['has claims nested very deep', signed(goodHeader, `{"a":${'['.repeat(9000)}${']'.repeat(9000)}}`), 'MALFORMED'],
   ]
   for (const [name, token, code] of forms) {
-    it(`is refused when it ${name}`, () => refuses(token, `ERR_OIDC_ID_TOKEN_${code}`))
+    it(`is refused if it ${name}`, () => refuses(token, `ERR_OIDC_ID_TOKEN_${code}`))
   }
 })
 
@@ -184,7 +192,7 @@ function signedInBase64(): string {
   return `${header}.${payload}.${Buffer.from(signature, 'base64url').toString('base64')}`
 }
 
-describe('the header', () => {
+describe('the header of an ID Token', () => {
   const { jwk: own, ...headers } = { jwk: jwk(otherRsa.publicKey) }
   const changes: readonly [string, Record<string, unknown>, string][] = [
     ['alg none', { alg: 'none' }, 'ALG'],
@@ -224,16 +232,16 @@ describe('the header', () => {
     it(`does not choose the key by ${name}`, async () => {
       const forged = signed({ ...goodHeader, ...header }, goodClaims, otherRsa.privateKey)
       await refuses(forged, 'ERR_OIDC_ID_TOKEN_SIGNATURE')
-      await verifyIdToken(tokenWith({}, header), keys, expected)
+      await verify(tokenWith({}, header), keys, expected)
     })
   }
 
-  it('is refused where the configuration itself names no algorithm', async () => {
+  it('is refused if the configuration names no algorithm', async () => {
     await refuses(tokenWith({}, { alg: 'none' }), 'ERR_OIDC_ID_TOKEN_ALG', { alg: 'none' })
   })
 })
 
-describe('the claims', () => {
+describe('the claims of an ID Token', () => {
   const changes: readonly [string, Record<string, unknown>, string, Partial<IdTokenExpectations>?][] = [
     ['no iss', { iss: undefined }, 'ISSUER'],
     ['another iss', { iss: 'https://evil.example.com' }, 'ISSUER'],
@@ -309,12 +317,12 @@ describe('the claims', () => {
     it(`are refused with ${name}`, () => refuses(tokenWith(claims), `ERR_OIDC_ID_TOKEN_${code}`, expectations))
   }
 
-  it('are refused with an exp that JSON makes infinite', async () => {
+  it('are refused with an infinite exp', async () => {
     const payload = JSON.stringify(goodClaims).replace(`"exp":${now + 300}`, '"exp":1e999')
     await refuses(signed(goodHeader, payload), 'ERR_OIDC_ID_TOKEN_EXPIRED')
   })
 
-  it('are not filled from a __proto__ claim', async () => {
+  it('do not inherit from a __proto__ claim', async () => {
     const payload = JSON.stringify({ ...goodClaims, nonce: undefined }).replace('{', `{"__proto__":{"nonce":"n"},`)
     await refuses(signed(goodHeader, payload), 'ERR_OIDC_ID_TOKEN_NONCE', { nonce: 'n' })
   })
@@ -322,7 +330,7 @@ describe('the claims', () => {
   it('expire with time', async () => {
     mock.timers.enable({ apis: ['Date'], now: (now + 359) * 1000 })
     try {
-      await verifyIdToken(good, keys, expected)
+      await verify(good, keys, expected)
       mock.timers.tick(1000)
       await refuses(good, 'ERR_OIDC_ID_TOKEN_EXPIRED')
     } finally {
@@ -335,7 +343,7 @@ function wholeHash(token: string): string {
   return createHash('sha256').update(token).digest('base64url')
 }
 
-describe('the algorithms', () => {
+describe('the signature algorithms', () => {
   const p256 = generateKeyPairSync('ec', { namedCurve: 'P-256' })
   const p384 = generateKeyPairSync('ec', { namedCurve: 'P-384' })
   const p521 = generateKeyPairSync('ec', { namedCurve: 'P-521' })
@@ -366,9 +374,9 @@ describe('the algorithms', () => {
   }
 
   for (const [alg, { privateKey }] of Object.entries(pairs)) {
-    it(`verifies ${alg}, and at_hash by its hash`, async () => {
+    it(`verifies ${alg}, and at_hash with its hash`, async () => {
       const token = await signedBy(alg, privateKey, { at_hash: leftHalf('an access token', digestOf(alg)) })
-      assert.equal((await verifyIdToken(token, all, { ...expected, alg })).claims.sub, 'jane')
+      assert.equal((await verify(token, all, { ...expected, alg })).claims.sub, 'jane')
       const wrong = await signedBy(alg, privateKey, { at_hash: leftHalf('another', digestOf(alg)) })
       await refuses(wrong, 'ERR_OIDC_ID_TOKEN_ACCESS_TOKEN_HASH', { alg }, all)
     })
@@ -387,7 +395,7 @@ describe('the algorithms', () => {
       assert.ok(store.fetches() <= 6)
     })
 
-    it(`refuses an ${alg} signature that is empty of meaning, cut or lengthened`, async () => {
+    it(`refuses an ${alg} signature that is zero, shortened or lengthened`, async () => {
       const [header, payload, signature = ''] = (await signedBy(alg, privateKey)).split('.')
       const bytes = Buffer.from(signature, 'base64url')
       for (const made of [Buffer.alloc(bytes.length), bytes.subarray(1), Buffer.concat([bytes, Buffer.alloc(1)])]) {
@@ -398,12 +406,12 @@ describe('the algorithms', () => {
   }
 
   for (const alg of ['HS256', 'HS384', 'HS512']) {
-    it(`verifies ${alg} with the client secret, asking for no key`, async () => {
+    it(`verifies ${alg} with the client secret, without fetching keys`, async () => {
       const token = await signedBy(alg, new TextEncoder().encode(secret), {
         at_hash: leftHalf('an access token', digestOf(alg)),
       })
       const store = storeOf([])
-      await verifyIdToken(token, store, { ...expected, alg })
+      await verify(token, store, { ...expected, alg })
       assert.equal(store.fetches(), 0)
       const other = { alg, clientSecret: `${secret}!` }
       await refuses(token, 'ERR_OIDC_ID_TOKEN_SIGNATURE', other, store)
@@ -425,69 +433,69 @@ describe('the algorithms', () => {
     ['modulus', Buffer.from(jwk(rsa.publicKey).n ?? '', 'base64url')],
   ]
   for (const [name, hmacKey] of disguises) {
-    it(`never takes the public key as an HMAC secret (${name})`, async () => {
+    it(`never uses the public key as an HMAC secret (${name})`, async () => {
       const forged = await signedBy('HS256', Buffer.from(hmacKey))
       await refuses(forged, 'ERR_OIDC_ID_TOKEN_ALG')
       await refuses(forged, 'ERR_OIDC_ID_TOKEN_SIGNATURE', { alg: 'HS256' })
     })
   }
 
-  it('takes EdDSA and Ed25519 for one', async () => {
+  it('treats EdDSA and Ed25519 as the same', async () => {
     const token = await signedBy('EdDSA', ed25519.privateKey)
-    await verifyIdToken(token, all, { ...expected, alg: 'Ed25519' })
+    await verify(token, all, { ...expected, alg: 'Ed25519' })
     const named = storeOf([jwk(ed25519.publicKey, { kid: 'one', alg: 'Ed25519' })])
-    await verifyIdToken(token, named, { ...expected, alg: 'EdDSA' })
+    await verify(token, named, { ...expected, alg: 'EdDSA' })
   })
 })
 
-describe('the keys', () => {
+describe('the keys of the provider', () => {
   const kidOne = { kid: 'one' }
 
-  it('are fetched again at once for a kid that is new', async () => {
+  it('are fetched again at once for a new kid', async () => {
     const store = storeOf([jwk(otherRsa.publicKey, { kid: 'old' })], [jwk(rsa.publicKey, kidOne)])
-    await verifyIdToken(good, store, expected)
+    await verify(good, store, expected)
     assert.equal(store.fetches(), 2)
   })
 
-  it('are fetched again once where the key was replaced under its kid', async () => {
+  it('are fetched again once if a key was replaced under its kid', async () => {
     const store = storeOf([jwk(otherRsa.publicKey, kidOne)], [jwk(rsa.publicKey, kidOne)])
-    await verifyIdToken(good, store, expected)
+    await verify(good, store, expected)
     assert.equal(store.fetches(), 2)
   })
 
-  it('are all tried where several have one kid', async () => {
-    await verifyIdToken(good, storeOf([jwk(otherRsa.publicKey, kidOne), jwk(rsa.publicKey, kidOne)]), expected)
+  it('are all tried if several have the same kid', async () => {
+    await verify(good, storeOf([jwk(otherRsa.publicKey, kidOne), jwk(rsa.publicKey, kidOne)]), expected)
   })
 
-  it('are all tried where the token has no kid', async () => {
+  it('are all tried if the token has no kid', async () => {
     const token = tokenWith({}, { kid: undefined })
-    await verifyIdToken(token, storeOf([jwk(otherRsa.publicKey), jwk(rsa.publicKey, { kid: 'x' })]), expected)
+    await verify(token, storeOf([jwk(otherRsa.publicKey), jwk(rsa.publicKey, { kid: 'x' })]), expected)
   })
 
-  it('are refused with a code of its own where none fits', async () => {
+  it('give an error with its own code if none matches', async () => {
     await refuses(good, 'ERR_OIDC_ID_TOKEN_KEY', {}, storeOf([jwk(rsa.publicKey, { kid: 'two' })]))
     await refuses(good, 'ERR_OIDC_ID_TOKEN_KEY', {}, storeOf([]))
   })
 
-  it('do not verify what another key has signed', async () => {
+  it('do not verify the signature of another key', async () => {
     const store = storeOf([jwk(otherRsa.publicKey, kidOne)])
     await refuses(good, 'ERR_OIDC_ID_TOKEN_SIGNATURE', {}, store)
     assert.equal(store.fetches(), 2)
   })
 
-  it('fail with the reason where the provider cannot be asked', async () => {
+  it('give the error of the request if they cannot be fetched', async () => {
     const down = new Error('down')
     const store = createKeyStore({ getJson: () => Promise.reject(down) }, 'https://op.example.com/keys')
-    await assert.rejects(verifyIdToken(good, store, expected), down)
+    await assert.rejects(verify(good, store, expected), down)
   })
 
-  it('are not asked for before the header is known to be good', async () => {
+  it('are not fetched before the header is checked', async () => {
     const store = storeOf([jwk(rsa.publicKey, kidOne)])
     await refuses(tokenWith({}, { alg: 'none' }), 'ERR_OIDC_ID_TOKEN_ALG', {}, store)
     assert.equal(store.fetches(), 0)
   })
 
-  it('see claims only after the signature', async () => {
+  it('verify the signature before the claims are checked', async () => {
     const claims: Record<string, Json> = { ...goodClaims, iss: 'https://evil.example.com' }
     await refuses(
       signed(goodHeader, claims, otherRsa.privateKey),

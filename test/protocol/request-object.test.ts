@@ -82,7 +82,7 @@ describe('a request object', () => {
     assert.equal(new Set(made.map((jwt) => decodeJwt(jwt).jti)).size, 2)
   })
 
-  it('is unsigned only where the option says none', async () => {
+  it('is unsigned only if the option is none', async () => {
     const jwt = await sign({ requestObjectSigningAlg: 'none' })
     assert.match(jwt, /^[\w-]+\.[\w-]+\.$/)
     assert.equal(JSON.parse(Buffer.from(jwt.split('.')[0] ?? '', 'base64url').toString()).alg, 'none')
@@ -91,7 +91,7 @@ describe('a request object', () => {
     assert.equal(decodeProtectedHeader(await sign({}, PARAMS, metadata)).alg, 'RS256')
   })
 
-  it('is signed with what the provider takes where the option says nothing', async () => {
+  it('is signed with an algorithm that the provider supports if the option is not set', async () => {
     const metadata = { request_object_signing_alg_values_supported: ['none', 'ES256'] }
     assert.equal(decodeProtectedHeader(await sign({}, PARAMS, metadata)).alg, 'ES256')
   })
@@ -119,13 +119,13 @@ describe('a request object', () => {
     ],
   ]
   for (const [name, given, expected] of VALUES) {
-    it(`holds ${name}`, async () => {
+    it(`has ${name}`, async () => {
       const held = decodeJwt(await sign({ requestObjectSigningAlg: 'ES256' }, given))
       assert.deepEqual({ ...held, ...expected }, held)
     })
   }
 
-  it('holds no request in a request, no credentials, and nothing that makes an assertion of it', async () => {
+  it('contains no request, no credentials and nothing of a client assertion', async () => {
     const planted = {
       ...{ request: 'planted', request_uri: 'planted', sub: 'planted', client_secret: 'planted' },
       ...{ client_assertion: 'planted', client_assertion_type: 'planted' },
@@ -134,7 +134,7 @@ describe('a request object', () => {
     assert.doesNotMatch(JSON.stringify(decodeJwt(jwt)), /planted/)
   })
 
-  it('cannot be made another by its parameters', async () => {
+  it('keeps its own claims, whatever the parameters are', async () => {
     const planted = {
       ...{ iss: 'planted', aud: 'planted', client_id: 'planted', jti: 'planted' },
       ...{ exp: 9e9, nbf: 5, iat: 5 },
@@ -146,11 +146,11 @@ describe('a request object', () => {
     assert.ok(jti !== 'planted' && exp !== 9e9 && nbf !== 5 && iat !== 5)
   })
 
-  it('is not made of claims that are no JSON', async () => {
+  it('is not created if the parameter claims is not JSON', async () => {
     await refuses(sign({ requestObjectSigningAlg: 'ES256' }, { claims: '{planted' }), 'ERR_OIDC_CONFIG')
   })
 
-  it('is not made without a key or a secret that fits', async () => {
+  it('is not created without a suitable key or secret', async () => {
     await refuses(sign({ requestObjectSigningAlg: 'ES512' }), 'ERR_OIDC_CONFIG')
     // What is written down is refused with the options.
     const short = { requestObjectSigningAlg: 'HS256', clientSecret: () => 'a-Secret' }
@@ -184,7 +184,7 @@ describe('an encrypted request object', () => {
     ['ECDH-ES+A256KW', opP256.privateKey, 'op-ec', 'A256CBC-HS512'],
   ]
   for (const [alg, key, kid, enc] of ASYMMETRIC) {
-    it(`is signed, then encrypted with ${alg} to a key that the provider publishes`, async () => {
+    it(`is signed, then encrypted with ${alg} and a published key of the provider`, async () => {
       answerKeys(keys)
       const jwe = await sign({
         requestObjectSigningAlg: 'ES256',
@@ -205,7 +205,7 @@ describe('an encrypted request object', () => {
     ['A256GCMKW', 'A128GCM', hash('sha256', 32)],
   ]
   for (const [alg, enc, key] of SYMMETRIC) {
-    it(`is signed, then encrypted with ${alg} and ${enc} by the client secret`, async () => {
+    it(`is signed, then encrypted with ${alg}, ${enc} and the client secret`, async () => {
       const jwe = await sign({
         ...{ requestObjectSigningAlg: 'ES256', requestObjectEncryptionAlg: alg, requestObjectEncryptionEnc: enc },
         clientSecret: CLIENT_SECRET,
@@ -214,19 +214,19 @@ describe('an encrypted request object', () => {
     })
   }
 
-  it('is not sent in the clear where the provider publishes no key to encrypt with', async () => {
+  it('is not sent unencrypted if the provider publishes no encryption key', async () => {
     answerKeys(keys.slice(0, 1))
     const options = { requestObjectSigningAlg: 'ES256', requestObjectEncryptionAlg: 'RSA-OAEP-256' }
     await refuses(sign(options), 'ERR_OIDC_KEYS_INVALID')
   })
 
-  it('is not sent in the clear where the keys of the provider cannot be had', async () => {
+  it('is not sent unencrypted if the keys of the provider cannot be fetched', async () => {
     channel.answer = (_, res) => sendAnswer(res, 500, {})
     const options = { requestObjectSigningAlg: 'ES256', requestObjectEncryptionAlg: 'RSA-OAEP-256' }
     await refuses(sign(options), 'ERR_OIDC_PROVIDER_STATUS')
   })
 
-  it('is not made by a secret that is not there', async () => {
+  it('is not created without a client secret', async () => {
     const provider = await createDirectProvider({ clientKeys, requestObjectSigningAlg: 'ES256' })
     const config = { ...provider.config, requestObjectEncryptionAlg: 'dir' }
     await refuses(createRequestObject({ ...provider, config }, PARAMS), 'ERR_OIDC_CONFIG')

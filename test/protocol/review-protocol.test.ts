@@ -24,7 +24,7 @@ describe('a link to the login route', () => {
   const start = (authorizationParams: NonNullable<AnyOptions['authorizationParams']>): Promise<TestApp> =>
     stage.start({ passthroughParams: ['max_age', 'claims'], authorizationParams })
 
-  it('makes no older login do than the options', async () => {
+  it('cannot request an older login than the options', async () => {
     for (const params of [{ max_age: 60 }, () => ({ max_age: 60 })]) {
       const app = await start(params)
       stage.provider.authTime = Math.floor(Date.now() / 1000) - 5000
@@ -33,14 +33,14 @@ describe('a link to the login route', () => {
     }
   })
 
-  it('may demand a more recent one', async () => {
+  it('may request a more recent one', async () => {
     await (await start({ max_age: 600 })).browser().open('/login?max_age=5')
     assert.equal(asked('max_age'), '5')
     await (await start({})).browser().open('/login?max_age=7')
     assert.equal(asked('max_age'), '7')
   })
 
-  it('takes no claim from those that the options ask for', async () => {
+  it('cannot remove a claim that the options request', async () => {
     const app = await start({ claims })
     stage.provider.change.idTokenClaims = (good) => ({ ...good, acr: PASSWORD })
     await refused(app, '/login?claims=%7B%7D')
@@ -63,7 +63,7 @@ describe('an acr that is essential for every login', () => {
     return { codes: codesOf(app), status: (await browser.fetch('/profile')).status }
   }
 
-  it('is so for one that is content with less, too', async () => {
+  it('applies also to a login that requires less', async () => {
     const refusal = { codes: ['ERR_OIDC_INSUFFICIENT_AUTHENTICATION'], status: 401 }
     assert.deepEqual(await logInFor(PASSWORD, PASSWORD), refusal)
     assert.deepEqual(await logInFor([PASSWORD, MFA], PASSWORD), refusal)

@@ -110,10 +110,10 @@ const FORMS: readonly Form[] = [
 
 for (const { name, provider, type } of FORMS) {
   for (const by of ['header', 'body'] as const) {
-    describe(`UserInfo that is ${name}, asked with the token in the ${by}`, () => {
+    describe(`UserInfo that is ${name}, requested with the token in the ${by}`, () => {
       const stand = createStand(settingsFor({ ...provider, userinfoBearerMethod: by }))
 
-      it('is read at login, and when the application asks', async () => {
+      it('is read at login, and when the application requests it', async () => {
         const { browser, page } = await logIn(stand)
         await assertLoggedIn(stand, { browser, page })
         assert.deepEqual([page.json()['email'], page.json()['name']], ['alice@example.test', 'Alice Example'])
@@ -132,7 +132,7 @@ for (const { name, provider, type } of FORMS) {
         assert.deepEqual(stand.provider.complaints, [])
       })
 
-      it('may hold names and texts of every kind', async () => {
+      it('may have claims with any name and text', async () => {
         const odd = {
           name: 'J\u00fcrgen \u{1f600} \u6771\u4eac <b>',
           constructor: 'x',
@@ -161,7 +161,7 @@ for (const { name, provider, type } of FORMS) {
 
 // What is the same for all of them is shown by some.
 for (const { name, provider } of FORMS.filter((_, index) => index % 3 === 0)) {
-  describe(`UserInfo that is ${name} is refused where it is`, () => {
+  describe(`UserInfo that is ${name} is refused if it is`, () => {
     const stand = createStand(settingsFor(provider))
     const rows: readonly Row<Change>[] = [
       ['about somebody else', having({ sub: 'mallory' }), 'ERR_OIDC_USERINFO_SUBJECT'],
@@ -200,7 +200,7 @@ const asSigned = sent(
   JWT,
 )
 
-describe('UserInfo that is to be plain is refused where it is', () => {
+describe('UserInfo that must be plain is refused if it is', () => {
   const stand = createStand(settingsFor({}))
   const rows: readonly Row<Change>[] = [
     ['signed, which nobody would check', asSigned, 'ERR_OIDC_USERINFO'],
@@ -219,7 +219,7 @@ describe('UserInfo that is to be plain is refused where it is', () => {
   ]
   testRefusals(rows, stand, attackOn(stand), CALLS)
 
-  it("not where issuer and audience are another's: in plain JSON they are claims like others", async () => {
+  it('not if issuer and audience are others: in plain JSON they are ordinary claims', async () => {
     having({ iss: 'https://evil.example', aud: 'another', exp: 1 })(stand.provider)
     const { page, browser } = await logIn(stand)
     await assertLoggedIn(stand, { page, browser })
@@ -232,7 +232,7 @@ describe('UserInfo that is to be plain is refused where it is', () => {
     'Application/JSON',
     'application/scim+json',
   ]) {
-    it(`not where its type is written ${type}`, async () => {
+    it(`not if its content type is ${type}`, async () => {
       asJson(type)(stand.provider)
       await assertLoggedIn(stand, await logIn(stand))
     })
@@ -259,7 +259,7 @@ const PARTIES: readonly Row<Change>[] = [
   ['over at no time that is one', having({ exp: '9999999999' }), 'ERR_OIDC_USERINFO'],
 ]
 
-describe('UserInfo that is to be signed is refused where it is', () => {
+describe('UserInfo that must be signed is refused if it is', () => {
   const stand = createStand(settingsFor({ userinfoSignedResponseAlg: 'RS256' }))
   const resigned =
     (alg: string, key: (provider: StrictProvider) => Parameters<typeof signJws>[1], members: JsonObject = {}): Change =>
@@ -316,24 +316,24 @@ describe('UserInfo that is to be signed is refused where it is', () => {
   ]
   testRefusals(rows, stand, attackOn(stand), CALLS)
 
-  it('not where it says neither for whom nor by whom it is: it should, and need not', async () => {
+  it('not if it has no iss and aud, which are only recommended', async () => {
     claims(({ iss: _, aud: __, ...json }) => json)(stand.provider)
     await assertLoggedIn(stand, await logIn(stand))
   })
 
-  it('not where it is for us among others', async () => {
+  it('not if we are one of several audiences', async () => {
     claims((json) => ({ ...json, aud: ['another', json['aud']], exp: Math.floor(Date.now() / 1000) - 30 }))(
       stand.provider,
     )
     await assertLoggedIn(stand, await logIn(stand))
   })
 
-  it('not where a line break comes after it', async () => {
+  it('not if a line break follows it', async () => {
     token((jwt) => `${jwt}\n`)(stand.provider)
     await assertLoggedIn(stand, await logIn(stand))
   })
 
-  it('not where the keys of the provider have changed since', async () => {
+  it('not if the keys of the provider have changed', async () => {
     await logIn(stand)
     await stand.provider.rotateKeys()
     await stand.reset()
@@ -349,7 +349,7 @@ function asNoType(provider: StrictProvider): void {
   }
 }
 
-describe('UserInfo that is to be encrypted alone is refused where it is', () => {
+describe('UserInfo that must be only encrypted is refused if it is', () => {
   const stand = createStand(settingsFor({ userinfoEncryptedResponseAlg: 'RSA-OAEP-256' }))
   const instead = (edit: (jwe: string, inside: string, provider: StrictProvider) => string): Change => {
     return (provider) => {
@@ -411,7 +411,7 @@ describe('UserInfo that is to be encrypted alone is refused where it is', () => 
   testRefusals(rows, stand, attackOn(stand), CALLS)
 })
 
-describe('UserInfo that is to be signed, then encrypted is refused where it is', () => {
+describe('UserInfo that must be signed and encrypted is refused if it is', () => {
   const registered = { userinfoSignedResponseAlg: 'ES256', userinfoEncryptedResponseAlg: 'ECDH-ES' }
   const stand = createStand(settingsFor(registered))
   const rows: readonly Row<Change>[] = [
@@ -439,7 +439,7 @@ describe('UserInfo that is to be signed, then encrypted is refused where it is',
   testRefusals(rows, stand, attackOn(stand), CALLS)
 })
 
-describe('UserInfo of another form than the options say', () => {
+describe('UserInfo in another form than configured', () => {
   const cases: readonly (readonly [
     name: string,
     provider: StrictProviderOptions,
@@ -475,7 +475,7 @@ describe('UserInfo of another form than the options say', () => {
   ]
   const stage = createStage({ app: { errorHandler: 'json', routes: USERINFO } })
   for (const [name, provider, options, code] of cases) {
-    it(`is no login: ${name}`, async () => {
+    it(`fails the login: ${name}`, async () => {
       const other = await stage.startOther({ idToken: 'thin', ...provider })
       const stand = stage.stopLater(await startStandAt(other, settingsFor({}, options).app))
       const { page } = await logIn(stand)
@@ -488,7 +488,7 @@ describe('UserInfo of another form than the options say', () => {
 describe('a failure of UserInfo after the login', () => {
   const stand = createStand(settingsFor({ userinfoSignedResponseAlg: 'ES256' }))
 
-  it('is told to who asks, and leaves the login as it is', async () => {
+  it('is thrown to the caller, and the login continues', async () => {
     const { browser } = await logIn(stand)
     header({ typ: 'at+jwt' })(stand.provider)
     const page = await browser.fetch('/userinfo')
@@ -532,7 +532,7 @@ describe('UserInfo of oidc-provider', () => {
     ['ECDH-ES', 'A256GCM'],
     ['dir', 'A256GCM'],
   ] as const) {
-    it(`is read, signed and encrypted by ${alg} and ${enc}`, async () => {
+    it(`is read, signed and encrypted with ${alg} and ${enc}`, async () => {
       const registered = {
         userinfo_signed_response_alg: 'ES256',
         userinfo_encrypted_response_alg: alg,
@@ -548,7 +548,7 @@ describe('UserInfo of oidc-provider', () => {
     })
   }
 
-  it('is read where the token is in the body', async () => {
+  it('is read with the token in the body', async () => {
     await claimsBy({}, { userinfoBearerMethod: 'body' })
   })
 })

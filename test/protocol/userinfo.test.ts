@@ -20,7 +20,7 @@ async function claimsOf(app: TestApp): Promise<Record<string, unknown>> {
 }
 
 describe("userinfo: 'when-needed'", () => {
-  it('asks where the ID Token is thin', async () => {
+  it('requests UserInfo if the ID Token lacks claims', async () => {
     const claims = await claimsOf(await thin.start({ scope: 'openid profile email groups' }))
     assert.deepEqual(
       [claims['name'], claims['email'], claims['groups']],
@@ -29,32 +29,32 @@ describe("userinfo: 'when-needed'", () => {
     assert.deepEqual([thin.provider.calls['/userinfo'], thin.provider.complaints], [1, []])
   })
 
-  it('does not ask where the ID Token is fat', async () => {
+  it('does not request UserInfo if the ID Token has the claims', async () => {
     const claims = await claimsOf(await fat.start({ scope: 'openid profile email address phone groups' }))
     assert.equal(claims['email'], 'alice@example.test')
     assert.deepEqual([fat.provider.calls['/userinfo'], fat.provider.complaints], [0, []])
   })
 
-  it('asks where one granted scope of several has brought nothing', async () => {
+  it('requests UserInfo if the claims of one granted scope are missing', async () => {
     fat.provider.change.idTokenClaims = ({ email: _, email_verified: __, ...claims }) => claims
     const claims = await claimsOf(await fat.start({ scope: 'openid profile email' }))
     assert.deepEqual([claims['email'], fat.provider.calls['/userinfo']], ['alice@example.test', 1])
   })
 
-  it('does not ask where the scope that brought nothing was not granted', async () => {
+  it('does not request UserInfo if the scope of the missing claims was not granted', async () => {
     fat.provider.change.idTokenClaims = ({ email: _, email_verified: __, ...claims }) => claims
     fat.provider.change.tokenResponse = (json) => ({ ...json, scope: 'openid profile' })
     const claims = await claimsOf(await fat.start({ scope: 'openid profile email' }))
     assert.deepEqual([claims['email'], fat.provider.calls['/userinfo']], [undefined, 0])
   })
 
-  it('takes the scope that was asked for where the token response names none', async () => {
+  it('assumes the requested scope if the token response names none', async () => {
     thin.provider.change.tokenResponse = ({ scope: _, ...json }) => json
     await claimsOf(await thin.start({ scope: 'openid email' }))
     assert.equal(thin.provider.calls['/userinfo'], 1)
   })
 
-  it('takes an empty scope for what it is', async () => {
+  it('treats an empty scope as no scope', async () => {
     thin.provider.change.tokenResponse = (json) => ({ ...json, scope: '' })
     const app = await thin.start({ scope: 'openid email' })
     await claimsOf(app)
@@ -65,13 +65,13 @@ describe("userinfo: 'when-needed'", () => {
   })
 
   for (const scope of ['openid', 'openid offline_access constructor __proto__ toString reports:read']) {
-    it(`does not ask for ${scope}`, async () => {
+    it(`does not request UserInfo for ${scope}`, async () => {
       await claimsOf(await thin.start({ scope }))
       assert.equal(thin.provider.calls['/userinfo'], 0)
     })
   }
 
-  it('does not ask a provider that has no UserInfo', async () => {
+  it('does not request UserInfo at a provider that has none', async () => {
     thin.provider.change.discovery = ({ userinfo_endpoint: _, ...metadata }) => metadata
     const claims = await claimsOf(await thin.start())
     assert.deepEqual([claims['sub'], claims['email']], ['user-subject', undefined])
@@ -79,7 +79,7 @@ describe("userinfo: 'when-needed'", () => {
 })
 
 describe('userinfo: true', () => {
-  it('always asks', async () => {
+  it('always requests UserInfo', async () => {
     const claims = await claimsOf(await fat.start({ userinfo: true, scope: 'openid' }))
     assert.deepEqual([claims['sub'], fat.provider.calls['/userinfo'], fat.provider.complaints], ['user-subject', 1, []])
   })
@@ -93,14 +93,14 @@ describe('userinfo: true', () => {
 })
 
 describe('userinfo: false', () => {
-  it('never asks', async () => {
+  it('never requests UserInfo', async () => {
     const claims = await claimsOf(await thin.start({ userinfo: false }))
     assert.deepEqual([claims['email'], thin.provider.calls['/userinfo']], [undefined, 0])
   })
 })
 
 describe('the claims of UserInfo', () => {
-  it('fill what the ID Token leaves open, and never contradict it', async () => {
+  it('are added to those of the ID Token, and never replace them', async () => {
     fat.provider.change.userinfo = (json) => ({ ...json, name: 'Mallory', nickname: 'Ali', department: { id: 7 } })
     const app = await fat.start({ userinfo: true, scope: 'openid profile email' })
     const claims = await claimsOf(app)
@@ -109,7 +109,7 @@ describe('the claims of UserInfo', () => {
 
   const securing = ['iss', 'aud', 'azp', 'exp', 'iat', 'nbf', 'jti', 'nonce', 'auth_time', 'acr', 'amr', 'sid']
   for (const name of [...securing, 'at_hash', 'c_hash', 's_hash']) {
-    it(`never bring ${name}`, async () => {
+    it(`never add ${name}`, async () => {
       thin.provider.change.idTokenClaims = ({ sid: _, ...claims }) => claims
       thin.provider.change.userinfo = (json) => ({ ...json, [name]: 'of UserInfo' })
       const claims = await claimsOf(await thin.start())
@@ -118,7 +118,7 @@ describe('the claims of UserInfo', () => {
     })
   }
 
-  it('may have strange names', async () => {
+  it('may have unusual names', async () => {
     thin.provider.change.userinfo = () =>
       '{ "sub": "user-subject", "__proto__": { "admin": true }, "constructor": "x", "https://a.test/b": 1 }'
     const app = await thin.start()
@@ -146,7 +146,7 @@ describe('a login whose UserInfo fails', () => {
     ['in both', answered(403, insufficient, challenge)],
   ]
   for (const [name, change] of harmless) {
-    it(`goes on where the token is good for no further claims, told ${name}`, async () => {
+    it(`continues if the token gives no further claims, as said ${name}`, async () => {
       thin.provider.change.userinfo = change
       const claims = await claimsOf(await thin.start())
       assert.deepEqual([claims['sub'], claims['email']], ['user-subject', undefined])
@@ -180,7 +180,7 @@ describe('a login whose UserInfo fails', () => {
     ['has too much to do', answered(429, {}, { 'Retry-After': '7' }), 'ERR_OIDC_PROVIDER_BUSY', 503],
   ]
   for (const [name, change, code, status] of faults) {
-    it(`ends with ${code} where UserInfo ${name}`, async () => {
+    it(`fails with ${code} if UserInfo ${name}`, async () => {
       thin.provider.change.userinfo = change
       const app = await thin.start()
       assert.deepEqual(await claimsOf(app), { error: code, status })
@@ -191,7 +191,7 @@ describe('a login whose UserInfo fails', () => {
 })
 
 describe('req.oidc.userinfo()', () => {
-  it('asks anew', async () => {
+  it('sends a new request', async () => {
     const app = await thin.start()
     const browser = app.browser()
     await browser.open('/profile')
@@ -201,7 +201,7 @@ describe('req.oidc.userinfo()', () => {
     assert.deepEqual([thin.provider.calls['/userinfo'], thin.provider.complaints], [2, []])
   })
 
-  it('refuses what is about another person', async () => {
+  it('refuses a response about another user', async () => {
     const app = await thin.start()
     const browser = app.browser()
     await browser.open('/profile')
@@ -209,7 +209,7 @@ describe('req.oidc.userinfo()', () => {
     assert.deepEqual((await browser.open('/userinfo')).json(), { error: 'ERR_OIDC_USERINFO_SUBJECT' })
   })
 
-  it('has but the sub where the token is good for no further claims', async () => {
+  it('has only the sub if the token gives no further claims', async () => {
     const app = await thin.start()
     const browser = app.browser()
     await browser.open('/profile')
@@ -217,14 +217,14 @@ describe('req.oidc.userinfo()', () => {
     assert.deepEqual((await browser.open('/userinfo')).json(), { sub: 'user-subject' })
   })
 
-  it('is for those who are logged in', async () => {
+  it('requires a login', async () => {
     const app = await thin.start()
     const page = await app.browser().open('/userinfo')
     assert.deepEqual([page.status, page.json()], [401, { error: 'ERR_OIDC_TOKEN_UNAVAILABLE' }])
     assert.equal(thin.provider.calls['/userinfo'], 0)
   })
 
-  it('is for those who are still logged in when the tokens have come from the store', async () => {
+  it('requires that the login has not expired while the tokens were read', async () => {
     mock.timers.enable({ apis: ['Date'], now: Date.now() })
     const store = new session.MemoryStore()
     const app = await thin.start({ loginLifetime: 60 }, { session: { store } })
@@ -240,7 +240,7 @@ describe('req.oidc.userinfo()', () => {
     assert.equal(thin.provider.calls['/userinfo'], 1)
   })
 
-  it('needs an access token that has not ended', async () => {
+  it('needs an access token that has not expired', async () => {
     mock.timers.enable({ apis: ['Date'], now: Date.now() })
     const app = await thin.start()
     const browser = app.browser()

@@ -35,7 +35,7 @@ async function refuses(promise: Promise<unknown>, code: ErrorCode): Promise<void
   assert.doesNotMatch(inspect(error), /secret/)
 }
 
-describe('what a person types', () => {
+describe('what a user types', () => {
   const cases: readonly [typed: string, host: string, resource: string][] = [
     ['joe@example.com', 'example.com', 'acct:joe@example.com'],
     ['  joe@Example.COM ', 'example.com', 'acct:joe@example.com'],
@@ -106,7 +106,7 @@ describe('what a person types', () => {
     ],
   ]
   for (const typed of wrong) {
-    it(`is refused, and nobody asked, for ${inspect(typed.slice(0, 50))}`, async () => {
+    it(`is refused without a request: ${inspect(typed.slice(0, 50))}`, async () => {
       const { asked, fetch } = createWeb()
       await refuses(discoverIssuer(typed, { fetch }), 'ERR_OIDC_WEBFINGER_IDENTIFIER')
       assert.equal(asked.length, 0)
@@ -114,8 +114,8 @@ describe('what a person types', () => {
   }
 })
 
-describe('the host that is asked', () => {
-  it('is one of those that are named, if any are', async () => {
+describe('the host of the request', () => {
+  it('must be in the option hosts, if it is set', async () => {
     const { asked, fetch } = createWeb()
     const hosts = ['example.com', '10.0.0.1:8443']
     assert.equal(await discoverIssuer('joe@example.com', { fetch, hosts }), ISSUER)
@@ -127,11 +127,11 @@ describe('the host that is asked', () => {
     assert.equal(asked.length, 2)
   })
 
-  it('must not lead to an address in our own network', async () => {
+  it('must not resolve to an address in our own network', async () => {
     await refuses(discoverIssuer('joe@localhost'), 'ERR_OIDC_PROVIDER_UNREACHABLE')
   })
 
-  it('is another one where the application says so, with a scheme of its own', async () => {
+  it('can be the option server, with its own resource scheme', async () => {
     const { asked, fetch } = createWeb()
     const okta = { fetch, server: 'https://example.okta.com/', resourceScheme: 'okta:acct' }
     assert.equal(await discoverIssuer('joe@example.com', okta), ISSUER)
@@ -147,8 +147,8 @@ describe('the host that is asked', () => {
   })
 })
 
-describe('the answer to a WebFinger request', () => {
-  it('may hold other links before the one', async () => {
+describe('the response to a WebFinger request', () => {
+  it('may have other links first', async () => {
     const href = 'https://op.example.com/tenant/'
     const links = [
       null,
@@ -165,7 +165,7 @@ describe('the answer to a WebFinger request', () => {
     assert.equal(await discoverIssuer('joe@example.com', { fetch }), ISSUER)
   })
 
-  it('names an identity provider behind Okta where that is asked for', async () => {
+  it('names an identity provider behind Okta if that is requested', async () => {
     const href = 'https://example.okta.com/sso/idps/0oa1'
     const { asked, fetch } = createWeb({
       links: [
@@ -197,7 +197,7 @@ describe('the answer to a WebFinger request', () => {
     ['2 MiB', ' '.repeat(2 ** 21), 200, 'application/jrd+json', 'ERR_OIDC_PROVIDER_RESPONSE_TOO_LARGE'],
   ]
   for (const [name, answer, status, type, code] of refused) {
-    it(`is refused for ${name}`, async () => {
+    it(`is refused: ${name}`, async () => {
       const { fetch } = createWeb(answer, status, type)
       await refuses(discoverIssuer('joe@example.com', { fetch }), code)
     })
@@ -221,7 +221,7 @@ describe('the answer to a WebFinger request', () => {
   }
 })
 
-describe('WebFinger over connections of its own', () => {
+describe('WebFinger over real connections', () => {
   const stopLater = stopAfterEach()
 
   async function start(answer: (res: ServerResponse) => void): Promise<string> {
@@ -229,13 +229,13 @@ describe('WebFinger over connections of its own', () => {
     return `http://127.0.0.1:${port}`
   }
 
-  it('works with plain http where that is allowed', async () => {
+  it('works with http if insecure requests are allowed', async () => {
     const origin = await start((res) => sendJson(res, 200, { links: [{ rel: REL, href: 'http://localhost:1' }] }))
     const found = await discoverIssuer(`${origin}/joe`, { dangerouslyAllowInsecureRequests: true })
     assert.equal(found, 'http://localhost:1')
   })
 
-  it('is given up on after a time', async () => {
+  it('has a time limit', async () => {
     const origin = await start(() => undefined)
     const options = { dangerouslyAllowInsecureRequests: true, timeout: 0.1 }
     await refuses(discoverIssuer(origin, options), 'ERR_OIDC_PROVIDER_TIMEOUT')

@@ -95,7 +95,7 @@ describe('an authenticated request', () => {
   }
   for (const [method, ways] of Object.entries(WAYS)) {
     for (const [name, path] of ENDPOINTS) {
-      it(`proves the client by ${method}, and by nothing else, at ${path}`, async () => {
+      it(`authenticates by ${method} only, at ${path}`, async () => {
         const planted = { client_secret: 'planted', client_assertion: 'planted', client_assertion_type: 'planted' }
         const provider = await providerBy(method)
         await postForm(provider, name, { token: 'a b&c', ...planted })
@@ -111,7 +111,7 @@ describe('an authenticated request', () => {
     }
   }
 
-  it('repeats a parameter for each value of a list, and asks for another type where told', async () => {
+  it('repeats a parameter for each value of an array, and can accept another media type', async () => {
     const provider = await providerBy('none')
     const resource = ['https://a.example', 'https://b.example']
     await postForm(provider, 'token_endpoint', { resource }, { accept: 'application/jwt' })
@@ -120,7 +120,7 @@ describe('an authenticated request', () => {
   })
 
   for (const method of ['private_key_jwt', 'client_secret_jwt']) {
-    it(`never shows an assertion of ${method} twice`, async () => {
+    it(`never sends an assertion of ${method} twice`, async () => {
       const provider = await providerBy(method)
       for (const [name] of ENDPOINTS) await postForm(provider, name, {})
       await Promise.all(ENDPOINTS.map(([name]) => postForm(provider, name, {})))
@@ -129,7 +129,7 @@ describe('an authenticated request', () => {
     })
   }
 
-  it('names the address that is asked as the audience where the provider wants that', async () => {
+  it('has the requested URL as the audience of its assertion if the provider wants that', async () => {
     const provider = await providerBy('private_key_jwt', { clientAssertionAudience: 'endpoint' })
     for (const [name] of ENDPOINTS) await postForm(provider, name, {})
     assert.deepEqual(
@@ -138,14 +138,14 @@ describe('an authenticated request', () => {
     )
   })
 
-  it('goes to the alias for mTLS', async () => {
+  it('goes to the mTLS alias', async () => {
     const mtls_endpoint_aliases = { token_endpoint: `${channel.origin}/mtls/token` }
     const provider = await providerBy('tls_client_auth', {}, { mtls_endpoint_aliases })
     await postForm(provider, 'token_endpoint', {})
     assert.equal(channel.asked[0]?.path, '/mtls/token')
   })
 
-  it('is not made to an endpoint that the provider does not have', async () => {
+  it('is not sent if the provider does not have the endpoint', async () => {
     const provider = await providerBy('client_secret_post', {}, { revocation_endpoint: 5 })
     await refuses(postForm(provider, 'revocation_endpoint', {}), 'ERR_OIDC_METADATA_INVALID')
     await refuses(postForm(provider, 'device_authorization_endpoint', {}), 'ERR_OIDC_METADATA_INVALID')
@@ -153,7 +153,7 @@ describe('an authenticated request', () => {
   })
 
   for (const status of [301, 302, 303, 307, 308]) {
-    it(`carries no credentials to where status ${status} points`, async () => {
+    it(`does not follow a redirect with status ${status}`, async () => {
       channel.answer = ({ path }, res) => {
         if (path === '/token') res.writeHead(status, { Location: `/${PLANTED}` }).end()
         else sendAnswer(res, 200, {})
@@ -168,7 +168,7 @@ describe('an authenticated request', () => {
     })
   }
 
-  it('is not sent again where the connection breaks', async () => {
+  it('is not repeated if the connection breaks', async () => {
     channel.answer = (_, res) => res.destroy()
     const provider = await providerBy('private_key_jwt')
     await refuses(requestTokens(provider, { code: 'planted' }, { dpopKey }), 'ERR_OIDC_PROVIDER_UNREACHABLE')
@@ -176,9 +176,9 @@ describe('an authenticated request', () => {
   })
 })
 
-describe('a request with a proof of possession', () => {
+describe('a request with a DPoP proof', () => {
   for (const status of [400, 401]) {
-    it(`is sent once more, with all of it new, where ${status} demands a nonce`, async () => {
+    it(`is sent once more with a new proof and assertion if ${status} demands a nonce`, async () => {
       channel.answer = ({ headers }, res) => {
         const nonce = decodeJwt(String(headers['dpop']))['nonce']
         if (nonce === 'n-1') sendAnswer(res, 200, {}, { 'DPoP-Nonce': 'n-2' })
@@ -206,7 +206,7 @@ describe('a request with a proof of possession', () => {
     })
   }
 
-  it('has the nonce of the last answer from then on', async () => {
+  it('uses the nonce of the last response from then on', async () => {
     channel.answer = (_, res) => sendAnswer(res, 200, {}, { 'DPoP-Nonce': `n-${channel.asked.length}` })
     const provider = await providerBy('none')
     for (const [name] of ENDPOINTS) await postForm(provider, name, {}, { dpopKey })
@@ -214,7 +214,7 @@ describe('a request with a proof of possession', () => {
     assert.deepEqual(nonces, [undefined, 'n-1', 'n-2', 'n-3'])
   })
 
-  it('ends where the provider demands nonces without end', async () => {
+  it('is sent twice at most if the provider demands ever new nonces', async () => {
     channel.answer = (_, res) => demandNonce(res, `n-${channel.asked.length}`)
     const provider = await providerBy('private_key_jwt')
     const error = await refuses(requestTokens(provider, {}, { dpopKey }), 'ERR_OIDC_TOKEN_REQUEST')
@@ -225,7 +225,7 @@ describe('a request with a proof of possession', () => {
     assert.equal(channel.asked.length, 4)
   })
 
-  it('uses the nonce that its own answer brought, whatever others get meanwhile', async () => {
+  it('uses the nonce of its own response, not one that another request received', async () => {
     const provider = await providerBy('none')
     channel.answer = async (asked, res) => {
       const { nonce } = await proofOf(asked)
@@ -259,14 +259,14 @@ describe('a request with a proof of possession', () => {
     ['is busy', 429, { error: 'use_dpop_nonce' }, nonce],
   ]
   for (const [name, status, json, headers] of ONCE) {
-    it(`is sent only once where the provider ${name}`, async () => {
+    it(`is sent only once if the provider ${name}`, async () => {
       channel.answer = (_, res) => sendAnswer(res, status, json, headers)
       const answer = await postForm(await providerBy('none'), 'token_endpoint', {}, { dpopKey })
       assert.deepEqual([answer.status, channel.asked.length], [status, 1])
     })
   }
 
-  it('is sent only once, and without a proof, where there is no key', async () => {
+  it('is sent only once and without a proof if there is no key', async () => {
     channel.answer = (_, res) => demandNonce(res, 'n-1')
     const answer = await postForm(await providerBy('none'), 'token_endpoint', {})
     assert.deepEqual([answer.status, channel.asked.length], [400, 1])
@@ -290,7 +290,7 @@ describe('a token request', () => {
     ['bearer', {}, dpopKey, 'Bearer'],
   ]
   for (const [given, options, key, type] of TYPES) {
-    it(`takes a token of the type ${given} ${key ? 'with' : 'without'} a key for ${JSON.stringify(options)}`, async () => {
+    it(`accepts a token of the type ${given} ${key ? 'with' : 'without'} a key for ${JSON.stringify(options)}`, async () => {
       answerWith({ token_type: given })
       const response = await requestTokens(await providerBy('none', options), {}, { dpopKey: key })
       assert.deepEqual({ ...response }, { access_token: 'at-1', token_type: type, expires_in: 60 })
@@ -323,7 +323,7 @@ describe('a token request', () => {
     })
   }
 
-  it('keeps what the provider says of its refusal out of the message', async () => {
+  it('does not show the error response of the provider in the message', async () => {
     channel.answer = (_, res) =>
       sendAnswer(res, 400, { error: PLANTED, error_description: PLANTED, error_uri: PLANTED })
     const error = await refuses(requestTokens(await providerBy('client_secret_post'), {}), 'ERR_OIDC_TOKEN_REQUEST')
@@ -337,7 +337,7 @@ describe('a pushed authorization request', () => {
   const params = { client_id: CLIENT_ID, response_type: 'code', scope: 'openid', state: 's' }
 
   for (const status of [201, 200]) {
-    it(`is answered with ${status}`, async () => {
+    it(`accepts the status ${status}`, async () => {
       channel.answer = (_, res) => sendAnswer(res, status, { ...GOOD, more: PLANTED })
       const pushed = await pushAuthorizationRequest(await providerBy('client_secret_post'), params)
       assert.deepEqual(pushed, { requestUri: GOOD.request_uri, expiresIn: 90 })
@@ -346,7 +346,7 @@ describe('a pushed authorization request', () => {
     })
   }
 
-  it('never holds a request_uri', async () => {
+  it('never has a request_uri', async () => {
     channel.answer = (_, res) => sendAnswer(res, 201, GOOD)
     await pushAuthorizationRequest(await providerBy('none'), {
       ...params,
@@ -356,7 +356,7 @@ describe('a pushed authorization request', () => {
     assert.deepEqual([...(channel.asked[0]?.form.keys() ?? [])].sort(), [...Object.keys(params), 'request'].sort())
   })
 
-  it('proves the possession of the key', async () => {
+  it('has a DPoP proof', async () => {
     channel.answer = ({ headers }, res) => {
       if (decodeJwt(String(headers['dpop']))['nonce'] === undefined) demandNonce(res, 'n-1')
       else sendAnswer(res, 201, GOOD)
@@ -383,7 +383,7 @@ describe('a pushed authorization request', () => {
     ),
   ]
   for (const [name, json, headers] of FAULTS) {
-    it(`refuses an answer that is ${name}`, async () => {
+    it(`refuses a response that is ${name}`, async () => {
       channel.answer = (_, res) => sendAnswer(res, 201, json, headers)
       await refuses(pushAuthorizationRequest(await providerBy('none'), params), 'ERR_OIDC_PUSHED_RESPONSE')
       assert.equal(channel.asked.length, 1)
@@ -401,7 +401,7 @@ describe('a pushed authorization request', () => {
     [500, GOOD, 'ERR_OIDC_PROVIDER_STATUS'],
   ]
   for (const [status, json, code] of REFUSALS) {
-    it(`is refused with ${status}`, async () => {
+    it(`fails if the status is ${status}`, async () => {
       channel.answer = (_, res) => sendAnswer(res, status, json)
       const error = await refuses(pushAuthorizationRequest(await providerBy('none'), params), code)
       assert.equal(channel.asked.length, 1)
@@ -419,7 +419,7 @@ describe('a request to a resource', () => {
     res.writeHead(status, { 'WWW-Authenticate': header, 'DPoP-Nonce': nonce }).end()
   }
 
-  it('shows a bearer token in the header', async () => {
+  it('sends a bearer token in the header', async () => {
     await requestResource(await providerBy('none'), url, { accessToken: 'at-1', tokenType: 'Bearer', dpopKey })
     const [{ method, path, headers, body }] = channel.asked as [Asked]
     assert.deepEqual(
@@ -429,7 +429,7 @@ describe('a request to a resource', () => {
     assert.equal(headers['accept'], 'application/json')
   })
 
-  it('shows a bearer token in the body, and then nowhere else', async () => {
+  it('sends a bearer token in the body only', async () => {
     const request = {
       accessToken: 'at+1',
       tokenType: 'Bearer',
@@ -446,7 +446,7 @@ describe('a request to a resource', () => {
   })
 
   for (const bearerMethod of ['header', 'body'] as const) {
-    it(`shows a bound token in the header, with a proof, also where bearer tokens go by ${bearerMethod}`, async () => {
+    it(`sends a bound token in the header with a proof, even if bearer tokens are sent in the ${bearerMethod}`, async () => {
       await requestResource(await providerBy('none'), url, {
         accessToken: 'at-1',
         tokenType: 'DPoP',
@@ -517,7 +517,7 @@ describe('a request to a resource', () => {
     })
   }
 
-  it('ends where the resource demands nonces without end', async () => {
+  it('is sent twice at most if the resource demands ever new nonces', async () => {
     channel.answer = (_, res) => challenge(res, CHALLENGE, `n-${channel.asked.length}`)
     const answer = await requestResource(await providerBy('none'), url, {
       accessToken: 'at-1',
@@ -527,7 +527,7 @@ describe('a request to a resource', () => {
     assert.deepEqual([answer.status, channel.asked.length], [401, 2])
   })
 
-  it('is never sent with a bearer token again', async () => {
+  it('is sent once with a bearer token', async () => {
     channel.answer = (_, res) => challenge(res, CHALLENGE)
     const answer = await requestResource(await providerBy('none'), url, {
       accessToken: 'at-1',
@@ -537,7 +537,7 @@ describe('a request to a resource', () => {
     assert.deepEqual([answer.status, channel.asked.length], [401, 1])
   })
 
-  it('does not carry the token to where a redirect points', async () => {
+  it('does not follow a redirect with the token', async () => {
     channel.answer = (_, res) => res.writeHead(307, { Location: '/elsewhere' }).end()
     for (const tokenType of ['Bearer', 'DPoP'] as const) {
       const work = requestResource(await providerBy('none'), url, { accessToken: 'at-1', tokenType, dpopKey })
@@ -546,14 +546,14 @@ describe('a request to a resource', () => {
     assert.equal(channel.asked.length, 2)
   })
 
-  it('is not made with a bound token whose key is lost', async () => {
+  it('is not sent with a bound token whose key is missing', async () => {
     const work = requestResource(await providerBy('none'), url, { accessToken: 'at-1', tokenType: 'DPoP' })
     await refuses(work, 'ERR_OIDC_TOKEN_UNAVAILABLE')
     assert.equal(channel.asked.length, 0)
   })
 
   for (const accessToken of ['', 'planted\r\nX-Evil: 1', 'planted\u00e9', 'planted b', 'planted\u0000']) {
-    it(`is not made with the token ${inspect(accessToken)}, nor is it told`, async () => {
+    it(`is not sent with the token ${inspect(accessToken)}, which no error shows`, async () => {
       for (const bearerMethod of ['header', 'body'] as const) {
         const work = requestResource(await providerBy('none'), url, { accessToken, tokenType: 'Bearer', bearerMethod })
         const error = await refuses(work, 'ERR_OIDC_TOKEN_UNAVAILABLE')
@@ -565,7 +565,7 @@ describe('a request to a resource', () => {
 })
 
 describe('a challenge', () => {
-  it('is read in time that grows with its length alone', () => {
+  it('is parsed in linear time', () => {
     for (const evil of ['a="', 'a="\\', 'a=', 'a ', '"\\', 'a\t', '\\"a="']) {
       const startedAt = performance.now()
       parseChallenges(evil.repeat(100_000))
@@ -573,7 +573,7 @@ describe('a challenge', () => {
     }
   })
 
-  it('is none where there is none', () => {
+  it('is not found in an empty header', () => {
     assert.deepEqual([parseChallenges(null), parseChallenges(''), parseChallenges(',,="')], [[], [], []])
   })
 })

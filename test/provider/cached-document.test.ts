@@ -24,13 +24,13 @@ describe('a cached document', () => {
   beforeEach(() => mock.timers.enable({ apis: ['Date'], now: 1_800_000_000_000 }))
   afterEach(() => mock.timers.reset())
 
-  it('is fetched at first use, and no earlier', async () => {
+  it('is not fetched before its first use', async () => {
     const { document, endpoint } = startDocument()
     assert.equal(endpoint.fetches, 0)
     assert.equal(await document.get(), 1)
   })
 
-  it('is fetched once for all who ask at the same time', async () => {
+  it('is fetched once for simultaneous calls', async () => {
     const { document, endpoint } = startDocument()
     const values = await Promise.all([document.get(), document.renew(), document.get(), document.renew()])
     assert.deepEqual(values, [1, 1, 1, 1])
@@ -54,7 +54,7 @@ describe('a cached document', () => {
     ['an hour where only shared caches are told', { 'Cache-Control': 's-maxage=5' }, 3600],
   ]
   for (const [name, headers, life] of lives) {
-    it(`lives ${name}`, async () => {
+    it(`is cached ${name}`, async () => {
       const { document } = startDocument(headers)
       await document.get()
       passSeconds(life - 1)
@@ -64,7 +64,7 @@ describe('a cached document', () => {
     })
   }
 
-  it('lives within bounds of one’s own', async () => {
+  it('is cached within given bounds', async () => {
     let fetches = 0
     const load = async () => ({ value: ++fetches, headers: new Headers() })
     const document = createCachedDocument({ load, bounds: { unstated: 5 } })
@@ -73,7 +73,7 @@ describe('a cached document', () => {
     assert.equal(await document.get(), 2)
   })
 
-  it('forgets a failure', async () => {
+  it('does not cache a failure', async () => {
     const { document, endpoint } = startDocument()
     endpoint.fault = new Error('down')
     await assert.rejects(document.get(), endpoint.fault)
@@ -81,7 +81,7 @@ describe('a cached document', () => {
     assert.equal(await document.get(), 2)
   })
 
-  it('forgets a failure that was thrown rather than promised', async () => {
+  it('does not cache an error that is thrown synchronously', async () => {
     const document = createCachedDocument({
       load: () => {
         throw new Error('at once')
@@ -91,7 +91,7 @@ describe('a cached document', () => {
     await assert.rejects(document.renew(), /at once/)
   })
 
-  it('serves the last good copy while it cannot be renewed, and tries every 30 seconds', async () => {
+  it('returns the last good copy while it cannot be renewed, and retries every 30 seconds', async () => {
     const { document, endpoint } = startDocument()
     await document.get()
     endpoint.fault = new Error('down')
@@ -111,7 +111,7 @@ describe('a cached document', () => {
     assert.equal(await document.get(), 4)
   })
 
-  it('does not serve a copy for ever: after a week it fails', async () => {
+  it('fails if the copy could not be renewed for a week', async () => {
     const { document, endpoint } = startDocument()
     await document.get()
     endpoint.fault = new Error('down')
@@ -121,14 +121,14 @@ describe('a cached document', () => {
     await assert.rejects(document.get(), endpoint.fault)
   })
 
-  it('is renewed at once when asked, whatever its age', async () => {
+  it('is fetched again by renew(), whatever its age', async () => {
     const { document } = startDocument()
     await document.get()
     assert.equal(await document.renew(), 2)
     assert.equal(await document.get(), 2)
   })
 
-  it('keeps its copy when a renewal that was asked for fails', async () => {
+  it('keeps its copy if renew() fails', async () => {
     const { document, endpoint } = startDocument()
     await document.get()
     endpoint.fault = new Error('down')
@@ -136,7 +136,7 @@ describe('a cached document', () => {
     assert.equal(await document.get(), 1)
   })
 
-  it('does not trust its age when the clock was set back', async () => {
+  it('is fetched again if the clock was set back', async () => {
     const { document } = startDocument()
     await document.get()
     mock.timers.setTime(1_700_000_000_000)

@@ -65,7 +65,7 @@ async function refuses(work: Promise<unknown> | (() => unknown), code: string): 
   return error
 }
 
-describe('an assertion of the client', () => {
+describe('a client assertion', () => {
   for (const [alg, { publicKey, privateKey }] of PAIRS) {
     it(`is signed with ${alg}`, async () => {
       const jwt = await createClientAssertion({ ...ASSERTION, alg, key: privateKey, kid: 'one' })
@@ -83,7 +83,7 @@ describe('an assertion of the client', () => {
   }
 
   for (const alg of ['HS256', 'HS384', 'HS512']) {
-    it(`is signed with the client secret by ${alg}`, async () => {
+    it(`is signed with the client secret and ${alg}`, async () => {
       const key = createSecretKey(CLIENT_SECRET, 'utf8')
       const jwt = await createClientAssertion({ ...ASSERTION, alg, key })
       assert.deepEqual(decodeProtectedHeader(jwt), { alg })
@@ -143,7 +143,7 @@ describe('the audience of an assertion', () => {
   }
 })
 
-describe('what the client signs with', () => {
+describe('the key that the client signs with', () => {
   const withKeys = (clientKeys: readonly JsonWebKey[], options = {}, metadata = {}) => {
     return createDirectProvider({ tokenEndpointAuthMethod: 'private_key_jwt', clientKeys, ...options }, metadata)
   }
@@ -181,14 +181,14 @@ describe('what the client signs with', () => {
     })
   }
 
-  it('is the key that the algorithm of the options fits, with its identifier', async () => {
+  it('is the key for the configured algorithm, with its kid', async () => {
     const keys = [jwkOf(rsa, { kid: 'rsa' }), jwkOf(p256, { kid: 'ec' })]
     const provider = await withKeys(keys, { tokenEndpointAuthSigningAlg: 'ES256' })
     const { params } = await authenticateClient(provider, TOKEN)
     assert.deepEqual(decodeProtectedHeader(params['client_assertion'] ?? ''), { alg: 'ES256', kid: 'ec' })
   })
 
-  it('is missing where no key fits', async () => {
+  it('is an error if no key has the algorithm', async () => {
     const provider = await withKeys([jwkOf(rsa)])
     const { message } = await refuses(findSigner(provider, 'ES256'), 'ERR_OIDC_CONFIG')
     assert.match(message, /ES256/)
@@ -196,7 +196,7 @@ describe('what the client signs with', () => {
     await refuses(findSigner(provider, '__proto__'), 'ERR_OIDC_CONFIG')
   })
 
-  it('is missing where no key signs', async () => {
+  it('is an error if no key can sign', async () => {
     const provider = await createDirectProvider({ clientKeys: [jwkOf(rsa, { use: 'enc' })] })
     await refuses(() => defaultSigningAlg(provider, undefined), 'ERR_OIDC_CONFIG')
   })
@@ -211,7 +211,7 @@ describe('what the client signs with', () => {
   ]
   for (const [name, clientSecret, code, status] of SECRETS) {
     for (const alg of ['HS256', 'HS512']) {
-      it(`is no secret for ${alg} that is ${name}`, async () => {
+      it(`is not a secret for ${alg} that is ${name}`, async () => {
         const { config, ...provider } = await createDirectProvider()
         // As a test of what the rules of the options let through: nothing of these.
         const changed = { ...config, clientSecret } as Provider['config']
@@ -221,13 +221,13 @@ describe('what the client signs with', () => {
     }
   }
 
-  it('is a secret of 32 characters', async () => {
+  it('can be a secret of 32 characters', async () => {
     const provider = await createDirectProvider({ clientSecret: CLIENT_SECRET.slice(0, 32) })
     assert.equal((await findSigner(provider, 'HS512')).key.symmetricKeySize, 32)
   })
 })
 
-describe('the proof of the client', () => {
+describe('the authentication of the client', () => {
   const clientKeys = [jwkOf(p256, { kid: 'one' })]
   const tlsClientCertificate = LOOPBACK_CERTIFICATE
 
@@ -240,7 +240,7 @@ describe('the proof of the client', () => {
     ['none', {}, {}, { client_id: CLIENT_ID }],
   ]
   for (const [tokenEndpointAuthMethod, options, headers, params] of ROWS) {
-    it(`by ${tokenEndpointAuthMethod} is that and no other`, async () => {
+    it(`by ${tokenEndpointAuthMethod} uses no other method`, async () => {
       const provider = await createDirectProvider({ tokenEndpointAuthMethod, ...options })
       assert.deepEqual(await authenticateClient(provider, TOKEN), { headers, params })
     })
@@ -252,7 +252,7 @@ describe('the proof of the client', () => {
     ['private_key_jwt', { clientKeys, clientSecret: CLIENT_SECRET }, p256.publicKey, 'ES256'],
   ]
   for (const [tokenEndpointAuthMethod, options, key, alg] of ASSERTIONS) {
-    it(`by ${tokenEndpointAuthMethod} with ${Object.keys(options)} is that and no other`, async () => {
+    it(`by ${tokenEndpointAuthMethod} with ${Object.keys(options)} uses no other method`, async () => {
       const provider = await createDirectProvider({ tokenEndpointAuthMethod, ...options })
       const [first, second] = [await authenticateClient(provider, TOKEN), await authenticateClient(provider, TOKEN)]
       const { client_assertion: assertion = '', ...params } = first.params
@@ -263,7 +263,7 @@ describe('the proof of the client', () => {
     })
   }
 
-  it('by client_secret_jwt is signed with the algorithm of the options', async () => {
+  it('by client_secret_jwt uses the configured algorithm', async () => {
     const options = { tokenEndpointAuthMethod: 'client_secret_jwt', tokenEndpointAuthSigningAlg: 'HS512' }
     const provider = await createDirectProvider({ ...options, clientSecret: CLIENT_SECRET })
     const { params } = await authenticateClient(provider, TOKEN)
@@ -276,7 +276,7 @@ describe('the proof of the client', () => {
     ['client_secret_jwt', 'none'],
     ['private_key_jwt', 'none'],
   ]) {
-    it(`by ${method} is never signed with ${alg}`, async () => {
+    it(`by ${method} never uses ${alg}`, async () => {
       const provider = await createDirectProvider({
         tokenEndpointAuthMethod: method,
         clientKeys,
@@ -287,7 +287,7 @@ describe('the proof of the client', () => {
     })
   }
 
-  it('takes the secret of the moment from a function', async () => {
+  it('calls the function clientSecret each time', async () => {
     const clientSecret = mock.fn(async () => CLIENT_SECRET)
     const provider = await createDirectProvider({ clientSecret, tokenEndpointAuthMethod: 'client_secret_post' })
     assert.equal(clientSecret.mock.callCount(), 0)
@@ -297,7 +297,7 @@ describe('the proof of the client', () => {
   })
 
   for (const method of ['client_secret_basic', 'client_secret_post', 'client_secret_jwt']) {
-    it(`by ${method} fails where the function of the secret does`, async () => {
+    it(`by ${method} fails if the function clientSecret fails`, async () => {
       const failure = new Error('the store is down')
       const clientSecret = () => Promise.reject(failure)
       const provider = await createDirectProvider({ clientSecret, tokenEndpointAuthMethod: method })
@@ -313,7 +313,7 @@ describe('the proof of the client', () => {
   }
 })
 
-describe('the address of an endpoint', () => {
+describe('the URL of an endpoint', () => {
   const mtls = { tokenEndpointAuthMethod: 'tls_client_auth', tlsClientCertificate: LOOPBACK_CERTIFICATE }
   const bound = { clientSecret: CLIENT_SECRET, tlsClientCertificate: LOOPBACK_CERTIFICATE }
   const aliases = (token_endpoint: unknown) => ({ mtls_endpoint_aliases: { token_endpoint } })
@@ -345,12 +345,12 @@ describe('the address of an endpoint', () => {
     })
   }
 
-  it('is missing where the metadata has none', async () => {
+  it('is an error if the metadata has none', async () => {
     const provider = await createDirectProvider()
     await refuses(() => endpointOf(provider, 'registration_endpoint'), 'ERR_OIDC_METADATA_INVALID')
   })
 
-  it('may be of plain http only where that is allowed', async () => {
+  it('may be http only if insecure requests are allowed', async () => {
     const provider = await createDirectProvider({}, {}, 'http://op.example')
     assert.equal(endpointOf(provider, 'token_endpoint'), 'http://op.example/token')
     const config = { ...provider.config, dangerouslyAllowInsecureRequests: false }

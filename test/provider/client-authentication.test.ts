@@ -81,10 +81,10 @@ const METHODS: readonly Method[] = [
 ]
 
 for (const { name, provider, options = {}, proof } of METHODS) {
-  describe(`a client of ${name}`, () => {
+  describe(`a client with ${name}`, () => {
     const stand = createStand({ provider: { ...EVERYWHERE, ...provider }, app: { options } })
 
-    it('logs in at the strict provider, and proves itself in this one way at each endpoint', async () => {
+    it('logs in at the strict provider, and authenticates by this one method at each endpoint', async () => {
       await assertLoggedIn(stand, await logIn(stand))
       const { requests, complaints } = stand.provider
       assert.deepEqual(complaints, [])
@@ -98,7 +98,7 @@ for (const { name, provider, options = {}, proof } of METHODS) {
       )
     })
 
-    it('shows a certificate, or is asked for one, only where it proves the client', async () => {
+    it('sends a certificate only if it authenticates the client', async () => {
       await logIn(stand)
       const shown = stand.provider.requests.filter(({ certificate }) => certificate !== undefined)
       assert.equal(shown.length > 0, name.includes('tls'))
@@ -109,7 +109,7 @@ for (const { name, provider, options = {}, proof } of METHODS) {
 describe('an assertion', () => {
   const stand = createStand({ provider: { ...EVERYWHERE, tokenEndpointAuthMethod: 'private_key_jwt' } })
 
-  it('is made anew for each request of each login', async () => {
+  it('is new for each request of each login', async () => {
     await Promise.all([logIn(stand), logIn(stand), logIn(stand)])
     const assertions = stand.provider.requests.flatMap(({ form }) => form.getAll('client_assertion'))
     assert.deepEqual([assertions.length, new Set(assertions.map((one) => decodeJwt(one).jti)).size], [6, 6])
@@ -122,7 +122,7 @@ describe('an assertion', () => {
   })
 })
 
-describe('credentials that are not those of the client', () => {
+describe('wrong credentials', () => {
   type Change = (provider: StrictProvider) => void
   const refused: Row<Change>['2'] = 'ERR_OIDC_TOKEN_REQUEST'
   const attack =
@@ -207,7 +207,7 @@ describe('credentials that are not those of the client', () => {
       ]
       testRefusals(rows, stand, attack(stand), calls)
 
-      it('refuses a certificate of nobody', async () => {
+      it('refuses a missing certificate', async () => {
         const { provider } = stand
         const { cert, key } = createCertificate(provider.clientId)
         const { ca } = { ...provider.clientOptions.tlsClientCertificate }
@@ -228,7 +228,7 @@ describe('a client with a certificate', () => {
     provider: { tokenEndpointAuthMethod: 'tls_client_auth', tlsClientCertificateBoundAccessTokens: true },
   })
 
-  it('uses the tokens that are bound to it at UserInfo, and asks where certificates are asked for', async () => {
+  it('uses the tokens that are bound to it at UserInfo, at the mTLS alias', async () => {
     await stage.startLoggedIn({ userinfo: true })
     const { provider } = stage
     assert.deepEqual([provider.complaints, provider.calls['/userinfo']], [[], 1])
@@ -237,7 +237,7 @@ describe('a client with a certificate', () => {
     assert.notEqual(urls[0], provider.endpointUrls['/userinfo'])
   })
 
-  it('fails where it does not trust the provider', async () => {
+  it('fails if it does not trust the certificate of the provider', async () => {
     const { cert = '', key = '' } = { ...stage.provider.clientCertificate }
     const app = await stage.start({ tlsClientCertificate: { cert, key } })
     const page = await app.browser().open('/profile')
@@ -262,19 +262,19 @@ describe('a client at oidc-provider', () => {
   }
 
   for (const method of ['client_secret_basic', 'client_secret_post', 'client_secret_jwt'] as const) {
-    it(`proves itself by ${method}`, async () => {
+    it(`authenticates by ${method}`, async () => {
       const provider = await startWith({ client: { token_endpoint_auth_method: method } })
       assert.equal(await logInAt(provider, { tokenEndpointAuthMethod: method }), 1)
     })
   }
 
-  it('proves nothing by none', async () => {
+  it('does not authenticate with none', async () => {
     const provider = await startWith({ client: { token_endpoint_auth_method: 'none', client_secret: undefined } })
     assert.equal(await logInAt(provider, { clientSecret: '', secret: SEALED }), 1)
   })
 
   for (const alg of ['RS256', 'PS256', 'ES256', 'EdDSA'] as const) {
-    it(`proves itself by private_key_jwt with ${alg}`, async () => {
+    it(`authenticates by private_key_jwt with ${alg}`, async () => {
       const provider = await startWith({
         client: {
           token_endpoint_auth_method: 'private_key_jwt',

@@ -66,11 +66,11 @@ const KINDS: readonly (readonly [name: string, provider: StrictProviderOptions, 
 ]
 
 for (const [name, provider, options = {}] of KINDS) {
-  describe(`a secret by function, for ${name}`, () => {
+  describe(`a function clientSecret for ${name}`, () => {
     const vault = createVault()
     const stand = createStand({ provider, app: { options: { clientSecret: vault.get, secret: SEALED, ...options } } })
 
-    it('is asked for when it is needed, and can change without a restart', async () => {
+    it('is called when the secret is needed, so the secret can change without a restart', async () => {
       vault.secret = FIRST
       await assertLoggedIn(stand, await logIn(stand))
       const asked = vault.asked
@@ -85,8 +85,8 @@ for (const [name, provider, options = {}] of KINDS) {
   })
 }
 
-describe('a secret by function', () => {
-  it('is not asked for by requests that need none', async () => {
+describe('a function clientSecret', () => {
+  it('is not called for requests that need no secret', async () => {
     const vault = createVault()
     const options = { clientSecret: vault.get, secret: SEALED, userinfo: true }
     const stand = stage.stopLater(
@@ -103,14 +103,14 @@ describe('a secret by function', () => {
     assert.equal(vault.asked, 1)
   })
 
-  it('may be one that answers at once', async () => {
+  it('may be synchronous', async () => {
     const stand = stage.stopLater(
       await startStandAt(stage.provider, { options: { clientSecret: () => FIRST, secret: SEALED } }),
     )
     await assertLoggedIn(stand, await logIn(stand))
   })
 
-  it('seals nothing: logins on their way outlive its change', async () => {
+  it('encrypts no cookie: logins in progress survive a new secret', async () => {
     const vault = createVault()
     const stand = stage.stopLater(
       await startStandAt(stage.provider, { options: { clientSecret: vault.get, secret: SEALED } }),
@@ -127,7 +127,7 @@ describe('a secret by function', () => {
     await assertLoggedIn(stand, { browser, page: await browser.go(page.next) })
   })
 
-  it('is asked for again where the provider wants a nonce first', async () => {
+  it('is called again if the provider demands a nonce first', async () => {
     const vault = createVault()
     const other = await stage.startOther({ dpop: 'nonce' })
     const stand = stage.stopLater(await startStandAt(other, { options: { clientSecret: vault.get, secret: SEALED } }))
@@ -135,7 +135,7 @@ describe('a secret by function', () => {
     assert.deepEqual([other.calls['/token'], vault.asked], [2, 2])
   })
 
-  it('is asked for by a refresh', async () => {
+  it('is called for a refresh', async () => {
     const vault = createVault()
     const stand = stage.stopLater(
       await startStandAt(stage.provider, {
@@ -169,18 +169,18 @@ const UNFIT: readonly (readonly [name: string, secret: unknown])[] = [
   ['text with a header in it', `${FIRST}\r\nX-Evil: 1`],
 ]
 
-describe('a function that gives no secret', () => {
+describe('a function clientSecret that returns no secret', () => {
   const vault = createVault()
   const stand = createStand({ app: { options: { clientSecret: vault.get, secret: SEALED }, errorHandler: 'json' } })
 
   for (const [name, secret] of UNFIT) {
-    it(`ends the login, and shows nothing of what it gave: ${name}`, async () => {
+    it(`fails the login, and its value is not shown: ${name}`, async () => {
       vault.secret = secret
-      await assertSecretFault(stand, 500, 'has given no text of printable ASCII')
+      await assertSecretFault(stand, 500, 'must return printable ASCII text')
     })
   }
 
-  it('may do better the next time', async () => {
+  it('is called again by the next login', async () => {
     vault.secret = undefined
     await logIn(stand)
     await stand.reset()
@@ -189,15 +189,15 @@ describe('a function that gives no secret', () => {
   })
 })
 
-describe('a function that fails', () => {
+describe('a function clientSecret that fails', () => {
   const vault = createVault()
   const options = { clientSecret: vault.get, secret: SEALED }
   const stand = createStand({ app: { options } })
   const pushed = createStand({ provider: { pushed: 'required' }, app: { options } })
 
-  it('ends the login, which can be tried again', async () => {
+  it('fails the login, which can be retried', async () => {
     vault.secret = new Error('the vault is sealed')
-    await assertSecretFault(stand, 503, 'has failed')
+    await assertSecretFault(stand, 503, 'function clientSecret failed')
     const [error] = stand.app.errors
     assert.ok(error?.cause instanceof Error && error.cause.message === 'the vault is sealed')
     await stand.reset()
@@ -205,13 +205,13 @@ describe('a function that fails', () => {
     await assertLoggedIn(stand, await logIn(stand))
   })
 
-  it('sends nobody to the provider where it is needed before', async () => {
+  it('fails before the redirect if the secret is needed there', async () => {
     vault.secret = new Error('the vault is sealed')
-    await assertSecretFault(pushed, 503, 'has failed')
+    await assertSecretFault(pushed, 503, 'function clientSecret failed')
     assert.deepEqual([pushed.provider.calls['/par'], pushed.provider.calls['/authorize']], [0, 0])
   })
 
-  it('leaves somebody who is logged in as they are', async () => {
+  it('does not affect a user who is logged in', async () => {
     vault.secret = FIRST
     const { browser } = await logIn(stand)
     vault.secret = new Error('the vault is sealed')
@@ -219,7 +219,7 @@ describe('a function that fails', () => {
     assert.equal(await stand.app.sessions(), 1)
   })
 
-  it('fails alike where it throws at once', async () => {
+  it('may throw synchronously', async () => {
     const throwing = await startStandAt(stand.provider, {
       options: {
         secret: SEALED,
@@ -229,7 +229,7 @@ describe('a function that fails', () => {
       },
     })
     try {
-      await assertSecretFault(throwing, 503, 'has failed')
+      await assertSecretFault(throwing, 503, 'function clientSecret failed')
     } finally {
       await throwing.stop()
     }

@@ -158,14 +158,14 @@ for (const [name, provider, oidc, oauth2] of KINDS) {
             const app = await stage.start({ discovery: discovery(), discoveryWithClientId })
             const error = await firstError(app)
             assert.equal(error.code, 'ERR_OIDC_DISCOVERY_ISSUER')
-            assert.match(error.message, /names another issuer than the issuer option/)
+            assert.match(error.message, /metadata has the issuer .*, but the issuer option is 'http:/)
           }
           assert.equal(stage.provider.calls['/authorize'], 0)
         })
       }
     }
 
-    it('asks at that one place: what is found at another does not count', async () => {
+    it('fetches only that URL', async () => {
       const app = await stage.start({ discovery: whole('/elsewhere/.well-known/openid-configuration') })
       assert.equal((await firstError(app)).code, 'ERR_OIDC_PROVIDER_STATUS')
       assert.deepEqual(documents(stage.provider), [])
@@ -175,29 +175,29 @@ for (const [name, provider, oidc, oauth2] of KINDS) {
 
 describe('discovery that fails', () => {
   const stage = createStage({ app: { errorHandler: 'json' } })
-  const ISSUER = /The issuer option is probably wrong: it is the issuer as the provider names it/
+  const ISSUER = /The issuer option is probably wrong. It must be the issuer as the provider names it/
   const rows: readonly (readonly [form: string, options: () => Partial<AnyOptions>, advice: RegExp])[] = [
     ['oidc', () => ({}), ISSUER],
     ['oauth2', () => ({ discovery: 'oauth2' }), /The issuer option is wrong, or .* RFC 8414 .*discovery 'oidc'/],
     [
       'its address',
       () => ({ discovery: `${stage.provider.issuer}/.well-known/openid-configuration` }),
-      /The discovery option is probably wrong: it is the whole address/,
+      /The discovery option is probably wrong. It must be the full URL/,
     ],
   ]
   for (const [form, options, advice] of rows) {
-    it(`says what to look at, by ${form}`, async () => {
+    it(`says what to check, by ${form}`, async () => {
       stage.provider.change.discovery = answered(404, { error: 'nothing', error_description: 'secret of the provider' })
       const error = await firstError(await stage.start(options()))
       assert.equal(error.code, 'ERR_OIDC_PROVIDER_STATUS')
-      assert.match(error.message, /^Discovery failed: .*status 404/)
+      assert.match(error.message, /^Discovery failed: .* answered 404 nothing\./)
       assert.match(error.message, advice)
       assert.doesNotMatch(error.message, /clientId|secret of/)
       assert.equal(error.refusal?.errorDescription, 'secret of the provider')
       assert.ok(error.cause instanceof ProviderError)
     })
 
-    it(`speaks of the client where that was named, by ${form}`, async () => {
+    it(`mentions the clientId if it was sent, by ${form}`, async () => {
       stage.provider.change.discovery = answered(400, { error: 'invalid_client' })
       const error = await firstError(await stage.start({ ...options(), discoveryWithClientId: true }))
       assert.match(error.message, advice)
@@ -206,14 +206,14 @@ describe('discovery that fails', () => {
     })
   }
 
-  it('gives no advice where nothing is known to be wrong with the options', async () => {
+  it('gives no advice if the options are not the likely cause', async () => {
     stage.provider.change.discovery = answered(200, 'no json')
     const error = await firstError(await stage.start({ discovery: 'oauth2' }))
     assert.equal(error.code, 'ERR_OIDC_PROVIDER_RESPONSE_INVALID')
     assert.doesNotMatch(error.message, /option/)
   })
 
-  it('is tried again by the next login', async () => {
+  it('is retried by the next login', async () => {
     stage.provider.change.discovery = answered(500, '{}')
     const app = await stage.start({ discovery: 'oauth2', discoveryWithClientId: true })
     await firstError(app)
@@ -222,7 +222,7 @@ describe('discovery that fails', () => {
     assert.deepEqual(codesOf(app), ['ERR_OIDC_PROVIDER_STATUS'])
   })
 
-  it('does not follow the metadata to another place', async () => {
+  it('does not follow a redirect to other metadata', async () => {
     stage.provider.change.discovery = answered(302, '', { Location: 'https://evil.example/' })
     assert.equal((await firstError(await stage.start({ discovery: 'oauth2' }))).code, 'ERR_OIDC_PROVIDER_REDIRECT')
   })
@@ -235,13 +235,13 @@ describe('the option discovery', () => {
     ...['', 'OIDC', 'oauth', 'openid', '/metadata', '//op.example/x', 'op.example', 'javascript:alert(1)', 'file:///x'],
     ...['https://', 'https://user:secret@op.example/x', 'https://op.example/x#y', ' https://op.example/x', 5, true, {}],
   ]) {
-    it(`is not ${JSON.stringify(discovery)}`, async () => {
+    it(`cannot be ${JSON.stringify(discovery)}`, async () => {
       const options = { discovery } as Partial<AnyOptions>
       await assert.rejects(stage.start(options), ConfigError)
     })
   }
 
-  it('is no plain http, unless that is allowed', async () => {
+  it('must be https unless insecure requests are allowed', async () => {
     const http = {
       ...{ issuer: 'https://op.example', baseUrl: 'https://app.example', dangerouslyAllowInsecureRequests: false },
       discovery: 'http://op.example/metadata',
@@ -249,7 +249,7 @@ describe('the option discovery', () => {
     await assert.rejects(stage.start(http), /discovery/)
   })
 
-  it('has no place beside metadata that is given, nor has the client id beside a registration', async () => {
+  it('cannot be combined with providerMetadata, nor discoveryWithClientId with registration', async () => {
     const { issuer, endpointUrls } = stage.provider
     const providerMetadata = {
       issuer,

@@ -36,7 +36,7 @@ describe('discovery', () => {
     assert.deepEqual([stage.provider.calls['/discovery'], stage.provider.calls['/jwks']], [1, 1])
   })
 
-  it('is asked once for 20 first logins at the same moment, and so are the keys', async () => {
+  it('is fetched once for 20 simultaneous first logins, and so are the keys', async () => {
     const app = await start()
     const logins = await Promise.all(
       Array.from({ length: 20 }, async () => {
@@ -54,7 +54,7 @@ describe('discovery', () => {
     assert.deepEqual(stage.provider.complaints, [])
   })
 
-  it('that has failed is tried again by the next login', async () => {
+  it('is retried by the next login after a failure', async () => {
     const app = await start()
     stage.provider.change.raw['/discovery'] = hangUp
     assert.equal(await logIn(app), 503)
@@ -63,7 +63,7 @@ describe('discovery', () => {
     assert.deepEqual(codesOf(app), ['ERR_OIDC_PROVIDER_UNREACHABLE'])
   })
 
-  it('fails for all who wait for it, and leaves no login on its way', async () => {
+  it('fails for all logins that wait for it, and leaves no login in progress', async () => {
     const app = await start()
     stage.provider.change.raw['/discovery'] = hangUp
     const browsers = Array.from({ length: 5 }, () => app.browser())
@@ -75,7 +75,7 @@ describe('discovery', () => {
     assert.ok(browsers.every((browser) => browser.cookies().length === 0))
   })
 
-  it('lives as long as Cache-Control says', async () => {
+  it('is cached for as long as Cache-Control says', async () => {
     stopTime()
     stage.provider.change.discovery = (json, answer) => {
       answer.headers['Cache-Control'] = 'max-age=600'
@@ -91,7 +91,7 @@ describe('discovery', () => {
     assert.equal(stage.provider.calls['/discovery'], 2)
   })
 
-  it('that was renewed counts: an endpoint may move, and the keys are kept while they do not', async () => {
+  it('applies new metadata: an endpoint may move, and the keys are kept if jwks_uri stays', async () => {
     stopTime()
     const app = await start()
     await logIn(app)
@@ -105,7 +105,7 @@ describe('discovery', () => {
     assert.deepEqual([stage.provider.calls['/discovery'], codesOf(app)], [3, []])
   })
 
-  it('that was renewed with another jwks_uri brings its keys', async () => {
+  it('fetches new keys if jwks_uri has changed', async () => {
     stopTime()
     const keys = await startOther()
     await keys.rotateKeys()
@@ -118,7 +118,7 @@ describe('discovery', () => {
     assert.ok(keys.calls['/jwks'] > 0)
   })
 
-  it('serves the last good copy while the provider is down, and does not hammer at it', async () => {
+  it('uses the last metadata while the provider is down, and does not flood it', async () => {
     stopTime()
     const app = await start()
     await logIn(app)
@@ -136,7 +136,7 @@ describe('discovery', () => {
     assert.deepEqual([stage.provider.calls['/discovery'], codesOf(app)], [4, []])
   })
 
-  it('serves the last good copy while the new one is of another issuer', async () => {
+  it('uses the last metadata while the new one has another issuer', async () => {
     stopTime()
     const app = await start()
     await logIn(app)
@@ -168,7 +168,7 @@ describe('an issuer', () => {
     ],
   ]
   for (const [name, options, path] of layouts) {
-    it(`${name} is asked below its own path`, async () => {
+    it(`${name} has its metadata below its own path`, async () => {
       const other = await startOther(options)
       const app = await start({}, { provider: other })
       assert.equal(await logIn(app), 200)
@@ -177,14 +177,14 @@ describe('an issuer', () => {
     })
   }
 
-  it('whose metadata names another one is refused: a slash at the end counts', async () => {
+  it('is refused if its metadata names another one: a slash at the end counts', async () => {
     const app = await start({ issuer: `${stage.provider.issuer}/` })
     assert.equal(await logIn(app), 502)
     assert.deepEqual(codesOf(app), ['ERR_OIDC_DISCOVERY_ISSUER'])
     assert.match(app.errors[0]?.message ?? '', /character by character/)
   })
 
-  it('without metadata gets advice on what an issuer is', async () => {
+  it('gets advice if it has no metadata', async () => {
     const app = await start({ issuer: `${stage.provider.issuer}/wrong` })
     assert.equal(await logIn(app), 502)
     assert.deepEqual(codesOf(app), ['ERR_OIDC_PROVIDER_STATUS'])
@@ -194,6 +194,15 @@ describe('an issuer', () => {
 })
 
 describe('metadata', () => {
+  for (const value of [null, '']) {
+    it(`N-19: has no endpoint if a member is ${JSON.stringify(value)}`, async () => {
+      stage.provider.change.discovery = (json) => ({ ...json, userinfo_endpoint: value, end_session_endpoint: value })
+      const app = await start()
+      assert.equal(await logIn(app), 200)
+      assert.deepEqual(codesOf(app), [])
+    })
+  }
+
   const faults: readonly (readonly [name: string, change: JsonChange, message: RegExp])[] = [
     ['without token_endpoint', ({ token_endpoint: _, ...json }) => json, /lacks token_endpoint\./],
     ['without anything', ({ issuer }) => ({ issuer }), /lacks authorization_endpoint, token_endpoint, jwks_uri\./],
@@ -204,7 +213,7 @@ describe('metadata', () => {
     ],
     [
       'with a faulty endpoint and one too few',
-      ({ jwks_uri: _, ...json }) => ({ ...json, userinfo_endpoint: null }),
+      ({ jwks_uri: _, ...json }) => ({ ...json, userinfo_endpoint: 5 }),
       /lacks jwks_uri and has no https URL for userinfo_endpoint\./,
     ],
     [
@@ -223,7 +232,7 @@ describe('metadata', () => {
     })
   }
 
-  it('with plain http is refused unless that was allowed', async () => {
+  it('with http URLs is refused unless insecure requests are allowed', async () => {
     const issuer = 'https://op.example.test'
     const metadata = { issuer, authorization_endpoint: `${issuer}/a`, token_endpoint: 'http://op.example.test/t' }
     const fetch = async (): Promise<Response> => Response.json({ ...metadata, jwks_uri: `${issuer}/k` })
@@ -249,7 +258,7 @@ describe('providerMetadata', () => {
     }
   }
 
-  it('takes the place of discovery', async () => {
+  it('replaces discovery', async () => {
     const app = await start({ providerMetadata: metadataOf(stage.provider) })
     const browser = app.browser()
     assert.equal((await browser.open('/profile')).status, 200)
@@ -261,7 +270,7 @@ describe('providerMetadata', () => {
     assert.deepEqual(stage.provider.complaints, [])
   })
 
-  it('is refused with the other faults of the configuration where it is faulty', async () => {
+  it('is refused together with the other problems of the options if it is invalid', async () => {
     const providerMetadata = { ...metadataOf(stage.provider), token_endpoint: '/token' }
     await assert.rejects(start({ providerMetadata }), /providerMetadata\.token_endpoint must be/)
   })
@@ -272,7 +281,7 @@ describe('ready()', () => {
     return oidc({ ...usualOptions(stage.provider, 'http://127.0.0.1:1'), ...options } as Options)
   }
 
-  it('asks for metadata and keys, and for nothing again', async () => {
+  it('fetches metadata and keys, and nothing twice', async () => {
     const auth = middleware()
     assert.equal(await auth.ready(), undefined)
     await auth.ready()
@@ -287,7 +296,7 @@ describe('ready()', () => {
     await auth.ready()
   })
 
-  it('rejects while the keys are out of reach', async () => {
+  it('rejects while the keys cannot be fetched', async () => {
     const auth = middleware()
     stage.provider.change.raw['/jwks'] = (_req, res) => void res.writeHead(500).end()
     await assert.rejects(auth.ready(), { code: 'ERR_OIDC_PROVIDER_STATUS' })
@@ -296,7 +305,7 @@ describe('ready()', () => {
     await assert.rejects(auth.ready(), { code: 'ERR_OIDC_KEYS_INVALID' })
   })
 
-  it('needs no keys where the client secret is the key', async () => {
+  it('needs no keys if ID Tokens are signed with the client secret', async () => {
     stage.provider.change.raw['/jwks'] = (_req, res) => void res.writeHead(404).end()
     await middleware({ idTokenSignedResponseAlg: 'HS256' }).ready()
     assert.equal(stage.provider.calls['/jwks'], 0)
@@ -304,7 +313,7 @@ describe('ready()', () => {
 })
 
 describe('fetch', () => {
-  it('is used for all that is asked of the provider', async () => {
+  it('is used for all requests to the provider', async () => {
     const asked: string[] = []
     const own: Options['fetch'] = (url, init) => {
       asked.push(`${init.method} ${new URL(url).pathname}`)

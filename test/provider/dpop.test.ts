@@ -3,7 +3,8 @@ import { createHash, createPublicKey, type JsonWebKey } from 'node:crypto'
 import { describe, it } from 'node:test'
 import { calculateJwkThumbprint, decodeProtectedHeader, jwtVerify } from 'jose'
 import { ConfigError } from '../../lib/errors.ts'
-import { createDpopKey, createDpopNonces, createDpopProof, dpopThumbprint } from '../../lib/provider/dpop.ts'
+import { createDpopKey, createDpopProof, dpopThumbprint } from '../../lib/provider/dpop.ts'
+import { createDpopNonces } from '../../lib/provider/dpop-nonces.ts'
 
 const NOW = 1_700_000_000
 const ALGS = ['ES256', 'ES384', 'ES512', 'EdDSA', 'Ed25519']
@@ -20,9 +21,9 @@ async function verify(proof: string) {
   return await jwtVerify(proof, key, { algorithms: [alg], currentDate: new Date(NOW * 1000) })
 }
 
-describe('the key of a login', () => {
+describe('the DPoP key of a login', () => {
   for (const alg of ALGS) {
-    it(`for ${alg} outlives JSON, and is another for each login`, async () => {
+    it(`for ${alg} can be stored as JSON, and is new for each login`, async () => {
       const key = createDpopKey(alg)
       assert.deepEqual(JSON.parse(JSON.stringify(key)), key)
       assert.equal(key.alg, alg)
@@ -38,12 +39,12 @@ describe('the key of a login', () => {
   }
 
   for (const alg of ['RS256', 'PS256', 'HS256', 'none', '', '__proto__', 'ES256K']) {
-    it(`is not made for ${JSON.stringify(alg)}`, () => {
+    it(`is not created for ${JSON.stringify(alg)}`, () => {
       assert.throws(() => createDpopKey(alg), ConfigError)
     })
   }
 
-  it('has the thumbprint of its public part', async () => {
+  it('has the thumbprint of its public key', async () => {
     for (const key of ALGS.map(createDpopKey)) {
       const { kty, crv, x } = key
       const expected = await calculateJwkThumbprint(key.y === undefined ? { kty, crv, x } : { kty, crv, x, y: key.y })
@@ -52,11 +53,11 @@ describe('the key of a login', () => {
   })
 })
 
-describe('a proof of possession', () => {
+describe('a DPoP proof', () => {
   const key = createDpopKey('ES256')
   const asked = { key, method: 'POST', url: 'https://op.example/token', now: NOW }
 
-  it('says what is asked, when, and by which key, and nothing else', async () => {
+  it('names the method, the URL, the time and the key, and nothing else', async () => {
     const { payload, protectedHeader } = await verify(await createDpopProof(asked))
     assert.deepEqual(protectedHeader, { typ: 'dpop+jwt', alg: 'ES256', jwk: publicOf({ ...key }) })
     const { jti, ...claims } = payload
@@ -65,7 +66,7 @@ describe('a proof of possession', () => {
   })
 
   for (const alg of ALGS) {
-    it(`never holds the private key of ${alg}`, async () => {
+    it(`never contains the private key of ${alg}`, async () => {
       const own = createDpopKey(alg)
       const header = decodeProtectedHeader(await createDpopProof({ ...asked, key: own }))
       assert.deepEqual(
@@ -90,7 +91,7 @@ describe('a proof of possession', () => {
     })
   }
 
-  it('goes with one access token', async () => {
+  it('is bound to one access token', async () => {
     const { payload } = await verify(
       await createDpopProof({ ...asked, method: 'GET', accessToken: 'at-1', nonce: 'n-1' }),
     )
@@ -105,11 +106,11 @@ describe('a proof of possession', () => {
   })
 })
 
-describe('the memory of nonces', () => {
+describe('the store of nonces', () => {
   const URL_1 = 'https://op.example/token'
   const headers = (nonce: string) => new Headers({ 'DPoP-Nonce': nonce })
 
-  it('keeps the newest for each origin', () => {
+  it('keeps the latest nonce of each origin', () => {
     const nonces = createDpopNonces()
     assert.equal(nonces.get(URL_1), undefined)
     assert.equal(nonces.keep(URL_1, headers('one')), 'one')
@@ -120,7 +121,7 @@ describe('the memory of nonces', () => {
     assert.equal(nonces.get('http://op.example/token'), undefined)
   })
 
-  it('keeps what it has where an answer brings none', () => {
+  it('keeps its nonce if a response has none', () => {
     const nonces = createDpopNonces()
     nonces.keep(URL_1, headers('one'))
     assert.equal(nonces.keep(URL_1, new Headers()), undefined)
@@ -141,14 +142,14 @@ describe('the memory of nonces', () => {
     ['comes twice', twice],
   ]
   for (const [name, bad] of BAD) {
-    it(`takes no nonce that ${name}`, () => {
+    it(`ignores a nonce that ${name}`, () => {
       const nonces = createDpopNonces()
       assert.equal(nonces.keep(URL_1, bad), undefined)
       assert.equal(nonces.get(URL_1), undefined)
     })
   }
 
-  it('does not grow without end', () => {
+  it('does not grow without bound', () => {
     const nonces = createDpopNonces()
     const urls = Array.from({ length: 100 }, (_, index) => `https://op${index}.example/`)
     for (const url of urls) nonces.keep(url, headers('n'))

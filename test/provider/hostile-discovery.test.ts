@@ -84,13 +84,15 @@ const REQUIRED = ['authorization_endpoint', 'token_endpoint', 'jwks_uri']
 const ENDPOINTS = [...REQUIRED, 'userinfo_endpoint', 'end_session_endpoint']
 
 const URLS: readonly unknown[] = [
-  ...[null, 5, true, {}, '', '/relative', '//evil.example', 'evil.example', 'http://', EVIL_HTML],
+  ...[5, true, {}, '/relative', '//evil.example', 'evil.example', 'http://', EVIL_HTML],
   ...['javascript:alert(1)', 'JAVASCRIPT:alert(1)', ' javascript:alert(1)', 'data:text/html,x', 'file:///etc/passwd'],
   ...['ftp://evil.example/', 'blob:http://localhost/x', 'about:blank', 'ws://localhost/', 'gopher://evil.example/'],
 ]
 
 const METADATA: readonly Row<Change>[] = [
-  ...REQUIRED.map((name): Row<Change> => [`no ${name}`, put(name, undefined), INVALID]),
+  ...REQUIRED.flatMap((name) =>
+    [undefined, null, ''].map((url): Row<Change> => [`${name} ${JSON.stringify(url)}`, put(name, url), INVALID]),
+  ),
   ...ENDPOINTS.flatMap((name) =>
     URLS.map((url): Row<Change> => [`${name} ${JSON.stringify(url)}`, put(name, url), INVALID]),
   ),
@@ -115,14 +117,14 @@ describe('metadata', () => {
     assert.equal(stage.provider.calls['/discovery'], 1)
   }
 
-  it('is accepted when it is good, and asked for once', async () => {
+  it('is accepted if it is valid, and fetched once', async () => {
     await assertLoggedIn(stand, await logIn(stand))
     await stand.reset()
     await assertLoggedIn(stand, await logIn(stand))
     assert.equal(stage.provider.calls['/discovery'], 0)
   })
 
-  it('is accepted with members that nobody knows', async () => {
+  it('is accepted with unknown members', async () => {
     stage.provider.change.discovery = (good) =>
       `${JSON.stringify(good).slice(0, -1)},"__proto__":{"x":1},"constructor":"${'x'.repeat(1000)}","a":[[{}]]}`
     await assertLoggedIn(stand, await logIn(stand))
@@ -130,20 +132,20 @@ describe('metadata', () => {
   })
 
   for (const [name, change, code, status] of [...ISSUERS, ...ANSWERS, ...METADATA]) {
-    it(`is refused with ${name}, until it is good`, async () => {
+    it(`is refused with ${name}, until it is valid`, async () => {
       stage.provider.change.discovery = change
       await assertRefusedOnce(code, status)
     })
   }
 
   for (const [name, handler, code, status] of DOCUMENT_FAULTS) {
-    it(`is refused when it is ${name}, until it is good`, async () => {
+    it(`is refused if it is ${name}, until it is valid`, async () => {
       stage.provider.change.raw['/discovery'] = handler
       await assertRefusedOnce(code, status)
     })
   }
 
-  it('tells a browser when to come back', async () => {
+  it('passes on Retry-After', async () => {
     stage.provider.change.raw['/discovery'] = (_req, res) => {
       const reset = String(Math.floor(Date.now() / 1000) + 30)
       res.writeHead(429, { 'X-Rate-Limit-Reset': reset, Date: new Date().toUTCString() }).end()
@@ -153,7 +155,7 @@ describe('metadata', () => {
     assert.match(String(page.headers['retry-after']), /^(29|30|31)$/)
   })
 
-  it('is asked for once by many at the same time', async () => {
+  it('is fetched once by simultaneous logins', async () => {
     const pages = await Promise.all(
       Array.from({ length: 20 }, () => stand.app.browser().open('/login', { follow: false })),
     )
@@ -161,7 +163,7 @@ describe('metadata', () => {
     assert.equal(stage.provider.calls['/discovery'], 1)
   })
 
-  it('does not keep anybody from what needs no provider', async () => {
+  it('does not affect pages that need no provider', async () => {
     stage.provider.change.raw['/discovery'] = (_req, res) => void res.destroy()
     const browser = stand.app.browser()
     assert.equal((await browser.open('/')).status, 200)
@@ -169,7 +171,7 @@ describe('metadata', () => {
     assert.equal(stage.provider.calls['/discovery'], 0)
   })
 
-  it('says to a script what it says to a page', async () => {
+  it('gives a script the same error', async () => {
     stage.provider.change.discovery = issuer(() => EVIL_HTML)
     const browser = stand.app.browser()
     const page = await browser.fetch('/login')
@@ -212,13 +214,13 @@ describe('metadata over https', () => {
     return { browser, page: await browser.go(back.next) }
   }
 
-  it('is accepted when it is good', async () => {
+  it('is accepted if it is valid', async () => {
     await assertLoggedIn(stand, await logInThere())
     assert.deepEqual(stage.provider.complaints, [])
   })
 
   for (const name of ENDPOINTS) {
-    it(`is refused with a ${name} of plain http`, async () => {
+    it(`is refused with an http URL as ${name}`, async () => {
       stage.provider.change.discovery = (good) => {
         const metadata = toPublic(good)
         return { ...metadata, [name]: String(metadata[name]).replace('https:', 'http:') }
@@ -229,7 +231,7 @@ describe('metadata over https', () => {
   }
 
   for (const name of ['token_endpoint', 'jwks_uri', 'userinfo_endpoint']) {
-    it(`does not send anything to a ${name} with a user in it`, async () => {
+    it(`sends nothing to a ${name} with a user in its URL`, async () => {
       const another = 'https://user:password@provider.example.test/evil'
       stage.provider.change.discovery = (good) => ({ ...toPublic(good), [name]: another })
       const outcome = await logInThere()

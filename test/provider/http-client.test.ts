@@ -85,7 +85,7 @@ for (const [name, config] of transports) {
   describe(`the HTTP client ${name}`, () => {
     const client = startClient(config)
 
-    it('gets a JSON object with its headers', async () => {
+    it('fetches a JSON object with its headers', async () => {
       let received: IncomingMessage['headers'] = {}
       const origin = await startServer((req, res) => {
         received = req.headers
@@ -133,7 +133,7 @@ for (const [name, config] of transports) {
       [undefined, false],
     ]
     for (const [type, isJson] of types) {
-      it(`${isJson ? 'takes' : 'refuses'} the content type ${type}`, async () => {
+      it(`${isJson ? 'accepts' : 'refuses'} the content type ${type}`, async () => {
         const origin = await startServer((_, res) => {
           res.writeHead(200, type === undefined ? {} : { 'Content-Type': type }).end('{"a":1}')
         })
@@ -155,7 +155,7 @@ for (const [name, config] of transports) {
       ['an object of great depth', `{"a":${'['.repeat(100_000)}${']'.repeat(100_000)}}`],
     ]
     for (const [what, body] of bodies) {
-      it(`refuses a JSON answer that is ${what}`, async () => {
+      it(`refuses a JSON response that is ${what}`, async () => {
         const origin = await startServer((_, res) => {
           res.writeHead(200, { 'Content-Type': 'application/json' }).end(body)
         })
@@ -169,11 +169,11 @@ for (const [name, config] of transports) {
           res.writeHead(status, { 'Content-Type': 'application/json' }).end(status === 304 ? undefined : '{"secret":1}')
         })
         const { message } = await refuses(client.getJson(`${origin}/keys?secret`), 'ERR_OIDC_PROVIDER_STATUS')
-        assert.equal(message, `${origin}/keys answered with status ${status}.`)
+        assert.equal(message, `${origin}/keys answered ${status}.`)
       })
     }
 
-    it('says how long a busy provider wants to be left alone', async () => {
+    it('says when to retry at a busy provider', async () => {
       const origin = await startServer((_, res) => res.writeHead(429, { 'Retry-After': '17' }).end())
       const error = await refuses(client.getJson(origin), 'ERR_OIDC_PROVIDER_BUSY')
       assert.equal(error.retryAfter, 17)
@@ -194,19 +194,19 @@ for (const [name, config] of transports) {
       })
     }
 
-    it('refuses a compressed answer', async () => {
+    it('refuses a compressed response', async () => {
       const origin = await startServer((_, res) => {
         res.writeHead(200, { 'Content-Type': 'application/json', 'Content-Encoding': 'gzip' }).end(gzipSync('{}'))
       })
       await refuses(client.getJson(origin), 'ERR_OIDC_PROVIDER_RESPONSE_INVALID')
     })
 
-    it('takes an answer of 1 MiB', async () => {
+    it('accepts a response of 1 MiB', async () => {
       const origin = await startServer((_, res) => json(res, { a: 'x'.repeat(1_048_576 - 8) }))
       assert.equal(String((await client.getJson(origin)).json['a']).length, 1_048_568)
     })
 
-    it('refuses an answer one byte larger that does not say its size', async () => {
+    it('refuses a response that is one byte larger and does not say its size', async () => {
       const origin = await startServer((_, res) => {
         res.writeHead(200, { 'Content-Type': 'application/json' })
         res.write('{"a":"')
@@ -216,7 +216,7 @@ for (const [name, config] of transports) {
     })
 
     for (const announced of [true, false]) {
-      it(`refuses 4 MiB ${announced ? 'by their announcement' : 'while they arrive'}, and hangs up`, async () => {
+      it(`refuses 4 MiB ${announced ? 'by their content-length' : 'while they arrive'}, and closes the connection`, async () => {
         const closed = createSignal()
         const origin = await startServer((_, res) => {
           res.on('close', closed.resolve)
@@ -246,7 +246,7 @@ for (const [name, config] of transports) {
       ],
     ]
     for (const [what, listener] of slow) {
-      it(`gives up on a provider that ${what}, and hangs up`, async () => {
+      it(`stops waiting for a provider that ${what}, and closes the connection`, async () => {
         const closed = createSignal()
         const origin = await startServer((req, res) => {
           res.on('close', closed.resolve)
@@ -259,7 +259,7 @@ for (const [name, config] of transports) {
       })
     }
 
-    it('gives up on headers that come byte by byte', async () => {
+    it('stops waiting for headers that come byte by byte', async () => {
       const origin = await startRawServer((socket) => {
         socket.write('HTTP/1.1 200 OK\r\nX-Slow: ')
         const timer = setInterval(() => socket.write('x'), 100)
@@ -269,7 +269,7 @@ for (const [name, config] of transports) {
       await refuses(hasty.getJson(origin), 'ERR_OIDC_PROVIDER_TIMEOUT')
     })
 
-    it('says that nobody listens', async () => {
+    it('reports that nothing listens at the port', async () => {
       const server = net.createServer()
       const origin = await listen(server)
       server.close()
@@ -279,7 +279,7 @@ for (const [name, config] of transports) {
       assert.equal(error.status, 503)
     })
 
-    it('says that the connection broke before the answer, asking once', async () => {
+    it('reports that the connection broke before the response, after one request', async () => {
       let requests = 0
       const origin = await startServer((req) => {
         requests += 1
@@ -289,7 +289,7 @@ for (const [name, config] of transports) {
       assert.equal(requests, 1)
     })
 
-    it('says that the connection broke within the answer', async () => {
+    it('reports that the connection broke within the response', async () => {
       const origin = await startServer((_, res) => {
         res.writeHead(200, { 'Content-Type': 'application/json', 'Content-Length': '2' }).write('{')
         setImmediate(() => res.socket?.destroy())
@@ -297,7 +297,7 @@ for (const [name, config] of transports) {
       await refuses(client.getJson(origin), 'ERR_OIDC_PROVIDER_UNREACHABLE')
     })
 
-    it('asks https only, unless told', async () => {
+    it('sends requests only over https, unless insecure requests are allowed', async () => {
       let requests = 0
       const origin = await startServer((_, res) => {
         requests += 1
@@ -312,17 +312,17 @@ for (const [name, config] of transports) {
     })
 
     for (const url of ['', '/keys', 'keys', 'ftp://op.example.com/keys', 'file:///etc/passwd', 'data:,{}']) {
-      it(`does not ask ${url || 'an empty address'}`, async () => {
+      it(`sends no request to ${url || 'an empty URL'}`, async () => {
         await refuses(client.getJson(url), 'ERR_OIDC_METADATA_INVALID')
       })
     }
 
-    it('does not ask an address with a user or a password in it', async () => {
+    it('sends no request to a URL with a user or a password', async () => {
       await refuses(client.getJson('http://secret@127.0.0.1/'), 'ERR_OIDC_METADATA_INVALID')
       await refuses(client.getJson('http://:secret@127.0.0.1/'), 'ERR_OIDC_METADATA_INVALID')
     })
 
-    it('tells who watches what it asked, and what came of it', async () => {
+    it('publishes each request with its outcome', async () => {
       const seen: unknown[] = []
       const watch = (message: unknown) => seen.push(message)
       diagnostics.subscribe('express-oidc:provider', watch)
@@ -345,8 +345,8 @@ function event(method: string, url: string, outcome: number | string) {
   return { method, url, outcome, milliseconds: 0 }
 }
 
-describe('connections of its own', () => {
-  it('are used again', async () => {
+describe('the connections of the HTTP client', () => {
+  it('are reused', async () => {
     let connections = 0
     const server = http.createServer((_, res) => json(res, {}))
     server.on('connection', () => {
@@ -372,7 +372,7 @@ describe('connections of its own', () => {
     return { origin, requests }
   }
 
-  it('are replaced once by new ones where the other side has closed them, for GET', async () => {
+  it('are replaced once for a GET if the server has closed them', async () => {
     const { origin, requests } = await startForgetfulServer()
     const client = startClient()
     await client.getJson(origin)
@@ -380,7 +380,7 @@ describe('connections of its own', () => {
     assert.deepEqual(requests, ['GET', 'GET', 'GET'])
   })
 
-  it('are not tried again for POST', async () => {
+  it('are not replaced for a POST', async () => {
     const { origin, requests } = await startForgetfulServer()
     const client = startClient()
     await client.getJson(origin)
@@ -403,13 +403,13 @@ describe('connections of its own', () => {
     assert.ok(Number(stdout) < 2000, `${stdout} ms`)
   })
 
-  it('say that the provider does not speak HTTP, and keep what it said out of the log', async () => {
+  it('report a response that is not HTTP, without its bytes', async () => {
     const origin = await startRawServer((socket) => socket.end('secret bytes\r\n\r\n'))
     const error = await refuses(startClient().getJson(origin), 'ERR_OIDC_PROVIDER_RESPONSE_INVALID')
     assert.equal(Reflect.get(error.cause ?? {}, 'rawPacket'), undefined)
   })
 
-  it('refuse headers without end', async () => {
+  it('refuse endless headers', async () => {
     const origin = await startRawServer((socket) => {
       socket.end(`HTTP/1.1 200 OK\r\nX-Long: ${'x'.repeat(100_000)}\r\n\r\n`)
     })
@@ -432,7 +432,7 @@ describe('a fetch function', () => {
     return new Response(body, { headers: { 'Content-Type': 'application/json' } })
   }
 
-  it('is given what it needs', async () => {
+  it('gets the URL and the request', async () => {
     const calls: [string, RequestInit][] = []
     const client = startClient({
       ...strict,
@@ -450,12 +450,12 @@ describe('a fetch function', () => {
     assert.deepEqual([post?.method, post?.body, new Headers(post?.headers).get('a')], ['POST', 'c', 'b'])
   })
 
-  it('is given up on when it never comes back, although it does not heed the signal', async () => {
+  it('is not awaited for longer than the timeout, even if it ignores the signal', async () => {
     const client = startClient({ timeout: 0.1, fetch: () => new Promise(() => undefined) })
     await refuses(client.getJson(url), 'ERR_OIDC_PROVIDER_TIMEOUT')
   })
 
-  it('is given up on when its body never ends, which is cancelled', async () => {
+  it('has its endless body cancelled after the timeout', async () => {
     const cancelled = createSignal()
     const client = startClient({
       timeout: 0.1,
@@ -465,7 +465,7 @@ describe('a fetch function', () => {
     await cancelled.promise
   })
 
-  it('has its body cancelled when it answers too late', async () => {
+  it('has its body cancelled if it responds too late', async () => {
     const cancelled = createSignal()
     let answer: (response: Response) => void = () => undefined
     const client = startClient({
@@ -484,7 +484,7 @@ describe('a fetch function', () => {
     await cancelled.promise
   })
 
-  it('may stream without end: 1 MiB is read of it', async () => {
+  it('may stream endlessly: only 1 MiB is read', async () => {
     let chunks = 0
     const stream = new ReadableStream({
       pull(controller) {
@@ -497,13 +497,13 @@ describe('a fetch function', () => {
     assert.ok(chunks < 24, `${chunks} chunks`)
   })
 
-  it('is refused chunks that are not bytes', async () => {
+  it('must return chunks of bytes', async () => {
     const stream = new ReadableStream({ pull: (controller) => controller.enqueue('{}') })
     const client = startClient({ fetch: async () => jsonResponse(stream) })
     await refuses(client.getJson(url), 'ERR_OIDC_PROVIDER_RESPONSE_TOO_LARGE')
   })
 
-  it('is refused an answer that it got by following a redirect', async () => {
+  it('must not follow a redirect', async () => {
     const origin = await startServer((req, res) => {
       if (req.url === '/there') json(res, {})
       else res.writeHead(302, { Location: '/there' }).end()
@@ -512,13 +512,13 @@ describe('a fetch function', () => {
     await refuses(client.getJson(origin), 'ERR_OIDC_PROVIDER_REDIRECT')
   })
 
-  it('is refused a redirect that it hides', async () => {
+  it('must not hide a redirect', async () => {
     const hidden = Object.defineProperties(Response.error(), { type: { value: 'opaqueredirect' } })
     const client = startClient({ fetch: async () => hidden })
     await refuses(client.getJson(url), 'ERR_OIDC_PROVIDER_REDIRECT')
   })
 
-  it('is refused an answer without status', async () => {
+  it('must return a status', async () => {
     const client = startClient({ fetch: async () => Response.error() })
     await refuses(client.getJson(url), 'ERR_OIDC_PROVIDER_RESPONSE_INVALID')
   })
@@ -531,7 +531,7 @@ describe('a fetch function', () => {
     })
   }
 
-  it('may throw rather than reject', async () => {
+  it('may throw synchronously', async () => {
     const client = startClient({
       fetch: () => {
         throw new Error('at once')
@@ -541,7 +541,7 @@ describe('a fetch function', () => {
   })
 })
 
-describe('a status that ends the matter', () => {
+describe('a status that cannot be used', () => {
   const date = 'Mon, 23 Nov 2026 12:00:00 GMT'
   const dateAt = Date.parse(date) / 1000
   const cases: readonly [string, number, Record<string, string>, number | undefined][] = [
@@ -570,7 +570,7 @@ describe('a status that ends the matter', () => {
     ['503 with seconds', 503, { 'Retry-After': '30' }, 30],
   ]
   for (const [name, status, headers, retryAfter] of cases) {
-    it(`is a busy provider for ${name}`, () => {
+    it(`is reported as a busy provider: ${name}`, () => {
       mock.timers.enable({ apis: ['Date'], now: (dateAt - 10) * 1000 })
       try {
         const error = errorFromStatus({ status, headers: new Headers(headers) })
@@ -589,11 +589,11 @@ describe('a status that ends the matter', () => {
     [500, { 'Retry-After': '5' }],
     [404, {}],
   ] as const) {
-    it(`is a failed request for ${status} with ${JSON.stringify(headers)}`, () => {
+    it(`is reported as a failed request: ${status} with ${JSON.stringify(headers)}`, () => {
       const error = errorFromStatus({ status, headers: new Headers(headers) }, 'https://op.example.com/token')
       assert.equal(error.code, 'ERR_OIDC_PROVIDER_STATUS')
       assert.equal(error.retryAfter, undefined)
-      assert.equal(error.message, `https://op.example.com/token answered with status ${status}.`)
+      assert.equal(error.message, `https://op.example.com/token answered ${status}.`)
     })
   }
 })

@@ -53,7 +53,7 @@ const PUBLIC: readonly string[] = [
 
 describe('a public address', () => {
   for (const [what, ...addresses] of INTERNAL) {
-    it(`is none of ${what}`, () => {
+    it(`is not ${what}`, () => {
       assert.deepEqual(
         addresses.filter((address) => isPublicAddress(address)),
         [],
@@ -61,7 +61,7 @@ describe('a public address', () => {
     })
   }
 
-  it('is one that the internet leads to', () => {
+  it('is one that is reachable on the internet', () => {
     assert.deepEqual(
       PUBLIC.filter((address) => !isPublicAddress(address)),
       [],
@@ -102,12 +102,12 @@ function leadingTo(...addresses: readonly string[]): LookupFunction {
 }
 
 describe('a lookup of public addresses', () => {
-  it('hands out the first one', async () => {
+  it('returns the first one', async () => {
     assert.deepEqual(await lookUp(leadingTo('8.8.8.8', '1.1.1.1'), {}), ['8.8.8.8', 4])
     assert.deepEqual(await lookUp(leadingTo('2606:4700::1111'), { family: 6 }), ['2606:4700::1111', 6])
   })
 
-  it('hands out all of them', async () => {
+  it('returns all of them', async () => {
     const all = [
       { address: '8.8.8.8', family: 4 },
       { address: '2606:4700::1111', family: 6 },
@@ -115,7 +115,7 @@ describe('a lookup of public addresses', () => {
     assert.deepEqual(await lookUp(leadingTo('8.8.8.8', '2606:4700::1111'), { all: true }), all)
   })
 
-  it('keeps those back that are not public', async () => {
+  it('removes those that are not public', async () => {
     assert.deepEqual(await lookUp(leadingTo('127.0.0.1', '8.8.8.8'), {}), ['8.8.8.8', 4])
     assert.deepEqual(await lookUp(leadingTo('::1', '8.8.8.8', '10.0.0.1'), { all: true }), [
       { address: '8.8.8.8', family: 4 },
@@ -123,13 +123,13 @@ describe('a lookup of public addresses', () => {
   })
 
   for (const options of [{}, { all: true }]) {
-    it(`has none where none is public: ${JSON.stringify(options)}`, async () => {
+    it(`fails if none is public: ${JSON.stringify(options)}`, async () => {
       assert.equal(await lookUp(leadingTo('127.0.0.1', '169.254.169.254'), options), 'ERR_OIDC_PROVIDER_UNREACHABLE')
       assert.equal(await lookUp(leadingTo(), options), 'ERR_OIDC_PROVIDER_UNREACHABLE')
     })
   }
 
-  it('believes no lookup that hands out one address where all were asked for', async () => {
+  it('refuses a lookup that returns one address although all were requested', async () => {
     const found: LookupFunction = (_hostname, _options, callback) => callback(null, '8.8.8.8', 4)
     assert.equal(await lookUp(found, {}), 'ERR_OIDC_PROVIDER_UNREACHABLE')
   })
@@ -142,7 +142,7 @@ describe('a lookup of public addresses', () => {
     assert.equal(await lookUp(failing, {}), 'ENOTFOUND')
   })
 
-  it('asks the system where nothing else is named', async () => {
+  it('uses the system if no other lookup is given', async () => {
     const code = await new Promise((resolve) => {
       createPublicLookup()('localhost', {}, (error) => resolve(error?.code))
     })
@@ -151,7 +151,7 @@ describe('a lookup of public addresses', () => {
 })
 
 describe('a connection with such a lookup', () => {
-  it('is never made to an internal address, whatever the name has led to before', async () => {
+  it('is never made to an internal address, whatever the name resolved to before', async () => {
     let connections = 0
     const server = http.createServer().on('connection', () => connections++)
     const { port, stop } = await listen(server)

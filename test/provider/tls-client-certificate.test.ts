@@ -117,13 +117,13 @@ describe('the certificate of the client', () => {
     ],
   ]
   for (const [name, certificate] of FORMS) {
-    it(`is shown where it is given as ${name}`, async () => {
+    it(`is sent if it is given as ${name}`, async () => {
       const { status } = await createClient(certificate).request(`${strict.origin}/a`, { method: 'GET' })
       assert.deepEqual([status, strict.seen[0]?.certificate], [200, fingerprint(ofAuthority)])
     })
   }
 
-  it('is shown at every request over a connection that stays open', async () => {
+  it('is sent once for all requests over an open connection', async () => {
     const client = createClient(trusting(ofAuthority))
     for (const path of ['/a', '/b', '/c']) await client.request(strict.origin + path, { method: 'POST', body: 'a=b' })
     assert.deepEqual(
@@ -132,7 +132,7 @@ describe('the certificate of the client', () => {
     )
   })
 
-  it('is shown again where a request goes over a new connection, since the old one broke', async () => {
+  it('is sent again on a new connection after the old one broke', async () => {
     const client = createClient(trusting(ofAuthority))
     await client.request(`${strict.origin}/a`, { method: 'GET' })
     strict.breaksNext = true
@@ -152,12 +152,12 @@ describe('the certificate of the client', () => {
     )
   })
 
-  it('may be one that the client has signed itself', async () => {
+  it('may be self-signed', async () => {
     await createClient(trusting(selfSigned)).request(`${lenient.origin}/a`, { method: 'GET' })
     assert.equal(lenient.seen[0]?.certificate, fingerprint(selfSigned))
   })
 
-  it('is refused where the server trusts another authority', async () => {
+  it('is refused if the server trusts another authority', async () => {
     const work = createClient(trusting(other)).request(`${strict.origin}/a`, { method: 'POST', body: 'secret' })
     await refuses(work, 'ERR_OIDC_PROVIDER_UNREACHABLE')
     assert.equal(strict.seen.length, 0)
@@ -178,7 +178,7 @@ describe('the certificate of the client', () => {
   })
 
   for (const method of ['tls_client_auth', 'self_signed_tls_client_auth']) {
-    it(`is the proof of ${method}, beside the client_id and nothing else, at the alias`, async () => {
+    it(`is the only authentication of ${method} besides the client_id, at the mTLS alias`, async () => {
       const provider = await createDirectProvider(
         { tokenEndpointAuthMethod: method, tlsClientCertificate: trusting(ofAuthority) },
         { mtls_endpoint_aliases: { token_endpoint: `${strict.origin}/mtls/token` } },
@@ -199,7 +199,7 @@ describe('the certificate of the client', () => {
     })
   }
 
-  it('binds tokens also where the client proves itself otherwise, and is shown along with them', async () => {
+  it('binds tokens even if the client authenticates by another method, and is sent with them', async () => {
     const options = { clientSecret: CLIENT_SECRET, tlsClientCertificate: trusting(selfSigned) }
     const provider = await createDirectProvider(options, {}, lenient.origin)
     const { access_token: accessToken } = await requestTokens(provider, {})
@@ -226,7 +226,7 @@ describe('the certificate of the client', () => {
     ['no passphrase where one is needed', { cert, key: String(encrypted) }],
   ]
   for (const [name, tlsClientCertificate] of BROKEN) {
-    it(`is refused at once where it has ${name}`, () => {
+    it(`is refused by the options if it has ${name}`, () => {
       assert.throws(
         () => createNodeTransport({ tlsClientCertificate }),
         (error: unknown) => error instanceof ConfigError && !/planted|PRIVATE/.test(inspect(error)),

@@ -19,7 +19,7 @@ const CLIENT: RegisteredClient = {
 }
 
 describe('the key of a client', () => {
-  it('is the issuer, and the name of the provider where there are several', () => {
+  it('is the issuer, followed by the name of one of several providers', () => {
     assert.equal(clientKey(KEY), KEY)
     assert.equal(clientKey(KEY, 'default'), KEY)
     assert.equal(clientKey(KEY, 'okta'), `${KEY} okta`)
@@ -55,7 +55,7 @@ describe('a store of clients in files', () => {
     if (sentence !== undefined) assert.match(error.message, sentence)
   }
 
-  it('gives back what it was given, and nothing before and after', async () => {
+  it('returns what was written, and nothing before that and after its removal', async () => {
     assert.equal(await store.read(KEY), undefined)
     await store.write(KEY, CLIENT)
     assert.deepEqual(await store.read(KEY), CLIENT)
@@ -68,7 +68,7 @@ describe('a store of clients in files', () => {
     assert.deepEqual(await readdir(folder), [])
   })
 
-  it('keeps keys apart, whatever is in them', async () => {
+  it('separates keys, whatever characters they have', async () => {
     const keys = [KEY, `${KEY}/`, `${KEY} okta`, '../../etc/passwd', '', 'a'.repeat(5000)]
     for (const [index, key] of keys.entries()) await store.write(key, { ...CLIENT, client_id: String(index) })
     for (const [index, key] of keys.entries()) assert.equal((await store.read(key))?.client_id, String(index))
@@ -76,7 +76,7 @@ describe('a store of clients in files', () => {
   })
 
   for (const mask of [0o000, 0o022, 0o277]) {
-    it(`makes files for the owner alone, with the umask ${mask.toString(8)}`, async () => {
+    it(`creates files for the owner only, with the umask ${mask.toString(8)}`, async () => {
       await mkdir(folder)
       const before = process.umask(mask)
       try {
@@ -88,13 +88,13 @@ describe('a store of clients in files', () => {
     })
   }
 
-  it('makes its folder for the owner alone', async () => {
+  it('creates its directory for the owner only', async () => {
     await store.write(KEY, CLIENT)
     assert.equal((await stat(folder)).mode & 0o077, 0)
   })
 
   for (const mode of [0o640, 0o604, 0o620, 0o602]) {
-    it(`refuses a file with the mode ${mode.toString(8)}`, async () => {
+    it(`rejects a file with the mode ${mode.toString(8)}`, async () => {
       await store.write(KEY, CLIENT)
       await chmod(await onlyFile(), mode)
       await refuses(store.read(KEY), /chmod 600/)
@@ -103,7 +103,7 @@ describe('a store of clients in files', () => {
     })
   }
 
-  it('is not confused by what a crash has left behind', async () => {
+  it('ignores what a crash has left behind', async () => {
     await store.write(KEY, CLIENT)
     const file = await onlyFile()
     await writeFile(`${file}.0123456789abcdef.tmp`, '{"key":"https://op.exam', { mode: 0o600 })
@@ -112,7 +112,7 @@ describe('a store of clients in files', () => {
     assert.equal((await store.read(KEY))?.client_id, 'b')
   })
 
-  it('leaves the old client, and nothing else, where the new one cannot be put in its place', async () => {
+  it('leaves no draft if the file cannot be replaced', async () => {
     await store.write(KEY, CLIENT)
     const file = await onlyFile()
     await rm(file)
@@ -122,7 +122,7 @@ describe('a store of clients in files', () => {
     assert.deepEqual(await readdir(folder), [file.slice(folder.length + 1)])
   })
 
-  it('does not write through a link', async () => {
+  it('does not write through a symbolic link', async () => {
     await mkdir(folder)
     const target = join(folder, '..', 'target')
     await writeFile(target, 'untouched', { mode: 0o600 })
@@ -142,24 +142,24 @@ describe('a store of clients in files', () => {
     ['a text', '"secret-value"'],
     ['no client', JSON.stringify({ key: KEY })],
     ['a client without id', JSON.stringify({ key: KEY, client: { registeredAt: 1 } })],
-    ['a client without instant', JSON.stringify({ key: KEY, client: { client_id: 'a' } })],
+    ['a client without its time', JSON.stringify({ key: KEY, client: { client_id: 'a' } })],
     ['the client of another key', JSON.stringify({ key: 'https://other.example.com', client: CLIENT })],
   ]
   for (const [name, content] of contents) {
-    it(`refuses a file that holds ${name}`, async () => {
+    it(`rejects a file that contains ${name}`, async () => {
       await store.write(KEY, CLIENT)
       await writeFile(await onlyFile(), content)
-      await refuses(store.read(KEY), /does not hold/)
+      await refuses(store.read(KEY), /does not contain/)
     })
   }
 
-  it('says so where its folder is a file', async () => {
+  it('fails if its directory is a file', async () => {
     await writeFile(folder, '')
     await refuses(store.write(KEY, CLIENT))
     await refuses(store.read(KEY))
   })
 
-  it('never shows a torn file to anybody, while two processes write', { timeout: 60_000 }, async () => {
+  it('never returns half a file while two processes write', { timeout: 60_000 }, async () => {
     const script = `
       import { fileClientStore } from '${new URL('../../lib/registration/file-client-store.ts', import.meta.url)}'
       const store = fileClientStore(process.argv[1])

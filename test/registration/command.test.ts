@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, it } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { type ExitCode, runCommand } from '../../lib/command/command.ts'
-import { describeFailure } from '../../lib/command/output.ts'
+import { describeError } from '../../lib/command/output.ts'
 import { parseOptions } from '../../lib/options/parse-options.ts'
 import { fileClientStore } from '../../lib/registration/file-client-store.ts'
 import { stopAfterEach } from '../support/app/stage.ts'
@@ -63,12 +63,12 @@ function at(provider: RegistrationProvider, command: string, ...more: readonly s
 const OKTA_ENV = { EXPRESS_OIDC_TOKEN: TOKEN }
 
 describe('the command at a provider by RFC 7592', () => {
-  it('registers a client, and keeps it before it prints anything, without its secrets', async () => {
+  it('saves a new client before it prints anything, and does not print its secrets', async () => {
     const provider = await start()
     const flags = ['--name', 'Portal', '--redirect-uri', REDIRECT_URI, '--redirect-uri', `${REDIRECT_URI}2`]
     const { code, printed, warned } = await run(at(provider, 'register', '--store', store, ...flags))
     assert.equal(code, 0, warned)
-    assert.equal(warned, `Registered, and kept in ${store}.\n`)
+    assert.equal(warned, `Registered and saved in ${store}.\n`)
     assert.match(printed, /^client_id +client-1$/m)
     assert.match(printed, /^client_secret +\*{8} \(--show-secret\)$/m)
     assert.match(printed, /^registration_access_token +\*{8} \(--show-secret\)$/m)
@@ -84,7 +84,7 @@ describe('the command at a provider by RFC 7592', () => {
     assert.equal((await readdir(store)).length, 1)
   })
 
-  it('shows, changes and deletes what it has kept', async () => {
+  it('shows, updates and deletes the client in the store', async () => {
     const provider = await start()
     await run(at(provider, 'register', '--store', store, '--redirect-uri', REDIRECT_URI))
     const shown = await run(at(provider, 'show', '--store', store, '--json'))
@@ -113,10 +113,10 @@ describe('the command at a provider by RFC 7592', () => {
     assert.equal(provider.clients.size, 0)
     const again = await run(at(provider, 'delete', '--store', store))
     assert.deepEqual([again.code, again.printed], [1, ''])
-    assert.equal(again.warned, 'error: No client is kept in the store.\n')
+    assert.equal(again.warned, 'error: The store contains no client.\n')
   })
 
-  it('prints secrets where it is asked to, and then needs no store', async () => {
+  it('prints secrets with --show-secret, and then needs no store', async () => {
     const provider = await start()
     const flags = ['--redirect-uri', REDIRECT_URI, '--show-secret']
     const { printed } = await run(at(provider, 'register', '--json', ...flags))
@@ -139,30 +139,33 @@ describe('the command at a provider by RFC 7592', () => {
     assert.deepEqual([deleted.code, deleted.printed, deleted.warned], [0, '', 'Deleted.\n'])
   })
 
-  it('keeps the client even where a new secret could not be had, and says that this failed', async () => {
+  it('saves the client even if its secret is not new, and reports the failure', async () => {
     const provider = await start()
     await run(at(provider, 'register', '--store', store, '--redirect-uri', REDIRECT_URI))
     const { code, warned } = await run(at(provider, 'rotate-secret', '--store', store))
     assert.equal(code, 1)
-    assert.match(warned, /^The secret is the same, and kept in .*\nERR_OIDC_REGISTRATION_SECRET: .*\nRegister another/)
+    assert.match(
+      warned,
+      /^The secret is the same as before and saved in .*\nERR_OIDC_REGISTRATION_SECRET: .*\nRegister a new/,
+    )
     const kept = await fileClientStore(store).read(provider.origin)
     assert.equal(kept?.registration_access_token, provider.clients.get('client-1')?.token)
   })
 
-  it('is found by oidc() under the name that was given', async () => {
+  it('saves the client under the key that oidc() reads', async () => {
     const provider = await start()
     const flags = ['--redirect-uri', REDIRECT_URI, '--provider', 'okta']
     await run(at(provider, 'register', '--store', store, ...flags))
     assert.ok(await fileClientStore(store).read(`${provider.origin} okta`))
   })
 
-  it('registers nothing over a client that is kept, nor where nothing can be kept', async () => {
+  it('registers nothing if the store contains a client or cannot be written', async () => {
     const provider = await start()
     const call = at(provider, 'register', '--store', store, '--redirect-uri', REDIRECT_URI)
     await run(call)
     const second = await run(call)
     assert.equal(second.code, 1)
-    assert.match(second.warned, /^error: There is a client in the store/)
+    assert.match(second.warned, /^error: The store already contains a client/)
     await rm(store, { recursive: true })
     await writeFile(store, 'a file')
     const third = await run(call)
@@ -171,7 +174,7 @@ describe('the command at a provider by RFC 7592', () => {
     assert.equal(provider.clients.size, 1)
   })
 
-  it('says which client is lost where the store fails in the last moment', async () => {
+  it('names the client that is lost if the store fails after the registration', async () => {
     const provider = await start()
     provider.answer = ({ method }) => {
       if (method === 'POST') {
@@ -184,10 +187,10 @@ describe('the command at a provider by RFC 7592', () => {
       at(provider, 'register', '--store', store, '--redirect-uri', REDIRECT_URI),
     )
     assert.deepEqual([code, printed], [1, ''])
-    assert.match(warned, /^client-1 could not be kept\..*\nERR_OIDC_REGISTRATION_STORE/)
+    assert.match(warned, /^The client client-1 could not be saved\..*\nERR_OIDC_REGISTRATION_STORE/)
   })
 
-  it('tells what the provider says of its refusal, and what to do', async () => {
+  it('prints the reason of the provider for a refusal, and what to do', async () => {
     const provider = await start()
     const refused = await run(at(provider, 'register', '--store', store))
     assert.equal(refused.code, 1)
@@ -201,11 +204,11 @@ describe('the command at a provider by RFC 7592', () => {
     const { code, warned } = await run(at(provider, 'show', '--store', store))
     assert.equal(code, 1)
     // The provider repeats the token that it refuses.
-    assert.match(warned, /The provider says invalid_token: not Bearer \*{8}\nLook at the token/)
+    assert.match(warned, /The provider says invalid_token: not Bearer \*{8}\nCheck the token/)
     assert.ok(!warned.includes(token))
   })
 
-  it('prints nothing that a terminal could take for a command', async () => {
+  it('prints nothing that a terminal could read as a command', async () => {
     const provider = await start()
     provider.tell = (members) => ({ ...members, client_name: 'a\u001b[31mb\u202ec\nd', 'x\u0007': [] })
     const { printed } = await run(at(provider, 'register', '--store', store, '--redirect-uri', REDIRECT_URI))
@@ -218,7 +221,7 @@ describe('the command at a provider by RFC 7592', () => {
 describe('the command at Okta', () => {
   const okta = ['--scheme', 'SSWS']
 
-  it('registers, lists, shows, changes, renews and deletes with the token from the environment', async () => {
+  it('registers, lists, shows, updates, rotates and deletes with the token from the environment', async () => {
     const provider = await start('okta')
     const call = (command: string, ...more: readonly string[]) => run(at(provider, command, ...okta, ...more), OKTA_ENV)
     const flags = ['--store', store, '--name', 'Portal', '--redirect-uri', REDIRECT_URI]
@@ -245,7 +248,7 @@ describe('the command at Okta', () => {
     assert.match((await call('show', 'client-2')).printed, /^client_name +Other 1$/m)
     assert.match((await call('update', 'client-2', '--name', 'New')).printed, /^client_name +New$/m)
     const rotated = await call('rotate-secret', '--store', store)
-    assert.equal(rotated.warned, `A new secret was given, and kept in ${store}.\n`)
+    assert.equal(rotated.warned, `The secret is new and saved in ${store}.\n`)
     const kept = await fileClientStore(store).read(provider.origin)
     assert.notEqual(kept?.client_secret, secret)
     assert.equal(kept?.client_secret, provider.clients.get('client-1')?.secret)
@@ -257,22 +260,22 @@ describe('the command at Okta', () => {
     assert.equal(other.code, 2)
   })
 
-  it('advises on what Okta does not like, and sends it all the same', async () => {
+  it('advises on what Okta rejects, and sends it anyway', async () => {
     const provider = await start('okta')
     const flags = [...okta, '--show-secret', '--name', 'a', '--application-type', 'browser']
     const { code, warned } = await run(at(provider, 'register', ...flags), OKTA_ENV)
     assert.equal(code, 0)
-    assert.match(warned, /^advice: token_endpoint_auth_method is not none/)
+    assert.match(warned, /^advice: token_endpoint_auth_method should be none/)
   })
 
-  it('says so where the token is refused', async () => {
+  it('explains a refused token', async () => {
     const provider = await start('okta')
     const { code, warned } = await run(at(provider, 'list'), OKTA_ENV)
     assert.equal(code, 1)
     assert.match(warned, /UNAUTHORIZED: .*\nThe provider says E0000011: Invalid token provided\n.*--scheme SSWS/)
   })
 
-  it('finds the endpoint by its own address', async () => {
+  it('uses the endpoint that is named', async () => {
     const provider = await start('okta')
     const { code } = await run(['list', '--registration-endpoint', provider.endpoint, '--insecure', ...okta], OKTA_ENV)
     assert.equal(code, 0)
@@ -280,12 +283,12 @@ describe('the command at Okta', () => {
   })
 })
 
-describe('a call that cannot be understood', () => {
+describe('a wrong call', () => {
   const issuer = ['--issuer', 'https://op.example.com']
   const calls: readonly [string, readonly string[], RegExp][] = [
     ['nothing', [], /No command/],
     ['an unknown command', ['frob'], /no such command/],
-    ['a name of an object', ['constructor'], /no such command/],
+    ["the name of an object's member", ['constructor'], /no such command/],
     ['an unknown option', ['list', '--frob'], /--frob/],
     ['an option of another command', ['list', '--store', 'a'], /--store/],
     ['a token', ['list', ...issuer, '--token', TOKEN], /--token-file/],
@@ -297,18 +300,18 @@ describe('a call that cannot be understood', () => {
     ['no id and no store', ['show', '--registration-endpoint', 'https://op.example.com/r'], /CLIENT_ID or --store/],
     ['a store without issuer', ['show', '--registration-endpoint', 'https://a.example/r', '--store', 'a'], /--issuer/],
     ['another scheme', ['list', ...issuer, '--scheme', 'Basic'], /SSWS or Bearer/],
-    ['a limit that is none', ['list', '--registration-endpoint', 'https://a.example/r', '--limit', '0'], /--limit/],
+    ['a limit of zero', ['list', '--registration-endpoint', 'https://a.example/r', '--limit', '0'], /--limit/],
     ['a token file that is missing', ['list', ...issuer, '--token-file', '/none'], /--token-file/],
-    ['register without a place for the secret', ['register', ...issuer], /--show-secret/],
-    ['rotate-secret without a place for it', ['rotate-secret', 'a', ...issuer], /--show-secret/],
-    ['an update of nothing', ['update', 'a', ...issuer], /Nothing is to be changed/],
+    ['register without a store for the secret', ['register', ...issuer], /--show-secret/],
+    ['rotate-secret without a store for it', ['rotate-secret', 'a', ...issuer], /--show-secret/],
+    ['an update of nothing', ['update', 'a', ...issuer], /There is nothing to change/],
     ['metadata that is missing', ['update', 'a', ...issuer, '--metadata', '/none'], /--metadata/],
-    ['a key without algorithm', ['generate-key'], /--alg must be one of RS256/],
-    ['a key for nothing', ['generate-key', '--alg', 'HS256'], /--alg must be one of/],
-    ['a key for the wrong end', ['generate-key', '--alg', 'ES256', '--use', 'enc'], /--use is sig for ES256/],
+    ['a key without an algorithm', ['generate-key'], /--alg must be one of RS256/],
+    ['a key for an algorithm with a secret', ['generate-key', '--alg', 'HS256'], /--alg must be one of/],
+    ['a key for the wrong use', ['generate-key', '--alg', 'ES256', '--use', 'enc'], /--use must be sig for ES256/],
   ]
   for (const [name, args, sentence] of calls) {
-    it(`is told so with exit code 2: ${name}`, async () => {
+    it(`ends with exit code 2: ${name}`, async () => {
       const { code, printed, warned } = await run(args)
       assert.deepEqual([code, printed], [2, ''])
       assert.match(warned, sentence)
@@ -317,7 +320,7 @@ describe('a call that cannot be understood', () => {
   }
 
   for (const content of ['[]', 'null', '5', '{"client_name": "secret']) {
-    it(`is told so where the metadata is ${content}`, async () => {
+    it(`ends with exit code 2 if the metadata is ${content}`, async () => {
       const file = join(folder, 'metadata.json')
       await writeFile(file, content)
       const { code, warned } = await run(['update', 'a', ...issuer, '--metadata', file])
@@ -326,7 +329,7 @@ describe('a call that cannot be understood', () => {
     })
   }
 
-  it('is told so where the token file is empty', async () => {
+  it('ends with exit code 2 if the token file is empty', async () => {
     const file = join(folder, 'token')
     await writeFile(file, ' \n')
     assert.equal((await run(['list', ...issuer, '--token-file', file])).code, 2)
@@ -334,23 +337,23 @@ describe('a call that cannot be understood', () => {
 })
 
 describe('a failure of the command', () => {
-  it('has a code and a cause, and advice where there is some', async () => {
+  it('is printed with its code, its cause and advice', async () => {
     const { code, warned } = await run(['list', '--registration-endpoint', 'http://127.0.0.1:1/r', '--insecure'])
     assert.equal(code, 1)
     assert.match(warned, /^ERR_OIDC_PROVIDER_UNREACHABLE: .* \(ECONNREFUSED\)\n$/)
     const plain = await run(['list', '--registration-endpoint', 'http://127.0.0.1:1/r'])
-    assert.match(plain.warned, /^ERR_OIDC_METADATA_INVALID: .*\n.*--insecure\.\n$/)
+    assert.match(plain.warned, /^ERR_OIDC_METADATA_INVALID: .*\nIn development, --insecure allows plain http\.\n$/)
     const metadata = join(folder, 'metadata.json')
     await writeFile(metadata, '{"jwks":{"keys":[{"kty":"oct","k":"secret"}]}}')
     const flags = ['--registration-endpoint', 'https://a.example/r', '--show-secret', '--metadata', metadata]
     const wrong = await run(['register', ...flags])
     assert.equal(wrong.code, 1)
-    assert.match(wrong.warned, /^ERR_OIDC_CONFIG: [\s\S]*jwks must hold public keys only/)
+    assert.match(wrong.warned, /^ERR_OIDC_CONFIG: [\s\S]*jwks must contain only public keys/)
   })
 
-  it('is described even where it is none of ours', () => {
-    assert.equal(describeFailure(new TypeError('a\nb')), 'error: a b\n')
-    assert.equal(describeFailure(5), 'error: unknown\n')
+  it('is printed if it is not an OidcError', () => {
+    assert.equal(describeError(new TypeError('a\nb')), 'error: a b\n')
+    assert.equal(describeError(5), 'error: unknown\n')
   })
 })
 
@@ -363,7 +366,7 @@ describe('a generated key', () => {
     ['ECDH-ES+A256KW', 'EC', 'enc'],
   ]
   for (const [alg, kty, use] of cases) {
-    it(`can be one of clientKeys with ${alg}`, async () => {
+    it(`can be used in clientKeys with ${alg}`, async () => {
       const { code, printed, warned } = await run(['generate-key', '--alg', alg, '--use', use])
       assert.equal(code, 0)
       const jwk = JSON.parse(printed)
@@ -380,7 +383,7 @@ describe('a generated key', () => {
     })
   }
 
-  it('has the name that it is given', async () => {
+  it('has the kid that is given', async () => {
     assert.equal(JSON.parse((await run(['generate-key', '--alg', 'ES256', '--kid', 'k1'])).printed).kid, 'k1')
   })
 })
@@ -400,7 +403,7 @@ describe('the program', { timeout: 60_000 }, () => {
     return { code, printed, warned }
   }
 
-  it('runs from a shell, and gives back its exit code', async () => {
+  it('runs in a shell, and returns its exit code', async () => {
     const provider = await start('okta')
     const call = at(provider, 'register', '--scheme', 'SSWS', '--store', store, '--name', 'Portal', '--json')
     const { code, printed, warned } = await spawnMain(call, OKTA_ENV)
@@ -410,7 +413,7 @@ describe('the program', { timeout: 60_000 }, () => {
     assert.equal((await spawnMain(call)).code, 1)
   })
 
-  it('helps, and tells its version', async () => {
+  it('prints its help and its version', async () => {
     const { version } = JSON.parse(await readFile(new URL('../../package.json', import.meta.url), 'utf8'))
     assert.deepEqual(await run(['--version']), { code: 0, printed: `${version}\n`, warned: '' })
     for (const args of [['--help'], ['-h'], ['register', '--help']]) {

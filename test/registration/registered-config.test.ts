@@ -33,7 +33,7 @@ function createMemory(): MemoryStore {
   }
 }
 
-/** An app that registers itself, and whose provider answers that with these members. */
+/** An app that registers itself at a provider that adds these members to its response. */
 async function startRegistering(
   options: Partial<AnyOptions>,
   changes: JsonObject = {},
@@ -47,13 +47,13 @@ async function startRegistering(
 }
 
 async function startAt(options: Partial<AnyOptions>, store: ClientStore): Promise<Stand> {
-  // Whose id and secret are not known yet.
+  // They are not known before the registration.
   const unknown = { clientId: undefined, clientSecret: undefined } as unknown as Partial<AnyOptions>
   const all = { ...unknown, secret: 's'.repeat(32), registration: { store }, userinfo: true, ...options }
   return stage.stopLater(await startStandAt(stage.provider, { options: all, errorHandler: 'json' }))
 }
 
-/** Nobody is sent to the provider as another client than the application can be. */
+/** Asserts that the login is refused before any request to the provider as this client. */
 async function assertMismatch(stand: Stand, says: RegExp): Promise<void> {
   const { browser, page } = await logIn(stand)
   assert.deepEqual(
@@ -69,36 +69,36 @@ async function assertMismatch(stand: Stand, says: RegExp): Promise<void> {
   await assertNobodyLoggedIn(stand.app, browser)
 }
 
-// [what is registered, options, what the provider makes of it]
+// [what is registered, options, members that the provider changes]
 const GOOD: readonly (readonly [name: string, options: Partial<AnyOptions>, changes?: JsonObject])[] = [
-  ['by the usual method', {}],
-  ['by client_secret_post', { tokenEndpointAuthMethod: 'client_secret_post' }],
-  ['by client_secret_jwt', { tokenEndpointAuthMethod: 'client_secret_jwt' }],
-  ['by private_key_jwt', { tokenEndpointAuthMethod: 'private_key_jwt', clientKeys: keys }],
+  ['with the default method', {}],
+  ['with client_secret_post', { tokenEndpointAuthMethod: 'client_secret_post' }],
+  ['with client_secret_jwt', { tokenEndpointAuthMethod: 'client_secret_jwt' }],
+  ['with private_key_jwt', { tokenEndpointAuthMethod: 'private_key_jwt', clientKeys: keys }],
   [
-    'by private_key_jwt with PS256',
+    'with private_key_jwt and PS256',
     { tokenEndpointAuthMethod: 'private_key_jwt', tokenEndpointAuthSigningAlg: 'PS256', clientKeys: keys },
   ],
-  ['to prove nothing', { tokenEndpointAuthMethod: 'none' }],
-  ['for ID Tokens by ES256', { idTokenSignedResponseAlg: 'ES256' }],
+  ['as a public client', { tokenEndpointAuthMethod: 'none' }],
+  ['for ID Tokens with ES256', { idTokenSignedResponseAlg: 'ES256' }],
   [
-    'for ID Tokens by EdDSA, which is Ed25519',
+    'for ID Tokens with EdDSA, which is Ed25519',
     { idTokenSignedResponseAlg: 'EdDSA' },
     { id_token_signed_response_alg: 'Ed25519' },
   ],
-  ['for ID Tokens by HS256', { idTokenSignedResponseAlg: 'HS256' }],
+  ['for ID Tokens with HS256', { idTokenSignedResponseAlg: 'HS256' }],
   ['for encrypted ID Tokens', { idTokenEncryptedResponseAlg: 'RSA-OAEP', clientKeys: keys }],
   [
-    'for ID Tokens that are encrypted by the secret',
+    'for ID Tokens that are encrypted with the secret',
     { idTokenEncryptedResponseAlg: 'dir', idTokenEncryptedResponseEnc: 'A256GCM' },
   ],
   [
     'for signed and encrypted UserInfo',
     { userinfoSignedResponseAlg: 'PS256', userinfoEncryptedResponseAlg: 'ECDH-ES', clientKeys: keys },
   ],
-  ['for signed answers', { responseMode: 'jwt', authorizationSignedResponseAlg: 'ES256' }],
+  ['for signed responses', { responseMode: 'jwt', authorizationSignedResponseAlg: 'ES256' }],
   ['for signed requests', { requestObjectSigningAlg: 'ES384', clientKeys: keys }],
-  ['for requests that are signed by the secret', { requestObjectSigningAlg: 'HS256' }],
+  ['for requests that are signed with the secret', { requestObjectSigningAlg: 'HS256' }],
 ]
 
 describe('a client that registers itself', () => {
@@ -110,42 +110,42 @@ describe('a client that registers itself', () => {
     })
   }
 
-  it('takes the word of the provider where the answer is silent', async () => {
+  it('uses what was requested if the response leaves members out', async () => {
     const silent = { id_token_signed_response_alg: undefined, token_endpoint_auth_method: undefined }
     const stand = await startRegistering({ idTokenSignedResponseAlg: 'ES256' }, silent)
     await assertLoggedIn(stand, await logIn(stand))
   })
 })
 
-describe('what the answer to a registration decides', () => {
-  /** The provider makes another client of it than the options say, and holds it to that. */
+describe('the response to a registration', () => {
+  /** The provider registers another client than the options say, and requires what it has registered. */
   async function startAs(options: Partial<AnyOptions>, made: ClientChanges): Promise<Stand> {
     return startRegistering({ ...options, registration: { store: createMemory(), metadata: made } })
   }
 
   for (const token_endpoint_auth_method of ['client_secret_post', 'client_secret_jwt', 'none']) {
-    it(`is how the client proves itself: ${token_endpoint_auth_method}`, async () => {
+    it(`decides how the client authenticates: ${token_endpoint_auth_method}`, async () => {
       const stand = await startAs({}, { token_endpoint_auth_method })
       await assertLoggedIn(stand, await logIn(stand))
       assert.deepEqual(stage.provider.complaints, [])
     })
   }
 
-  it('is how the client proves itself: private_key_jwt, with the algorithm that it tells', async () => {
+  it('decides how the client authenticates: private_key_jwt, with its algorithm', async () => {
     const made = { token_endpoint_auth_method: 'private_key_jwt', token_endpoint_auth_signing_alg: 'ES512' }
     const stand = await startAs({ clientKeys: keys }, made)
     await assertLoggedIn(stand, await logIn(stand))
     assert.deepEqual(stage.provider.complaints, [])
   })
 
-  it('is that nobody has a secret who proves nothing', async () => {
+  it('does not give a public client a secret', async () => {
     const stand = await startRegistering({ tokenEndpointAuthMethod: 'none' }, { client_secret: 'x'.repeat(40) })
     await assertLoggedIn(stand, await logIn(stand))
     const sent = stage.provider.requests.map(({ headers, body }) => `${headers.authorization} ${body}`).join()
     assert.ok(!sent.includes('x'.repeat(40)))
   })
 
-  it('is that requests are pushed', async () => {
+  it('decides that requests are pushed', async () => {
     const pushing = await stage.startOther({ registration: 'open', pushed: 'optional' })
     pushing.change.registrationResponse = (json) => ({ ...json, require_pushed_authorization_requests: true })
     const unknown = { clientId: undefined, clientSecret: undefined } as unknown as Partial<AnyOptions>
@@ -155,7 +155,7 @@ describe('what the answer to a registration decides', () => {
     assert.deepEqual([pushing.calls['/par'], pushing.complaints], [1, []])
   })
 
-  it('is nothing where it is of no matter to this client', async () => {
+  it('decides nothing about messages that this client never uses', async () => {
     const stand = await startRegistering(
       {},
       {
@@ -175,7 +175,7 @@ describe('what the answer to a registration decides', () => {
 
 const { cert, key } = createCertificate('web')
 
-// [what does not agree, options, what the provider answers, what the message says]
+// [what differs, options, the response of the provider, the message]
 const MISMATCHES: readonly (readonly [
   name: string,
   options: Partial<AnyOptions>,
@@ -188,194 +188,204 @@ const MISMATCHES: readonly (readonly [
         `${method} without a secret`,
         {},
         { token_endpoint_auth_method: method, client_secret: undefined },
-        new RegExp(`is to prove itself by ${method}, and lacks what that takes`),
+        new RegExp(`has token_endpoint_auth_method ${method}, but no secret, key or certificate for it`),
       ] as const,
   ),
   [
-    'the usual method without a secret',
+    'the default method without a secret',
     {},
     { token_endpoint_auth_method: undefined, client_secret: undefined },
-    /by client_secret_basic, and lacks/,
+    /token_endpoint_auth_method client_secret_basic, but no secret/,
   ],
   [
     'private_key_jwt without a key',
     {},
     { token_endpoint_auth_method: 'private_key_jwt' },
-    /by private_key_jwt, and lacks/,
+    /token_endpoint_auth_method private_key_jwt, but no secret, key/,
   ],
   [
-    'private_key_jwt with an algorithm that no key goes by',
+    'private_key_jwt with an algorithm that no key has',
     { clientKeys: keys.slice(0, 1) },
     { token_endpoint_auth_method: 'private_key_jwt', token_endpoint_auth_signing_alg: 'ES256' },
-    /by private_key_jwt, and lacks/,
+    /token_endpoint_auth_method private_key_jwt, but no secret, key/,
   ],
   [
-    'client_secret_jwt with an algorithm of keys',
+    'client_secret_jwt with an algorithm for keys',
     {},
     { token_endpoint_auth_method: 'client_secret_jwt', token_endpoint_auth_signing_alg: 'RS256' },
-    /by client_secret_jwt, and lacks/,
+    /token_endpoint_auth_method client_secret_jwt, but no secret/,
   ],
   [
-    'a certificate that is not there',
+    'a certificate that the application does not have',
     {},
     { token_endpoint_auth_method: 'tls_client_auth' },
-    /by tls_client_auth, and lacks/,
+    /token_endpoint_auth_method tls_client_auth, but no secret, key or certificate/,
   ],
+  ['an unknown method', {}, { token_endpoint_auth_method: 'magic' }, /unknown token_endpoint_auth_method "magic"/],
   [
-    'a method that nobody knows',
-    {},
-    { token_endpoint_auth_method: 'planted' },
-    /token_endpoint_auth_method that is not known/,
-  ],
-  [
-    'a method of every object',
+    'the name of an object member as the method',
     {},
     { token_endpoint_auth_method: 'constructor' },
-    /token_endpoint_auth_method that is not known/,
+    /unknown token_endpoint_auth_method "constructor"/,
   ],
   [
-    'another algorithm of assertions',
+    'another algorithm for assertions',
     { tokenEndpointAuthMethod: 'private_key_jwt', tokenEndpointAuthSigningAlg: 'PS256', clientKeys: keys },
     { token_endpoint_auth_signing_alg: 'RS256' },
-    /another token_endpoint_auth_signing_alg than the option tokenEndpointAuthSigningAlg/,
+    /has token_endpoint_auth_signing_alg "RS256", but the option tokenEndpointAuthSigningAlg is "PS256"/,
   ],
-  ...['none', 'ES256', 'HS256', 'rs256', 'planted', ''].map(
+  ...['none', 'ES256', 'HS256', 'rs256', 'magic', ''].map(
     (alg) =>
       [
-        `ID Tokens by ${alg || 'nothing'}`,
+        `ID Tokens with ${alg || 'no algorithm'}`,
         {},
         { id_token_signed_response_alg: alg },
-        /another id_token_signed_response_alg than the option idTokenSignedResponseAlg/,
+        /has id_token_signed_response_alg .+, but the option idTokenSignedResponseAlg is "[RP]S256"/,
       ] as const,
   ),
-  ['ID Tokens by a list', {}, { id_token_signed_response_alg: ['RS256'] }, /another id_token_signed_response_alg/],
+  [
+    'ID Tokens with a list',
+    {},
+    { id_token_signed_response_alg: ['RS256'] },
+    /has id_token_signed_response_alg .+, but the option/,
+  ],
   [
     'weaker ID Tokens',
     { idTokenSignedResponseAlg: 'PS256' },
     { id_token_signed_response_alg: 'RS256' },
-    /another id_token_signed/,
+    /has id_token_signed_response_alg .+, but the option/,
   ],
   [
-    'ID Tokens that are encrypted, unasked',
+    'encrypted ID Tokens that were not requested',
     {},
     { id_token_encrypted_response_alg: 'RSA-OAEP' },
-    /another id_token_encrypted_response_alg/,
+    /has id_token_encrypted_response_alg .+, but the option/,
   ],
   [
-    'ID Tokens that are encrypted otherwise',
+    'ID Tokens with another encryption',
     { idTokenEncryptedResponseAlg: 'RSA-OAEP-256', clientKeys: keys },
     { id_token_encrypted_response_alg: 'RSA1_5' },
-    /another id_token_encrypted_response_alg than the option idTokenEncryptedResponseAlg/,
+    /has id_token_encrypted_response_alg "RSA1_5", but the option idTokenEncryptedResponseAlg is "RSA-OAEP-256"/,
   ],
   [
     'ID Tokens with another content encryption',
     { idTokenEncryptedResponseAlg: 'RSA-OAEP-256', clientKeys: keys },
     { id_token_encrypted_response_enc: 'A256GCM' },
-    /another id_token_encrypted_response_enc than the option idTokenEncryptedResponseEnc/,
+    /has id_token_encrypted_response_enc "A256GCM", but the option idTokenEncryptedResponseEnc is "A128CBC-HS256"/,
   ],
-  ['signed UserInfo, unasked', {}, { userinfo_signed_response_alg: 'RS256' }, /another userinfo_signed_response_alg/],
   [
-    'UserInfo that nobody signs',
+    'signed UserInfo that was not requested',
+    {},
+    { userinfo_signed_response_alg: 'RS256' },
+    /has userinfo_signed_response_alg .+, but the option/,
+  ],
+  [
+    'unsigned UserInfo',
     { userinfoSignedResponseAlg: 'RS256' },
     { userinfo_signed_response_alg: 'none' },
-    /another userinfo_signed/,
+    /has userinfo_signed_response_alg .+, but the option/,
   ],
   [
-    'encrypted UserInfo, unasked',
+    'encrypted UserInfo that was not requested',
     {},
     { userinfo_encrypted_response_alg: 'dir' },
-    /another userinfo_encrypted_response_alg/,
+    /has userinfo_encrypted_response_alg .+, but the option/,
   ],
   [
     'UserInfo with another content encryption',
     { userinfoEncryptedResponseAlg: 'dir' },
     { userinfo_encrypted_response_enc: 'A128GCM' },
-    /another userinfo_encrypted_response_enc/,
+    /has userinfo_encrypted_response_enc .+, but the option/,
   ],
   [
-    'answers by another algorithm',
+    'responses with another algorithm',
     { responseMode: 'jwt' },
     { authorization_signed_response_alg: 'ES256' },
-    /another authorization_signed_response_alg/,
+    /has authorization_signed_response_alg .+, but the option/,
   ],
   [
-    'encrypted answers, unasked',
+    'encrypted responses that were not requested',
     { responseMode: 'jwt' },
     { authorization_encrypted_response_alg: 'dir' },
-    /another authorization_encrypted_response_alg/,
+    /has authorization_encrypted_response_alg .+, but the option/,
   ],
   [
-    'answers with another content encryption',
+    'responses with another content encryption',
     { responseMode: 'jwt', authorizationEncryptedResponseAlg: 'dir' },
     { authorization_encrypted_response_enc: 'A256GCM' },
-    /another authorization_encrypted_response_enc/,
+    /has authorization_encrypted_response_enc .+, but the option/,
   ],
   [
-    'requests by another algorithm',
+    'requests with another algorithm',
     { requestObjectSigningAlg: 'ES256', clientKeys: keys },
     { request_object_signing_alg: 'RS256' },
-    /another request_object_signing_alg/,
+    /has request_object_signing_alg .+, but the option/,
   ],
   [
-    'requests that nobody signs',
+    'unsigned requests',
     { requestObjectSigningAlg: 'ES256', clientKeys: keys },
     { request_object_signing_alg: 'none' },
-    /another request_object_signing_alg/,
+    /has request_object_signing_alg .+, but the option/,
   ],
   [
     'requests that must be signed',
     {},
     { require_signed_request_object: true },
-    /has to sign its requests, which the option requestObjectSigningAlg would do/,
+    /must sign its requests .* Set the option requestObjectSigningAlg/,
   ],
   [
     'requests that must be signed, and are not',
     { requestObjectSigningAlg: 'none' },
     { require_signed_request_object: true },
-    /has to sign its requests/,
+    /must sign its requests/,
   ],
   [
     'tokens that must be bound',
     {},
     { dpop_bound_access_tokens: true },
-    /has to bind its tokens, which the option dpopBoundAccessTokens would do/,
+    /must bind its tokens .* Set the option dpopBoundAccessTokens/,
   ],
   [
     'HS256 without a secret',
     { idTokenSignedResponseAlg: 'HS256', tokenEndpointAuthMethod: 'private_key_jwt', clientKeys: keys },
     { client_secret: undefined },
-    /has no secret, which the option idTokenSignedResponseAlg needs/,
+    /has no client_secret, which the option idTokenSignedResponseAlg needs/,
   ],
   [
     'dir without a secret',
     { userinfoEncryptedResponseAlg: 'dir', tokenEndpointAuthMethod: 'private_key_jwt', clientKeys: keys },
     { client_secret: undefined },
-    /has no secret, which the option userinfoEncryptedResponseAlg needs/,
+    /has no client_secret, which the option userinfoEncryptedResponseAlg needs/,
   ],
   [
-    'HS256 for who proves nothing',
+    'HS256 for a public client',
     { idTokenSignedResponseAlg: 'HS256' },
     { token_endpoint_auth_method: 'none' },
-    /has no secret, which the option idTokenSignedResponseAlg needs/,
+    /has no client_secret, which the option idTokenSignedResponseAlg needs/,
   ],
-  ['other redirect URIs', {}, { redirect_uris: ['https://planted.example/callback'] }, /other redirect URIs/],
+  [
+    'other redirect URIs',
+    {},
+    { redirect_uris: ['https://planted.example/callback'] },
+    /redirect_uris of the registered client do not contain/,
+  ],
 ]
 
-describe('an answer to a registration that does not agree with the options', () => {
+describe('a response to a registration that differs from the options', () => {
   for (const [name, options, changes, says] of MISMATCHES) {
     it(`is refused: ${name}`, async () => {
       await assertMismatch(await startRegistering(options, changes), says)
     })
   }
 
-  it('is refused as often as somebody tries, and nothing is registered again', async () => {
+  it('is refused at every login, and nothing is registered again', async () => {
     const stand = await startRegistering({}, { id_token_signed_response_alg: 'none' })
     for (const _ of [1, 2, 3]) await logIn(stand)
     assert.deepEqual(codesOf(stand.app), Array(3).fill('ERR_OIDC_REGISTRATION_MISMATCH'))
     assert.equal(stage.provider.calls['/register'], 1)
   })
 
-  it('is refused where it comes from the store of another day', async () => {
+  it('is refused if it comes from the store and the options have changed', async () => {
     const store = createMemory()
     const first = await startRegistering({}, {}, store)
     await assertLoggedIn(first, await logIn(first))
@@ -384,7 +394,10 @@ describe('an answer to a registration that does not agree with the options', () 
     stage.provider.reset()
     // The options have changed since.
     const later = await startAt({ idTokenSignedResponseAlg: 'PS256', baseUrl: first.app.baseUrl }, store)
-    await assertMismatch(later, /another id_token_signed_response_alg than the option idTokenSignedResponseAlg/)
+    await assertMismatch(
+      later,
+      /has id_token_signed_response_alg .+, but the option idTokenSignedResponseAlg is "[RP]S256"/,
+    )
   })
 })
 
@@ -392,16 +405,16 @@ describe('a registered client of a profile', () => {
   const fapi: StrictProviderOptions = { profile: 'fapi2', registration: 'open' }
   const options = { profile: 'fapi2', clientKeys: keys } as const
   const cases: readonly (readonly [name: string, own: Partial<AnyOptions>, changes: JsonObject, isGood?: true])[] = [
-    ['as it is asked for', {}, {}, true],
-    ['with another key algorithm that is allowed', {}, { token_endpoint_auth_signing_alg: 'ES256' }, true],
+    ['as it was requested', {}, {}, true],
+    ['with another allowed key algorithm', {}, { token_endpoint_auth_signing_alg: 'ES256' }, true],
     ['with a secret', {}, { token_endpoint_auth_method: 'client_secret_basic', client_secret: 'x'.repeat(40) }],
-    ['with no proof', {}, { token_endpoint_auth_method: 'none' }],
+    ['as a public client of the profile', {}, { token_endpoint_auth_method: 'none' }],
     ['with RS256', {}, { token_endpoint_auth_signing_alg: 'RS256' }],
-    ['with ID Tokens by RS256', {}, { id_token_signed_response_alg: 'RS256' }],
+    ['with ID Tokens signed with RS256', {}, { id_token_signed_response_alg: 'RS256' }],
     ['with a certificate that it does not have', {}, { token_endpoint_auth_method: 'tls_client_auth' }],
   ]
   for (const [name, own, changes, isGood] of cases) {
-    it(`is ${isGood ? 'taken' : 'refused'} ${name}`, async () => {
+    it(`is ${isGood ? 'accepted' : 'refused'} ${name}`, async () => {
       const provider = await stage.startOther(fapi)
       provider.change.registrationResponse = (json) => ({ ...json, ...changes })
       const unknown = { clientId: undefined, clientSecret: undefined } as unknown as Partial<AnyOptions>
@@ -412,7 +425,7 @@ describe('a registered client of a profile', () => {
     })
   }
 
-  it('may prove itself by the certificate that it has', async () => {
+  it('may authenticate with its certificate', async () => {
     const provider = await stage.startOther(fapi)
     provider.change.registrationResponse = (json) => ({ ...json, token_endpoint_auth_method: 'tls_client_auth' })
     const unknown = { clientId: undefined, clientSecret: undefined } as unknown as Partial<AnyOptions>

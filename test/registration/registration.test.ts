@@ -50,7 +50,7 @@ async function start(options: RegistrationProviderOptions = {}): Promise<Registr
   return stopLater(await startRegistrationProvider(options))
 }
 
-/** A provider and the way to it. */
+/** A provider and its registration endpoint. */
 async function startWithEndpoint(
   options: RegistrationProviderOptions = {},
   more: Partial<RegistrationEndpointOptions> = {},
@@ -91,13 +91,13 @@ function advance(seconds: number): void {
 }
 
 describe('finding the registration endpoint', () => {
-  it('takes it from the metadata of the issuer', async () => {
+  it('reads it in the metadata of the issuer', async () => {
     const { provider, endpoint } = await startWithEndpoint()
     assert.equal(endpoint.url, `${provider.origin}/register`)
     assert.equal(endpoint.issuer, provider.origin)
   })
 
-  it('asks nobody where it is named', async () => {
+  it('sends no request if it is named', async () => {
     const endpoint = await findRegistrationEndpoint({
       registrationEndpoint: 'https://op.example.com/register',
       timeout: 120,
@@ -114,7 +114,7 @@ describe('finding the registration endpoint', () => {
     ['a list', () => [], 'ERR_OIDC_PROVIDER_RESPONSE_INVALID'],
   ]
   for (const [name, change, code] of answers) {
-    it(`refuses ${name}`, async () => {
+    it(`rejects ${name}`, async () => {
       const provider = await start()
       const metadata = { issuer: provider.origin, registration_endpoint: provider.endpoint }
       provider.answer = (_, res) => {
@@ -139,12 +139,12 @@ describe('finding the registration endpoint', () => {
     ['a name that is not known', { issuer: 'https://op.example.com', token: 'secret-' }],
   ]
   for (const [name, options] of wrong) {
-    it(`refuses ${name} as options`, async () => {
+    it(`rejects the options: ${name}`, async () => {
       await refuses(findRegistrationEndpoint(options), 'ERR_OIDC_CONFIG')
     })
   }
 
-  it('sends nothing over plain http unless that is allowed', async () => {
+  it('sends nothing over plain http without dangerouslyAllowInsecureRequests', async () => {
     const provider = await start()
     await refuses(findRegistrationEndpoint({ issuer: provider.origin }), 'ERR_OIDC_METADATA_INVALID')
     const endpoint = await findRegistrationEndpoint({
@@ -196,7 +196,7 @@ describe('a client by RFC 7592', () => {
     })
   })
 
-  it('is registered with an initial access token, which no later request sends', async () => {
+  it('is registered with an initial access token that no later request sends', async () => {
     const { provider, endpoint } = await startWithEndpoint({ token: TOKEN })
     await readClient(endpoint, await registerClient(endpoint, METADATA))
     assert.deepEqual(
@@ -205,7 +205,7 @@ describe('a client by RFC 7592', () => {
     )
   })
 
-  it('takes the token from a function, each time', async () => {
+  it('gets the token from a function at each request', async () => {
     let count = 0
     const more = {
       initialAccessToken: async () => {
@@ -221,13 +221,13 @@ describe('a client by RFC 7592', () => {
 
   const givers: readonly [string, () => unknown][] = [
     ['throws', () => assert.fail('vault is sealed')],
-    ['gives nothing', () => undefined],
-    ['gives an empty text', () => ''],
-    ['gives two lines', () => 'a\nb'],
-    ['gives a number', () => 5],
+    ['returns nothing', () => undefined],
+    ['returns an empty text', () => ''],
+    ['returns two lines', () => 'a\nb'],
+    ['returns a number', () => 5],
   ]
   for (const [name, initialAccessToken] of givers) {
-    it(`sends nothing where that function ${name}`, async () => {
+    it(`sends nothing if that function ${name}`, async () => {
       const provider = await start()
       const options = { registrationEndpoint: provider.endpoint, dangerouslyAllowInsecureRequests: true }
       const give = initialAccessToken as () => string
@@ -237,7 +237,7 @@ describe('a client by RFC 7592', () => {
     })
   }
 
-  it('keeps what it does not know in an update, and takes away what is null', async () => {
+  it('keeps unknown members in an update, and removes those that are null', async () => {
     const { provider, endpoint } = await startWithEndpoint()
     const own = {
       ...METADATA,
@@ -256,7 +256,7 @@ describe('a client by RFC 7592', () => {
     })
   })
 
-  it('may get no new secret: then it says so, and hands over the new token', async () => {
+  it('may get no new secret: then isNew is false, and the registration token is new', async () => {
     const { endpoint } = await startWithEndpoint()
     const client = await registerClient(endpoint, METADATA)
     const { client: same, isNew } = await rotateClientSecret(endpoint, client)
@@ -275,7 +275,7 @@ describe('a client by RFC 7592', () => {
     assert.notEqual(renewed.client_secret, client.client_secret)
   })
 
-  it('is taken with 200, and without an expiry of its secret', async () => {
+  it('is accepted with status 200, and without an expiry of its secret', async () => {
     const { provider, endpoint } = await startWithEndpoint()
     provider.answer = (_, res) => {
       res.setHeader('Content-Type', 'application/json').end('{"client_id":"a","client_secret":"b"}')
@@ -285,7 +285,7 @@ describe('a client by RFC 7592', () => {
     assert.deepEqual(client, { client_id: 'a', client_secret: 'b' })
   })
 
-  it('has no entry to list', async () => {
+  it('cannot be listed', async () => {
     const { endpoint } = await startWithEndpoint()
     await refuses(collect(listClients(endpoint)), 'ERR_OIDC_REGISTRATION_REFUSED')
   })
@@ -322,14 +322,14 @@ describe('a client at Okta', () => {
     assert.ok(provider.calls.every(({ headers }) => headers.authorization === `SSWS ${TOKEN}`))
   })
 
-  it('is asked for a new secret with an empty body over a fetch function too', async () => {
+  it('gets a new secret with an empty body, also over a fetch function', async () => {
     const options = { style: 'okta', token: TOKEN } as const
     const { endpoint } = await startWithEndpoint(options, { fetch: (url, init) => fetch(url, init) })
     const client = await registerClient(endpoint, METADATA)
     assert.equal((await rotateClientSecret(endpoint, client)).isNew, true)
   })
 
-  it('may be known by nothing but its id', async () => {
+  it('may be identified by its id only', async () => {
     const { endpoint } = await startOkta()
     await registerClient(endpoint, METADATA)
     const read = await readClient(endpoint, { client_id: 'client-1' })
@@ -340,7 +340,7 @@ describe('a client at Okta', () => {
     assert.equal((await readClient(endpoint, { ...known, client_id_issued_at: 7 })).registeredAt, 7)
   })
 
-  it('that is public has no secret to renew', async () => {
+  it('has no secret to renew if it is public', async () => {
     const { endpoint } = await startOkta()
     const client = await registerClient(endpoint, { ...METADATA, token_endpoint_auth_method: 'none' })
     assert.equal(client.client_secret, undefined)
@@ -349,21 +349,21 @@ describe('a client at Okta', () => {
     assert.equal(error.refusal?.error, 'E0000007')
   })
 
-  it('gets no secret where the answer has none', async () => {
+  it('gets no secret if the response has none', async () => {
     const { provider, endpoint } = await startOkta()
     const client = await registerClient(endpoint, METADATA)
     provider.tell = (members) => ({ ...members, client_secret: null })
     await refuses(rotateClientSecret(endpoint, client), 'ERR_OIDC_REGISTRATION_SECRET')
   })
 
-  it('needs a name, and says so', async () => {
+  it('needs a name', async () => {
     const { endpoint } = await startOkta()
     const error = await refuses(registerClient(endpoint, { redirect_uris: [] }), 'ERR_OIDC_REGISTRATION_REFUSED')
     assert.ok(error instanceof ProviderError)
     assert.equal(error.refusal?.error, 'invalid_client_metadata')
   })
 
-  it('is told from one that is not known', async () => {
+  it('is refused if it is unknown', async () => {
     const { endpoint } = await startOkta()
     const error = await refuses(readClient(endpoint, { client_id: 'gone' }), 'ERR_OIDC_REGISTRATION_UNAUTHORIZED')
     assert.ok(error instanceof ProviderError)
@@ -371,7 +371,7 @@ describe('a client at Okta', () => {
     await refuses(deleteClient(endpoint, { client_id: 'gone' }), 'ERR_OIDC_REGISTRATION_UNAUTHORIZED')
   })
 
-  it('is refused with a bearer token in the place of an API token', async () => {
+  it('is refused with a bearer token instead of an API token', async () => {
     const { endpoint } = await startWithEndpoint(
       { style: 'okta', token: TOKEN },
       { initialAccessTokenScheme: 'Bearer' },
@@ -382,7 +382,7 @@ describe('a client at Okta', () => {
     assert.equal(error.errorId, 'oaeSomething')
   })
 
-  it('is one step of the path, whatever its id', async () => {
+  it('is one segment of the path, whatever its id', async () => {
     const { provider, endpoint } = await startOkta()
     await refuses(readClient(endpoint, { client_id: 'a/../b?c#d' }), 'ERR_OIDC_REGISTRATION_UNAUTHORIZED')
     assert.deepEqual(provider.asked, ['GET /oauth2/v1/clients/a%2F..%2Fb%3Fc%23d'])
@@ -392,7 +392,7 @@ describe('a client at Okta', () => {
 })
 
 describe('the list of clients', () => {
-  it('is read page by page, as far as one goes', async () => {
+  it('is read page by page, as far as it is needed', async () => {
     const { provider, endpoint } = await startOkta()
     for (const name of ['a1', 'a2', 'b1', 'a3']) await registerClient(endpoint, { ...METADATA, client_name: name })
     provider.calls.length = 0
@@ -415,7 +415,7 @@ describe('the list of clients', () => {
     ['the same page', '</oauth2/v1/clients>; rel="next"'],
   ]
   for (const [name, link] of links) {
-    it(`is not read on at ${name}`, async () => {
+    it(`stops at a next page that is ${name}`, async () => {
       const { provider, endpoint } = await startOkta()
       provider.answer = (_, res) => {
         res.writeHead(200, { 'Content-Type': 'application/json', Link: link }).end('[]')
@@ -433,7 +433,7 @@ describe('the list of clients', () => {
     '<a>; rel=nexte',
     undefined,
   ]) {
-    it(`ends with ${link ?? 'no link'}`, async () => {
+    it(`ends at ${link ?? 'no link'}`, async () => {
       const { provider, endpoint } = await startOkta()
       provider.answer = (_, res) => {
         res.writeHead(200, { 'Content-Type': 'application/json', ...(link && { Link: link }) }).end('[]')
@@ -444,7 +444,7 @@ describe('the list of clients', () => {
   }
 
   for (const body of ['{}', 'null', '[null]', '[{}]', '<html>']) {
-    it(`is refused as ${body}`, async () => {
+    it(`is rejected as ${body}`, async () => {
       const { provider, endpoint } = await startOkta()
       provider.answer = (_, res) => {
         res.setHeader('Content-Type', 'application/json').end(body)
@@ -455,7 +455,7 @@ describe('the list of clients', () => {
   }
 })
 
-describe('a hostile answer to a registration', () => {
+describe('a hostile response to a registration', () => {
   const changes: readonly [string, Record<string, unknown>][] = [
     ['no client_id', { client_id: undefined }],
     ['a client_id that is null', { client_id: null }],
@@ -479,7 +479,7 @@ describe('a hostile answer to a registration', () => {
     ['an entry with a fragment', { registration_client_uri: 'SELF#a' }],
   ]
   for (const [name, change] of changes) {
-    it(`is refused for ${name}`, async () => {
+    it(`is rejected with ${name}`, async () => {
       const { provider, endpoint } = await startWithEndpoint()
       provider.tell = (members) => ({
         ...members,
@@ -507,7 +507,7 @@ describe('a hostile answer to a registration', () => {
     ['2 MiB', 201, 'application/json', ' '.repeat(2 ** 21), 'ERR_OIDC_PROVIDER_RESPONSE_TOO_LARGE'],
   ]
   for (const [name, status, type, body, code] of bodies) {
-    it(`is refused for ${name}`, async () => {
+    it(`is rejected with ${name}`, async () => {
       const { provider, endpoint } = await startWithEndpoint({ token: TOKEN })
       provider.answer = (_, res) => {
         res.writeHead(status, { 'Content-Type': type, Location: 'https://evil.example.com/' }).end(body)
@@ -518,7 +518,7 @@ describe('a hostile answer to a registration', () => {
     })
   }
 
-  it('may hold names of objects and prototypes without harm', async () => {
+  it('may contain names of object members without harm', async () => {
     const { provider, endpoint } = await startWithEndpoint()
     const odd = JSON.parse('{"__proto__":{"client_secret":"x"},"constructor":"y","toString":1}')
     provider.tell = (members) => ({ client_id: members['client_id'], ...odd })
@@ -526,7 +526,7 @@ describe('a hostile answer to a registration', () => {
     assert.equal(client.client_secret, undefined)
   })
 
-  it('about another client is refused, whatever was asked', async () => {
+  it('about another client is rejected', async () => {
     const { provider, endpoint } = await startWithEndpoint()
     const client = await registerClient(endpoint, METADATA)
     provider.tell = (members) => ({ ...members, client_id: 'other' })
@@ -534,7 +534,7 @@ describe('a hostile answer to a registration', () => {
     await refuses(updateClient(endpoint, client, {}), 'ERR_OIDC_REGISTRATION_RESPONSE')
   })
 
-  it('is not needed to keep a token from a foreign host: a stored client is checked too', async () => {
+  it('does not matter for a stored client, whose URL is checked too', async () => {
     const { provider, endpoint } = await startWithEndpoint()
     const client = await registerClient(endpoint, METADATA)
     const stored = { ...client, registration_client_uri: 'https://evil.example.com/a' }
@@ -545,7 +545,7 @@ describe('a hostile answer to a registration', () => {
     assert.equal(provider.calls.length, 0)
   })
 
-  it('has its entry on the host of the issuer, where the endpoint is on another', async () => {
+  it('may have its URL on the host of the issuer', async () => {
     const provider = await start()
     const http = createHttpClient({ timeout: 5, fetch: undefined, dangerouslyAllowInsecureRequests: true })
     const none = { initialAccessToken: undefined, initialAccessTokenScheme: undefined }
@@ -578,7 +578,7 @@ describe('metadata that contradicts itself', () => {
     })
   }
 
-  it('is the concern of the provider where it was there before', async () => {
+  it('is accepted if the provider has made it', async () => {
     const { provider, endpoint } = await startWithEndpoint()
     provider.tell = (members) => ({ ...members, response_types: ['id_token'] })
     const client = await registerClient(endpoint, METADATA)
@@ -586,7 +586,7 @@ describe('metadata that contradicts itself', () => {
     assert.equal(provider.calls.length, 2)
   })
 
-  it('is none for a service of Okta, and for public keys', async () => {
+  it('does not include a service of Okta, or public keys', async () => {
     const { endpoint } = await startWithEndpoint()
     const service = { application_type: 'service', response_types: ['token'], grant_types: ['client_credentials'] }
     await registerClient(endpoint, { ...METADATA, ...service, jwks: { keys: [{ kty: 'RSA', n: 'a', e: 'AQAB' }] } })
@@ -600,11 +600,15 @@ describe('advice on metadata', () => {
     [
       'a code grant without use',
       { client_name: 'a', response_types: ['id_token'], grant_types: ['implicit', 'authorization_code'] },
-      /^grant_types holds authorization_code/,
+      /^grant_types contains authorization_code/,
     ],
-    ['web without its grant', { client_name: 'a', response_types: ['token'], grant_types: ['implicit'] }, /demands/],
-    ['a browser with a secret', { client_name: 'a', application_type: 'browser' }, /not none/],
-    ['a native app with a secret', { client_name: 'a', application_type: 'native' }, /not none/],
+    [
+      'web without its grant',
+      { client_name: 'a', response_types: ['token'], grant_types: ['implicit'] },
+      /must contain authorization_code/,
+    ],
+    ['a browser with a secret', { client_name: 'a', application_type: 'browser' }, /should be none/],
+    ['a native app with a secret', { client_name: 'a', application_type: 'native' }, /should be none/],
     [
       'a service with more grants',
       {
@@ -617,14 +621,14 @@ describe('advice on metadata', () => {
     ],
   ]
   for (const [name, metadata, sentence] of cases) {
-    it(`has one sentence for ${name}`, () => {
+    it(`is one sentence for ${name}`, () => {
       const advice = adviseOnClient(metadata)
       assert.equal(advice.length, 1, advice.join())
       assert.match(String(advice[0]), sentence)
     })
   }
 
-  it('has none for a usual client', () => {
+  it('is empty for a usual client', () => {
     assert.deepEqual(adviseOnClient(METADATA), [])
     assert.deepEqual(
       adviseOnClient({ ...METADATA, application_type: 'browser', token_endpoint_auth_method: 'none' }),
@@ -664,7 +668,7 @@ describe('an app of the Apps API', () => {
     },
   }
 
-  it('is made of what would be registered, and asks for consent as registration does', () => {
+  it('is made from client metadata, with consent as in a registration', () => {
     assert.deepEqual(toOktaApp(metadata as unknown as ClientMetadata), app)
     assert.deepEqual(toOktaApp({ consent_method: 'TRUSTED' }), {
       name: 'oidc_client',
@@ -674,20 +678,20 @@ describe('an app of the Apps API', () => {
     })
   })
 
-  it('is read as what would be registered', () => {
+  it('becomes client metadata', () => {
     const { logo_uri: _, client_secret_expires_at: __, ...members } = metadata
-    const told = {
+    const oktaApp = {
       ...app,
       status: 'ACTIVE',
       _links: {},
       settings: { oauthClient: { ...app.settings.oauthClient, x: null } },
     }
-    assert.deepEqual(fromOktaApp(told), { ...members, consent_method: 'REQUIRED' })
+    assert.deepEqual(fromOktaApp(oktaApp), { ...members, consent_method: 'REQUIRED' })
     assert.deepEqual(fromOktaApp({ label: 5, credentials: null, settings: { oauthClient: [] } }), {})
   })
 })
 
-/** A store in memory that counts. */
+/** A store in memory that counts reads, and can fail. */
 function createStore(): ClientStore & {
   kept: Map<string, RegisteredClient>
   reads: number
@@ -736,7 +740,7 @@ describe('an application that registers itself', () => {
     metadata = { registration_endpoint: provider.endpoint }
   })
 
-  /** As one process does; another one may share the store. */
+  /** One process. Several may share the store. */
   function createProcess(registration: Partial<RegistrationOptions> = {}, more: Partial<Options> = {}) {
     const config = configOf(provider.origin, { store, ...registration }, more)
     const http = createHttpClient(config)
@@ -750,7 +754,7 @@ describe('an application that registers itself', () => {
   }
   const OKTA = { initialAccessToken: TOKEN, initialAccessTokenScheme: 'SSWS' } as const
 
-  it('does so once, at first use, whoever asks', async () => {
+  it('does so once, at first use, for concurrent calls', async () => {
     const app = createProcess()
     assert.equal(store.reads, 0)
     const clients = await Promise.all([app.current(), app.current(), app.current()])
@@ -775,7 +779,7 @@ describe('an application that registers itself', () => {
     })
   })
 
-  it('asks nobody after a restart', async () => {
+  it('sends no request after a restart', async () => {
     const client = await createProcess().current()
     provider.calls.length = 0
     metadata = {}
@@ -783,7 +787,7 @@ describe('an application that registers itself', () => {
     assert.equal(provider.calls.length, 0)
   })
 
-  it('has a client of its own for each provider that it names', async () => {
+  it('has one client for each of its providers', async () => {
     const { clients } = parseOptions({
       providers: { one: { issuer: provider.origin }, two: { issuer: provider.origin } },
       registration: { store },
@@ -799,7 +803,7 @@ describe('an application that registers itself', () => {
     assert.deepEqual([...store.kept.keys()], [`${provider.origin} one`, `${provider.origin} two`])
   })
 
-  it('needs an endpoint only to register', async () => {
+  it('needs the endpoint only to register', async () => {
     metadata = {}
     await refuses(createProcess().current(), 'ERR_OIDC_REGISTRATION_UNSUPPORTED')
   })
@@ -819,7 +823,7 @@ describe('an application that registers itself', () => {
     assert.equal((await app.current()).client_id, 'client-1')
   })
 
-  it('waits no longer where the clock was set back', async () => {
+  it('does not wait if the clock was set back', async () => {
     const app = createProcess()
     metadata = {}
     await refuses(app.current(), 'ERR_OIDC_REGISTRATION_UNSUPPORTED')
@@ -843,7 +847,7 @@ describe('an application that registers itself', () => {
     assert.deepEqual(store.kept.get(provider.origin), first)
   })
 
-  it('uses that client even where its own cannot be deleted', async () => {
+  it('uses that client even if its own cannot be deleted', async () => {
     const first = await createProcess().current()
     store.kept.clear()
     provider.answer = ({ method }, res) => {
@@ -854,7 +858,7 @@ describe('an application that registers itself', () => {
     assert.equal((await createProcess().current()).client_id, 'client-1')
   })
 
-  it('loses no client that the store would not take, and registers no second one', async () => {
+  it('keeps a client that the store fails to save, and registers no second one', async () => {
     const app = createProcess()
     store.fails = 'write'
     const error = await refuses(app.current(), 'ERR_OIDC_REGISTRATION_STORE')
@@ -868,13 +872,13 @@ describe('an application that registers itself', () => {
     assert.deepEqual(provider.asked, ['POST /register'])
   })
 
-  it('passes on what the store itself says of its failure', async () => {
+  it('passes on an OidcError of the store', async () => {
     const error = new OidcError('ERR_OIDC_REGISTRATION_STORE', 'mine')
     const own = { ...store, read: () => Promise.reject(error) }
     await assert.rejects(createProcess({ store: own }).current(), error)
   })
 
-  it('passes on a failure that is none of the provider', async () => {
+  it('passes on an error that does not come from the provider', async () => {
     provider.secretLife = 1000
     const config = configOf(provider.origin, { store })
     const http = { ...createHttpClient(config) }
@@ -885,13 +889,13 @@ describe('an application that registers itself', () => {
     await assert.rejects(app.current(metadata), TypeError)
   })
 
-  it('registers nothing where the store cannot be read', async () => {
+  it('registers nothing if the store cannot be read', async () => {
     store.fails = 'read'
     await refuses(createProcess().current(), 'ERR_OIDC_REGISTRATION_STORE')
     assert.equal(provider.calls.length, 0)
   })
 
-  it('keeps what it was told where the store fails in between', async () => {
+  it('saves the response even if the store cannot be read meanwhile', async () => {
     provider.answer = () => {
       store.fails = 'read'
       return false
@@ -907,31 +911,31 @@ describe('an application that registers itself', () => {
     { client_id: '', registeredAt: 1 },
     'a',
   ]) {
-    it(`refuses a store that holds ${inspect(odd)}`, async () => {
+    it(`rejects a store that returns ${inspect(odd)}`, async () => {
       store.kept.set(provider.origin, odd as RegisteredClient)
       await refuses(createProcess().current(), 'ERR_OIDC_REGISTRATION_STORE')
       assert.equal(provider.calls.length, 0)
     })
   }
 
-  it('takes null from a store for nothing', async () => {
+  it('treats null from a store as no client', async () => {
     const app = createProcess({ store: { ...store, read: async () => null as unknown as undefined } })
     assert.equal((await app.current()).client_id, 'client-1')
   })
 
-  it('refuses a client that is registered for another address, and takes one with a wildcard', async () => {
+  it('refuses a client with other redirect URIs, and accepts one with a wildcard', async () => {
     await createProcess().current()
     const other = { baseUrl: 'https://other.example.com' }
     await refuses(createProcess({}, other).current(), 'ERR_OIDC_REGISTRATION_MISMATCH')
     const stored = store.kept.get(provider.origin) ?? assert.fail()
     store.kept.set(provider.origin, { ...stored, redirect_uris: ['https://*.example.com/callback'] })
     await createProcess({}, other).current()
-    const { redirect_uris: _, ...untold } = stored
-    store.kept.set(provider.origin, untold as RegisteredClient)
+    const { redirect_uris: _, ...withoutUris } = stored
+    store.kept.set(provider.origin, withoutUris as RegisteredClient)
     await createProcess({}, other).current()
   })
 
-  it('does not replace a client by itself that the provider no longer knows', async () => {
+  it('does not replace a client that the provider has deleted', async () => {
     await createProcess().current()
     provider.clients.clear()
     assert.equal((await createProcess().current()).client_id, 'client-1')
@@ -940,7 +944,7 @@ describe('an application that registers itself', () => {
     assert.deepEqual(provider.asked, ['POST /register', 'POST /register'])
   })
 
-  it('reads the store again when it is told to', async () => {
+  it('reads the store again after reload()', async () => {
     const app = createProcess()
     const client = await app.current()
     store.kept.set(provider.origin, { ...client, client_secret: 'by-the-operator' })
@@ -952,7 +956,7 @@ describe('an application that registers itself', () => {
     assert.equal((await app.current()).client_id, 'client-2')
   })
 
-  it('renews a secret in the last tenth of its life', async () => {
+  it('renews a secret in the last tenth of its lifetime', async () => {
     provider.secretLife = 1000
     provider.renewsSecrets = true
     const app = createProcess()
@@ -972,7 +976,7 @@ describe('an application that registers itself', () => {
     assert.equal(provider.calls.length, 2)
   })
 
-  it('renews a secret one day before its end, at most', async () => {
+  it('renews a secret at most one day before it expires', async () => {
     provider.secretLife = 100 * DAY
     provider.renewsSecrets = true
     const app = createProcess()
@@ -985,7 +989,7 @@ describe('an application that registers itself', () => {
     assert.equal(provider.calls.length, 2)
   })
 
-  it('takes the secret that another process has renewed', async () => {
+  it('uses the secret that another process has renewed', async () => {
     provider.secretLife = 1000
     provider.renewsSecrets = true
     const [one, two] = [createProcess(), createProcess()]
@@ -997,7 +1001,7 @@ describe('an application that registers itself', () => {
     assert.equal(provider.asked.filter((call) => call.startsWith('PUT')).length, 1)
   })
 
-  it('registers another client where an update brings no new secret', async () => {
+  it('registers a new client if an update brings no new secret', async () => {
     provider.secretLife = 1000
     const app = createProcess()
     await app.current()
@@ -1008,7 +1012,7 @@ describe('an application that registers itself', () => {
     assert.deepEqual(store.kept.get(provider.origin), client)
   })
 
-  it('is content where an update brings more time with the same secret', async () => {
+  it('keeps the client if an update extends the lifetime of its secret', async () => {
     provider.secretLife = 1000
     const app = createProcess()
     const first = await app.current()
@@ -1024,7 +1028,7 @@ describe('an application that registers itself', () => {
     assert.equal(await app.current(), second)
   })
 
-  it('keeps the token of the update where the registration after it fails', async () => {
+  it('saves the token of the update even if the registration after it fails', async () => {
     provider.secretLife = 1000
     const app = createProcess()
     await app.current()
@@ -1038,7 +1042,7 @@ describe('an application that registers itself', () => {
     assert.deepEqual(store.kept.get(provider.origin), client)
   })
 
-  it('uses the old secret to its end while it cannot be renewed, and asks every 30 seconds', async () => {
+  it('uses the old secret until it expires if it cannot be renewed, and retries every 30 seconds', async () => {
     await startOkta()
     provider.secretLife = 1000
     const app = createProcess(OKTA)
@@ -1067,7 +1071,7 @@ describe('an application that registers itself', () => {
     assert.notEqual(renewed.client_secret, first.client_secret)
   })
 
-  it('does not go on with a dead secret where the new one could not be stored', async () => {
+  it('does not use the old secret if the new one could not be saved', async () => {
     await startOkta()
     provider.secretLife = 1000
     const app = createProcess(OKTA)
@@ -1080,7 +1084,7 @@ describe('an application that registers itself', () => {
     assert.equal(provider.calls.length, 2)
   })
 
-  it('does not ask again and again where a new secret has ended before it began', async () => {
+  it('does not retry at once if a new secret has already expired', async () => {
     provider.renewsSecrets = true
     provider.secretLife = 1000
     const app = createProcess()
@@ -1092,7 +1096,7 @@ describe('an application that registers itself', () => {
     assert.equal(provider.calls.length, 2)
   })
 
-  it('registers another client where the old one is refused and its secret has ended', async () => {
+  it('registers a new client if the old one is refused and its secret has expired', async () => {
     provider.secretLife = 1000
     const app = createProcess()
     await app.current()
@@ -1104,7 +1108,7 @@ describe('an application that registers itself', () => {
     assert.equal((await app.current()).client_id, 'client-2')
   })
 
-  it('registers no other client at Okta, where nobody would be assigned to it', async () => {
+  it('registers no new client at Okta, to which no user would be assigned', async () => {
     await startOkta()
     provider.secretLife = 1000
     const app = createProcess(OKTA)
@@ -1115,7 +1119,7 @@ describe('an application that registers itself', () => {
     assert.equal(provider.clients.size, 0)
   })
 
-  it('registers another client where the provider has no request for a new secret', async () => {
+  it('registers a new client if the provider cannot renew secrets', async () => {
     provider.secretLife = 1000
     provider.tell = ({ registration_client_uri: _, registration_access_token: __, ...members }) => members
     provider.answer = ({ path }, res) => {
@@ -1128,7 +1132,7 @@ describe('an application that registers itself', () => {
     assert.equal((await app.current()).client_id, 'client-2')
   })
 
-  it('leaves a client without a secret as it is', async () => {
+  it('does not renew a client without a secret', async () => {
     provider.tell = ({ client_secret: _, ...members }) => ({ ...members, client_secret_expires_at: 1 })
     const app = createProcess({ metadata: { token_endpoint_auth_method: 'none' } })
     await app.current()
@@ -1138,27 +1142,30 @@ describe('an application that registers itself', () => {
   })
 })
 
-describe('what a provider is told of an application', () => {
+describe('the metadata of an application', () => {
   const issuer = 'https://op.example.com'
   const store = createStore()
 
-  function told(more: Partial<Options> = {}, own: ClientChanges = {}): ClientMetadata {
+  function metadataOf(more: Partial<Options> = {}, own: ClientChanges = {}): ClientMetadata {
     return clientMetadataOf(configOf(issuer, { store }, more), own)
   }
 
-  it('follows from the response type', () => {
-    const { response_types: types, grant_types: grants } = told({
+  it('has the response type and its grant types', () => {
+    const { response_types: types, grant_types: grants } = metadataOf({
       responseType: 'code id_token token',
       scope: 'openid offline_access',
     })
     assert.deepEqual(types, ['code id_token token'])
     assert.deepEqual(grants, ['authorization_code', 'implicit', 'refresh_token'])
-    assert.deepEqual(told({ responseType: 'id_token' }).grant_types, ['implicit'])
-    assert.deepEqual(told({}, { response_types: ['code', 'id_token'] }).grant_types, ['authorization_code', 'implicit'])
+    assert.deepEqual(metadataOf({ responseType: 'id_token' }).grant_types, ['implicit'])
+    assert.deepEqual(metadataOf({}, { response_types: ['code', 'id_token'] }).grant_types, [
+      'authorization_code',
+      'implicit',
+    ])
   })
 
-  it('holds algorithms and encryption where they are not the usual ones', () => {
-    const metadata = told({
+  it('contains algorithms and encryption that differ from the defaults', () => {
+    const metadata = metadataOf({
       idTokenSignedResponseAlg: 'ES256',
       userinfoSignedResponseAlg: 'RS256',
       idTokenEncryptedResponseAlg: 'A256KW',
@@ -1173,14 +1180,14 @@ describe('what a provider is told of an application', () => {
     assert.equal(metadata.userinfo_encrypted_response_enc, undefined)
   })
 
-  it('is over-ruled by the application, and null takes away', () => {
-    const metadata = told({}, { client_name: 'Portal', post_logout_redirect_uris: null })
+  it('is overridden by the application, and null removes a member', () => {
+    const metadata = metadataOf({}, { client_name: 'Portal', post_logout_redirect_uris: null })
     assert.equal(metadata.client_name, 'Portal')
     assert.equal('post_logout_redirect_uris' in metadata, false)
   })
 
-  it('names the routes that others use', () => {
-    const metadata = told({
+  it('contains the URLs of the routes for others', () => {
+    const metadata = metadataOf({
       baseUrl: 'https://app.example.com/portal',
       routes: { initiateLogin: '/start', requestObjects: '/objects' },
       requestObjectSigningAlg: 'none',
@@ -1192,46 +1199,48 @@ describe('what a provider is told of an application', () => {
   })
 })
 
-describe('the keys and certificate that a provider is told of', () => {
+describe('the keys and the certificate in the metadata', () => {
   const issuer = 'https://op.example.com'
   const store = createStore()
   const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
   const jwk = { ...privateKey.export({ format: 'jwk' }), kty: 'EC', use: 'sig' } as const
 
-  function told(more: Partial<Options>, own: ClientChanges = {}): ClientMetadata {
+  function metadataOf(more: Partial<Options>, own: ClientChanges = {}): ClientMetadata {
     const method = { clientKeys: [jwk], tokenEndpointAuthMethod: 'private_key_jwt' } as const
     return clientMetadataOf(configOf(issuer, { store }, { ...method, ...more }), own)
   }
 
-  it('are at an address, so that they can change', () => {
-    const { jwks, jwks_uri: uri, token_endpoint_auth_method: method } = told({ routes: { jwks: '/keys' } })
+  it('are at a URL, so that they can change', () => {
+    const { jwks, jwks_uri: uri, token_endpoint_auth_method: method } = metadataOf({ routes: { jwks: '/keys' } })
     assert.deepEqual([jwks, uri, method], [undefined, 'https://app.example.com/keys', 'private_key_jwt'])
   })
 
-  it('are told by value where no provider can fetch them, and never their private part', () => {
-    const { jwks, jwks_uri: uri } = told({ baseUrl: 'http://localhost:3000' })
+  it('are sent by value if the provider cannot fetch them, without their private part', () => {
+    const { jwks, jwks_uri: uri } = metadataOf({ baseUrl: 'http://localhost:3000' })
     assert.equal(uri, undefined)
     assert.equal(jwks?.keys[0]?.['x'], jwk.x)
     assert.doesNotMatch(JSON.stringify(jwks), /"d"/)
   })
 
-  it('are those that the application says, if it does', () => {
-    assert.equal(told({}, { jwks: { keys: [] } }).jwks_uri, undefined)
-    assert.deepEqual(told({}, { jwks_uri: 'https://keys.example.com/' }).jwks_uri, 'https://keys.example.com/')
+  it('are those of the application, if it has its own', () => {
+    assert.equal(metadataOf({}, { jwks: { keys: [] } }).jwks_uri, undefined)
+    assert.deepEqual(metadataOf({}, { jwks_uri: 'https://keys.example.com/' }).jwks_uri, 'https://keys.example.com/')
   })
 
-  it('go with what is bound to them', () => {
-    const bound = told({ dpopBoundAccessTokens: true, requirePushedAuthorizationRequests: true })
+  it('come with what is bound to them', () => {
+    const bound = metadataOf({ dpopBoundAccessTokens: true, requirePushedAuthorizationRequests: true })
     assert.equal(bound.dpop_bound_access_tokens, true)
     assert.equal(bound.require_pushed_authorization_requests, true)
     assert.equal(bound.tls_client_certificate_bound_access_tokens, undefined)
-    const { tls_client_certificate_bound_access_tokens: byTls } = told({ tlsClientCertificate: LOOPBACK_CERTIFICATE })
+    const { tls_client_certificate_bound_access_tokens: byTls } = metadataOf({
+      tlsClientCertificate: LOOPBACK_CERTIFICATE,
+    })
     assert.equal(byTls, true)
   })
 })
 
 describe('registration at oidc-provider', () => {
-  it('goes from the first to the last request', async () => {
+  it('works from the first to the last request', async () => {
     const features = {
       registration: { enabled: true, initialAccessToken: TOKEN },
       registrationManagement: { enabled: true, rotateRegistrationAccessToken: true },
@@ -1264,11 +1273,11 @@ describe('registration at oidc-provider', () => {
 })
 
 describe('an app that registers itself', () => {
-  it('logs people in, each time with the same client', async () => {
+  it('logs users in, each time with the same client', async () => {
     const features = { registration: { enabled: true, issueRegistrationAccessToken: false } }
     const provider = stopLater(await startProvider({ features }))
     const store = createStore()
-    // What the stage would fill in is left to the registration.
+    // The registration sets them, not the stage.
     const withoutClient = { clientId: undefined, clientSecret: undefined } as unknown as Partial<AnyOptions>
     const options = { ...withoutClient, issuer: provider.issuer, secret: 's'.repeat(32), registration: { store } }
     const app = stopLater(await startApp({ options }))

@@ -29,7 +29,7 @@ async function tokenIds({ app }: Stand): Promise<readonly string[]> {
   return Object.keys(await app.records()).filter(isTokens)
 }
 
-/** Writes a record of the store as somebody who can reach it. */
+/** Writes a record as an attacker with access to the store. */
 function write({ app }: Stand, id: string, record: unknown): Promise<void> {
   return new Promise((resolve, reject) => {
     app.store.set(id, record as SessionData, (error) => (error ? reject(error) : resolve()))
@@ -43,13 +43,13 @@ async function assertNoTokens({ app }: Stand, browser: Browser): Promise<void> {
   assert.deepEqual(app.otherErrors, [])
 }
 
-describe('a session id that was planted', () => {
+describe('a planted session id', () => {
   const stand = createStand()
 
   const plant = (browser: Browser, value: string): void =>
     browser.jar.store(new URL(stand.app.origin), [`${SESSION_COOKIE}=${value}; Path=/`])
 
-  it('is not the one after the login', async () => {
+  it('is replaced at the login', async () => {
     const attacker = stand.app.browser()
     await attacker.open('/write')
     const victim = stand.app.browser()
@@ -61,7 +61,7 @@ describe('a session id that was planted', () => {
     assert.deepEqual([(await sessionIds(stand)).length, await stand.app.sessions()], [1, 1])
   })
 
-  it('is not the one after the login, where it is the attacker’s own login', async () => {
+  it("is replaced at the login, even if it has the attacker's own login", async () => {
     stand.provider.account = { sub: 'attacker', claims: {} }
     const { browser: attacker } = await logIn(stand)
     await attacker.open('/write')
@@ -78,16 +78,16 @@ describe('a session id that was planted', () => {
   })
 
   for (const [name, value] of [
-    ['nobody has signed', 's%3Aattackers-id.c2lnbmF0dXJl'],
-    ['is no signed value', 'attackers-id'],
-    ['is the key of tokens', `s%3Aoidc-tokens%3A${'A'.repeat(43)}.c2ln`],
-    ['is an empty one', ''],
+    ['has a wrong signature', 's%3Aattackers-id.c2lnbmF0dXJl'],
+    ['is not signed', 'attackers-id'],
+    ['is the name of a token record', `s%3Aoidc-tokens%3A${'A'.repeat(43)}.c2ln`],
+    ['is empty', ''],
     ['is HTML', encodeURIComponent(EVIL_HTML)],
-    ['is badly encoded', '%'],
-    ['is a name of object members', 's%3A__proto__.c2ln'],
+    ['is malformed', '%'],
+    ['is __proto__', 's%3A__proto__.c2ln'],
     ['is very long', 'x'.repeat(4000)],
   ] as const) {
-    it(`is not the one after the login, where it ${name}`, async () => {
+    it(`is replaced at the login if it ${name}`, async () => {
       const browser = stand.app.browser()
       plant(browser, value)
       assert.equal(await isLoggedIn(browser), false)
@@ -99,7 +99,7 @@ describe('a session id that was planted', () => {
     })
   }
 
-  it('is not the one of a login on its way', async () => {
+  it('cannot be the cookie of a login in progress', async () => {
     const { browser } = await arrive(stand)
     const transaction = browser.cookies().find(isTransaction)
     plant(browser, transaction?.value ?? '')
@@ -107,11 +107,11 @@ describe('a session id that was planted', () => {
   })
 })
 
-/** Names that a browser takes with a `Domain`, and that some server may take for the prefixed one. */
+/** Names that browsers accept with a `Domain`, and that some server could confuse with the prefixed name. */
 const RENAMED: readonly (readonly [name: string, rename: (name: string) => string])[] = [
   ['without prefix', (name) => name.replace('__Host-', '')],
   ['with the prefix __Secure-', (name) => name.replace('__Host-', '__Secure-')],
-  ['with the prefix in small letters', (name) => name.replace('__Host-', '__host-')],
+  ['with the prefix in lower case', (name) => name.replace('__Host-', '__host-')],
   ['with the prefix twice', (name) => `__Host-${name}`],
   ['in quotes', (name) => `"${name}"`],
   ['as a value', (name) => `x=${name}`],
@@ -121,13 +121,13 @@ const RENAMED: readonly (readonly [name: string, rename: (name: string) => strin
   ['after the control character U+0085', (name) => `\u0085${name}`],
 ]
 
-describe('the cookies of logins on their way that another sub-domain has planted', () => {
+describe('transaction cookies that another subdomain has planted', () => {
   const stand = createStand({ app: { tls: true, hostname: 'app.example.test' } })
   beforeEach(() => {
     stand.provider.redirectUris = [`${stand.app.origin}/callback`]
   })
 
-  /** The attacker's own login, up to its answer, and its cookie. */
+  /** The attacker's own login, up to its response, and its cookie. */
   async function attack() {
     const { browser, answer } = await arrive(stand)
     const cookie = browser.cookies().find(({ name }) => name.startsWith('__Host-oidc-tx.'))
@@ -136,7 +136,7 @@ describe('the cookies of logins on their way that another sub-domain has planted
   }
   const neighbour = new URL('https://evil.example.test/')
 
-  it('are not taken by the browser under their name', async () => {
+  it('are refused by the browser under their own name', async () => {
     const { answer, cookie } = await attack()
     const victim = stand.app.browser()
     victim.jar.store(neighbour, [`${cookie.name}=${cookie.value}; Domain=example.test; Path=/; Secure`])
@@ -156,7 +156,7 @@ describe('the cookies of logins on their way that another sub-domain has planted
     })
   }
 
-  it('do not keep anybody from logging in, however many there are', async () => {
+  it('do not prevent a login, however many there are', async () => {
     const victim = stand.app.browser()
     for (let index = 0; index < 40; index++) {
       victim.jar.store(neighbour, [`oidc-tx.${index}=${'x'.repeat(60)}; Domain=example.test; Path=/; Secure`])
@@ -166,10 +166,10 @@ describe('the cookies of logins on their way that another sub-domain has planted
   })
 })
 
-describe('the cookies of logins on their way that were planted on the same host', () => {
+describe('transaction cookies that were planted on the same host', () => {
   const stand = createStand()
 
-  it('stop a login in whose name they are, and lead to none', async () => {
+  it('fail the login whose cookie they replace', async () => {
     const { browser, answer } = await arrive(stand)
     const name = browser.cookies().find(isTransaction)?.name
     browser.jar.store(new URL(`${stand.app.origin}/callback`), [`${name}=planted; Path=/callback`])
@@ -177,7 +177,7 @@ describe('the cookies of logins on their way that were planted on the same host'
     await assertRefused(stand, { browser, page }, { code: 'ERR_OIDC_TRANSACTION_INVALID' })
   })
 
-  it('are cleared away when they are too many, and the login works', async () => {
+  it('are deleted if there are too many, and the login works', async () => {
     const browser = stand.app.browser()
     const planted = Array.from({ length: 40 }, (_, index) => `oidc-tx.${index}=${'x'.repeat(60)}; Path=/`)
     browser.jar.store(new URL(stand.app.origin), planted)
@@ -187,7 +187,7 @@ describe('the cookies of logins on their way that were planted on the same host'
   })
 })
 
-/** What the session may hold in the place of a login. Whoever is there is nobody. */
+/** Values in the place of a login. With each, the user is not logged in. */
 const now = (): number => Math.floor(Date.now() / 1000)
 type LoginChange = (login: Record<string, unknown>) => unknown
 const HELD: readonly (readonly [name: string, change: LoginChange])[] = [
@@ -196,23 +196,23 @@ const HELD: readonly (readonly [name: string, change: LoginChange])[] = [
     `the login ${JSON.stringify(value)}`,
     () => value,
   ]),
-  ['the login in a list', (login) => [login]],
+  ['the login in an array', (login) => [login]],
   ['the login as text', (login) => JSON.stringify(login)],
   ['no claims', ({ claims: _claims, ...login }) => login],
   ...[null, 1, true, '', EVIL_HTML, [], [{}], {}].map((claims): readonly [string, LoginChange] => [
     `the claims ${JSON.stringify(claims)}`,
     (login) => ({ ...login, claims }),
   ]),
-  ['claims in a list', (login) => ({ ...login, claims: [login['claims']] })],
+  ['claims in an array', (login) => ({ ...login, claims: [login['claims']] })],
   ...['https://evil.example', '', null, 5, ['x'], {}].map((iss): readonly [string, LoginChange] => [
     `the issuer ${JSON.stringify(iss)}`,
     (login) => ({ ...login, claims: { ...Object(login['claims']), iss } }),
   ]),
-  ['the issuer in a list', (login) => ({ ...login, claims: inList(login['claims'], 'iss') })],
-  ['no end', ({ expiresAt: _expiresAt, ...login }) => login],
+  ['the issuer in an array', (login) => ({ ...login, claims: inList(login['claims'], 'iss') })],
+  ['no expiresAt', ({ expiresAt: _expiresAt, ...login }) => login],
   ...[null, 'x', '', true, [], {}, 0, -1, 1, String(now() + 3600), [now() + 3600], now() - 1].map(
     (expiresAt): readonly [string, LoginChange] => [
-      `the end ${JSON.stringify(expiresAt)}`,
+      `the expiresAt ${JSON.stringify(expiresAt)}`,
       (login) => ({ ...login, expiresAt }),
     ],
   ),
@@ -230,7 +230,7 @@ function inList(claims: unknown, name: string): object {
   return { ...Object(claims), [name]: [Reflect.get(Object(claims), name)] }
 }
 
-describe('a session that holds something else than a login', () => {
+describe('a session with something else than a login', () => {
   const stand = createStand()
 
   async function logInAndChange(change: LoginChange): Promise<Browser> {
@@ -242,7 +242,7 @@ describe('a session that holds something else than a login', () => {
     return browser
   }
 
-  async function assertNobody(browser: Browser): Promise<void> {
+  async function assertNotLoggedIn(browser: Browser): Promise<void> {
     assert.deepEqual((await browser.fetch('/')).json(), { authenticated: false, claims: null })
     for (const path of ['/profile', '/reports', '/admin']) {
       const page = await browser.fetch(path)
@@ -252,14 +252,14 @@ describe('a session that holds something else than a login', () => {
     await assertNoTokens(stand, browser)
   }
 
-  it('is somebody’s when the login is as it was', async () => {
+  it('has a login if the login is unchanged', async () => {
     assert.equal(await isLoggedIn(await logInAndChange((login) => login)), true)
   })
 
   for (const [name, change] of HELD) {
-    it(`is nobody’s with ${name.slice(0, 60)}, and can log in`, async () => {
+    it(`has no login with ${name.slice(0, 60)}, and a new login works`, async () => {
       const browser = await logInAndChange(change)
-      await assertNobody(browser)
+      await assertNotLoggedIn(browser)
       stand.app.errors.length = 0
       const page = await browser.open('/login?returnTo=/profile')
       assert.deepEqual([page.status, stand.app.errors, stand.app.otherErrors], [200, [], []])
@@ -267,12 +267,12 @@ describe('a session that holds something else than a login', () => {
   }
 
   for (const held of [null, 5, true, '', EVIL_HTML, [], {}, { Login: {} }, { login: undefined }]) {
-    it(`is nobody’s with ${JSON.stringify(held)} in the place of all`, async () => {
+    it(`has no login if the whole value is ${JSON.stringify(held)}`, async () => {
       const { browser } = await logIn(stand)
       for (const [id, record] of Object.entries(await stand.app.records())) {
         if (!isTokens(id)) await write(stand, id, { ...record, oidc: held })
       }
-      await assertNobody(browser)
+      await assertNotLoggedIn(browser)
     })
   }
 })
@@ -280,7 +280,7 @@ describe('a session that holds something else than a login', () => {
 describe('the tokens of a session', () => {
   const stand = createStand()
 
-  it('are nothing under the session id of another', async () => {
+  it('cannot be decrypted in the record of another session', async () => {
     const { browser: alice } = await logIn(stand)
     const [ofAlice = ''] = await tokenIds(stand)
     const { browser: bob } = await logIn(stand)
@@ -296,14 +296,14 @@ describe('the tokens of a session', () => {
     ['a number', () => 5],
     ['an object', () => ({ idToken: 'x', accessToken: 'x' })],
     ['empty', () => ''],
-    ['in clear', () => JSON.stringify({ idToken: 'x', accessToken: 'x' })],
-    ['in clear in base64url', () => Buffer.from('{"accessToken":"x"}').toString('base64url')],
+    ['not encrypted', () => JSON.stringify({ idToken: 'x', accessToken: 'x' })],
+    ['not encrypted, in base64url', () => Buffer.from('{"accessToken":"x"}').toString('base64url')],
     ['HTML', () => EVIL_HTML],
-    ['cut short', (sealed: string) => sealed.slice(0, -8)],
+    ['truncated', (sealed: string) => sealed.slice(0, -8)],
     ['changed at the beginning', (sealed: string) => `${sealed.startsWith('A') ? 'B' : 'A'}${sealed.slice(1)}`],
-    ['twice the same', (sealed: string) => sealed + sealed],
+    ['doubled', (sealed: string) => sealed + sealed],
   ] as const satisfies readonly (readonly [string, (sealed: string) => unknown])[]) {
-    it(`are none when they are ${name}`, async () => {
+    it(`are ignored if they are ${name}`, async () => {
       const { browser } = await logIn(stand)
       const [id = ''] = await tokenIds(stand)
       const record = Object((await stand.app.records())[id])
@@ -313,13 +313,13 @@ describe('the tokens of a session', () => {
     })
   }
 
-  it('are none when their record is gone', async () => {
+  it('are unavailable without their record', async () => {
     const { browser } = await logIn(stand)
     await destroyRecords(stand.app, isTokens)
     await assertNoTokens(stand, browser)
   })
 
-  it('lie in no cookie, in no session, and in the store not in clear', async () => {
+  it('are in no cookie and no session, and encrypted in the store', async () => {
     const seen: string[] = []
     stand.provider.change.tokenResponse = (good) => {
       seen.push(String(good['access_token']), String(good['id_token']))
@@ -340,7 +340,7 @@ describe('the tokens of a session', () => {
 describe('a session that two applications share', () => {
   const stopLater = stopAfterEach()
 
-  it('has no login for the one whose issuer is another', async () => {
+  it('has no login in an application with another issuer', async () => {
     const store = new session.MemoryStore()
     const one = stopLater(await startStand({ app: { session: { store } } }))
     const other = stopLater(await startStand({ app: { session: { store } } }))
@@ -354,7 +354,7 @@ describe('a session that two applications share', () => {
     assert.equal(await one.app.sessions(), 1)
   })
 
-  it('does not answer for the one to which the answer of the other is sent', async () => {
+  it('does not complete a login whose response is sent to the other application', async () => {
     const one = stopLater(await startStand())
     const options = { secret: 'another secret of 40 characters, at least' }
     const other = stopLater(await startStandAt(one.provider, { options }))

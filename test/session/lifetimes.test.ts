@@ -11,14 +11,14 @@ async function isLoggedIn(browser: Browser): Promise<boolean> {
   return (await browser.fetch('/profile')).status === 200
 }
 
-/** So many seconds go by. */
+/** Lets this many seconds pass. */
 function pass(seconds: number): void {
   const now = Date.now() + seconds * 1000
   mock.timers.reset()
   mock.timers.enable({ apis: ['Date'], now })
 }
 
-/** A store that counts what is written into it. */
+/** A store that counts its writes. */
 class CountingStore extends session.MemoryStore {
   writes = 0
   override set(id: string, data: SessionData, done?: (error?: unknown) => void): void {
@@ -28,7 +28,7 @@ class CountingStore extends session.MemoryStore {
 }
 
 describe('loginLifetime', () => {
-  it('ends a login, however much it is used', async () => {
+  it('expires a login, however much it is used', async () => {
     const { browser } = await stage.startLoggedIn({ loginLifetime: 600 })
     for (let count = 0; count < 5; count++) {
       pass(119)
@@ -40,13 +40,13 @@ describe('loginLifetime', () => {
 })
 
 describe('idleTimeout', () => {
-  it('ends a login that nobody uses', async () => {
+  it('expires a login that is not used', async () => {
     const { browser } = await stage.startLoggedIn({ idleTimeout: 600 })
     pass(601)
     assert.equal(await isLoggedIn(browser), false)
   })
 
-  it('does not end one that is used', async () => {
+  it('does not expire a login that is used', async () => {
     const { browser } = await stage.startLoggedIn({ idleTimeout: 600 })
     for (let count = 0; count < 5; count++) {
       pass(590)
@@ -54,7 +54,7 @@ describe('idleTimeout', () => {
     }
   })
 
-  it('takes an open page of the application for use, too', async () => {
+  it('counts requests for open pages of the application too', async () => {
     const { browser } = await stage.startLoggedIn({ idleTimeout: 600 })
     pass(590)
     await browser.fetch('/')
@@ -62,7 +62,7 @@ describe('idleTimeout', () => {
     assert.equal(await isLoggedIn(browser), true)
   })
 
-  it('does not bring a login back that has ended', async () => {
+  it('does not revive a login that has expired', async () => {
     const { browser } = await stage.startLoggedIn({ idleTimeout: 600 })
     pass(601)
     await browser.fetch('/')
@@ -70,7 +70,7 @@ describe('idleTimeout', () => {
     assert.equal(await isLoggedIn(browser), false)
   })
 
-  it('does not put off the end of loginLifetime', async () => {
+  it('does not extend loginLifetime', async () => {
     const { browser } = await stage.startLoggedIn({ idleTimeout: 600, loginLifetime: 900 })
     pass(500)
     assert.equal(await isLoggedIn(browser), true)
@@ -78,7 +78,7 @@ describe('idleTimeout', () => {
     assert.equal(await isLoggedIn(browser), false)
   })
 
-  it('writes the session now and then, not for every request', async () => {
+  it('writes the session sometimes, not at every request', async () => {
     const store = new CountingStore()
     const { browser } = await stage.startLoggedIn({ idleTimeout: 600 }, { session: { store } })
     const before = store.writes
@@ -93,7 +93,7 @@ describe('idleTimeout', () => {
     assert.equal(store.writes - before, 1)
   })
 
-  it('leaves sessions alone in which nobody is logged in', async () => {
+  it('does not write sessions without a login', async () => {
     const store = new CountingStore()
     const app = await stage.start({ idleTimeout: 600 }, { session: { store } })
     const browser = app.browser()
@@ -106,7 +106,7 @@ describe('idleTimeout', () => {
 })
 
 describe('without idleTimeout', () => {
-  it('nothing is written where nothing has changed', async () => {
+  it('an unchanged session is not written', async () => {
     const store = new CountingStore()
     const { browser } = await stage.startLoggedIn({}, { session: { store } })
     const before = store.writes
@@ -119,7 +119,7 @@ describe('without idleTimeout', () => {
 })
 
 describe('loginExpiry', () => {
-  it("'id_token' ends a login with its ID Token", async () => {
+  it("'id_token' expires a login with its ID Token", async () => {
     const { browser } = await stage.startLoggedIn({ loginExpiry: 'id_token' })
     const { exp } = (await browser.fetch('/profile')).json()
     pass(Number(exp) - Date.now() / 1000 - 2)
@@ -128,7 +128,7 @@ describe('loginExpiry', () => {
     assert.equal(await isLoggedIn(browser), false)
   })
 
-  it("'id_token' lets refreshed ID Tokens put the end off, up to loginLifetime", async () => {
+  it("'id_token' lets refreshed ID Tokens extend the login, up to loginLifetime", async () => {
     stage.provider.change.tokenResponse = (response) => ({ ...response, expires_in: 0 })
     const options = { loginExpiry: 'id_token', scope: 'openid offline_access', loginLifetime: 7200 } as const
     const { browser } = await stage.startLoggedIn(options)
@@ -142,7 +142,7 @@ describe('loginExpiry', () => {
     assert.equal(await isLoggedIn(browser), false)
   })
 
-  it("'session_expiry' ends a login when the provider says", async () => {
+  it("'session_expiry' expires a login at the time that the provider sends", async () => {
     const end = Math.floor(Date.now() / 1000) + 500
     stage.provider.change.idTokenClaims = (claims) => ({ ...claims, session_expiry: end })
     const { browser } = await stage.startLoggedIn({ loginExpiry: 'session_expiry' })
@@ -152,7 +152,7 @@ describe('loginExpiry', () => {
     assert.equal(await isLoggedIn(browser), false)
   })
 
-  it("'session_expiry' never makes a login longer", async () => {
+  it("'session_expiry' never extends a login", async () => {
     stage.provider.change.idTokenClaims = (claims) => ({ ...claims, session_expiry: 9_999_999_999 })
     const { browser } = await stage.startLoggedIn({ loginExpiry: 'session_expiry', loginLifetime: 600 })
     pass(601)
@@ -160,7 +160,7 @@ describe('loginExpiry', () => {
   })
 
   for (const value of [undefined, '2030-01-01', null, {}]) {
-    it(`'session_expiry' refuses a login whose ID Token has ${JSON.stringify(value)} for it`, async () => {
+    it(`'session_expiry' refuses a login whose ID Token has session_expiry ${JSON.stringify(value)}`, async () => {
       stage.provider.change.idTokenClaims = (claims) => ({ ...claims, session_expiry: value })
       const app = await stage.start({ loginExpiry: 'session_expiry' })
       await app.browser().open('/profile')

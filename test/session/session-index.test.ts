@@ -2,8 +2,8 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import type { Store } from 'express-session'
 import type { OidcSession } from '../../lib/session/current-login.ts'
+import { createProviderLogouts } from '../../lib/session/end-login.ts'
 import type { SessionRequest } from '../../lib/session/express-session.ts'
-import { createProviderLogouts } from '../../lib/session/provider-logouts.ts'
 import { createSessionIndex, keysOfLogin, keysOfTarget, matchesTarget } from '../../lib/session/session-index.ts'
 import { createStoreWatch } from '../../lib/session/store-watch.ts'
 import { createTokenRecords } from '../../lib/session/token-record.ts'
@@ -61,7 +61,7 @@ function createNode(store: Store, state: SharedState) {
     end: async (target: { sub?: string; sid?: string; issuer?: string }) => {
       const full = { provider: 'default', issuer: ISSUER, ...target }
       await providerLogouts.recordLogout(like, full)
-      return (await providerLogouts.endSessions(like, full)).map(({ claims }) => claims.sub)
+      return (await providerLogouts.endSessions(like, full, 'backchannel')).map(({ claims }) => claims.sub)
     },
   }
 }
@@ -73,10 +73,10 @@ function createNodes(count: number, state: SharedState = memoryState()) {
   ]
 }
 
-describe('what is meant by a logout', () => {
+describe('the target of a logout', () => {
   const target = { provider: 'default', issuer: ISSUER }
 
-  it('is a session where a sid is told, whatever is told beside it', () => {
+  it('is one session if it has a sid, whatever sub it has', () => {
     const [own, other] = [loginOf('ada', 's1'), loginOf('ada', 's2')]
     for (const sub of ['ada', 'another', undefined]) {
       assert.deepEqual(
@@ -86,7 +86,7 @@ describe('what is meant by a logout', () => {
     }
   })
 
-  it('is every session of the person where a sub alone is told', () => {
+  it('is every session of the user if it has only a sub', () => {
     const logins = [loginOf('ada', 's1'), loginOf('ada'), loginOf('bob', 's1')]
     assert.deepEqual(
       logins.map((login) => matchesTarget(login, { ...target, sub: 'ada' })),
@@ -94,19 +94,19 @@ describe('what is meant by a logout', () => {
     )
   })
 
-  it('is a session without a sid of its own where its person is told', () => {
+  it('includes a login without a sid if it names its user', () => {
     assert.equal(matchesTarget(loginOf('ada'), { ...target, sid: 's1', sub: 'ada' }), true)
     assert.equal(matchesTarget(loginOf('ada'), { ...target, sid: 's1' }), false)
   })
 
-  it('is nothing of another issuer, or of another provider of ours', () => {
+  it('includes no login of another issuer or provider', () => {
     const sid = { sid: 's1', sub: 'ada' }
     assert.equal(matchesTarget(loginOf('ada', 's1', 'https://other.test'), { ...target, ...sid }), false)
     assert.equal(matchesTarget({ ...loginOf('ada', 's1'), provider: 'b' }, { ...target, ...sid }), false)
     assert.equal(matchesTarget(loginOf('ada', 's1'), { ...target, provider: 'b', ...sid }), false)
   })
 
-  it('is found by the keys that the login has, and by no others', () => {
+  it('has keys in common with the logins that it names, and with no others', () => {
     const keys = keysOfLogin(PLACE, loginOf('ada', 's1'))
     const found = (more: object): boolean =>
       keysOfTarget(PLACE, { ...target, ...more }).some((key) => keys.includes(key))
@@ -118,7 +118,7 @@ describe('what is meant by a logout', () => {
     for (const key of keys) assert.match(key, /^[\w-]{43}$/)
   })
 
-  it('is apart for each application that shares the state, by its client or by its address', () => {
+  it('has other keys in each application that shares the state', () => {
     const [key] = keysOfLogin(PLACE, loginOf('ada', 's1'))
     const registered = { ...PLACE, clientIds: new Map([['default', '']]) }
     const others = [
@@ -133,14 +133,14 @@ describe('what is meant by a logout', () => {
 })
 
 describe('the session index', () => {
-  it('has each session that is written with a login, and loses it when it ends', async () => {
+  it('has each session with a login from its first write until it ends', async () => {
     const [node] = createNodes(1)
     const held = await node.logIn('id', loginOf('ada', 's1'))
     const keys = keysOfLogin(PLACE, held.login)
     const entry = { sessionId: 'id', tokensId: held.tokensId }
     for (const key of keys) assert.deepEqual(await node.index.find(node.store, [key]), [entry])
     const session = { oidc: held } as unknown as SessionRequest['session']
-    await node.storeWatch.endSession({
+    await node.storeWatch.markEnded({
       sessionID: 'id',
       sessionStore: node.store,
       session,
@@ -148,7 +148,7 @@ describe('the session index', () => {
     assert.deepEqual(await node.index.find(node.store, keys), [])
   })
 
-  it('has a login for as long as any may last, whenever its tokens end', async (context) => {
+  it('keeps a login as long as a login can last, even if this one expires earlier', async (context) => {
     context.mock.timers.enable({ apis: ['Date'] })
     const [node] = createNodes(1)
     await node.logIn('a', { ...loginOf('ada', 's1'), expiresAt: Date.now() / 1000 + 10 })
@@ -158,7 +158,7 @@ describe('the session index', () => {
     assert.equal((await node.index.find(node.store, keysOfLogin(PLACE, loginOf('ada', 's1')))).length, 0)
   })
 
-  it('has a session id with any character in it', async () => {
+  it('works with any character in a session id', async () => {
     const [node] = createNodes(1)
     await node.logIn('an id: with spaces ', loginOf('ada', 's1'))
     assert.deepEqual(await node.end({ sid: 's1' }), ['ada'])
@@ -176,17 +176,17 @@ describe('the session index', () => {
     assert.ok(await one.get('c'))
   })
 
-  it('leaves a session that is no longer that of the entry', async () => {
+  it('does not end a session that now belongs to another user', async () => {
     const [node] = createNodes(1)
     const held = await node.logIn('a', loginOf('ada', 's1'))
-    // Somebody else in the same session, without a new id.
+    // Another user in the same session, without a new id.
     await node.set('a', { cookie: {}, oidc: { login: loginOf('bob', 's2'), tokensId: 'other' } })
     assert.deepEqual(await node.end({ sub: 'ada' }), [])
     assert.ok(await node.get('a'))
     assert.deepEqual(await node.index.find(node.store, keysOfLogin(PLACE, held.login).slice(0, 1)), [])
   })
 
-  it('leaves what the application has kept after it took the login out itself', async () => {
+  it('does not destroy a session from which the application has removed the login', async () => {
     const [node] = createNodes(1)
     const { tokensId } = await node.logIn('a', loginOf('ada', 's1'))
     await node.set('a', { cookie: {}, cart: 'book' })
@@ -196,7 +196,7 @@ describe('the session index', () => {
     assert.equal(await node.get(`oidc-tokens:${tokensId}`), undefined)
   })
 
-  it('keeps what could not be ended, ends the others, and ends it the next time', async () => {
+  it('keeps the entry of a session that could not be ended, ends the others, and can be retried', async () => {
     const [node] = createNodes(1)
     await node.logIn('a', loginOf('ada', 's1'))
     await node.logIn('b', loginOf('ada', 's2'))
@@ -230,7 +230,7 @@ describe('the session index', () => {
     assert.deepEqual(await one.index.find(one.store, keysOfLogin(PLACE, held.login)), [])
   })
 
-  it('takes a store that tells by an error that there is no such record', async () => {
+  it('works with a store that reports a missing record as an error', async () => {
     const [node] = createNodes(1)
     const { get } = node.store
     const missing = Object.assign(new Error('no such file'), { code: 'ENOENT' })
@@ -242,7 +242,7 @@ describe('the session index', () => {
     assert.equal(await node.providerLogouts.wasLoggedOutSince(node.store, loginOf('ada', 's1'), 1), true)
   })
 
-  it('knows whom a logout has reached: who began before it, of that person or session', async () => {
+  it('records a logout for logins of that user or session that were started before it', async () => {
     const [node] = createNodes(1)
     const before = Date.now() / 1000
     await node.end({ sub: 'ada' })
@@ -257,7 +257,7 @@ describe('the session index', () => {
     assert.equal(await reached(loginOf('ada', 's1'), Date.now() / 1000 + 0.001), false)
   })
 
-  it('has no session after a logout at the very moment of the login, however the two interleave', async () => {
+  it('has no session after a logout at the same moment as the login, in any order of the steps', async () => {
     const steps = ['add', 'set', 'seen'] as const
     for (const step of steps) {
       const [one, two] = createNodes(2)
@@ -286,7 +286,7 @@ describe('the session index', () => {
           },
         })
       const { login } = await one.logIn('a', loginOf('ada', 's1'))
-      // What the callback does then.
+      // As the callback does.
       const isReached = await one.providerLogouts.wasLoggedOutSince(one.store, login, startedAt)
       assert.ok(isReached, step)
       if (step !== 'add') assert.equal(await one.get('a'), undefined, step)
@@ -296,7 +296,7 @@ describe('the session index', () => {
 
 for (const [name, settings] of [
   ['in the session store', (): { sharedState?: SharedState } => ({})],
-  ['in a state that they share', () => ({ sharedState: memoryState() })],
+  ['in a shared state', () => ({ sharedState: memoryState() })],
 ] as const) {
   describe(`two nodes with their index ${name}`, () => {
     const stage = createStage({ app: { errorHandler: 'json' } })
@@ -318,7 +318,7 @@ for (const [name, settings] of [
       return browser
     }
 
-    it('end at one what was begun at the other', async () => {
+    it('end a session that was started at the other node', async () => {
       const [one, two] = await startNodes()
       const browser = await logIn(one)
       const answer = await stage.provider.postLogoutToken(logoutUri(two), await subjectOf(browser, one))
@@ -335,9 +335,9 @@ for (const [name, settings] of [
 
     for (const [how, session] of [
       ['writes its session', {}],
-      ['belongs to sessions that are saved at each request', { resave: true }],
+      ['saves its session at each request', { resave: true }],
     ] as const) {
-      it(`do not bring a session back by a request that ${how} after the logout at the other`, async () => {
+      it(`do not write a session back by a request that ${how} after the logout at the other node`, async () => {
         const gate = createGate()
         const slow = answerBy(async (req, res) => {
           await gate.pass()
@@ -356,7 +356,7 @@ for (const [name, settings] of [
       })
     }
 
-    it('do not bring a session back after a logout of the application at the other', async () => {
+    it('do not write a session back after a logout of the user at the other node', async () => {
       const gate = createGate()
       const slow = answerBy(async (req, res) => {
         await gate.pass()
@@ -374,7 +374,7 @@ for (const [name, settings] of [
       assert.deepEqual([await one.sessions(), await isIn(thief, one)], [0, false])
     })
 
-    it('do not bring a login back under a new session id', async () => {
+    it('do not write a login back under a new session id', async () => {
       const gate = createGate()
       const renew = answerBy(async (req, res) => {
         await gate.pass()
@@ -395,7 +395,7 @@ for (const [name, settings] of [
       assert.deepEqual([await one.sessions(), await isIn(browser, one)], [0, false])
     })
 
-    it('leave no session of a login that is completed at one while the logout comes to the other', async () => {
+    it('leave no session of a login that completes at one node during a logout at the other', async () => {
       const [one, two] = await startNodes()
       const gate = createGate()
       stage.provider.change.idToken = async (jwt) => {
@@ -412,7 +412,7 @@ for (const [name, settings] of [
       assert.equal((await browser.open(`${one.baseUrl}/profile`)).status, 200)
     })
 
-    it('leave no session of a login that was begun before a logout of that person', async () => {
+    it('leave no session of a login that was started before a logout of its user', async () => {
       const [one, two] = await startNodes()
       const browser = one.browser()
       const { next } = await browser.open(`${one.baseUrl}/profile`, { stopBefore: isCallback })
@@ -428,7 +428,7 @@ for (const [name, settings] of [
       )
     })
 
-    it('keep a login that was begun after it', async () => {
+    it('keep a login that was started after the logout', async () => {
       const [one, two] = await startNodes()
       const before = await logIn(one)
       await stage.provider.postLogoutToken(logoutUri(two), { sub: 'user-subject' })
@@ -453,7 +453,7 @@ for (const [name, settings] of [
       assert.deepEqual([await isIn(browser, one), await one.sessions(), seen.logouts.length], [false, 0, 1])
     })
 
-    it('find a session that was written before there was an index, once it is written again', async () => {
+    it('find a session of an older version after it is written again', async () => {
       const [one, two] = await startNodes()
       const browser = await logIn(one)
       const subject = await subjectOf(browser, one)
@@ -469,11 +469,11 @@ for (const [name, settings] of [
   })
 }
 
-describe('the state of the nodes', () => {
+describe('the shared state', () => {
   const stage = createStage({ app: { errorHandler: 'json' } })
   const seen = observeLogouts()
 
-  /** A state that tells what is asked of it, and fails where it is told to. */
+  /** A state that records its calls, and fails on demand. */
   function createProbe() {
     const calls: string[] = []
     const probe = { calls, isDown: false }
@@ -491,7 +491,7 @@ describe('the state of the nodes', () => {
     return Object.assign(probe, { sharedState })
   }
 
-  it('is not asked by a request that writes nothing, nor is the store asked more than before', async () => {
+  it('is not called by a request that writes nothing, and the store is not called more often', async () => {
     const { calls, sharedState } = createProbe()
     const [store] = createSharedStores(1)
     if (!store) throw new Error('there is no store')
@@ -511,7 +511,7 @@ describe('the state of the nodes', () => {
     assert.deepEqual(calls, ['seen'])
   })
 
-  it('is not asked for visitors who are not logged in', async () => {
+  it('is not called for visitors who are not logged in', async () => {
     const { calls, sharedState } = createProbe()
     const app = await stage.start({ sharedState })
     const browser = app.browser()
@@ -520,7 +520,7 @@ describe('the state of the nodes', () => {
     assert.deepEqual(calls, [])
   })
 
-  it('ends a login in an error where it is down: nobody could end that session', async () => {
+  it('fails a login while it is down, because a logout at the provider would not find its session', async () => {
     const probe = createProbe()
     const app = await stage.start({ sharedState: probe.sharedState })
     probe.isDown = true
@@ -529,7 +529,7 @@ describe('the state of the nodes', () => {
     assert.deepEqual([codesOf(app), await app.records()], [['ERR_OIDC_SESSION_STORE'], {}])
   })
 
-  it('keeps nobody logged in where it is down, and tells the operator', async () => {
+  it('does not prevent a logout while it is down, and the error is published', async () => {
     const probe = createProbe()
     const { app, browser } = await stage.startLoggedIn({ sharedState: probe.sharedState })
     probe.isDown = true
@@ -539,12 +539,12 @@ describe('the state of the nodes', () => {
     assert.deepEqual(seen.errors, ['unknown', 'unknown'])
   })
 
-  it('is told of a wrong one at once', async () => {
+  it('is checked when oidc() is called', async () => {
     const sharedState = { add: () => undefined } as unknown as SharedState
-    await assert.rejects(stage.start({ sharedState }), /sharedState must be what redisState/)
+    await assert.rejects(stage.start({ sharedState }), /sharedState must be redisState\(\)/)
   })
 
-  it('may be an instance of a class', async () => {
+  it('can be an instance of a class', async () => {
     class Own {
       readonly #memory = memoryState()
       add = this.#memory.add
@@ -560,11 +560,11 @@ describe('the state of the nodes', () => {
   })
 })
 
-describe('a session that several tabs have logged in to', () => {
+describe('a session of several tabs', () => {
   const stage = createStage()
   const seen = observeLogouts()
 
-  it('ends with whichever of its logins the provider names', async () => {
+  it('ends if the provider names any of its logins', async () => {
     const { app, browser } = await stage.startLoggedIn()
     const { next } = await browser.open('/login?returnTo=/profile', { stopBefore: isCallback })
     await browser.open('/login?returnTo=/profile')
@@ -574,7 +574,7 @@ describe('a session that several tabs have logged in to', () => {
     assert.deepEqual([await isIn(browser), await app.sessions(), seen.logouts.length], [false, 0, 1])
   })
 
-  it('ends once with all of its person', async () => {
+  it('is ended once by a logout of its user', async () => {
     const { app, browser } = await stage.startLoggedIn()
     const { next } = await browser.open('/login?returnTo=/profile', { stopBefore: isCallback })
     await browser.open('/login?returnTo=/profile')
@@ -584,10 +584,10 @@ describe('a session that several tabs have logged in to', () => {
   })
 })
 
-describe('the routes of an application', () => {
+describe('a route of the application', () => {
   const stage = createStage()
 
-  it('may write into a session with a login without a callback', async () => {
+  it('can save a session with a login without a callback', async () => {
     const touch = answerJson(async (req) => {
       const { sessionStore, sessionID, session } = req as unknown as SessionRequest
       Reflect.apply(sessionStore.set, sessionStore, [sessionID, { ...session, cookie: session.cookie, more: 1 }])

@@ -28,7 +28,7 @@ function sessionIdOf(browser: Browser): string {
 }
 
 describe('the session of a login', () => {
-  it('has a new id, and nothing is left under the old one', async () => {
+  it('has a new id, and the old one is gone', async () => {
     const app = await start()
     const browser = app.browser()
     await browser.open('/write')
@@ -41,7 +41,7 @@ describe('the session of a login', () => {
     assert.ok(!(anonymous in records))
   })
 
-  it('has a new id too where an attacker has planted the old one', async () => {
+  it('has a new id even if an attacker planted the old one', async () => {
     const app = await start()
     const attacker = app.browser()
     await attacker.open('/write')
@@ -50,7 +50,7 @@ describe('the session of a login', () => {
     assert.equal((await attacker.open('/')).json()['authenticated'], false)
   })
 
-  it('holds what the application had written for nobody in particular', async () => {
+  it('keeps what the application wrote in an anonymous session', async () => {
     const app = await start()
     const browser = app.browser()
     await browser.open('/write')
@@ -59,7 +59,7 @@ describe('the session of a login', () => {
     assert.deepEqual([data['cart'], data['app']], ['book', { theme: 'dark' }])
   })
 
-  it('holds what the application had written for the same person', async () => {
+  it('keeps what the application wrote for the same user', async () => {
     mock.timers.enable({ apis: ['Date'], now: Date.now() })
     const { browser } = await startLoggedIn()
     const first = sessionIdOf(browser)
@@ -70,7 +70,7 @@ describe('the session of a login', () => {
     assert.equal((await browser.open('/session')).json()['cart'], 'book')
   })
 
-  it('holds nothing that the application had written for somebody else', async () => {
+  it('keeps nothing that the application wrote for another user', async () => {
     const { browser } = await startLoggedIn()
     await browser.open('/write')
     stage.provider.account = BOB
@@ -80,7 +80,7 @@ describe('the session of a login', () => {
     assert.equal((await browser.open('/profile')).json()['sub'], 'bob')
   })
 
-  it('holds nothing of somebody else whose login has ended by itself', async () => {
+  it('keeps nothing of another user whose login has expired', async () => {
     mock.timers.enable({ apis: ['Date'], now: Date.now() })
     const { browser } = await startLoggedIn({ loginLifetime: 60 })
     await browser.open('/write')
@@ -90,7 +90,7 @@ describe('the session of a login', () => {
     assert.equal((await browser.open('/session')).json()['cart'], undefined)
   })
 
-  it('replaces the one before, with its tokens', async () => {
+  it('replaces the previous one, with its tokens', async () => {
     mock.timers.enable({ apis: ['Date'], now: Date.now() })
     const { app, browser } = await startLoggedIn()
     const first = Object.keys(await app.records())
@@ -101,7 +101,7 @@ describe('the session of a login', () => {
     assert.ok(!second.some((id) => first.includes(id)))
   })
 
-  it('is in the store before the browser is sent on', async () => {
+  it('is in the store before the redirect', async () => {
     const app = await start({}, { session: { store: slowStore() } })
     const browser = app.browser()
     const { next } = await browser.open('/profile', { stopBefore: isCallback })
@@ -111,7 +111,7 @@ describe('the session of a login', () => {
     assert.equal((await browser.go(page.next)).status, 200)
   })
 
-  it('has no token in it, and none can be read in the store', async () => {
+  it('holds no token, and no token can be read in the store', async () => {
     const { app, browser } = await startLoggedIn({ scope: 'openid offline_access' })
     const tokens = (await browser.open('/tokens')).json()
     const store = JSON.stringify(await app.records())
@@ -139,7 +139,7 @@ describe('the session of a login', () => {
     assert.ok(JSON.stringify(record).length <= 900, `${JSON.stringify(record).length}`)
   })
 
-  it('costs a guarded page one look into the store, and no write', async () => {
+  it('costs a guarded page one read of the store, and no write', async () => {
     const store = new session.MemoryStore()
     const calls: string[] = []
     const { browser } = await startLoggedIn({}, { session: { store: watched(store, (name) => calls.push(name)) } })
@@ -148,7 +148,7 @@ describe('the session of a login', () => {
     assert.deepEqual(calls, ['get'])
   })
 
-  it('is not written for somebody who is not logged in and asks for nothing', async () => {
+  it('is not written for a visitor who is not logged in', async () => {
     const app = await start()
     const browser = app.browser()
     await browser.open('/')
@@ -157,8 +157,8 @@ describe('the session of a login', () => {
   })
 })
 
-describe('the session of several tabs that log in together', () => {
-  /** Two logins of one browser that are under way at the same time. */
+describe('the session of several tabs that log in at the same time', () => {
+  /** Two logins of one browser that are in progress at the same time. */
   async function startTabs(app: TestApp) {
     const browser = app.browser()
     const first = await browser.open('/profile?tab=1', { stopBefore: isCallback })
@@ -166,7 +166,7 @@ describe('the session of several tabs that log in together', () => {
     return { browser, first: first.next, second: second.next }
   }
 
-  it('is one, with the tokens of the last', async () => {
+  it('is the same, with the tokens of the last login', async () => {
     mock.timers.enable({ apis: ['Date'], now: Date.now() })
     const app = await start()
     const { browser, first, second } = await startTabs(app)
@@ -183,7 +183,7 @@ describe('the session of several tabs that log in together', () => {
     assert.equal((await browser.open('/session')).json()['cart'], 'book')
   })
 
-  it('is another for another person', async () => {
+  it('is a new one for another user', async () => {
     const app = await start()
     const { browser, first } = await startTabs(app)
     stage.provider.account = BOB
@@ -197,7 +197,7 @@ describe('the session of several tabs that log in together', () => {
     assert.equal(Object.keys(await app.records()).length, 2)
   })
 
-  it('is another for a stronger login', async () => {
+  it('is a new one for a stronger login', async () => {
     const app = await start()
     const { browser, first, second } = await startTabs(app)
     await browser.go(first)
@@ -209,7 +209,7 @@ describe('the session of several tabs that log in together', () => {
   })
 })
 
-/** A store whose writes take their time. */
+/** A store with slow writes. */
 function slowStore(): Store {
   const store = new session.MemoryStore()
   const set = store.set.bind(store)
@@ -219,7 +219,7 @@ function slowStore(): Store {
   return store
 }
 
-/** A store that tells which of its operations are called. `touch` only prolongs. */
+/** A store that records which of its operations are called. `touch` only extends the lifetime. */
 function watched(store: Store, tell: (name: string) => void): Store {
   for (const name of ['get', 'set', 'destroy'] as const) {
     const run = store[name].bind(store)
@@ -245,25 +245,25 @@ describe('sessionKey', () => {
 describe('sessionClaims', () => {
   const always = ['iss', 'sid', 'sub']
 
-  it('leaves all but the claims for one check where it is not given', async () => {
+  it('keeps all claims by default, except those for a single check', async () => {
     const { browser } = await startLoggedIn({ scope: 'openid email' })
     const claims = (await browser.open('/profile')).json()
     assert.deepEqual(Object.keys(claims).sort(), [...always, 'aud', 'email', 'email_verified', 'exp', 'iat'].sort())
   })
 
-  it('is a list of those to keep', async () => {
+  it('can be a list of the claims to keep', async () => {
     const { browser } = await startLoggedIn({ sessionClaims: ['email', 'nonce', 'constructor', '__proto__'] })
     const claims = (await browser.open('/profile')).json()
     assert.deepEqual(Object.keys(claims).sort(), [...always, 'email'].sort())
   })
 
-  it('may be an empty list', async () => {
+  it('can be an empty list', async () => {
     const { browser } = await startLoggedIn({ sessionClaims: [], authorizationParams: { max_age: 600 } })
     const claims = (await browser.open('/profile')).json()
     assert.deepEqual(Object.keys(claims).sort(), ['auth_time', ...always])
   })
 
-  it('is a function of all claims', async () => {
+  it('can be a function of all claims', async () => {
     const sessionClaims: Options['sessionClaims'] = ({ name, groups }) => ({ name, roles: groups, sub: 'mallory' })
     const { browser } = await startLoggedIn({ sessionClaims, scope: 'openid profile groups' })
     const { iss, sid, ...claims } = (await browser.open('/profile')).json()
@@ -271,7 +271,7 @@ describe('sessionClaims', () => {
     assert.deepEqual([iss, typeof sid], [stage.provider.issuer, 'string'])
   })
 
-  it('that throws lets nobody in', async () => {
+  it('fails the login if it throws', async () => {
     const sessionClaims = (): never => {
       throw new RangeError('not today')
     }
@@ -282,7 +282,7 @@ describe('sessionClaims', () => {
 })
 
 describe('loginLifetime', () => {
-  it('ends a login, whatever the life of the session', async () => {
+  it('expires a login, whatever the lifetime of the session', async () => {
     mock.timers.enable({ apis: ['Date'], now: Date.now() })
     const { browser } = await startLoggedIn({ loginLifetime: 600 })
     mock.timers.tick(599_000)
@@ -293,7 +293,7 @@ describe('loginLifetime', () => {
     assert.equal((await browser.open('/tokens')).body, 'null')
   })
 
-  it('is a day where it is not given', async () => {
+  it('is a day by default', async () => {
     mock.timers.enable({ apis: ['Date'], now: Date.now() })
     const { browser } = await startLoggedIn()
     mock.timers.tick(86_399_000)
@@ -302,7 +302,7 @@ describe('loginLifetime', () => {
     assert.equal((await browser.fetch('/profile')).status, 401)
   })
 
-  it('is told by req.oidc.expiresAt', async () => {
+  it('determines req.oidc.expiresAt', async () => {
     mock.timers.enable({ apis: ['Date'], now: 1_800_000_000_500 })
     const until = answerJson(({ oidc: { expiresAt, scope } }) => ({ expiresAt, scope }))
     const { browser } = await startLoggedIn({ loginLifetime: 600 }, { routes: { '/until': until } })
@@ -314,7 +314,7 @@ describe('loginLifetime', () => {
 })
 
 describe('the tokens of a login', () => {
-  it('are those that the token endpoint gave', async () => {
+  it('are those of the token response', async () => {
     const { browser } = await startLoggedIn({ scope: 'openid offline_access' })
     const tokens = (await browser.open('/tokens')).json()
     const members = ['idToken', 'accessToken', 'tokenType', 'refreshToken', 'expiresAt', 'issuedAt', 'nonce']
@@ -325,7 +325,7 @@ describe('the tokens of a login', () => {
     assert.equal((await browser.open('/access-token')).json()['token'], tokens['accessToken'])
   })
 
-  it('are not there for somebody who is not logged in', async () => {
+  it('are not available without a login', async () => {
     const app = await start()
     const browser = app.browser()
     assert.equal((await browser.open('/tokens')).body, 'null')
@@ -334,7 +334,7 @@ describe('the tokens of a login', () => {
     assert.deepEqual(codesOf(app), ['ERR_OIDC_TOKEN_UNAVAILABLE', 'ERR_OIDC_TOKEN_UNAVAILABLE'])
   })
 
-  it('are not handed out once the access token has ended', async () => {
+  it('are not returned after the access token has expired', async () => {
     mock.timers.enable({ apis: ['Date'], now: Date.now() })
     stage.provider.change.tokenResponse = (json) => ({ ...json, expires_in: 60 })
     const { app, browser } = await startLoggedIn()
@@ -342,10 +342,10 @@ describe('the tokens of a login', () => {
     mock.timers.tick(61_000)
     assert.equal((await browser.open('/access-token')).status, 401)
     assert.equal((await browser.open('/id-token')).status, 200)
-    assert.match(app.errors[0]?.message ?? '', /has ended/)
+    assert.match(app.errors[0]?.message ?? '', /has expired/)
   })
 
-  it('are handed out for as long as the login lasts where the provider does not say when they end', async () => {
+  it('are returned as long as the login lasts if the response has no expires_in', async () => {
     mock.timers.enable({ apis: ['Date'], now: Date.now() })
     stage.provider.change.tokenResponse = ({ expires_in: _, ...json }) => json
     const { browser } = await startLoggedIn()
@@ -353,7 +353,7 @@ describe('the tokens of a login', () => {
     assert.equal((await browser.open('/access-token')).status, 200)
   })
 
-  it('are of no use to another session, or under another secret', async () => {
+  it('cannot be decrypted for another session or with another secret', async () => {
     const { app, browser } = await startLoggedIn()
     const other = app.browser()
     await other.open('/profile')
@@ -366,7 +366,7 @@ describe('the tokens of a login', () => {
     assert.deepEqual(statuses.sort(), [200, 401])
   })
 
-  it('can be read after the secret was replaced, while the old one is still in the list', async () => {
+  it('can be decrypted after the secret was replaced, while the old one is still in the list', async () => {
     const [older, newer] = ['the secret until the end of last month', 'the secret since the beginning of it']
     const { app, browser } = await startLoggedIn({ secret: older })
     const settings = { session: { store: app.store } }
@@ -377,7 +377,7 @@ describe('the tokens of a login', () => {
     assert.equal((await browser.open(`${one.baseUrl}/profile`)).status, 200)
   })
 
-  it('are never mixed up between people who ask at the same moment', async () => {
+  it('are never mixed up between users with requests at the same moment', async () => {
     const app = await start()
     const people = [app.browser(), app.browser(), app.browser()]
     const own: unknown[] = []
@@ -395,7 +395,7 @@ describe('the tokens of a login', () => {
     }
   })
 
-  it('may be gone from the store', async () => {
+  it('can be missing in the store', async () => {
     const { app, browser } = await startLoggedIn()
     await destroyRecords(app, isTokens)
     assert.equal((await browser.open('/profile')).status, 200)
@@ -404,7 +404,7 @@ describe('the tokens of a login', () => {
 })
 
 describe('a login that the session holds', () => {
-  it('is none for an app with another issuer', async () => {
+  it('is ignored by an app with another issuer', async () => {
     const store = new session.MemoryStore()
     const { browser } = await startLoggedIn({}, { session: { store } })
     const app = await start({}, { session: { store }, provider: await stage.startOther() })
@@ -416,12 +416,12 @@ describe('a login that the session holds', () => {
     ['a string', 'login'],
     ['null', null],
     ['an empty object', {}],
-    ['a login of nobody', { login: { expiresAt: Number.MAX_SAFE_INTEGER } }],
-    ['a login without end', { login: { claims: { iss: 'ISSUER', sub: 'mallory' } } }],
-    ['a login with another end', { login: { claims: { iss: 'ISSUER', sub: 'mallory' }, expiresAt: 'never' } }],
+    ['a login without claims', { login: { expiresAt: Number.MAX_SAFE_INTEGER } }],
+    ['a login without expiresAt', { login: { claims: { iss: 'ISSUER', sub: 'mallory' } } }],
+    ['a login with an invalid expiresAt', { login: { claims: { iss: 'ISSUER', sub: 'mallory' }, expiresAt: 'never' } }],
   ]
   for (const [name, held] of broken) {
-    it(`is none where it is ${name}`, async () => {
+    it(`is ignored if it is ${name}`, async () => {
       const value = JSON.parse(JSON.stringify(held).replace('ISSUER', stage.provider.issuer))
       const plant: Handler = (req, _res, next) => {
         const { session } = req as AppRequest
@@ -437,7 +437,7 @@ describe('a login that the session holds', () => {
 describe('a session store that fails', () => {
   type Operation = 'get' | 'set' | 'destroy'
 
-  /** Fails one operation from the time that it is told to, for token records too. */
+  /** Lets one operation fail from now on, for token records too. */
   function failingStore() {
     const store: Store = new session.MemoryStore()
     const failing = new Set<Operation>()
@@ -459,7 +459,7 @@ describe('a session store that fails', () => {
     ['cannot delete', 'destroy'],
   ]
   for (const [name, operation] of moments) {
-    it(`and ${name} ends the login with 503`, async () => {
+    it(`fails the login with 503 if it ${name}`, async () => {
       const { store, failing } = failingStore()
       const app = await start({}, { session: { store }, errorHandler: 'json' })
       const browser = app.browser()
@@ -475,7 +475,7 @@ describe('a session store that fails', () => {
     })
   }
 
-  it('and cannot write the session leaves no tokens behind', async () => {
+  it('leaves no tokens if it cannot write the session', async () => {
     const store = new session.MemoryStore()
     const set = store.set.bind(store)
     store.set = (id, data, done) => (isTokens(id) ? set(id, data, done) : done?.(new Error('full')))
@@ -484,7 +484,7 @@ describe('a session store that fails', () => {
     assert.deepEqual(await app.records(), {})
   })
 
-  it('ends a logout with 503, and the login is still there', async () => {
+  it('fails a logout with 503, and the user is still logged in', async () => {
     const { store, failing } = failingStore()
     const { app, browser } = await startLoggedIn({}, { session: { store }, errorHandler: 'json' })
     failing.add('destroy')
@@ -494,7 +494,7 @@ describe('a session store that fails', () => {
     assert.equal((await browser.fetch('/profile')).status, 200)
   })
 
-  it('says so to whoever asks for a token', async () => {
+  it('fails a request for a token with 503', async () => {
     const store = new session.MemoryStore()
     const get = store.get.bind(store)
     const { app, browser } = await startLoggedIn({}, { session: { store }, errorHandler: 'json' })
@@ -504,7 +504,7 @@ describe('a session store that fails', () => {
     assert.equal((await browser.open('/profile')).status, 200)
   })
 
-  it('and has hung up is told from one that was never there', async () => {
+  it('is named in the error if it is disconnected', async () => {
     const store = new session.MemoryStore()
     const app = await start({}, { session: { store } })
     store.emit('disconnect')
@@ -514,11 +514,11 @@ describe('a session store that fails', () => {
   })
 })
 
-describe('a session that cannot hold a login', () => {
+describe('an error about the session middleware', () => {
   const paths = ['/login', '/callback?code=x&state=y', '/profile']
 
   for (const path of paths) {
-    it(`and is missing is told at ${path}`, async () => {
+    it(`says that req.session is missing at ${path}`, async () => {
       const app = await start({}, { session: false })
       assert.equal((await app.browser().open(path)).status, 500)
       assert.deepEqual(codesOf(app), ['ERR_OIDC_SESSION_MISSING'])
@@ -526,13 +526,13 @@ describe('a session that cannot hold a login', () => {
     })
   }
 
-  it('and is missing is told at logout', async () => {
+  it('says that req.session is missing at the logout', async () => {
     const app = await start({}, { session: false })
     assert.equal((await app.browser().post('/logout')).status, 500)
     assert.deepEqual(codesOf(app), ['ERR_OIDC_SESSION_MISSING'])
   })
 
-  it('and is mounted after us is told', async () => {
+  it('says that express-session must be mounted first', async () => {
     const { browser, seen } = await startByHand((app, auth) => {
       app.use(auth)
       app.use(session({ secret: 'x', resave: false, saveUninitialized: false }))
@@ -542,18 +542,18 @@ describe('a session that cannot hold a login', () => {
     assert.match(String(seen[0]), /Mount express-session before oidc\(\)/)
   })
 
-  it('and is of cookie-session is told', async () => {
+  it('says that cookie-session is not supported', async () => {
     const cookies = cookieSession({ secret: 'the secret of a cookie' }) as unknown as Handler
     const app = await start({}, { session: false, beforeOidc: [cookies] })
     const browser = app.browser()
     assert.equal((await browser.open('/login')).status, 500)
     assert.equal((await browser.post('/logout')).status, 500)
     assert.deepEqual(codesOf(app), ['ERR_OIDC_SESSION_UNSUPPORTED', 'ERR_OIDC_SESSION_UNSUPPORTED'])
-    assert.match(app.errors[0]?.message ?? '', /cookie-session, perhaps.*use express-session/)
+    assert.match(app.errors[0]?.message ?? '', /perhaps from cookie-session.*use express-session/)
     assert.equal(stage.provider.calls['/authorize'], 0)
   })
 
-  it('and is something else with half of the functions is told', async () => {
+  it('says that a session with only some of the functions is not supported', async () => {
     const plant: Handler = (req, _res, next) => next(void Object.assign(req, { session: { regenerate: 'later' } }))
     const app = await start({}, { session: false, beforeOidc: [plant] })
     assert.equal((await app.browser().open('/login')).status, 500)
@@ -561,7 +561,7 @@ describe('a session that cannot hold a login', () => {
   })
 })
 
-/** An Express app that the test puts together itself, over https or not. */
+/** An Express app that the test sets up itself, with http or https. */
 async function startByHand(
   mount: (app: express.Express, auth: ReturnType<typeof oidc>) => void,
   scheme: 'http' | 'https' = 'http',
@@ -585,7 +585,7 @@ async function startByHand(
 describe('a session cookie that is secure', () => {
   const secure = { secret: 'x', resave: false, saveUninitialized: false, cookie: { secure: true } }
 
-  it('is told to be so where the request came over plain http', async () => {
+  it('is reported if the request came over plain http', async () => {
     const app = await start({}, { session: { cookie: { secure: true } } })
     assert.equal((await app.browser().open('/login')).status, 500)
     assert.deepEqual(codesOf(app), ['ERR_OIDC_SESSION_COOKIE_INSECURE'])
@@ -593,7 +593,7 @@ describe('a session cookie that is secure', () => {
     assert.equal(stage.provider.calls['/authorize'], 0)
   })
 
-  it('works where the framework trusts the proxy', async () => {
+  it('works if the framework trusts the proxy', async () => {
     const { browser } = await startByHand((app, auth) => {
       app.set('trust proxy', 1)
       app.use(session(secure))
@@ -603,7 +603,7 @@ describe('a session cookie that is secure', () => {
     assert.equal(page.status, 303)
   })
 
-  it('works where the app ends TLS itself', async () => {
+  it('works if the app itself ends TLS', async () => {
     const { browser, seen } = await startByHand((app, auth) => {
       app.use(session(secure))
       app.use(auth)
@@ -612,24 +612,24 @@ describe('a session cookie that is secure', () => {
     assert.deepEqual([page.status, page.json()['sub'], seen], [200, 'user-subject', []])
   })
 
-  it("works over plain http where it is only so by 'auto'", async () => {
+  it("works over plain http with secure: 'auto'", async () => {
     const { app } = await startLoggedIn({}, { session: { cookie: { secure: 'auto' } } })
     assert.deepEqual(codesOf(app), [])
   })
 })
 
 describe('a session that does not come back', () => {
-  it('ends in an error with advice instead of a loop, at the second time in a row', async () => {
+  it('stops the second login in a row with an error that gives advice', async () => {
     const app = await start({}, { session: { cookie: { domain: 'another.test' } } })
     const browser = app.browser()
     const page = await browser.open('/profile')
     assert.equal(page.status, 500)
     assert.deepEqual(codesOf(app), ['ERR_OIDC_SESSION_NOT_KEPT'])
-    assert.match(app.errors[0]?.message ?? '', /'trust proxy' is not set, its domain or path does not cover/)
+    assert.match(app.errors[0]?.message ?? '', /'trust proxy' is not set, or its domain or path does not cover/)
     assert.equal(stage.provider.calls['/authorize'], 2)
   })
 
-  it('does not keep anybody from trying again', async () => {
+  it('does not prevent another attempt', async () => {
     const app = await start({}, { session: { cookie: { domain: 'another.test' } } })
     const browser = app.browser()
     await browser.open('/profile')
@@ -638,20 +638,20 @@ describe('a session that does not come back', () => {
     assert.deepEqual(codesOf(app), ['ERR_OIDC_SESSION_NOT_KEPT'])
   })
 
-  it('once may be chance: the application may have ended it', async () => {
+  it('is accepted once, because the application may have ended it', async () => {
     const { app, browser } = await startLoggedIn()
     browser.jar.remove(({ name }) => name === SESSION_COOKIE)
     assert.equal((await browser.open('/profile')).status, 200)
     assert.deepEqual(codesOf(app), [])
   })
 
-  it('ends in that error where the proxy says https and is not trusted', async () => {
+  it('results in that error if the proxy sends https and is not trusted', async () => {
     const app = await start({}, { tls: true, session: { proxy: false } })
     assert.equal((await app.browser().open('/profile')).status, 500)
     assert.deepEqual(codesOf(app), ['ERR_OIDC_SESSION_NOT_KEPT'])
   })
 
-  it('is forgotten after some seconds', async () => {
+  it('no longer counts after some seconds', async () => {
     mock.timers.enable({ apis: ['Date'], now: Date.now() })
     const { app, browser } = await startLoggedIn()
     browser.jar.remove(({ name }) => name === SESSION_COOKIE)
@@ -660,7 +660,7 @@ describe('a session that does not come back', () => {
     assert.deepEqual(codesOf(app), [])
   })
 
-  it('is not held against a new login after a logout, nor against one over another', async () => {
+  it('does not count for a login after a logout, or for a login over another one', async () => {
     const { app, browser } = await startLoggedIn()
     assert.equal((await browser.open('/login')).status, 200)
     await browser.post('/logout')
@@ -669,15 +669,15 @@ describe('a session that does not come back', () => {
   })
 })
 
-describe('what the application writes while somebody is logged in', () => {
-  it('stays, and the login with it', async () => {
+describe('what the application writes into the session of a login', () => {
+  it('is kept, together with the login', async () => {
     const { browser } = await startLoggedIn()
     await browser.open('/write')
     assert.equal((await browser.open('/session')).json()['cart'], 'book')
     assert.equal((await browser.open('/profile')).status, 200)
   })
 
-  it('may be the end of the session', async () => {
+  it('can be the end of the session', async () => {
     const end = answerBy(
       (req, res) =>
         new Promise((resolve) => {
@@ -695,7 +695,7 @@ describe('what the application writes while somebody is logged in', () => {
 })
 
 describe('two oidc() in one application', () => {
-  it('do not disturb one another, each with its own sessionKey', async () => {
+  it('work side by side, each with its own sessionKey', async () => {
     const server = express().set('env', 'test')
     const { port } = stage.stopLater(await listen(createServer(server)))
     const origin = `http://127.0.0.1:${port}`
@@ -762,7 +762,7 @@ describe('a function for sessionClaims', () => {
     ['returns nothing', () => undefined],
     ['returns a promise', async () => ({ name: 'x' })],
   ] as const) {
-    it(`that ${name} ends the login with an error that says so`, async () => {
+    it(`that ${name} fails the login with an error`, async () => {
       const app = await start({ sessionClaims: choose as unknown as () => Record<string, unknown> })
       await app.browser().open('/profile')
       assert.deepEqual([codesOf(app), await app.sessions()], [['ERR_OIDC_CONFIG'], 0])
@@ -770,8 +770,8 @@ describe('a function for sessionClaims', () => {
   }
 })
 
-describe('logins one soon after the other', () => {
-  it('are no loop where a Strict cookie only stays away from links of another site', async () => {
+describe('logins in quick succession', () => {
+  it('are no loop if the browser only withholds a Strict cookie from links of another site', async () => {
     const app = await start({}, { session: { cookie: { sameSite: 'strict' } } })
     const browser = app.browser()
     for (let click = 0; click < 4; click++) {
@@ -780,7 +780,7 @@ describe('logins one soon after the other', () => {
     assert.deepEqual(codesOf(app), [])
   })
 
-  it('are no loop where they are those of several applications of one host', async () => {
+  it('are no loop if they are of several applications on one host', async () => {
     const browser = createBrowser({})
     for (const sessionKey of ['one', 'two', 'three', 'four']) {
       const app = await start({ sessionKey })

@@ -14,13 +14,13 @@ function stopTime(t: TestContext): void {
   t.after(() => mock.timers.reset())
 }
 
-/** Lets everything happen that waits for no timer. */
+/** Lets everything run that waits for no timer. */
 function settle(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve))
 }
 
-describe('state in memory', () => {
-  it('ends a member and a mark to the millisecond', async (t) => {
+describe('memoryState()', () => {
+  it('expires a member and a mark to the millisecond', async (t) => {
     stopTime(t)
     const state = memoryState()
     await state.add('set', 'short', 10)
@@ -36,7 +36,7 @@ describe('state in memory', () => {
     assert.equal(await state.seen('mark'), true)
   })
 
-  it('holds no more than its bound, and lets go of what ends soonest', async (t) => {
+  it('holds at most maxEntries, and removes what expires soonest', async (t) => {
     stopTime(t)
     const state = memoryState({ maxEntries: 3 })
     await state.add('set', 'hours', 7200)
@@ -48,7 +48,7 @@ describe('state in memory', () => {
     assert.equal(await state.seen('one too many'), true)
   })
 
-  it('counts what was removed, taken, or added again as it should', async (t) => {
+  it('counts entries that are removed, taken, or added again correctly', async (t) => {
     stopTime(t)
     const state = memoryState({ maxEntries: 3 })
     for (const _ of [1, 2, 3, 4, 5]) {
@@ -63,7 +63,7 @@ describe('state in memory', () => {
     }
   })
 
-  it('keeps a set whose last member had to go for the one that is added to it', async () => {
+  it('keeps a set whose last member is removed to make room for a new one', async () => {
     const state = memoryState({ maxEntries: 1 })
     await state.add('set', 'first', 60)
     await state.add('set', 'second', 60)
@@ -71,7 +71,7 @@ describe('state in memory', () => {
     assert.deepEqual(await state.take('set'), [])
   })
 
-  it('makes room by what has ended before it lets go of what lives', async (t) => {
+  it('removes expired entries before valid ones to make room', async (t) => {
     stopTime(t)
     const state = memoryState({ maxEntries: 10 })
     for (let index = 0; index < 8; index++) await state.once(`short ${index}`, 1)
@@ -83,12 +83,12 @@ describe('state in memory', () => {
   })
 
   for (const maxEntries of [0, -1, 1.5, Number.NaN, Number.POSITIVE_INFINITY]) {
-    it(`refuses a bound of ${maxEntries}`, () => {
+    it(`refuses maxEntries ${maxEntries}`, () => {
       assert.throws(() => memoryState({ maxEntries }), ConfigError)
     })
   }
 
-  it('holds a million entries, and lets go of them once they have ended', { timeout: 120_000 }, async (t) => {
+  it('holds a million entries, and removes them after they have expired', { timeout: 120_000 }, async (t) => {
     const state = memoryState({ maxEntries: MILLION })
     const start = { at: performance.now(), memory: process.memoryUsage().heapUsed }
     for (let index = 0; index < MILLION; index++) await state.add(`sid-${index}`, `session-${index}`, 3600)
@@ -106,11 +106,11 @@ describe('state in memory', () => {
       assert.deepEqual(await state.take(`later-${index}`), [`session-${index}`])
     }
     t.diagnostic(`a million additions: ${Math.round(full.at - start.at)} ms`)
-    t.diagnostic(`a hundred thousand more, which let go of twice as many: ${Math.round(renewed - renewal)} ms`)
+    t.diagnostic(`a hundred thousand more, each of which removes two: ${Math.round(renewed - renewal)} ms`)
     t.diagnostic(`an entry with its texts: ${Math.round((full.memory - start.memory) / MILLION)} bytes`)
   })
 
-  it('takes a set of a hundred thousand members', { timeout: 60_000 }, async (t) => {
+  it('returns a set of a hundred thousand members', { timeout: 60_000 }, async (t) => {
     const state = memoryState()
     const startedAt = performance.now()
     for (let index = 0; index < 100_000; index++) await state.add('everybody', `session-${index}`, 3600)
@@ -118,7 +118,7 @@ describe('state in memory', () => {
     t.diagnostic(`${Math.round(performance.now() - startedAt)} ms`)
   })
 
-  it('keeps no process alive that has nothing else to do', () => {
+  it('does not keep the process alive', () => {
     const program = `
       import { memoryState } from './lib/state/memory-state.ts'
       const state = memoryState()
@@ -136,15 +136,15 @@ describe('state in memory', () => {
   })
 })
 
-describe('a lock in memory', () => {
-  it('is given in the order in which it was asked for', async () => {
+describe('a lock of memoryState()', () => {
+  it('is granted in the order of the calls', async () => {
     const { lock } = memoryState()
     const order: number[] = []
     await Promise.all([1, 2, 3, 4, 5].map((index) => lock('key', 5, async () => void order.push(index))))
     assert.deepEqual(order, [1, 2, 3, 4, 5])
   })
 
-  it('goes from work that hangs to the next in line when its seconds have passed, not before', async (t) => {
+  it('goes from work that hangs to the next in the queue when its seconds have passed, not before', async (t) => {
     stopTime(t)
     const { lock } = memoryState()
     const begun: string[] = []
@@ -166,7 +166,7 @@ describe('a lock in memory', () => {
     await Promise.all([next, last])
   })
 
-  it('comes to one who waits as long as it lives, where its holder hangs', async (t) => {
+  it('is granted to a caller that waits as long as the lock lives, if its holder hangs', async (t) => {
     stopTime(t)
     const { lock } = memoryState()
     void lock('key', 10, () => new Promise(() => {}))
@@ -175,7 +175,7 @@ describe('a lock in memory', () => {
     assert.equal(await next, 'mine')
   })
 
-  it('is lost when its seconds have passed, though nobody waits for it', async (t) => {
+  it('is lost when its seconds have passed, even if no one waits for it', async (t) => {
     stopTime(t)
     const { lock } = memoryState()
     await lock('key', 10, async (lease) => {
@@ -185,7 +185,7 @@ describe('a lock in memory', () => {
     })
   })
 
-  it('refuses who has waited in vain, and does not forget those behind', async (t) => {
+  it('rejects a caller that has waited too long, and still serves the ones behind it', async (t) => {
     stopTime(t)
     const { lock } = memoryState()
     let finish = (): void => {}
@@ -207,7 +207,7 @@ describe('a lock in memory', () => {
     assert.equal(await patient, 'mine')
   })
 
-  it('of a life beyond that of any timer is no lock of a moment', async () => {
+  it('does not expire at once if its seconds exceed the longest timer', async () => {
     const { lock } = memoryState()
     await lock('key', 1e9, async (lease) => {
       await settle()

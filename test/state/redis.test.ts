@@ -10,7 +10,7 @@ import { skipWithoutRedis, startRedis, type TestRedis } from '../support/servers
 
 type Client = ReturnType<typeof createClient>
 
-/** Connections of one node to the Redis that both share. */
+/** A connection of one node to the Redis that both share. */
 async function connect(socketPath: string): Promise<Client> {
   const client = createClient({ socket: { path: socketPath, tls: false } })
   client.on('error', () => undefined)
@@ -47,7 +47,7 @@ describe('two nodes with one Redis', { skip: skipWithoutRedis }, () => {
     return (await clients[0]?.keys('*')) ?? []
   }
 
-  /** Sessions and tokens, without what the nodes know of them together. */
+  /** The keys of sessions and tokens, without those of the shared state. */
   async function keys(): Promise<readonly string[]> {
     return (await allKeys()).filter((key) => !key.startsWith('app:oidc-state:'))
   }
@@ -56,7 +56,7 @@ describe('two nodes with one Redis', { skip: skipWithoutRedis }, () => {
     return (await browser.fetch(`${node.baseUrl}/profile`)).status === 200
   }
 
-  it('a login at one is a login at the other, with its tokens', async () => {
+  it('share a login and its tokens', async () => {
     const browser = first.browser()
     assert.equal((await browser.open('/profile')).status, 200)
     assert.equal((await browser.open(`${second.baseUrl}/profile`)).status, 200)
@@ -67,7 +67,7 @@ describe('two nodes with one Redis', { skip: skipWithoutRedis }, () => {
     assert.equal(stage.provider.calls['/authorize'], 1)
   })
 
-  it('a login that began at one is completed at the other', async () => {
+  it('complete a login that was started at the other node', async () => {
     const browser = first.browser()
     const { next } = await browser.open('/profile', { stopBefore: isCallback })
     const page = await browser.go(atNode(next, second))
@@ -80,7 +80,7 @@ describe('two nodes with one Redis', { skip: skipWithoutRedis }, () => {
     ['the node of the login', 0],
     ['the other node', 1],
   ] as const) {
-    it(`a logout at ${name} ends the login at both, and leaves in Redis that it has ended, for a while`, async () => {
+    it(`end the login at both by a logout at ${name}, and leave only an expiring mark in Redis`, async () => {
       const browser = first.browser()
       await browser.open('/profile')
       const thief = browser.clone()
@@ -95,7 +95,7 @@ describe('two nodes with one Redis', { skip: skipWithoutRedis }, () => {
     })
   }
 
-  it('the session and the tokens are two records, which end by themselves', async () => {
+  it('store the session and the tokens in two records, which expire', async () => {
     const browser = first.browser()
     await browser.open('/profile')
     const found = await keys()
@@ -107,7 +107,7 @@ describe('two nodes with one Redis', { skip: skipWithoutRedis }, () => {
     }
   })
 
-  it('no token can be read in Redis', async () => {
+  it('store no token that can be read in Redis', async () => {
     const browser = first.browser()
     await browser.open('/profile')
     const tokens = (await browser.open('/tokens')).json()
@@ -117,7 +117,7 @@ describe('two nodes with one Redis', { skip: skipWithoutRedis }, () => {
     }
   })
 
-  it('the anonymous session of one is carried over into the login at the other', async () => {
+  it('keep the data of an anonymous session at a login at the other node', async () => {
     const browser = first.browser()
     await browser.open('/write')
     const { next } = await browser.open('/profile', { stopBefore: isCallback })
@@ -127,10 +127,10 @@ describe('two nodes with one Redis', { skip: skipWithoutRedis }, () => {
   })
 })
 
-describe('a node whose Redis has gone', { skip: skipWithoutRedis }, () => {
+describe('a node whose Redis is gone', { skip: skipWithoutRedis }, () => {
   const { start } = createStage({ app: { errorHandler: 'json' } })
 
-  it('ends a login with 503, and nobody is logged in', async () => {
+  it('fails a login with 503, and the user is not logged in', async () => {
     const redis = await startRedis()
     const client = await connect(redis?.socketPath ?? '')
     const store = new RedisStore({ client })

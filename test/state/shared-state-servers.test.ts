@@ -21,7 +21,7 @@ import { laySocketLine, type SocketLine } from '../support/servers/socket-line.t
 
 const UNREACHABLE = { code: 'ERR_OIDC_SHARED_STATE', status: 503, expose: false }
 
-/** Everything that can be asked of a state. */
+/** A call of each method of a state. */
 const OPERATIONS: Readonly<Record<keyof SharedState, (state: SharedState) => Promise<unknown>>> = {
   add: (state) => state.add('key', 'member', 60),
   remove: (state) => state.remove('key', 'member'),
@@ -39,12 +39,12 @@ const FAKES: Readonly<Record<string, (answer: () => Promise<never>) => SharedSta
   'a client of node-redis': (answer) => redisState({ client: { eval: answer } }),
   'a client of ioredis': (answer) => redisState({ client: { call: answer } }),
   'a pool of pg': (answer) => postgresState({ pool: poolOf(answer) }),
-  'a pool of pg that lends nothing': (answer) => postgresState({ pool: { connect: answer } }),
+  'a pool of pg that lends no connection': (answer) => postgresState({ pool: { connect: answer } }),
 }
 
 type Lent = (string | boolean | undefined)[]
 
-/** A pool whose connections answer so, and where one can see what is lent and how it comes back. */
+/** A pool with these responses, which records each connection that it lends and how it is returned. */
 function poolOf(query: PostgresConnection['query'], lent: Lent = []): PostgresPool {
   return {
     async connect() {
@@ -57,7 +57,7 @@ function poolOf(query: PostgresConnection['query'], lent: Lent = []): PostgresPo
 for (const [name, stateOver] of Object.entries(FAKES)) {
   describe(`shared state over ${name}`, () => {
     for (const [verb, operation] of Object.entries(OPERATIONS)) {
-      it(`rejects ${verb} after five seconds without an answer`, async (t) => {
+      it(`rejects ${verb} after five seconds without a response`, async (t) => {
         mock.timers.enable({ apis: ['setTimeout'] })
         t.after(() => mock.timers.reset())
         let isOver = false
@@ -73,7 +73,7 @@ for (const [name, stateOver] of Object.entries(FAKES)) {
         await rejected
       })
 
-      it(`rejects ${verb} at once where it fails, and tells why only in the cause`, async () => {
+      it(`rejects ${verb} at once if it fails, with the reason only in the cause`, async () => {
         await assert.rejects(operation(stateOver(FAIL)), (error) => {
           assert.ok(error instanceof Error)
           assert.equal(Object(error).code, 'ERR_OIDC_SHARED_STATE')
@@ -91,7 +91,7 @@ function settle(): Promise<void> {
 }
 
 for (const kind of KINDS.filter(({ name }) => name === 'redis' || name === 'postgres')) {
-  describe(`shared state in ${kind.name}, whose server`, { skip: kind.skip, timeout: 60_000 }, () => {
+  describe(`shared state in ${kind.name}`, { skip: kind.skip, timeout: 60_000 }, () => {
     let ground: Ground
     before(async () => {
       ground = await kind.start()
@@ -99,7 +99,7 @@ for (const kind of KINDS.filter(({ name }) => name === 'redis' || name === 'post
     })
     after(() => ground.stop())
 
-    it('goes and comes back: it rejects, and is well again without a restart', async () => {
+    it('rejects while the server is away, and works again without a restart when it is back', async () => {
       await overLine(kind.name, ground.socketPath, async (state, line) => {
         await line.cut()
         await Promise.all(Object.values(OPERATIONS).map((operation) => assert.rejects(operation(state), UNREACHABLE)))
@@ -111,7 +111,7 @@ for (const kind of KINDS.filter(({ name }) => name === 'redis' || name === 'post
       })
     })
 
-    it('says no word any more: it rejects after five seconds, and does not wait for ever', async (t) => {
+    it('rejects after five seconds if the server stops responding', async (t) => {
       await overLine(kind.name, ground.socketPath, async (state, line) => {
         line.mute()
         mock.timers.enable({ apis: ['setTimeout'] })
@@ -128,7 +128,7 @@ for (const kind of KINDS.filter(({ name }) => name === 'redis' || name === 'post
   })
 }
 
-/** A state whose server is behind a line, with `before` in the set `key`. */
+/** A state whose server is behind a socket that can break, with `before` in the set `key`. */
 async function overLine(
   name: string,
   socketPath: string,
@@ -160,7 +160,7 @@ async function comesBack(state: SharedState): Promise<void> {
   }
 }
 
-describe('state in Redis', { skip: skipWithoutRedis, timeout: 30_000 }, () => {
+describe('redisState()', { skip: skipWithoutRedis, timeout: 30_000 }, () => {
   let redis: TestRedis | undefined
   let client: Awaited<ReturnType<typeof connectToRedis>>
   let state: SharedState
@@ -174,7 +174,7 @@ describe('state in Redis', { skip: skipWithoutRedis, timeout: 30_000 }, () => {
     await redis?.stop()
   })
 
-  it('ends by itself, as late as its longest life, and names nobody in its keys', async () => {
+  it('lets every key expire after its longest lifetime, and names no user in it', async () => {
     await state.add('sub alice', 'session-1', 3600)
     await state.add('sub alice', 'session-2', 60)
     await state.once('jti', 600)
@@ -189,7 +189,7 @@ describe('state in Redis', { skip: skipWithoutRedis, timeout: 30_000 }, () => {
     })
   })
 
-  it('drops members that have ended when another is added', async () => {
+  it('removes expired members when another is added', async () => {
     await state.add('every day', 'yesterday', 0.01)
     await wait(20)
     await state.add('every day', 'today', 60)
@@ -197,7 +197,7 @@ describe('state in Redis', { skip: skipWithoutRedis, timeout: 30_000 }, () => {
     assert.doesNotMatch(sets.flat().join(), /yesterday/)
   })
 
-  it('leaves nothing behind of what is taken, removed and given back', async () => {
+  it('leaves no key after take, remove, and the release of a lock', async () => {
     await client.flushAll()
     await state.add('taken', 'one', 60)
     await state.take('taken')
@@ -207,23 +207,23 @@ describe('state in Redis', { skip: skipWithoutRedis, timeout: 30_000 }, () => {
     assert.deepEqual(await client.keys('*'), [])
   })
 
-  it('is that of another application under another prefix', async () => {
+  it('is separate for each prefix', async () => {
     await state.once('mine', 60)
     assert.equal(await redisState({ client, prefix: 'other:' }).seen('mine'), false)
     assert.equal(await redisState({ client, prefix: 'app:' }).seen('mine'), true)
   })
 
-  it('rejects where somebody else has put something in its place, and leaves that alone', async () => {
+  it('rejects if another program has written to its key, and does not overwrite that', async () => {
     await state.add('spoilt', 'one', 60)
     const [key = ''] = await client.keys('app:set:*')
-    await client.set(key, 'of somebody else')
+    await client.set(key, 'of another program')
     await assert.rejects(state.add('spoilt', 'two', 60), UNREACHABLE)
     await assert.rejects(state.take('spoilt'), UNREACHABLE)
-    assert.equal(await client.get(key), 'of somebody else')
+    assert.equal(await client.get(key), 'of another program')
     await client.flushAll()
   })
 
-  it('holds a lock of its own that is asked for twice, as clients do whose connection broke', async () => {
+  it('acquires its own lock again, because clients repeat commands after the connection broke', async () => {
     const asked: string[][] = []
     const twice = redisState({
       client: {
@@ -238,7 +238,7 @@ describe('state in Redis', { skip: skipWithoutRedis, timeout: 30_000 }, () => {
     assert.equal(asked.length, 2)
   })
 
-  it('waits for a client that is connecting, and not for one that is gone', async () => {
+  it('waits for a client that is connecting, but not for one that is gone', async () => {
     const connecting = { isReady: false, eval: async () => 1 }
     const pending = redisState({ client: connecting }).seen('key')
     await wait(20)
@@ -262,7 +262,7 @@ describe('state in Redis', { skip: skipWithoutRedis, timeout: 30_000 }, () => {
     }
   })
 
-  it('fits each kind of client', () => {
+  it('accepts each kind of client', () => {
     const fitting: readonly NodeRedisClient[] = [client, createCluster({ rootNodes: [{}] }), client.withTypeMapping({})]
     for (const one of fitting) redisState({ client: one })
     redisState({ client: likeIoRedis(client) })
@@ -275,15 +275,15 @@ describe('state in Redis', { skip: skipWithoutRedis, timeout: 30_000 }, () => {
   }
 })
 
-describe('a connection that was lent', () => {
-  it('is given back as it was after an answer, and closed after a fault', async () => {
+describe('a connection of the pool', () => {
+  it('is returned after a response, and closed after an error', async () => {
     const lent: Lent = []
     await postgresState({ pool: poolOf(async () => ({ rows: [] }), lent) }).seen('key')
     await assert.rejects(postgresState({ pool: poolOf(FAIL, lent) }).seen('key'), UNREACHABLE)
     assert.deepEqual(lent, ['lent', false, 'lent', true])
   })
 
-  it('and does not answer is closed, so that the pool lends another in its place', async (t) => {
+  it('is closed if it does not respond, so that the pool can replace it', async (t) => {
     mock.timers.enable({ apis: ['setTimeout'] })
     t.after(() => mock.timers.reset())
     const lent: Lent = []
@@ -294,7 +294,7 @@ describe('a connection that was lent', () => {
     assert.deepEqual(lent, ['lent', true])
   })
 
-  it('too late is given back at once, and nothing runs on it any more', async (t) => {
+  it('is returned unused if it is lent too late', async (t) => {
     mock.timers.enable({ apis: ['setTimeout'] })
     t.after(() => mock.timers.reset())
     const lent: Lent = []
@@ -315,7 +315,7 @@ describe('a connection that was lent', () => {
     assert.deepEqual(lent, ['lent', false])
   })
 
-  it('may break while it is lent without the process noticing', async () => {
+  it('does not end the process if it breaks while it is lent', async () => {
     const connection = new EventEmitter()
     const query = async (): Promise<never> => {
       connection.emit('error', new Error('broken'))
@@ -327,7 +327,7 @@ describe('a connection that was lent', () => {
   })
 })
 
-describe('state in PostgreSQL', { skip: skipWithoutPostgres, timeout: 60_000 }, () => {
+describe('postgresState()', { skip: skipWithoutPostgres, timeout: 60_000 }, () => {
   let postgres: TestPostgres | undefined
   let pool: Pool
   before(async () => {
@@ -345,21 +345,21 @@ describe('state in PostgreSQL', { skip: skipWithoutPostgres, timeout: 60_000 }, 
     return Number(rows[0]?.['count'])
   }
 
-  it('makes its table once, when many nodes make it at once', async () => {
+  it('creates its table once, even if many nodes create it at the same time', async () => {
     const states = Array.from({ length: 8 }, () => postgresState({ pool, table: 'made_at_once' }))
     await Promise.all(states.map((state) => state.createTable()))
     await states[0]?.createTable()
     assert.equal(await count('made_at_once'), 0)
   })
 
-  it('makes the same table where a migration runs its statements', async () => {
+  it('has the statements for a migration', async () => {
     const state = postgresState({ pool, table: 'Migrated' })
     await pool.query(state.sql)
     assert.equal(await state.once('key', 60), true)
     assert.equal(await count('"Migrated"'), 1)
   })
 
-  it('may be in a schema of its own, with a name that PostgreSQL keeps for itself', async () => {
+  it('works in a schema, and with a reserved word as its name', async () => {
     await pool.query('CREATE SCHEMA shop')
     const state = postgresState({ pool, table: 'shop.user' })
     await state.createTable()
@@ -368,12 +368,12 @@ describe('state in PostgreSQL', { skip: skipWithoutPostgres, timeout: 60_000 }, 
     assert.deepEqual(await state.take('set'), ['member'])
   })
 
-  it('rejects where there is no table', async () => {
+  it('rejects without its table', async () => {
     const state = postgresState({ pool, table: 'never_made' })
     await Promise.all(Object.values(OPERATIONS).map((operation) => assert.rejects(operation(state), UNREACHABLE)))
   })
 
-  it('leaves nothing behind of what is taken, removed and given back, and names nobody in its names', async () => {
+  it('leaves no row after take, remove, and the release of a lock, and names no user in the names', async () => {
     await pool.query('TRUNCATE oidc_state')
     const state = postgresState({ pool })
     await state.add('sub alice', 'session-1', 60)
@@ -387,7 +387,7 @@ describe('state in PostgreSQL', { skip: skipWithoutPostgres, timeout: 60_000 }, 
     assert.equal(await count(), 0)
   })
 
-  it('removes what has ended along the way, a batch at a time, and nothing else', async () => {
+  it('deletes expired rows in batches, and no others', async () => {
     await pool.query(`INSERT INTO oidc_state SELECT 'once:' || n, '', '1', now() - interval '1 second'
       FROM generate_series(1, 2500) AS n`)
     const state = postgresState({ pool })
@@ -398,10 +398,10 @@ describe('state in PostgreSQL', { skip: skipWithoutPostgres, timeout: 60_000 }, 
     assert.equal(await count(), 3)
     await pool.query(`INSERT INTO oidc_state VALUES ('once:late', '', '1', now() - interval '1 second')`)
     await state.once('kept', 60)
-    assert.equal(await count(), 4, 'it looks once a minute')
+    assert.equal(await count(), 4, 'it cleans once a minute')
   })
 
-  it('does its work though it cannot clean', async () => {
+  it('works even if the cleaning fails', async () => {
     const asked: string[] = []
     const reluctant = poolOf((text, values) => {
       asked.push(text)
@@ -412,7 +412,7 @@ describe('state in PostgreSQL', { skip: skipWithoutPostgres, timeout: 60_000 }, 
     assert.equal(asked.length, 2)
   })
 
-  it('tries again what PostgreSQL has rolled back for the sake of others, but not for ever', async () => {
+  it('retries a statement that PostgreSQL has rolled back, at most five times', async () => {
     for (const code of ['40001', '40P01']) {
       let failures = 3
       const contended = poolOf(async (text, values) => {

@@ -26,10 +26,10 @@ const ODD = [
   'x'.repeat(5000),
 ]
 
-/** Until it is so, but not for ever. */
+/** Waits until the condition is met, but not for ever. */
 async function eventually(isSo: () => Promise<boolean>): Promise<void> {
   for (let attempt = 1; !(await isSo()); attempt++) {
-    assert.ok(attempt < 200, 'it has not come about')
+    assert.ok(attempt < 200, 'the condition is not met')
     await wait(10)
   }
 }
@@ -51,7 +51,7 @@ for (const kind of KINDS) {
     after(() => ground.stop())
 
     describe('a set', () => {
-      it('gives at one node what was added at another, once', async () => {
+      it('returns at one node what was added at another, and is empty after take', async () => {
         await first.add('set', 'one', 60)
         await second.add('set', 'two', 60)
         assert.deepEqual([...(await second.members('set'))].sort(), ['one', 'two'])
@@ -61,7 +61,7 @@ for (const kind of KINDS) {
         assert.deepEqual(await first.take('set'), [])
       })
 
-      it('has a member no more than once, and not after it was removed', async () => {
+      it('has a member only once, and not after it was removed', async () => {
         for (const member of ['one', 'two', 'one', 'three']) await first.add('members', member, 60)
         await second.remove('members', 'two')
         await second.remove('members', 'nobody')
@@ -69,13 +69,13 @@ for (const kind of KINDS) {
         assert.deepEqual([...(await first.take('members'))].sort(), ['one', 'three'])
       })
 
-      it('is empty when its last member was removed', async () => {
+      it('is empty after its last member was removed', async () => {
         await first.add('emptied', 'one', 60)
         await first.remove('emptied', 'one')
         assert.deepEqual(await first.take('emptied'), [])
       })
 
-      it('loses each member at the end of its life, and not before', async () => {
+      it('loses each member when its lifetime ends, and not before', async () => {
         await first.add('lives', 'short', 0.05)
         await first.add('lives', 'long', 60)
         await wait(60)
@@ -86,7 +86,7 @@ for (const kind of KINDS) {
         assert.deepEqual(await second.take('over'), [])
       })
 
-      it('lives longer when a member is added again, never shorter', async () => {
+      it('extends the lifetime of a member that is added again, and never shortens it', async () => {
         await first.add('again', 'longer', 0.05)
         await first.add('again', 'longer', 60)
         await first.add('again', 'not shorter', 60)
@@ -95,13 +95,13 @@ for (const kind of KINDS) {
         assert.deepEqual([...(await first.take('again'))].sort(), ['longer', 'not shorter'])
       })
 
-      it('may have a thousand members', { timeout: 20_000 }, async () => {
+      it('can have a thousand members', { timeout: 20_000 }, async () => {
         const members = range(1000).map((index) => `session ${index}`)
         await Promise.all(members.map((member, index) => (index % 2 ? first : second).add('many', member, 60)))
         assert.deepEqual([...(await first.take('many'))].sort(), [...members].sort())
       })
 
-      it('gives each of what is added while others take, to one of them and to no other', {
+      it('returns each member to exactly one of several calls of take', {
         timeout: 20_000,
       }, async () => {
         const taken: string[] = []
@@ -122,7 +122,7 @@ for (const kind of KINDS) {
     })
 
     describe('a mark', () => {
-      it('is made by the first who makes it, on whichever node', async () => {
+      it('is made by the first call only, on any node', async () => {
         assert.equal(await first.seen('jti'), false)
         const answers = await Promise.all(range(50).map((index) => (index % 2 ? first : second).once('jti', 60)))
         assert.equal(answers.filter(Boolean).length, 1)
@@ -131,7 +131,7 @@ for (const kind of KINDS) {
         assert.equal(await second.once('jti', 60), false)
       })
 
-      it('ends, and can then be made again', async () => {
+      it('expires, and can then be made again', async () => {
         assert.equal(await first.once('short', 0.5), true)
         assert.equal(await second.once('short', 60), false)
         await eventually(async () => !(await second.seen('short')))
@@ -139,7 +139,7 @@ for (const kind of KINDS) {
         assert.equal(await first.once('short', 60), false)
       })
 
-      it('of no life at all ends at once, one of endless life does not, and one that is no number is refused', async () => {
+      it('accepts a negative and an infinite lifetime, and refuses NaN', async () => {
         assert.equal(await first.once('no life', -5), true)
         await eventually(async () => !(await first.seen('no life')))
         assert.equal(await first.once('for ever', Number.POSITIVE_INFINITY), true)
@@ -150,7 +150,7 @@ for (const kind of KINDS) {
     })
 
     describe('a lock', () => {
-      it('lets one after the other work, on whichever node', { timeout: 20_000 }, async () => {
+      it('lets one call after the other work, on any node', { timeout: 20_000 }, async () => {
         let working = 0
         const done: number[] = []
         await Promise.all(
@@ -170,7 +170,7 @@ for (const kind of KINDS) {
         )
       })
 
-      it('gives what the work gives, and fails as it fails, and is free after either', async () => {
+      it('returns or throws what the work does, and is free after either', async () => {
         assert.equal(await first.lock('outcome', 5, async () => 'done'), 'done')
         await assert.rejects(
           first.lock('outcome', 5, () => Promise.reject(new TypeError('mine'))),
@@ -183,12 +183,12 @@ for (const kind of KINDS) {
         assert.equal(await second.lock('outcome', 0.05, async () => 'free'), 'free')
       })
 
-      it('of one key does not keep that of another waiting', async () => {
+      it('does not block the lock of another key', async () => {
         const answer = await first.lock('this', 5, () => first.lock('that', 0.05, async () => 'both'))
         assert.equal(answer, 'both')
       })
 
-      it('refuses with 503 who has waited in vain, and what it guards stays untouched', async () => {
+      it('rejects a caller that has waited too long with 503, without running its work', async () => {
         await first.lock('busy', 5, async (lease) => {
           await assert.rejects(
             second.lock('busy', 0.05, () => assert.fail('two work at once')),
@@ -199,7 +199,7 @@ for (const kind of KINDS) {
         assert.equal(await second.lock('busy', 0.05, async () => 'free'), 'free')
       })
 
-      it('goes on to the next when the work takes too long, and then the first knows it', async () => {
+      it('goes to the next caller if the work takes too long, and assertHeld() then throws', async () => {
         const { promise: slow, release } = heldUp()
         const { promise: begun, release: begin } = heldUp()
         let lease: Lease | undefined
@@ -213,7 +213,7 @@ for (const kind of KINDS) {
         await begun
         await second.lock('slow', 5, async (mine) => {
           assert.throws(() => lease?.assertHeld(), UNREACHABLE)
-          // What the first gives back is not its own any more.
+          // The first must not release a lock that is no longer its own.
           release()
           assert.equal(await overdue, 'late')
           mine.assertHeld()
@@ -225,7 +225,7 @@ for (const kind of KINDS) {
       })
     })
 
-    it('keeps sets, marks and locks of one key apart', async () => {
+    it('separates sets, marks and locks of one key', async () => {
       await first.add('same', 'member', 60)
       assert.equal(await first.seen('same'), false)
       assert.equal(await first.once('same', 60), true)
@@ -236,7 +236,7 @@ for (const kind of KINDS) {
       assert.deepEqual(await first.take('same'), [])
     })
 
-    it('takes keys and members of any characters for what they are', async () => {
+    it('accepts any characters in keys and members', async () => {
       for (const key of ODD) await first.add(key, `of ${key}`, 60)
       for (const member of ODD) await first.add('odd members', member, 60)
       for (const key of ODD) {
@@ -274,7 +274,7 @@ for (const kind of KINDS.filter(({ name }) => name === 'redis' || name === 'post
     })
     after(() => ground.stop())
 
-    it('was killed is free when its seconds have passed', async () => {
+    it('was killed is free after its seconds have passed', async () => {
       const holder = await startLockHolder(kind.name, ground.socketPath, 'killed', 1)
       holder.kill('SIGKILL')
       await assert.rejects(
@@ -285,7 +285,7 @@ for (const kind of KINDS.filter(({ name }) => name === 'redis' || name === 'post
       await holder.stop()
     })
 
-    it("was stopped for too long is told so, and does not give back what is another's", async () => {
+    it('was suspended for too long throws in assertHeld(), and does not release the lock of another', async () => {
       const holder = await startLockHolder(kind.name, ground.socketPath, 'stopped', 1)
       holder.kill('SIGSTOP')
       try {

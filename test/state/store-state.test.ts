@@ -6,7 +6,7 @@ import { createStoreState } from '../../lib/state/store-state.ts'
 
 const UNREACHABLE = { code: 'ERR_OIDC_SHARED_STATE', status: 503 }
 
-/** A store of text, as those of databases are, which takes its time. */
+/** A slow store that keeps text, like those of databases. */
 function createTextStore(): StoreLike & { readonly records: Map<string, string> } {
   const records = new Map<string, string>()
   return {
@@ -37,13 +37,13 @@ function stopTime(t: TestContext): void {
 
 function allOf(store: session.Store): Promise<Record<string, session.SessionData>> {
   return new Promise((resolve, reject) => {
-    if (store.all === undefined) throw new Error('The store cannot tell all.')
+    if (store.all === undefined) throw new Error('The store has no all().')
     store.all((error, all) => (error ? reject(error) : resolve(Object(all))))
   })
 }
 
-describe('state in a session store', () => {
-  it('looks like anonymous sessions to those who go through all, and ends like them', async (t) => {
+describe('shared state in the session store', () => {
+  it('looks like anonymous sessions in store.all(), and expires like them', async (t) => {
     stopTime(t)
     const store = new session.MemoryStore()
     const state = createStoreState(store)
@@ -64,13 +64,13 @@ describe('state in a session store', () => {
     assert.deepEqual(Object.keys(await allOf(store)), [])
   })
 
-  it('names nobody in the names of its records', async () => {
+  it('names no user in the names of its records', async () => {
     const store = createTextStore()
     await createStoreState(store).add('sub alice', 'session-1', 60)
     assert.doesNotMatch([...store.records.keys()].join(), /alice|session/)
   })
 
-  it('leaves nothing behind where a set is taken or emptied', async () => {
+  it('leaves no record of a set that is taken or emptied', async () => {
     const store = createTextStore()
     const state = createStoreState(store)
     await state.add('taken', 'one', 60)
@@ -82,7 +82,7 @@ describe('state in a session store', () => {
     assert.equal(store.records.size, 0)
   })
 
-  it('loses nothing within its process, however slow the store', async () => {
+  it('loses nothing within its process, even with a slow store', async () => {
     const state = createStoreState(createTextStore())
     await Promise.all(Array.from({ length: 50 }, (_, index) => state.add('set', `member ${index}`, 60)))
     await Promise.all(Array.from({ length: 25 }, (_, index) => state.remove('set', `member ${index}`)))
@@ -91,7 +91,7 @@ describe('state in a session store', () => {
     assert.deepEqual(answers, [true, ...Array.from({ length: 19 }, () => false)])
   })
 
-  it('drops members that have ended when it writes', async (t) => {
+  it('removes expired members when it writes', async (t) => {
     stopTime(t)
     const store = createTextStore()
     const state = createStoreState(store)
@@ -102,7 +102,7 @@ describe('state in a session store', () => {
     assert.ok([...store.records.values()].join().length < 500)
   })
 
-  it('takes the end of a record from the record, where the store does not', async (t) => {
+  it('checks the expiry of a record itself, if the store does not', async (t) => {
     stopTime(t)
     const state = createStoreState(createTextStore())
     await state.once('mark', 60)
@@ -113,7 +113,7 @@ describe('state in a session store', () => {
     assert.equal(await state.once('mark', 60), true)
   })
 
-  it('knows that a store of files says ENOENT for what is not there', async () => {
+  it('accepts ENOENT for a missing record, as file stores report it', async () => {
     const store = createTextStore()
     const get: StoreLike['get'] = (id, done) =>
       store.get(id, (error, data) =>
@@ -126,7 +126,7 @@ describe('state in a session store', () => {
   })
 
   for (const foreign of [null, 'text', 7, [], {}, { oidcState: 'text' }, { oidcState: [null, 'text', ['one']] }]) {
-    it(`takes ${JSON.stringify(foreign)} in its place for nothing`, async () => {
+    it(`ignores a record that is ${JSON.stringify(foreign)}`, async () => {
       const store = createTextStore()
       const state = createStoreState({ ...store, get: (_id, done) => done(null, foreign) })
       assert.deepEqual(await state.take('set'), [])
@@ -145,7 +145,7 @@ describe('state in a session store', () => {
       },
     }
     for (const [how, method] of Object.entries(broken)) {
-      it(`rejects where ${operation} of the store ${how}, with its error as the cause, and is well again with the store`, async () => {
+      it(`rejects if ${operation} of the store ${how}, with its error as the cause, and works again with the store`, async () => {
         const store = createTextStore()
         const sick: StoreLike = { ...store }
         const state = createStoreState(sick)
@@ -159,7 +159,7 @@ describe('state in a session store', () => {
       })
     }
 
-    it(`rejects after five seconds where ${operation} of the store never ends`, async (t) => {
+    it(`rejects after five seconds if ${operation} of the store never calls back`, async (t) => {
       const store = createTextStore()
       const state = createStoreState({ ...store, [operation]: () => {} })
       if (operation === 'destroy') await state.add('set', 'one', 60)

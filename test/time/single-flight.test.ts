@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { createSingleFlight } from '../../lib/time/single-flight.ts'
 
-/** A promise that the test settles by hand. */
+/** A run that the test settles. */
 function openFlight() {
   const handles: { land?: (value: number) => void; crash?: (error: Error) => void } = {}
   const promise = new Promise<number>((resolve, reject) => {
@@ -38,7 +38,7 @@ describe('single flight', () => {
     assert.deepEqual(await Promise.all([one('a', async () => 1), other('a', async () => 2)]), [1, 2])
   })
 
-  it('rejects all who wait when the run rejects', async () => {
+  it('rejects for all callers if the run rejects', async () => {
     const share = createSingleFlight<string, number>()
     const flight = openFlight()
     const callers = [share('a', () => flight.promise), share('a', async () => 1)]
@@ -49,20 +49,20 @@ describe('single flight', () => {
     }
   })
 
-  it('runs anew once the first has settled, well or badly', async () => {
+  it('runs again after the first run has resolved or rejected', async () => {
     const share = createSingleFlight<string, number>()
     assert.equal(await share('a', async () => 1), 1)
     await assert.rejects(share('a', () => Promise.reject(new Error('down'))))
     assert.equal(await share('a', async () => 3), 3)
   })
 
-  it('is free again for the very continuation of the caller', async () => {
+  it('runs again for a caller that calls at once after the first run', async () => {
     const share = createSingleFlight<string, number>()
     const second = share('a', async () => 1).then(() => share('a', async () => 2))
     assert.equal(await second, 2)
   })
 
-  it('makes a rejection of a synchronous throw', async () => {
+  it('turns a synchronous throw into a rejection', async () => {
     const share = createSingleFlight<string, number>()
     const fault = new Error('at once')
     const caller = share('a', () => {
@@ -72,7 +72,7 @@ describe('single flight', () => {
     assert.equal(await share('a', async () => 1), 1)
   })
 
-  it('tells objects apart by identity', async () => {
+  it('compares objects by identity', async () => {
     const share = createSingleFlight<object, number>()
     assert.deepEqual(await Promise.all([share({}, async () => 1), share({}, async () => 2)]), [1, 2])
   })

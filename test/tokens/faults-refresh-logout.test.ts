@@ -37,8 +37,7 @@ import { answered, type JsonObject } from '../support/strict-provider/context.ts
 import { LOGOUT_EVENT } from '../support/strict-provider/logout-token.ts'
 import { firstRequest, type StrictProvider } from '../support/strict-provider/provider.ts'
 
-// Faults that other middlewares and relying parties had when tokens were refreshed and people were logged out, by their
-// names. Those of logins are in faults.test.ts.
+// Faults of other libraries in refreshes and logouts, by their names. Those in logins are in whole/known-faults.test.ts.
 
 const routes: Routes = {
   '/token-for': answerJson(async ({ oidc, url }) => {
@@ -57,7 +56,7 @@ function refreshForms({ requests }: StrictProvider): readonly URLSearchParams[] 
 }
 
 async function tokensOf(browser: Browser): Promise<TokenRecord> {
-  // What the app answers is what the library gave it.
+  // The route sends what req.oidc.tokens() returned.
   return (await browser.fetch('/tokens')).json() as unknown as TokenRecord
 }
 
@@ -67,24 +66,24 @@ async function logIn(app: TestApp, browser: Browser = app.browser()): Promise<Br
   return browser
 }
 
-interface Person {
+interface User {
   readonly name: string
   readonly browser: Browser
 }
 
-/** People who are logged in at one app, with tokens that are about to end. */
-async function startPeople(...names: readonly string[]): Promise<{ app: TestApp; people: readonly Person[] }> {
+/** Logs users in at one app, with access tokens that have expired. */
+async function logInUsers(...names: readonly string[]): Promise<{ app: TestApp; users: readonly User[] }> {
   stage.provider.change.tokenResponse = (response) => ({ ...response, expires_in: 0 })
   const app = await stage.start({ scope: REFRESH_SCOPE })
-  const people: Person[] = []
+  const users: User[] = []
   for (const name of names) {
     stage.provider.account = { sub: name, claims: { name } }
-    people.push({ name, browser: await logIn(app) })
+    users.push({ name, browser: await logIn(app) })
   }
-  return { app, people }
+  return { app, users }
 }
 
-/** Somebody who is logged in at one of two nodes with one memory behind them. */
+/** Logs a user in at one of two nodes that share their stores. */
 async function startNodes(
   options: Partial<AnyOptions> = {},
 ): Promise<{ readonly one: TestApp; readonly two: TestApp; readonly browser: Browser }> {
@@ -95,10 +94,10 @@ async function startNodes(
   return { one, two: await stage.start(all, { session: { store: second } }), browser }
 }
 
-describe('faults of refreshes: whose token it is', () => {
-  it('CVE-2024-51987: people who refresh in the same moment never get one another’s token', async () => {
-    const { app, people } = await startPeople('ann', 'bea', 'cay', 'dot', 'eve', 'flo')
-    const requests = Array.from({ length: 5 }, () => people).flat()
+describe('faults of refreshes: tokens of another user', () => {
+  it('CVE-2024-51987: users who refresh at the same time never get the token of another user', async () => {
+    const { app, users } = await logInUsers('ann', 'bea', 'cay', 'dot', 'eve', 'flo')
+    const requests = Array.from({ length: 5 }, () => users).flat()
     const owners = await Promise.all(
       requests.map(async ({ name, browser }) => {
         const { token } = (await browser.fetch('/access-token')).json()
@@ -106,23 +105,23 @@ describe('faults of refreshes: whose token it is', () => {
       }),
     )
     for (const [name, owner] of owners) assert.equal(owner, name)
-    assert.equal(refreshForms(stage.provider).length, people.length)
-    for (const { name, browser } of people) {
+    assert.equal(refreshForms(stage.provider).length, users.length)
+    for (const { name, browser } of users) {
       const [profile, userinfo] = [(await browser.fetch('/profile')).json(), (await browser.fetch('/userinfo')).json()]
       assert.deepEqual([profile['sub'], profile['name'], userinfo['sub']], [name, name, name])
     }
     assert.deepEqual([codesOf(app), stage.provider.complaints], [[], []])
   })
 
-  it('CVE-2025-26620, CVE-2021-32701: who asks for another scope or API in the same moment gets that one', async () => {
-    const { people } = await startPeople('ann', 'bea')
+  it('CVE-2025-26620, CVE-2021-32701: concurrent requests for different scopes and APIs get different tokens', async () => {
+    const { users } = await logInUsers('ann', 'bea')
     const wishes = [
       ...['', 'scope=openid', 'scope=openid+email', 'resource=https://a.example', 'resource=https://b.example'],
-      // What could be spelt into one another.
+      // Queries that could be confused in a joined key.
       ...['scope=openid&resource=https://a.example', 'resource=https://a.example/%0aopenid'],
     ]
     const got = await Promise.all(
-      people.flatMap(({ name, browser }) =>
+      users.flatMap(({ name, browser }) =>
         wishes.map(async (wish) => {
           const page = await browser.fetch(`/token-for?${wish}`)
           return { name, wish, record: stage.provider.accessTokens.get(String(page.json()['token'])) }
@@ -138,7 +137,7 @@ describe('faults of refreshes: whose token it is', () => {
     assert.deepEqual([new Set(spent).size, stage.provider.complaints], [2 * wishes.length, []])
   })
 
-  it('CVE-2022-31690: what a refresh says of scopes, or does not say, grants nobody more', async () => {
+  it('CVE-2022-31690: the scope of a refresh response, or a missing one, grants nothing more', async () => {
     for (const scope of ['', undefined, 'openid reports:read admin', '*']) {
       const { browser } = await startAged(stage)
       stage.provider.change.refreshResponse = (response) => ({ ...response, scope })
@@ -148,7 +147,7 @@ describe('faults of refreshes: whose token it is', () => {
     }
   })
 
-  it('CVE-2026-53516, GHSA-7rqj-j65f-68wh: a refreshed e-mail makes nobody somebody else', async () => {
+  it('CVE-2026-53516, GHSA-7rqj-j65f-68wh: a refreshed e-mail does not change the user', async () => {
     const { browser } = await startAged(stage)
     const { sub } = (await browser.fetch('/profile')).json()
     for (const email of ['admin@example.test', 'admin@еxample.test', 'a@b@example.test']) {
@@ -166,9 +165,9 @@ describe('faults of refreshes: several at the same time', () => {
     ['EOC #408', true],
     ['lfx-self-serve#1938', false],
   ] as const) {
-    it(`${name}: requests at two nodes in the same moment spend the refresh token once, and nobody is thrown out`, async () => {
+    it(`${name}: concurrent requests at two nodes use the refresh token once, and the user stays logged in`, async () => {
       const { one, two, browser } = await startNodes()
-      // One of them has read the session before the others were there.
+      // One request has read the session before the others start.
       if (isLongGone) await browser.fetch(`${two.baseUrl}/profile`)
       const places = Array.from({ length: 40 }, (_, index) => (index % 2 === 0 ? one : two))
       const pages = await Promise.all(places.map(({ baseUrl }) => browser.fetch(`${baseUrl}/access-token`)))
@@ -179,7 +178,7 @@ describe('faults of refreshes: several at the same time', () => {
     })
   }
 
-  it('expressjs/session #309, #964: a request that writes the session meanwhile loses no rotated token, and no cart', async () => {
+  it('expressjs/session #309, #964: a concurrent request that writes the session loses neither the new token nor its data', async () => {
     const { browser } = await startAged(stage)
     stage.provider.change.refreshResponse = (response) => ({ ...response, expires_in: 0 })
     for (let count = 0; count < 5; count++) {
@@ -192,20 +191,20 @@ describe('faults of refreshes: several at the same time', () => {
     assert.deepEqual(stage.provider.complaints, [])
   })
 
-  it('expressjs/session #340, #361: a page that changes nothing sets no cookie, before a refresh and after it', async () => {
+  it('expressjs/session #340, #361: a page that changes nothing sets no cookie, before and after a refresh', async () => {
     const { browser } = await startAged(stage)
     for (const path of ['/profile', '/tokens', '/access-token', '/access-token', '/profile', '/userinfo']) {
       assert.equal((await browser.fetch(path)).headers['set-cookie'], undefined, path)
     }
   })
 
-  it('a node that was asleep while it held the lock does not spend the token a second time', async () => {
+  it('a node that was suspended while it held the lock does not use the refresh token a second time', async () => {
     const state = memoryState()
     const lock: typeof state.lock = (key, seconds, work) =>
       state.lock(key, seconds, () =>
         work({
           assertHeld() {
-            throw new Error('somebody else may hold it')
+            throw new Error('another node may hold the lock')
           },
         }),
       )
@@ -215,8 +214,8 @@ describe('faults of refreshes: several at the same time', () => {
   })
 })
 
-describe('faults of refreshes: how long things last', () => {
-  it('EOC #11, #444, PR #9: a login outlives its ID Token, and its access token is refreshed when somebody asks', async () => {
+describe('faults of refreshes: lifetimes', () => {
+  it('EOC #11, #444, PR #9: a login lasts longer than its ID Token, and its access token is refreshed on demand', async () => {
     stage.provider.change.tokenResponse = (response) => ({ ...response, expires_in: 300 })
     const { browser } = await stage.startLoggedIn({ scope: REFRESH_SCOPE })
     const { accessToken } = await tokensOf(browser)
@@ -228,7 +227,7 @@ describe('faults of refreshes: how long things last', () => {
     assert.equal(refreshForms(stage.provider).length, 1)
   })
 
-  it('OKTA-MONO #570: an access token that has ended is handed to nobody, and a login does not go on for ever', async () => {
+  it('OKTA-MONO #570: an expired access token is not returned, and a login expires', async () => {
     stage.provider.change.tokenResponse = (response) => ({ ...response, expires_in: 300 })
     const { app, browser } = await stage.startLoggedIn({ loginLifetime: 3600 })
     mock.timers.enable({ apis: ['Date'], now: Date.now() + 301_000 })
@@ -239,7 +238,7 @@ describe('faults of refreshes: how long things last', () => {
     assert.equal(await isIn(browser), false)
   })
 
-  it('CVE-2025-46344: a login ends by itself in a session that has no end, and refreshes do not put that off', async () => {
+  it('CVE-2025-46344: a login expires in a session without an expiry, and refreshes do not extend it', async () => {
     const { browser } = await startAged(stage, { loginLifetime: 600 }, { session: { cookie: {} } })
     const start = Date.now()
     stage.provider.change.refreshResponse = (response) => ({ ...response, expires_in: 0 })
@@ -255,7 +254,7 @@ describe('faults of refreshes: how long things last', () => {
 
   const endless: readonly (readonly [name: string, change: () => void, code: ErrorCode])[] = [
     ['exp of 1e300', () => changeRefreshed({ exp: 1e300 }), 'ERR_OIDC_ID_TOKEN_EXPIRED'],
-    ['exp of text', () => changeRefreshed({ exp: '4102444800' }), 'ERR_OIDC_ID_TOKEN_EXPIRED'],
+    ['exp as a string', () => changeRefreshed({ exp: '4102444800' }), 'ERR_OIDC_ID_TOKEN_EXPIRED'],
     ['iat of 1e300', () => changeRefreshed({ iat: 1e300 }), 'ERR_OIDC_ID_TOKEN_ISSUED_AT'],
     ['iat of -1e300', () => changeRefreshed({ iat: -1e300 }), 'ERR_OIDC_ID_TOKEN_ISSUED_AT'],
     ['nbf of 1e300', () => changeRefreshed({ nbf: 1e300 }), 'ERR_OIDC_ID_TOKEN_NOT_BEFORE'],
@@ -277,7 +276,7 @@ describe('faults of refreshes: how long things last', () => {
     })
   }
 
-  it('of mod_auth_openidc, 2026-08-12: after 2038, and after 2106, all goes on', async () => {
+  it('of mod_auth_openidc, 2026-08-12: everything works after 2038 and after 2106', async () => {
     for (const year of [2039, 2107]) {
       mock.timers.enable({ apis: ['Date'], now: Date.UTC(year, 1, 1) })
       const { app, browser } = await startAged(stage, { loginExpiry: 'id_token' })
@@ -289,7 +288,7 @@ describe('faults of refreshes: how long things last', () => {
   })
 })
 
-describe('faults of refreshes: what came back is believed', () => {
+describe('faults of refreshes: responses that are not verified', () => {
   const { privateKey, publicKey } = generateKeyPairSync('rsa', { modulusLength: 2048 })
   const resigned =
     (alg: string, key: Parameters<typeof signJws>[1], header: object) =>
@@ -310,15 +309,15 @@ describe('faults of refreshes: what came back is believed', () => {
       () => resigned('RS256', privateKey, { jwk: publicKey.export({ format: 'jwk' }) }),
     ],
     [
-      'CVE-2025-59420: a crit that nobody knows',
+      'CVE-2025-59420: an unknown crit',
       ({ keys }) => resigned('RS256', keys.rsa.privateKey, { kid: keys.rsa.kid, crit: ['x'], x: 1 }),
     ],
     [
-      'CVE-2017-7474, GHSA-45fh-g845-pj9w: a signature of somebody',
+      'CVE-2017-7474, GHSA-45fh-g845-pj9w: a signature by another key',
       ({ keys }) => resigned('RS256', privateKey, { kid: keys.rsa.kid }),
     ],
     ['CVE-2025-61920: a token of a megabyte', () => (jwt) => `${jwt}${'A'.repeat(900_000)}`],
-    ['CVE-2026-29000: something in five parts', () => (jwt) => `${jwt}..`],
+    ['CVE-2026-29000: a token of five parts', () => (jwt) => `${jwt}..`],
   ]
   for (const [name, forge] of forgeries) {
     it(`of mod_auth_openidc, 2026-07-31, as ${name}: a refreshed ID Token is verified`, async () => {
@@ -333,7 +332,7 @@ describe('faults of refreshes: what came back is believed', () => {
     })
   }
 
-  it('of mod_auth_openidc, 2026-08-12: a list is no UserInfo, by req.oidc.userinfo() either', async () => {
+  it('of mod_auth_openidc, 2026-08-12: req.oidc.userinfo() refuses a list', async () => {
     const { app, browser } = await startAged(stage)
     for (const userinfo of [[], [{ sub: 'user-subject' }], null, 'user-subject', 1]) {
       app.errors.length = 0
@@ -344,7 +343,7 @@ describe('faults of refreshes: what came back is believed', () => {
     assert.equal(await isIn(browser), true)
   })
 
-  it('of mod_auth_openidc, 2026-05: a bearer token of which a DPoP nonce is demanded ends in an error, and no crash', async () => {
+  it('of mod_auth_openidc, 2026-05: a demand for a DPoP nonce with a bearer token is an error, and no crash', async () => {
     const { app, browser } = await startAged(stage)
     stage.provider.change.raw['/userinfo'] = (_req, res) => {
       res.writeHead(401, { 'WWW-Authenticate': 'DPoP error="use_dpop_nonce"', 'DPoP-Nonce': 'x' }).end()
@@ -353,7 +352,7 @@ describe('faults of refreshes: what came back is believed', () => {
     assert.deepEqual([codesOf(app), stage.provider.calls['/userinfo']], [['ERR_OIDC_USERINFO'], 1])
   })
 
-  it('claims named like parts of objects are claims like others, after a refresh too', async () => {
+  it('claims named like members of objects are kept as claims, after a refresh too', async () => {
     const { app, browser } = await startAged(stage)
     stage.provider.change.refreshedIdTokenClaims = (claims) =>
       JSON.parse(
@@ -364,13 +363,13 @@ describe('faults of refreshes: what came back is believed', () => {
     assert.equal(Object(Object.prototype).groups, undefined)
   })
 
-  it('KCC: unknown keys again and again end in a clear error each time, and not each time in a request for keys', async () => {
+  it('KCC: each token with an unknown key gives a clear error, but not each causes a request for keys', async () => {
     const { app, browser } = await startAged(stage)
     const before = stage.provider.calls['/jwks']
     for (let count = 0; count < 12; count++) {
       stage.provider.change.refreshedIdTokenHeader = (header) => ({ ...header, kid: `unknown ${count}` })
       await browser.fetch('/access-token')
-      // What was not believed was not kept, and the refresh token is spent.
+      // The refused response was not stored, and the refresh token has been used.
       await logIn(app, browser)
     }
     assert.deepEqual([codesOf(app), app.otherErrors], [Array(12).fill('ERR_OIDC_ID_TOKEN_KEY'), []])
@@ -378,12 +377,12 @@ describe('faults of refreshes: what came back is believed', () => {
   })
 })
 
-describe('faults of refreshes: what leaks', () => {
+describe('faults of refreshes: leaked tokens', () => {
   const CHANNELS = ['refresh', 'logout', 'denied', 'error', 'provider', 'login', 'login-start'].map(
     (name) => `express-oidc:${name}`,
   )
 
-  it('of mod_auth_openidc, 2026-05-23 and 2026-07-28: nothing that is published or thrown holds a token', async () => {
+  it('of mod_auth_openidc, 2026-05-23 and 2026-07-28: no event and no error contains a token', async () => {
     const told: string[] = []
     const listener = (message: unknown): void => void told.push(inspect(message, { depth: 10 }))
     const secrets = new Set([stage.provider.clientSecret])
@@ -421,7 +420,7 @@ describe('faults of refreshes: what leaks', () => {
       for (const token of [...stage.provider.accessTokens.keys(), ...stage.provider.refreshTokens.keys()]) {
         secrets.add(token)
       }
-      // What a provider says of its own refusal is kept apart from the message, for those who want it.
+      // The provider's error response is in error.refusal, not in the message.
       told.push(...app.errors.map(({ message, stack, headers }) => inspect({ message, stack, headers })))
     } finally {
       for (const channel of CHANNELS) unsubscribe(channel, listener)
@@ -431,7 +430,7 @@ describe('faults of refreshes: what leaks', () => {
     for (const secret of secrets) assert.ok(!text.includes(secret), secret.slice(0, 8))
   })
 
-  it('CVE-2023-1584, CVE-2024-39315: refreshed tokens are in no cookie, no session, and in the store not in clear', async () => {
+  it('CVE-2023-1584, CVE-2024-39315: refreshed tokens are in no cookie and no session, and encrypted in the store', async () => {
     const shown: string[] = []
     const show: Handler = (req, _res, next) => {
       const { oidc } = req as typeof req & { readonly oidc: object }
@@ -455,7 +454,7 @@ describe('faults of refreshes: what leaks', () => {
     }
   })
 
-  it('CVE-2026-47775, CVE-2026-40372: a record of tokens with any byte changed is none, and one is like the other', async () => {
+  it('CVE-2026-47775, CVE-2026-40372: a token record with any changed byte is refused, each with the same error', async () => {
     const { app, browser } = await startAged(stage)
     const found = Object.entries(await app.records()).find(([id]) => isTokens(id))
     assert.ok(found)
@@ -474,7 +473,7 @@ describe('faults of refreshes: what leaks', () => {
     assert.equal(refreshForms(stage.provider).length, 0)
   })
 
-  it('EOC #143, #269, #282, OKTA #14, logto-io/js#779: no cookie grows with tokens and claims', async () => {
+  it('EOC #143, #269, #282, OKTA #14, logto-io/js#779: no cookie grows with the tokens or claims', async () => {
     const groups = Array.from({ length: 500 }, (_, index) => `a group of some length, number ${index}`)
     stage.provider.change.idTokenClaims = (claims) => ({ ...claims, groups })
     stage.provider.change.refreshedIdTokenClaims = (claims) => ({ ...claims, groups })
@@ -492,7 +491,7 @@ describe('faults of refreshes with a proof of possession', () => {
     app: { errorHandler: 'json' },
   })
 
-  it('of mod_auth_openidc, 2026-07-29: no assertion is sent twice where a new nonce is demanded', async () => {
+  it('of mod_auth_openidc, 2026-07-29: no assertion is sent twice when a new nonce is demanded', async () => {
     const { app, browser } = await startAged(bound)
     bound.provider.dpopNonces = { authorizationServer: 'another-nonce', resource: 'another-nonce' }
     assert.equal((await browser.fetch('/access-token')).status, 200)
@@ -503,13 +502,13 @@ describe('faults of refreshes with a proof of possession', () => {
     assert.deepEqual([bound.provider.calls['/revoke'], bound.provider.complaints, codesOf(app)], [1, [], []])
   })
 
-  it('CVE-2026-40155: people who are asked for nonces in the same moment show their own tokens and keys', async () => {
-    const asked: { readonly token: string; readonly key: JWK; readonly nonce: unknown }[] = []
+  it('CVE-2026-40155: users who get nonces at the same time send their own tokens and proofs', async () => {
+    const requests: { readonly token: string; readonly key: JWK; readonly nonce: unknown }[] = []
     let [count, nonce] = [0, 'first']
     const server = createServer((req, res) => {
       const proof = String(req.headers['dpop'])
       const given = decodeJwt(proof)['nonce']
-      asked.push({ token: tokenIn(req), key: decodeProtectedHeader(proof).jwk as JWK, nonce: given })
+      requests.push({ token: tokenIn(req), key: decodeProtectedHeader(proof).jwk as JWK, nonce: given })
       count += 1
       if (count % 4 === 0) nonce = randomUUID()
       res.setHeader('DPoP-Nonce', nonce)
@@ -520,17 +519,17 @@ describe('faults of refreshes with a proof of possession', () => {
       status: (await oidc.fetch(`http://127.0.0.1:${api.port}/`)).status,
     }))
     const app = await bound.start({}, { routes: { '/call': call } })
-    const people: Browser[] = []
+    const browsers: Browser[] = []
     for (const name of ['ann', 'bea', 'cay']) {
       bound.provider.account = { sub: name, claims: { name } }
-      people.push(await logIn(app))
+      browsers.push(await logIn(app))
     }
-    await Promise.all(Array.from({ length: 6 }, () => people.map((browser) => browser.fetch('/call'))).flat())
-    assert.ok(asked.length >= 18)
-    for (const { token, key } of asked) {
+    await Promise.all(Array.from({ length: 6 }, () => browsers.map((browser) => browser.fetch('/call'))).flat())
+    assert.ok(requests.length >= 18)
+    for (const { token, key } of requests) {
       assert.equal(bound.provider.accessTokens.get(token)?.jkt, await calculateJwkThumbprint(key))
     }
-    assert.equal(new Set(asked.map(({ key }) => JSON.stringify(key))).size, people.length)
+    assert.equal(new Set(requests.map(({ key }) => JSON.stringify(key))).size, browsers.length)
   })
 
   function tokenIn({ headers }: IncomingMessage): string {
@@ -554,20 +553,20 @@ describe('faults of logout tokens', () => {
   }
 
   const forgeries: readonly (readonly [name: string, forge: (provider: StrictProvider) => string])[] = [
-    ['nothing', () => ''],
+    ['an empty string', () => ''],
     ['a word', () => 'user-subject'],
     ['a token without a signature', (provider) => `${encode({ alg: 'none' })}.${encode(goodClaims(provider))}.`],
     [
-      'a token by a key of its own',
+      'a token signed by another key',
       (provider) => signJws('RS256', privateKey, { alg: 'RS256', kid: provider.keys.rsa.kid }, goodClaims(provider)),
     ],
     [
-      'a token with its key in it',
+      'a token with the key in its header',
       (provider) =>
         signJws('RS256', privateKey, { alg: 'RS256', jwk: publicKey.export({ format: 'jwk' }) }, goodClaims(provider)),
     ],
     [
-      'a token by the public key as a secret',
+      'a token with the public key as the secret',
       (provider) =>
         signJws(
           'HS256',
@@ -576,29 +575,29 @@ describe('faults of logout tokens', () => {
           goodClaims(provider),
         ),
     ],
-    ['a token of another client', (provider) => signed(provider, goodClaims(provider, { aud: 'another' }))],
+    ['a token for another client', (provider) => signed(provider, goodClaims(provider, { aud: 'another' }))],
     [
       'a token of another issuer',
       (provider) => signed(provider, goodClaims(provider, { iss: 'https://evil.example' })),
     ],
-    ['a token of another event', (provider) => signed(provider, goodClaims(provider, { events: { x: {} } }))],
+    ['a token with another event', (provider) => signed(provider, goodClaims(provider, { events: { x: {} } }))],
   ]
   for (const [name, forge] of forgeries) {
-    it(`CVE-2019-10157, CVE-2017-7474: ${name} logs nobody out`, async () => {
+    it(`CVE-2019-10157, CVE-2017-7474: ${name} logs no user out`, async () => {
       const { app, browser } = await stage.startLoggedIn()
       const { status } = await postToken(app, forge(stage.provider))
       assert.deepEqual([status, await isIn(browser), await app.sessions()], [400, true, 1])
     })
   }
 
-  it('CVE-2019-10157: an ID Token of somebody logs nobody out', async () => {
+  it('CVE-2019-10157: an ID Token logs no user out', async () => {
     const { app, browser } = await stage.startLoggedIn()
     const { token } = (await browser.fetch('/id-token')).json()
     assert.deepEqual([(await postToken(app, String(token))).status, await isIn(browser)], [400, true])
   })
 
   for (const name of ['iat', 'jti'] as const) {
-    it(`of mod_auth_openidc, 2026-08-07: a logout token without ${name} is good for nothing`, async () => {
+    it(`of mod_auth_openidc, 2026-08-07: a logout token without ${name} is refused`, async () => {
       const { app, browser } = await stage.startLoggedIn()
       const { [name]: _none, ...claims } = goodClaims(stage.provider)
       const { status } = await postToken(app, signed(stage.provider, claims))
@@ -606,7 +605,7 @@ describe('faults of logout tokens', () => {
     })
   }
 
-  it('EOC, mod_auth_openidc, 2026-08-07: a logout token is good once, at whatever node, for as long as it lives', async () => {
+  it('EOC, mod_auth_openidc, 2026-08-07: a logout token is accepted once, on all nodes, until it expires', async () => {
     const { one, two, browser } = await startNodes()
     const token = signed(stage.provider, goodClaims(stage.provider, { exp: Math.floor(Date.now() / 1000) + 590 }))
     assert.equal((await postToken(one, token)).status, 200)
@@ -619,26 +618,26 @@ describe('faults of logout tokens', () => {
     }
   })
 
-  it('EOC: a token for one session that names the person too ends that session alone', async () => {
+  it('EOC: a logout token with sid and sub ends that session only', async () => {
     const { app, browser: laptop } = await stage.startLoggedIn()
     const phone = await logIn(app)
     await stage.provider.postLogoutToken(logoutUri(app), await subjectOf(phone))
     assert.deepEqual([await isIn(laptop), await isIn(phone)], [true, false])
   })
 
-  it('EOC: a later login of the person brings no session back that a token for all of them has ended', async () => {
+  it('EOC: a later login of the user restores no session that a token for all sessions has ended', async () => {
     const { app, browser: laptop } = await stage.startLoggedIn()
     const phone = await logIn(app)
     const thief = phone.clone()
     await stage.provider.postLogoutToken(logoutUri(app), { sub: 'user-subject' })
-    // A login of the very millisecond of the logout counts as one from before.
+    // A login in the same millisecond as the logout counts as earlier.
     await new Promise((resolve) => setTimeout(resolve, 5))
     await logIn(app, laptop)
     assert.deepEqual([await isIn(laptop), await isIn(phone), await isIn(thief)], [true, false, false])
     assert.equal(await app.sessions(), 1)
   })
 
-  it('of mod_auth_openidc, 2026-08-11: the logout of an older session leaves the newer one to be found by its person', async () => {
+  it('of mod_auth_openidc, 2026-08-11: after the logout of an older session, the newer one is still found by its user', async () => {
     const { app, browser: older } = await stage.startLoggedIn()
     const newer = await logIn(app)
     await older.post('/logout')
@@ -647,7 +646,7 @@ describe('faults of logout tokens', () => {
     assert.deepEqual([await isIn(newer), await app.sessions()], [false, 0])
   })
 
-  it('EOC #383, #646: a store that can do no more than get, set and destroy will do, by sid and by sub', async () => {
+  it('EOC #383, #646: a store with get, set and destroy suffices, for sid and for sub', async () => {
     const store = new FaultyStore()
     Object.assign(store, { touch: undefined })
     const app = await stage.start({}, { session: { store } })
@@ -659,14 +658,14 @@ describe('faults of logout tokens', () => {
     }
   })
 
-  it('EOC #383: a person whose ID Tokens name no session is found by the token that names one, too', async () => {
+  it('EOC #383: a user whose ID Tokens have no sid is found by a logout token with sid and sub', async () => {
     stage.provider.change.idTokenClaims = ({ sid: _none, ...claims }) => claims
     const { app, browser } = await stage.startLoggedIn()
     await stage.provider.postLogoutToken(logoutUri(app), { sub: 'user-subject', sid: 'of the token alone' })
     assert.equal(await isIn(browser), false)
   })
 
-  it('KCC: what one node is told ends sessions at all of them, those of nodes that start later included', async () => {
+  it('KCC: a logout token at one node ends the sessions of all nodes, even of nodes that start later', async () => {
     const { one, two, browser } = await startNodes()
     await browser.fetch(`${two.baseUrl}/write`)
     await stage.provider.postLogoutToken(logoutUri(two), { sub: 'user-subject' })
@@ -675,7 +674,7 @@ describe('faults of logout tokens', () => {
     assert.equal(await isIn(browser, three), false)
   })
 
-  it('of mod_auth_openidc, 2026-08-12: tokens with unknown keys do not make us ask for keys each time', async () => {
+  it('of mod_auth_openidc, 2026-08-12: not every logout token with an unknown key causes a request for keys', async () => {
     const { app, browser } = await stage.startLoggedIn()
     const before = stage.provider.calls['/jwks']
     for (let count = 0; count < 40; count++) {
@@ -688,7 +687,7 @@ describe('faults of logout tokens', () => {
   })
 
   for (const body of ['', '&', '=', '&&&', 'logout_token', 'logout_token=', '%', 'logout_token=%', '\0', EVIL_HTML]) {
-    it(`of mod_auth_openidc, 2026-08-20: a body of ${JSON.stringify(body)} is refused, and no more`, async () => {
+    it(`of mod_auth_openidc, 2026-08-20: a body of ${JSON.stringify(body)} is refused without a crash`, async () => {
       const { app, browser } = await stage.startLoggedIn()
       const { status } = await postAsServer(logoutUri(app), body)
       assert.deepEqual([status, app.otherErrors, await isIn(browser)], [400, [], true])
@@ -696,12 +695,12 @@ describe('faults of logout tokens', () => {
   }
 })
 
-describe('faults of logout tokens where there are several providers', () => {
+describe('faults of logout tokens with several providers', () => {
   const stand = createSeveralProviders({ one: {}, two: {} })
-  // All providers of the tests begin with the same keys.
+  // All providers of the tests start with the same keys.
   before(() => stand.provider('two').rotateKeys())
 
-  it('CVE-2026-73419, CVE-2026-53516: what one provider says ends no login at another, whoever the person is', async () => {
+  it('CVE-2026-73419, CVE-2026-53516: a logout token of one provider ends no login at another', async () => {
     const app = await stand.start({ scope: REFRESH_SCOPE })
     const [at, other] = [app.browser(), app.browser()]
     await at.open('/login?provider=one&returnTo=/profile')
@@ -713,7 +712,7 @@ describe('faults of logout tokens where there are several providers', () => {
     ]
     assert.equal((await postToken(app, token)).status, 200)
     assert.deepEqual([await isIn(at), await isIn(other)], [false, true])
-    // In the name of the other, or of a session there.
+    // With the issuer of the other, or with a sid of the other.
     const { issuer } = stand.provider('two')
     for (const more of [{ iss: issuer }, { sid }, { iss: issuer, sid }]) {
       stand.provider('one').change.logoutTokenClaims = (claims) => ({ ...claims, ...more })
@@ -736,34 +735,34 @@ describe('faults of logout tokens where there are several providers', () => {
   })
 })
 
-describe('faults of what is kept in Redis', { skip: skipWithoutRedis }, () => {
+describe('faults of records in Redis', { skip: skipWithoutRedis }, () => {
   const redis = share(startMortalRedis)
 
-  it('CVE-2021-32785: names with whatever in them are names, in the store and in the shared state', async () => {
+  it('CVE-2021-32785: names with special characters are kept as they are, in the store and in the shared state', async () => {
     const { client } = redis()
     await client.flushAll()
     await client.set('other', 'x')
     const subs = ['%s%n%x', '* ? [a-z]', '{}', '\'"`; FLUSHALL', '\\r\\nFLUSHALL', 'x'.repeat(255), 'a b', '0', '$(id)']
     const settings = { session: { store: new RedisStore({ client, prefix: 'app:' }) } }
     const app = await stage.start({ sharedState: redisState({ client }) }, settings)
-    const people = new Map<string, Browser>()
+    const browsers = new Map<string, Browser>()
     for (const sub of subs) {
       stage.provider.account = { sub, claims: {} }
       stage.provider.change.idTokenClaims = (claims) => ({ ...claims, sid: `${sub} %s\r\n` })
-      people.set(sub, await logIn(app))
+      browsers.set(sub, await logIn(app))
     }
     for (const [index, sub] of subs.entries()) {
       const subject = index % 2 === 0 ? { sub } : { sid: `${sub} %s\r\n` }
       assert.equal((await stage.provider.postLogoutToken(logoutUri(app), subject)).status, 200)
       for (const [rank, other] of subs.entries()) {
-        assert.equal(await isIn(people.get(other) ?? app.browser()), rank > index, `${other} after ${sub}`)
+        assert.equal(await isIn(browsers.get(other) ?? app.browser()), rank > index, `${other} after ${sub}`)
       }
     }
     assert.equal(await client.get('other'), 'x')
   })
 })
 
-/** Each way in which a login can end before its time. */
+/** Each way in which a login can end before it expires. */
 const ENDS: readonly (readonly [name: string, end: (app: TestApp, browser: Browser) => Promise<unknown>])[] = [
   ['a logout', (_app, browser) => browser.post('/logout')],
   [
@@ -786,17 +785,17 @@ const ENDS: readonly (readonly [name: string, end: (app: TestApp, browser: Brows
     },
   ],
   [
-    'a login of somebody else',
+    'a login of another user',
     (app, browser) => {
-      stage.provider.account = { sub: 'somebody-else', claims: {} }
+      stage.provider.account = { sub: 'another-user', claims: {} }
       return logIn(app, browser)
     },
   ],
 ]
 
-describe('faults of logouts: what is left', () => {
+describe('faults of logouts: remains of a login', () => {
   for (const [name, end] of ENDS) {
-    it(`EOC #440, CVE-2023-20862, CVE-2024-52553: a cookie that was copied is dead after ${name}`, async () => {
+    it(`EOC #440, CVE-2023-20862, CVE-2024-52553: a copied cookie is worthless after ${name}`, async () => {
       const { app, browser } = await startAged(stage)
       const thief = browser.clone()
       assert.equal((await thief.fetch('/profile')).json()['sub'], 'user-subject')
@@ -806,7 +805,7 @@ describe('faults of logouts: what is left', () => {
       assert.equal(await isIn(thief), false)
     })
 
-    it(`CVE-2022-25896, CVE-2021-41246: the session id after ${name} is another, and its data are gone`, async () => {
+    it(`CVE-2022-25896, CVE-2021-41246: ${name} changes the session id and deletes the data`, async () => {
       const { app, browser } = await startAged(stage)
       await browser.fetch('/write')
       const before = cookieOf(browser)
@@ -821,7 +820,7 @@ describe('faults of logouts: what is left', () => {
     })
   }
 
-  it('of mod_auth_openidc, 2026-08-07: a login writes into no session id that the browser brings', async () => {
+  it('of mod_auth_openidc, 2026-08-07: a login does not use a session id that the browser chose', async () => {
     const { app, browser } = await stage.startLoggedIn()
     const planted = ['s%3Aplanted.x', cookieOf(browser).replace(/^s%3A[^.]+/, 's%3Aplanted'), 'planted']
     for (const value of planted) {
@@ -833,7 +832,7 @@ describe('faults of logouts: what is left', () => {
     assert.ok(Object.keys(await app.records()).every((id) => !id.includes('planted')))
   })
 
-  it('CVE-2025-55162: a front-channel logout deletes a cookie with __Host- where the browser shows it', async () => {
+  it('CVE-2025-55162: a front-channel logout deletes a cookie with the prefix __Host-', async () => {
     const prefixed = { name: '__Host-sid', proxy: true, cookie: { secure: true, path: '/' } }
     const { app, browser } = await stage.startLoggedIn({}, { tls: true, session: prefixed })
     const { sid } = await subjectOf(browser)
@@ -842,7 +841,7 @@ describe('faults of logouts: what is left', () => {
     assert.deepEqual([cookieOf(browser, '__Host-sid'), browser.jar.refused, await app.sessions()], ['', [], 0])
   })
 
-  it('of mod_auth_openidc, 2026-08-07: a front-channel logout, which proves nothing, revokes nothing', async () => {
+  it('of mod_auth_openidc, 2026-08-07: a front-channel logout, which is not authenticated, revokes no token', async () => {
     const { app, browser } = await startAged(stage)
     const { sid } = await subjectOf(browser)
     const query = String(new URLSearchParams({ iss: stage.provider.issuer, sid }))
@@ -852,7 +851,7 @@ describe('faults of logouts: what is left', () => {
     assert.deepEqual(codesOf(app), [])
   })
 
-  it('EOC #332, #393, #345, #227, #210: there is one session, which is the application’s own', async () => {
+  it('EOC #332, #393, #345, #227, #210: there is one session, the one of the app', async () => {
     const { app, browser } = await startAged(stage)
     await browser.fetch('/write')
     await browser.fetch('/access-token')
@@ -868,7 +867,7 @@ describe('faults of logouts: what is left', () => {
   })
 
   for (const milliseconds of [0, 30]) {
-    it(`EOC #45, passport #306, #482, #703: who is sent on finds it done, at a store of ${milliseconds} ms`, async () => {
+    it(`EOC #45, passport #306, #482, #703: the session is saved before the redirect, with a store that takes ${milliseconds} ms`, async () => {
       const store = new FaultyStore()
       const app = await stage.start({}, { session: { store } })
       for (let count = 0; count < 5; count++) {
@@ -889,7 +888,7 @@ describe('faults of logouts: what is left', () => {
   }
 })
 
-describe('faults of logouts: where the browser goes', () => {
+describe('faults of logouts: the redirect', () => {
   const NAMES = [
     'returnTo',
     'return_to',
@@ -901,7 +900,7 @@ describe('faults of logouts: where the browser goes', () => {
   ]
   NAMES.push('logout', 'target_link_uri', 'next', 'state', 'rd')
 
-  it('CVE-2019-14857, CVE-2019-20479, CVE-2021-32786, CVE-2022-23527: to no place that the request names', async () => {
+  it('CVE-2019-14857, CVE-2019-20479, CVE-2021-32786, CVE-2022-23527: ignores every URL in the request', async () => {
     const app = await stage.start({ logoutByGet: true })
     for (const payload of RETURN_TO_PAYLOADS) {
       const fields = Object.fromEntries(NAMES.map((name) => [name, payload]))
@@ -920,7 +919,7 @@ describe('faults of logouts: where the browser goes', () => {
     }
   })
 
-  it('CVE-2020-5233, CVE-2020-11053, CVE-2020-4037, CVE-2022-2237, KCC: nor where the provider has no logout', async () => {
+  it('CVE-2020-5233, CVE-2020-11053, CVE-2020-4037, CVE-2022-2237, KCC: ignores it too if the provider has no logout', async () => {
     stage.provider.change.discovery = ({ end_session_endpoint: _none, ...metadata }) => metadata
     const app = await stage.start()
     for (const payload of RETURN_TO_PAYLOADS) {
@@ -930,7 +929,7 @@ describe('faults of logouts: where the browser goes', () => {
     }
   })
 
-  it('of mod_auth_openidc, 2026-05-23: what a claim brings along ends no header, neither by LF nor by a lone CR', async () => {
+  it('of mod_auth_openidc, 2026-05-23: a claim cannot inject a header, neither by LF nor by CR alone', async () => {
     const hints = ['a\rX: y', 'a\nX: y', 'a\r\nX: y', 'a\0b', 'a&client_id=x', 'ü#?', '\u2028']
     for (const email of hints) {
       stage.provider.change.idTokenClaims = (claims) => ({ ...claims, email })
@@ -945,7 +944,7 @@ describe('faults of logouts: where the browser goes', () => {
     }
   })
 
-  it('EOC PR #461, #530: a logout can be seen and stopped by hooks, and tells the provider whom it is about', async () => {
+  it('EOC PR #461, #530: hooks see a logout, and can stop it, and the provider gets its logout_hint', async () => {
     const told: unknown[] = []
     const hooks = {
       beforeLogout: ({ claims }: { claims: { sub: string } | undefined }) => void told.push(['before', claims?.sub]),
@@ -962,10 +961,10 @@ describe('faults of logouts: where the browser goes', () => {
   })
 })
 
-describe('faults of logouts: at which address of the provider', () => {
+describe('faults of logouts: the endpoints of the provider', () => {
   const okta = createStage({ provider: { layout: 'okta-custom' } })
 
-  it('OKTA #12, #19, OKTA-MONO #162, #545: at those of its metadata, in another authorization server too', async () => {
+  it('OKTA #12, #19, OKTA-MONO #162, #545: are those of the metadata, with a custom authorization server too', async () => {
     const { app, browser } = await startAged(okta)
     await browser.fetch('/access-token')
     await browser.post('/logout')
@@ -975,7 +974,7 @@ describe('faults of logouts: at which address of the provider', () => {
     assert.equal(firstRequest(okta.provider, '/logout')?.query.get('post_logout_redirect_uri'), app.baseUrl)
   })
 
-  it('OKTA: at none that is not there', async () => {
+  it('OKTA: are not called if they do not exist', async () => {
     okta.provider.change.discovery = ({ revocation_endpoint: _revoke, end_session_endpoint: _end, ...metadata }) =>
       metadata
     const { app, browser } = await startAged(okta)
@@ -985,9 +984,9 @@ describe('faults of logouts: at which address of the provider', () => {
   })
 })
 
-describe('faults of logouts: how they are asked for', () => {
+describe('faults of logouts: the request', () => {
   for (const host of HOSTS) {
-    it(`LOGTO, kinde, A0X: a logout, or a login, is asked for by no other method in ${host}`, async () => {
+    it(`LOGTO, kinde, A0X: neither logout nor login accepts another method in ${host}`, async () => {
       const { app, browser } = await stage.startLoggedIn({}, { host })
       for (const method of ['GET', 'HEAD', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']) {
         assert.equal((await browser.fetch('/logout', { method })).status, 405, method)
@@ -998,7 +997,7 @@ describe('faults of logouts: how they are asked for', () => {
       assert.deepEqual([await isIn(browser), await app.sessions()], [true, 1])
     })
 
-    it(`LOGTO: a hook that fails late fails the request, and not the process, in ${host}`, async () => {
+    it(`LOGTO: a hook that rejects fails the request, and not the process, in ${host}`, async () => {
       const late = async (): Promise<never> => {
         await new Promise((resolve) => setTimeout(resolve, 5))
         throw new Error('the hook has failed')
@@ -1007,13 +1006,13 @@ describe('faults of logouts: how they are asked for', () => {
         const { app, browser } = await startAged(stage, { hooks: { [name]: late } }, { host })
         const page = name === 'afterRefresh' ? await browser.fetch('/access-token') : await browser.post('/logout')
         assert.deepEqual([page.status, app.otherErrors.length], [500, 1], name)
-        // Whoever stops a logout before it keeps the login; afterwards it is over.
+        // beforeLogout keeps the login. After the other hooks it has ended.
         assert.equal(await isIn(browser), name !== 'afterLogout')
       }
     })
   }
 
-  it('EOC, KCC, LOGTO, kinde: with logoutByGet no other site, no image, no frame and no prefetch logs anybody out', async () => {
+  it('EOC, KCC, LOGTO, kinde: with logoutByGet, no other site, image, frame or prefetch logs a user out', async () => {
     const { browser } = await stage.startLoggedIn({ logoutByGet: true })
     const attempts: readonly Readonly<Record<string, string>>[] = [
       { 'sec-fetch-site': 'cross-site', 'sec-fetch-mode': 'no-cors', 'sec-fetch-dest': 'image' },
@@ -1031,11 +1030,11 @@ describe('faults of logouts: how they are asked for', () => {
 
   const foreign: readonly (readonly [name: string, session: unknown, code: ErrorCode])[] = [
     ['cookie-session', { isNew: false, oidc: { login: {} } }, 'ERR_OIDC_SESSION_UNSUPPORTED'],
-    ['nothing', undefined, 'ERR_OIDC_SESSION_MISSING'],
+    ['undefined', undefined, 'ERR_OIDC_SESSION_MISSING'],
     ['null', null, 'ERR_OIDC_SESSION_MISSING'],
   ]
   for (const [name, own, code] of foreign) {
-    it(`okta #58, passport #904, #907, cookie-session #166, #176: with ${name} for a session it is said so, everywhere`, async () => {
+    it(`okta #58, passport #904, #907, cookie-session #166, #176: with ${name} as the session, every call reports it`, async () => {
       const put: Handler = (req, _res, next) => {
         req.session = own
         next()
@@ -1068,7 +1067,7 @@ describe('faults of logouts: how they are asked for', () => {
     'iss=%00&sid=%00',
   ]
   for (const query of queries) {
-    it(`of mod_auth_openidc, 2026-05-22 and 2026-08-20: a front-channel logout with ?${query} harms nobody`, async () => {
+    it(`of mod_auth_openidc, 2026-05-22 and 2026-08-20: a front-channel logout with ?${query} ends no login`, async () => {
       const { app, browser } = await stage.startLoggedIn()
       const { status } = await app.browser().open(`/frontchannel-logout?${query}`)
       assert.ok([200, 400].includes(status))
@@ -1080,7 +1079,7 @@ describe('faults of logouts: how they are asked for', () => {
 describe('faults of session checks', () => {
   const managed = createStage({ provider: { sessionManagement: 'announced' } })
 
-  it('of mod_auth_openidc, 2026-05-20: a session_state with markup in it is text in the page that checks', async () => {
+  it('of mod_auth_openidc, 2026-05-20: HTML in a session_state is escaped in the page that checks the session', async () => {
     const evil = `</script><script>alert(1)</script>'"\\\u2028`
     managed.provider.change.authorizationResponse = (params) => {
       params.set('session_state', evil)
@@ -1093,7 +1092,7 @@ describe('faults of session checks', () => {
     assert.ok(body.split('</script>').length <= 2)
   })
 
-  it('CVE-2019-1010247, mod_auth_openidc, 2026-05-20: that page takes no poll and no login_uri from the address', async () => {
+  it('CVE-2019-1010247, mod_auth_openidc, 2026-05-20: that page ignores poll and login_uri in its URL', async () => {
     const { browser } = await managed.startLoggedIn()
     const without = (text: string): string => text.replace(/nonce="[^"]+"/, '')
     const plain = without((await browser.fetch('/session-check')).body)
@@ -1105,14 +1104,14 @@ describe('faults of session checks', () => {
 })
 
 describe('faults of silent logins', () => {
-  it('of mod_auth_openidc, 2026-08-10: the first answer to prompt=none is of nobody who has changed', async () => {
+  it('of mod_auth_openidc, 2026-08-10: the first response to prompt=none does not count as a change of the user', async () => {
     const app = await stage.start({ silentLogin: true })
     const browser = app.browser()
     const page = await browser.open('/')
     assert.deepEqual([page.status, page.json()['authenticated'], codesOf(app)], [200, true, []])
   })
 
-  it('EOC #212, #219, #315: a provider where nobody is logged in is asked once, and people see the page', async () => {
+  it('EOC #212, #219, #315: a silent login without a session at the provider is tried once, and the page loads', async () => {
     stage.provider.loggedIn = false
     const app = await stage.start({ silentLogin: true })
     const browser = app.browser()

@@ -11,20 +11,20 @@ import { listen } from '../support/servers/http-server.ts'
 const SCOPE = 'openid profile email offline_access'
 const stage = createStage({ provider: { dpop: 'nonce' }, app: { errorHandler: 'json' } })
 
-/** An API that demands a nonce of its own, and what it was asked with. */
-async function startApi(): Promise<{ readonly url: string; readonly asked: readonly IncomingMessage[] }> {
-  const asked: IncomingMessage[] = []
+/** An API that demands its own DPoP nonce, and records the requests that it got. */
+async function startApi(): Promise<{ readonly url: string; readonly requests: readonly IncomingMessage[] }> {
+  const requests: IncomingMessage[] = []
   const server = createServer((req, res) => {
-    asked.push(req)
+    requests.push(req)
     const { nonce } = decodeJwt(String(req.headers['dpop']))
     res.writeHead(nonce === 'of-the-api' ? 200 : 401, { 'DPoP-Nonce': 'of-the-api' }).end()
   })
   const { port } = stage.stopLater(await listen(server))
-  return { url: `http://127.0.0.1:${port}/orders?page=2`, asked }
+  return { url: `http://127.0.0.1:${port}/orders?page=2`, requests }
 }
 
 describe('tokens that are bound to a key', () => {
-  it('are refreshed with the key that they came with', async () => {
+  it('are refreshed with the same key', async () => {
     stage.provider.change.tokenResponse = (response) => ({ ...response, expires_in: 0 })
     const { app, browser } = await stage.startLoggedIn({ scope: SCOPE })
     const before = (await browser.fetch('/tokens')).json()
@@ -35,7 +35,7 @@ describe('tokens that are bound to a key', () => {
     assert.deepEqual([stage.provider.complaints, codesOf(app)], [[], []])
   })
 
-  it('are refused where a refresh makes plain bearer tokens of them (RFC 9449 5)', async () => {
+  it('are refused if a refresh returns bearer tokens (RFC 9449 5)', async () => {
     stage.provider.change.tokenResponse = (response) => ({ ...response, expires_in: 0 })
     const { app, browser } = await stage.startLoggedIn({ scope: SCOPE })
     stage.provider.change.refreshResponse = (response) => ({ ...response, token_type: 'Bearer' })
@@ -43,7 +43,7 @@ describe('tokens that are bound to a key', () => {
     assert.deepEqual(codesOf(app), ['ERR_OIDC_TOKEN_RESPONSE'])
   })
 
-  it('are shown to an API with a proof for this very request and token, once more with the nonce that it demands', async () => {
+  it('are sent to an API with a proof for this request and token, and again with the nonce that it demands', async () => {
     const api = await startApi()
     const routes: Routes = {
       '/call': answerJson(async ({ oidc }) => ({
@@ -54,14 +54,14 @@ describe('tokens that are bound to a key', () => {
     const { accessToken } = (await browser.fetch('/tokens')).json()
     assert.deepEqual((await browser.fetch('/call')).json(), { status: 200 })
     assert.deepEqual(
-      api.asked.map(({ headers }) => headers.authorization),
+      api.requests.map(({ headers }) => headers.authorization),
       [`DPoP ${accessToken}`, `DPoP ${accessToken}`],
     )
-    const [first, second] = api.asked.map(({ headers }) => decodeJwt(String(headers['dpop'])))
+    const [first, second] = api.requests.map(({ headers }) => decodeJwt(String(headers['dpop'])))
     const ath = createHash('sha256').update(String(accessToken)).digest('base64url')
     assert.deepEqual([second?.['htm'], second?.['htu'], second?.['ath']], ['POST', api.url.split('?')[0], ath])
     assert.notEqual(first?.jti, second?.jti)
     assert.deepEqual((await browser.fetch('/call')).json(), { status: 200 })
-    assert.equal(api.asked.length, 3, 'the nonce is remembered')
+    assert.equal(api.requests.length, 3, 'the nonce is remembered')
   })
 })

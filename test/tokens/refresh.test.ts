@@ -15,7 +15,7 @@ import type { StrictProvider } from '../support/strict-provider/provider.ts'
 
 const SCOPE = 'openid profile email offline_access'
 
-/** Two requests of one session that ask for tokens, and what they get. */
+/** Routes that use the tokens of the login. */
 const routes: Routes = {
   '/token-for': answerJson(async ({ oidc, url }) => {
     const query = new URLSearchParams(url?.split('?')[1])
@@ -27,8 +27,8 @@ const routes: Routes = {
 
 const stage = createStage({ app: { errorHandler: 'json', routes } })
 
-/** Somebody is logged in whose access token is about to end, but the refreshed ones live for an hour. */
-async function startWithAgedToken(options: Partial<AnyOptions> = {}): Promise<{ app: TestApp; browser: Browser }> {
+/** Logs a user in whose access token is about to expire. Refreshed tokens live for an hour. */
+async function logInWithExpiringToken(options: Partial<AnyOptions> = {}): Promise<{ app: TestApp; browser: Browser }> {
   stage.provider.change.tokenResponse = (response) => ({ ...response, expires_in: 0 })
   const started = await stage.startLoggedIn({ scope: SCOPE, ...options })
   stage.provider.change.tokenResponse = undefined
@@ -36,7 +36,7 @@ async function startWithAgedToken(options: Partial<AnyOptions> = {}): Promise<{ 
 }
 
 async function tokensOf(browser: Browser): Promise<TokenRecord> {
-  // What the app answers is what the library gave it.
+  // The route sends what req.oidc.tokens() returned.
   return (await browser.fetch('/tokens')).json() as unknown as TokenRecord
 }
 
@@ -44,8 +44,8 @@ function refreshRequests({ requests }: StrictProvider): readonly URLSearchParams
   return requests.map(({ form }) => form).filter((form) => form.get('grant_type') === 'refresh_token')
 }
 
-/** What the store holds of anybody's login. */
-async function leftOf(app: TestApp): Promise<readonly string[]> {
+/** The keys of all records in the store. */
+async function recordsIn(app: TestApp): Promise<readonly string[]> {
   return Object.keys(await app.records()).filter((id) => !id.startsWith('oidc-state:'))
 }
 
@@ -54,15 +54,15 @@ async function isLoggedIn(browser: Browser): Promise<boolean> {
 }
 
 describe('accessToken()', () => {
-  it('gives the token of the login while that lives for a minute', async () => {
+  it('returns the token of the login if it does not expire within a minute', async () => {
     const { browser } = await stage.startLoggedIn({ scope: SCOPE })
     const { accessToken } = await tokensOf(browser)
     assert.equal((await browser.fetch('/access-token')).json()['token'], accessToken)
     assert.equal(refreshRequests(stage.provider).length, 0)
   })
 
-  it('refreshes a token that ends within a minute, and keeps what came', async () => {
-    const { app, browser } = await startWithAgedToken()
+  it('refreshes a token that expires within a minute, and stores the new tokens', async () => {
+    const { app, browser } = await logInWithExpiringToken()
     const before = await tokensOf(browser)
     const { token } = (await browser.fetch('/access-token')).json()
     const after = await tokensOf(browser)
@@ -75,21 +75,21 @@ describe('accessToken()', () => {
     assert.deepEqual([refreshRequests(stage.provider).length, stage.provider.complaints, codesOf(app)], [1, [], []])
   })
 
-  it('sends no scope and no resource unless asked, for some providers refuse to hear again what they granted', async () => {
-    const { browser } = await startWithAgedToken()
+  it('sends no scope and no resource unless requested, because some providers refuse them', async () => {
+    const { browser } = await logInWithExpiringToken()
     await browser.fetch('/access-token')
     const [form] = refreshRequests(stage.provider)
     assert.deepEqual([...(form?.keys() ?? [])], ['grant_type', 'refresh_token'])
   })
 
-  it('has guards judge by the refreshed claims, but leaves how the person was authenticated (CVE-2021-41230)', async () => {
+  it('updates the claims that guards check, except how the user authenticated (CVE-2021-41230)', async () => {
     stage.provider.change.idTokenClaims = (claims) => ({
       ...claims,
       groups: ['admin'],
       acr: 'weak',
       department: 'sales',
     })
-    const { browser } = await startWithAgedToken()
+    const { browser } = await logInWithExpiringToken()
     assert.equal((await browser.fetch('/admin')).status, 200)
     stage.provider.change.refreshedIdTokenClaims = ({ groups: _, ...claims }) => ({
       ...claims,
@@ -104,16 +104,16 @@ describe('accessToken()', () => {
   })
 
   for (const count of [2, 50, 200]) {
-    it(`makes one token request for ${count} requests at the same time`, async () => {
-      const { app, browser } = await startWithAgedToken()
+    it(`sends one token request for ${count} concurrent requests`, async () => {
+      const { app, browser } = await logInWithExpiringToken()
       const pages = await Promise.all(Array.from({ length: count }, () => browser.fetch('/access-token')))
       const tokens = new Set(pages.map((page) => page.json()['token']))
       assert.deepEqual([tokens.size, refreshRequests(stage.provider).length, codesOf(app)], [1, 1, []])
     })
   }
 
-  it('refreshes again once the new token has aged, with the new refresh token', async () => {
-    const { browser } = await startWithAgedToken()
+  it('uses the new refresh token for the next refresh', async () => {
+    const { browser } = await logInWithExpiringToken()
     await browser.fetch('/access-token')
     mock.timers.enable({ apis: ['Date'], now: Date.now() + 3590_000 })
     await browser.fetch('/access-token')
@@ -122,7 +122,7 @@ describe('accessToken()', () => {
     assert.deepEqual(stage.provider.complaints, [])
   })
 
-  it('keeps a token without an end until an API refuses it', async () => {
+  it('returns a token without an expiry until an API rejects it', async () => {
     stage.provider.change.tokenResponse = ({ expires_in: _, ...response }) => response
     const { browser } = await stage.startLoggedIn({ scope: SCOPE })
     mock.timers.enable({ apis: ['Date'], now: Date.now() + 36_000_000 })
@@ -130,7 +130,7 @@ describe('accessToken()', () => {
     assert.equal(refreshRequests(stage.provider).length, 0)
   })
 
-  it('gives a short-lived token as long as it lives where there is no refresh token, and then says so', async () => {
+  it('returns a short-lived token until it expires if there is no refresh token, then throws', async () => {
     stage.provider.change.tokenResponse = (response) => ({ ...response, expires_in: 30 })
     const { app, browser } = await stage.startLoggedIn()
     assert.equal((await browser.fetch('/access-token')).status, 200)
@@ -139,9 +139,9 @@ describe('accessToken()', () => {
     assert.deepEqual(codesOf(app), ['ERR_OIDC_TOKEN_UNAVAILABLE'])
   })
 
-  it('does not refresh a token of a short life again and again', async () => {
+  it('does not refresh a short-lived token on every call', async () => {
     stage.provider.change.refreshResponse = (response) => ({ ...response, expires_in: 20 })
-    const { browser } = await startWithAgedToken()
+    const { browser } = await logInWithExpiringToken()
     for (let count = 0; count < 3; count++) await browser.fetch('/access-token')
     assert.equal(refreshRequests(stage.provider).length, 1)
     mock.timers.enable({ apis: ['Date'], now: Date.now() + 11_000 })
@@ -149,16 +149,16 @@ describe('accessToken()', () => {
     assert.equal(refreshRequests(stage.provider).length, 2)
   })
 
-  it('says that nobody is logged in', async () => {
+  it('throws if no user is logged in', async () => {
     const app = await stage.start()
-    await app.browser().fetch('/access-token')
-    assert.deepEqual(codesOf(app), ['ERR_OIDC_TOKEN_UNAVAILABLE'])
+    for (const path of ['/access-token', '/id-token']) await app.browser().fetch(path)
+    assert.deepEqual(codesOf(app), ['ERR_OIDC_TOKEN_UNAVAILABLE', 'ERR_OIDC_TOKEN_UNAVAILABLE'])
   })
 })
 
-describe('a refresh answer', () => {
-  it('without a refresh token leaves the old one in use (RFC 6749 6)', async () => {
-    const { browser } = await startWithAgedToken()
+describe('a refresh response', () => {
+  it('without a refresh token keeps the old one (RFC 6749 6)', async () => {
+    const { browser } = await logInWithExpiringToken()
     const before = await tokensOf(browser)
     stage.provider.change.refreshResponse = ({ refresh_token: _, ...response }) => response
     await browser.fetch('/access-token')
@@ -166,16 +166,16 @@ describe('a refresh answer', () => {
     assert.deepEqual([after.refreshToken, after.accessToken !== before.accessToken], [before.refreshToken, true])
   })
 
-  it('without an ID Token leaves the old one as the hint (OIDC Core 12.2)', async () => {
-    const { browser } = await startWithAgedToken()
+  it('without an ID Token keeps the old one as the hint (OIDC Core 12.2)', async () => {
+    const { browser } = await logInWithExpiringToken()
     const before = await tokensOf(browser)
     stage.provider.change.refreshResponse = ({ id_token: _, ...response }) => response
     await browser.fetch('/access-token')
     assert.equal((await tokensOf(browser)).idToken, before.idToken)
   })
 
-  it('with an ID Token without nonce is taken, and the nonce of the login is remembered for the next', async () => {
-    const { app, browser } = await startWithAgedToken()
+  it('with an ID Token without a nonce is accepted, and the nonce of the login is kept for the next one', async () => {
+    const { app, browser } = await logInWithExpiringToken()
     stage.provider.change.refreshedIdTokenClaims = ({ nonce: _, ...claims }) => claims
     stage.provider.change.refreshResponse = (response) => ({ ...response, expires_in: 0 })
     await browser.fetch('/access-token')
@@ -185,7 +185,7 @@ describe('a refresh answer', () => {
   })
 
   const hostile: readonly (readonly [string, (claims: JsonObject) => JsonObject, ErrorCode])[] = [
-    ['of another person', (claims) => ({ ...claims, sub: 'somebody-else' }), 'ERR_OIDC_ID_TOKEN_SUBJECT'],
+    ['of another user', (claims) => ({ ...claims, sub: 'another-user' }), 'ERR_OIDC_ID_TOKEN_SUBJECT'],
     ['of another issuer', (claims) => ({ ...claims, iss: `${claims['iss']}1` }), 'ERR_OIDC_ID_TOKEN_ISSUER'],
     ['for another client', (claims) => ({ ...claims, aud: 'another' }), 'ERR_OIDC_ID_TOKEN_AUDIENCE'],
     ['with another nonce', (claims) => ({ ...claims, nonce: 'another' }), 'ERR_OIDC_ID_TOKEN_NONCE'],
@@ -194,8 +194,8 @@ describe('a refresh answer', () => {
     ['bound to another access token', (claims) => ({ ...claims, at_hash: 'x' }), 'ERR_OIDC_ID_TOKEN_ACCESS_TOKEN_HASH'],
   ]
   for (const [name, change, code] of hostile) {
-    it(`with an ID Token ${name} is refused, and nothing of it kept`, async () => {
-      const { app, browser } = await startWithAgedToken()
+    it(`with an ID Token ${name} is refused, and nothing of it is stored`, async () => {
+      const { app, browser } = await logInWithExpiringToken()
       const before = await tokensOf(browser)
       stage.provider.change.refreshedIdTokenClaims = change
       await browser.fetch('/access-token')
@@ -203,8 +203,8 @@ describe('a refresh answer', () => {
     })
   }
 
-  it('with a signature of nobody is refused', async () => {
-    const { app, browser } = await startWithAgedToken()
+  it('with an invalid signature is refused', async () => {
+    const { app, browser } = await logInWithExpiringToken()
     stage.provider.change.refreshedIdToken = (jwt) => `${jwt.slice(0, -8)}AAAAAAAA`
     await browser.fetch('/access-token')
     assert.deepEqual(codesOf(app), ['ERR_OIDC_ID_TOKEN_SIGNATURE'])
@@ -213,19 +213,19 @@ describe('a refresh answer', () => {
 
 describe('a refresh that fails', () => {
   it('with invalid_grant ends the login, its session and its tokens', async () => {
-    const { app, browser } = await startWithAgedToken()
+    const { app, browser } = await logInWithExpiringToken()
     stage.provider.change.refreshResponse = answered(400, { error: 'invalid_grant' })
     assert.equal((await browser.fetch('/access-token')).status, 401)
     assert.deepEqual(codesOf(app), ['ERR_OIDC_REFRESH_REFUSED'])
-    assert.deepEqual([await isLoggedIn(browser), await leftOf(app)], [false, []])
+    assert.deepEqual([await isLoggedIn(browser), await recordsIn(app)], [false, []])
   })
 
-  it('with invalid_grant ends it once for all who asked at the same time', async () => {
-    const { app, browser } = await startWithAgedToken()
+  it('with invalid_grant ends the login once for all concurrent requests', async () => {
+    const { app, browser } = await logInWithExpiringToken()
     stage.provider.change.refreshResponse = answered(400, { error: 'invalid_grant' })
     await Promise.all(Array.from({ length: 20 }, () => browser.fetch('/access-token')))
     assert.equal(refreshRequests(stage.provider).length, 1)
-    assert.deepEqual([await isLoggedIn(browser), await leftOf(app)], [false, []])
+    assert.deepEqual([await isLoggedIn(browser), await recordsIn(app)], [false, []])
   })
 
   const temporary: readonly (readonly [string, (req: IncomingMessage, res: ServerResponse) => void, ErrorCode])[] = [
@@ -246,8 +246,8 @@ describe('a refresh that fails', () => {
     ],
   ]
   for (const [name, raw, code] of temporary) {
-    it(`${name} leaves the login, and the next request tries again`, async () => {
-      const { app, browser } = await startWithAgedToken()
+    it(`${name} keeps the login, and the next request retries`, async () => {
+      const { app, browser } = await logInWithExpiringToken()
       stage.provider.change.raw['/token'] = raw
       await browser.fetch('/access-token')
       assert.deepEqual([codesOf(app), await isLoggedIn(browser)], [[code], true])
@@ -256,8 +256,8 @@ describe('a refresh that fails', () => {
     })
   }
 
-  it('tells how long to wait', async () => {
-    const { app, browser } = await startWithAgedToken()
+  it('reports how long to wait', async () => {
+    const { app, browser } = await logInWithExpiringToken()
     stage.provider.change.raw['/token'] = (_req, res) => void res.writeHead(429, { 'Retry-After': '7' }).end()
     await browser.fetch('/access-token')
     assert.equal(app.errors[0]?.headers['Retry-After'], '7')
@@ -265,22 +265,22 @@ describe('a refresh that fails', () => {
 })
 
 describe('a login that ends while its tokens are refreshed', () => {
-  it('stays ended: nothing of it is kept', async () => {
-    const { app, browser } = await startWithAgedToken()
+  it('stays ended, and nothing of it is stored', async () => {
+    const { app, browser } = await logInWithExpiringToken()
     const other = browser.clone()
     stage.provider.change.refreshedIdToken = async (jwt) => {
       await other.post('/logout', {}, { follow: false })
       return jwt
     }
     assert.equal((await browser.fetch('/access-token')).status, 401)
-    assert.deepEqual([codesOf(app), await leftOf(app)], [['ERR_OIDC_TOKEN_UNAVAILABLE'], []])
+    assert.deepEqual([codesOf(app), await recordsIn(app)], [['ERR_OIDC_TOKEN_UNAVAILABLE'], []])
   })
 })
 
 describe('tokens for several APIs', () => {
   const orders = 'https://orders.example.com'
 
-  it('are asked for by resource, each once, and kept beside that of the login (RFC 8707 2.2)', async () => {
+  it('are requested by resource, each once, and stored beside the token of the login (RFC 8707 2.2)', async () => {
     const { browser } = await stage.startLoggedIn({ scope: SCOPE })
     const { accessToken } = await tokensOf(browser)
     const first = (await browser.fetch(`/token-for?resource=${orders}`)).json()['token']
@@ -298,7 +298,7 @@ describe('tokens for several APIs', () => {
     assert.equal((await browser.fetch('/access-token')).json()['token'], accessToken)
   })
 
-  it('spend the refresh token one after the other', async () => {
+  it('use the refresh token one after the other', async () => {
     const { app, browser } = await stage.startLoggedIn({ scope: SCOPE })
     const places = ['a', 'b', 'c', 'd'].map((name) => `/token-for?resource=https://${name}.example.com`)
     const pages = await Promise.all(places.map((place) => browser.fetch(place)))
@@ -312,8 +312,8 @@ describe('tokens for several APIs', () => {
   })
 })
 
-describe('those who watch a refresh', () => {
-  it('are told by the hook afterRefresh, which gets the new tokens', async () => {
+describe('the hook afterRefresh', () => {
+  it('receives the new tokens', async () => {
     const seen: unknown[] = []
     const afterRefresh = ({
       tokens,
@@ -326,45 +326,45 @@ describe('those who watch a refresh', () => {
     }) => {
       seen.push([provider, claims.sub, tokens.accessToken])
     }
-    const { browser } = await startWithAgedToken({ hooks: { afterRefresh } })
+    const { browser } = await logInWithExpiringToken({ hooks: { afterRefresh } })
     const { token } = (await browser.fetch('/access-token')).json()
     assert.deepEqual(seen, [['default', 'user-subject', token]])
   })
 })
 
-describe('what is asked of the protocol without a token', () => {
+describe('the protocol without a token', () => {
   const unavailable = { code: 'ERR_OIDC_TOKEN_UNAVAILABLE' }
   const provider = { metadata: { userinfo_endpoint: 'https://op.example.com/userinfo' } } as never
 
-  it('is no refresh', async () => {
+  it('sends no refresh request', async () => {
     await assert.rejects(refreshTokens(provider, {} as never, { idToken: 'x' }), unavailable)
   })
 
-  it('is no UserInfo', async () => {
+  it('sends no UserInfo request', async () => {
     await assert.rejects(readUserInfo(provider, {}, 'user-subject'), unavailable)
   })
 })
 
 describe('userinfo()', () => {
-  it('asks with a token that has been refreshed', async () => {
-    const { browser } = await startWithAgedToken({ userinfo: false })
+  it('refreshes the access token first', async () => {
+    const { browser } = await logInWithExpiringToken({ userinfo: false })
     assert.equal((await browser.fetch('/userinfo')).json()['sub'], 'user-subject')
     assert.deepEqual([refreshRequests(stage.provider).length, stage.provider.complaints], [1, []])
   })
 })
 
 describe('fetch()', () => {
-  /** An API that takes the tokens it is told of, and what it was asked with. */
-  async function startApi(): Promise<Listening & { readonly asked: IncomingMessage[]; refuse: number }> {
-    const asked: IncomingMessage[] = []
-    const api = { asked, refuse: 0 }
+  /** An API that accepts certain tokens, and records the tokens that it got. */
+  async function startApi(): Promise<Listening & { readonly requests: IncomingMessage[]; refuse: number }> {
+    const requests: IncomingMessage[] = []
+    const api = { requests, refuse: 0 }
     const server = createServer((req, res) => {
-      asked.push(req)
-      const isRefused = asked.length <= api.refuse
+      requests.push(req)
+      const isRefused = requests.length <= api.refuse
       req.resume()
       res
         .writeHead(isRefused ? 401 : 200, { 'Content-Type': 'application/json' })
-        .end(JSON.stringify({ n: asked.length }))
+        .end(JSON.stringify({ n: requests.length }))
     })
     return Object.assign(api, stage.stopLater(await listen(server)))
   }
@@ -382,12 +382,12 @@ describe('fetch()', () => {
     const { accessToken } = await tokensOf(browser)
     assert.deepEqual((await browser.fetch('/call')).json(), { status: 200 })
     assert.deepEqual(
-      api.asked.map(({ headers }) => headers.authorization),
+      api.requests.map(({ headers }) => headers.authorization),
       [`Bearer ${accessToken}`],
     )
   })
 
-  it('asks once more with a new token where the API answers 401', async () => {
+  it('retries with a new token if the API responds with 401', async () => {
     const api = await startApi()
     api.refuse = 1
     const { browser } = await stage.startLoggedIn(
@@ -395,16 +395,16 @@ describe('fetch()', () => {
       { routes: callTo(() => `http://127.0.0.1:${api.port}/`, { method: 'POST', body: 'a=1' }) },
     )
     assert.deepEqual((await browser.fetch('/call')).json(), { status: 200 })
-    const [first, second] = api.asked.map(({ headers }) => headers.authorization)
+    const [first, second] = api.requests.map(({ headers }) => headers.authorization)
     assert.notEqual(first, second)
     assert.deepEqual(
-      api.asked.map(({ method }) => method),
+      api.requests.map(({ method }) => method),
       ['POST', 'POST'],
     )
     assert.equal(refreshRequests(stage.provider).length, 1)
   })
 
-  it('does not ask a third time', async () => {
+  it('retries only once', async () => {
     const api = await startApi()
     api.refuse = 9
     const { browser } = await stage.startLoggedIn(
@@ -412,10 +412,10 @@ describe('fetch()', () => {
       { routes: callTo(() => `http://127.0.0.1:${api.port}/`) },
     )
     assert.deepEqual((await browser.fetch('/call')).json(), { status: 401 })
-    assert.equal(api.asked.length, 2)
+    assert.equal(api.requests.length, 2)
   })
 
-  it('says what kept it from another token', async () => {
+  it('throws the error of a failed refresh', async () => {
     const api = await startApi()
     api.refuse = 9
     const { app, browser } = await stage.startLoggedIn(
@@ -427,16 +427,16 @@ describe('fetch()', () => {
     assert.deepEqual([codesOf(app), await isLoggedIn(browser)], [['ERR_OIDC_PROVIDER_STATUS'], true])
   })
 
-  it('gives the answer of the API where there is no other token', async () => {
+  it('returns the 401 of the API if there is no other token', async () => {
     const api = await startApi()
     api.refuse = 9
     const { browser } = await stage.startLoggedIn({}, { routes: callTo(() => `http://127.0.0.1:${api.port}/`) })
     assert.deepEqual((await browser.fetch('/call')).json(), { status: 401 })
-    assert.equal(api.asked.length, 1)
+    assert.equal(api.requests.length, 1)
   })
 
   for (const url of ['/relative', 'ftp://api.example.com/', 'data:text/plain,x', '']) {
-    it(`sends no token to ${url || 'nothing'}`, async () => {
+    it(`sends no token to ${url || 'an empty URL'}`, async () => {
       const { app, browser } = await stage.startLoggedIn({}, { routes: callTo(() => url) })
       assert.equal((await browser.fetch('/call')).status, 500)
       assert.deepEqual(codesOf(app), ['ERR_OIDC_TOKEN_UNAVAILABLE'])

@@ -11,7 +11,7 @@ import { skipWithoutRedis, startRedis, type TestRedis } from '../support/servers
 const NODES = 4
 const EVENT = 'http://schemas.openid.net/event/backchannel-logout'
 
-describe('four nodes behind a proxy that asks each in turn', { skip: skipWithoutRedis }, () => {
+describe('four nodes behind a round-robin proxy', { skip: skipWithoutRedis }, () => {
   const stage = createStage()
   let redis: TestRedis | undefined
   let client: ReturnType<typeof createClient>
@@ -49,14 +49,14 @@ describe('four nodes behind a proxy that asks each in turn', { skip: skipWithout
     return (await browser.fetch('/profile')).status === 200
   }
 
-  /** Sessions in the store that hold a login. */
+  /** The sessions in the store that hold a login. */
   async function sessions(): Promise<number> {
     const keys = await client.keys('app:*')
     const records = keys.length === 0 ? [] : await client.mGet(keys)
     return records.filter((record) => record?.includes('"login"')).length
   }
 
-  /** A logout token for all sessions of the one person that there is. */
+  /** A logout token for all sessions of the only user. */
   async function logOutAtProvider(claims: object = { sub: 'user-subject' }): Promise<number> {
     const now = Math.floor(Date.now() / 1000)
     const { issuer: iss, clientId: aud, keys } = stage.provider
@@ -68,13 +68,13 @@ describe('four nodes behind a proxy that asks each in turn', { skip: skipWithout
     return status
   }
 
-  it('really are four', async () => {
+  it('are four processes', async () => {
     const browser = cluster.browser()
     const pids = await Promise.all(Array.from({ length: 8 }, async () => (await browser.fetch('/node')).json()['pid']))
     assert.equal(new Set(pids).size, NODES)
   })
 
-  it('make one token request for 200 refreshes at the same time', async () => {
+  it('send one token request for 200 refreshes at the same time', async () => {
     stage.provider.change.tokenResponse = (response) => ({ ...response, expires_in: 0 })
     const browser = await logIn()
     const before = stage.provider.calls['/token']
@@ -84,7 +84,7 @@ describe('four nodes behind a proxy that asks each in turn', { skip: skipWithout
     assert.deepEqual(stage.provider.complaints, [])
   })
 
-  it('leave no session of a thousand logins of one person, where one logout token names that person', async () => {
+  it('leave no session of a thousand logins of one user after one logout token', async () => {
     const browsers = Array.from({ length: 1000 }, () => cluster.browser())
     const statuses = await inLanes(50, browsers, async (browser) => (await browser.open('/profile')).status)
     assert.deepEqual([...new Set(statuses)], [200])
@@ -93,7 +93,7 @@ describe('four nodes behind a proxy that asks each in turn', { skip: skipWithout
     assert.equal(await sessions(), 0)
   })
 
-  it('leave no session where the logout token comes in the midst of logins', async () => {
+  it('leave no session if the logout token arrives during the logins', async () => {
     const browsers = Array.from({ length: 100 }, () => cluster.browser())
     const waiting = await inLanes(25, browsers, async (browser) => {
       const page = await browser.open('/login', { stopBefore: (url) => url.pathname === '/callback' })
@@ -105,7 +105,7 @@ describe('four nodes behind a proxy that asks each in turn', { skip: skipWithout
     assert.equal(await sessions(), 0)
   })
 
-  it('end only the session that a logout token names by sid', async () => {
+  it('end only the session with the sid of the logout token', async () => {
     stage.provider.change.idTokenClaims = (claims) => ({ ...claims, sid: randomUUID() })
     const [one, other] = [await logIn(), await logIn()]
     const { sid } = (await one.fetch('/profile')).json()
@@ -113,7 +113,7 @@ describe('four nodes behind a proxy that asks each in turn', { skip: skipWithout
     assert.deepEqual([await isLoggedIn(one), await isLoggedIn(other)], [false, true])
   })
 
-  it('do not bring a session back that a request under way saves after the logout', async () => {
+  it('do not write a session back by a request that saves it after the logout', async () => {
     const browser = await logIn()
     await Promise.all([...Array.from({ length: 20 }, () => browser.fetch('/write')), logOutAtProvider()])
     await Promise.all(Array.from({ length: 20 }, () => browser.fetch('/write')))
@@ -140,7 +140,7 @@ describe('four nodes behind a proxy that asks each in turn', { skip: skipWithout
     assert.equal(await isLoggedIn(browsers[0] ?? cluster.browser()), false)
   })
 
-  it('survive one that is killed in the middle of a callback: the person can try again', async () => {
+  it('let the user try again after a node was killed during a callback', async () => {
     const browser = cluster.browser()
     const page = await browser.open('/login?returnTo=/profile', { stopBefore: (url) => url.pathname === '/callback' })
     let killed: Promise<unknown> | undefined
@@ -156,7 +156,7 @@ describe('four nodes behind a proxy that asks each in turn', { skip: skipWithout
     await logIn(browser)
   })
 
-  it('survive one that is killed in the middle of a refresh: the next one waits for its turn, and no longer', async () => {
+  it('wait for the lock of a node that was killed during a refresh, and no longer', async () => {
     stage.provider.change.tokenResponse = (response) => ({ ...response, expires_in: 0 })
     const browser = await logIn()
     let killed: Promise<unknown> | undefined
@@ -168,13 +168,13 @@ describe('four nodes behind a proxy that asks each in turn', { skip: skipWithout
     await killed
     stage.provider.change.refreshResponse = undefined
     for (let index = 0; index < NODES; index++) await cluster.restart(index)
-    // The refresh token is spent; that nobody waits for the dead is what counts.
+    // The refresh token is used up. What counts is that no node waits longer.
     const page = await browser.fetch('/access-token')
     assert.ok([200, 401].includes(page.status), page.body)
   })
 })
 
-/** Works through a list with so many at a time, and gives what came out in order. */
+/** Runs work for each item, with this many at a time, and returns the results in order. */
 async function inLanes<Item, Result>(
   lanes: number,
   items: readonly Item[],

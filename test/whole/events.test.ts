@@ -42,7 +42,7 @@ function messagesOf<Event extends Name>(name: Event): readonly Events[Event][] {
 }
 
 describe('the events', () => {
-  it('tell of a login that leaves and comes back', async () => {
+  it('report the start and the end of a login', async () => {
     const app = await start({ scope: 'openid' })
     await app.browser().open('/profile?a=1')
     const { issuer } = stage.provider
@@ -53,7 +53,7 @@ describe('the events', () => {
     assert.deepEqual(messagesOf('express-oidc:error'), [])
   })
 
-  it('tell of a logout, and whose it was', async () => {
+  it('report a logout with its user', async () => {
     const app = await start()
     const browser = app.browser()
     await browser.open('/profile')
@@ -66,7 +66,7 @@ describe('the events', () => {
     ])
   })
 
-  it('tell of what a guard refuses, without the query', async () => {
+  it('report a denied request without its query', async () => {
     const app = await start()
     const browser = app.browser()
     await browser.fetch('/profile?token=s3cret')
@@ -81,7 +81,7 @@ describe('the events', () => {
     ])
   })
 
-  it('tell of what is asked of the provider, without the query, and how long it took', async () => {
+  it('report requests to the provider without their query, with their duration', async () => {
     const app = await start({ userinfo: true })
     await app.browser().open('/profile')
     const { endpointUrls } = stage.provider
@@ -97,14 +97,14 @@ describe('the events', () => {
     assert.ok(messagesOf('express-oidc:provider').every(({ milliseconds }) => milliseconds >= 0))
   })
 
-  it('tell of a provider that does not answer', async () => {
+  it('report a provider that does not respond', async () => {
     stage.provider.change.raw['/discovery'] = (_req, res) => void res.destroy()
     await (await start()).browser().open('/login')
     const [event] = messagesOf('express-oidc:provider')
     assert.equal(event?.outcome, 'ERR_OIDC_PROVIDER_UNREACHABLE')
   })
 
-  it('tell of a route that failed, with the error that goes to next', async () => {
+  it('report a failed route with the error that is passed to next', async () => {
     const app = await start()
     await app.browser().open('/callback?code=x&state=y')
     const [event] = messagesOf('express-oidc:error')
@@ -112,7 +112,7 @@ describe('the events', () => {
     assert.equal(event?.error, app.errors[0])
   })
 
-  it('tell of a route that failed for reasons of the application', async () => {
+  it('report a route that failed with an error of the application', async () => {
     const afterLogin = (): never => {
       throw new RangeError('no such user')
     }
@@ -122,7 +122,7 @@ describe('the events', () => {
     assert.match(String(event?.error), /no such user/)
   })
 
-  it('cost nothing where nobody listens', () => {
+  it('create no message without a subscriber', () => {
     for (const [name, listener] of listeners) unsubscribe(name, listener)
     try {
       publish['express-oidc:logout'](() => assert.fail('the message is made'))
@@ -145,10 +145,10 @@ describe('the events', () => {
   })
 })
 
-/** Everything that went over the wire and is nobody's business. */
+/** Every secret that was sent in the test. */
 interface Secrets {
   readonly values: Set<string>
-  /** Notes what the token endpoint answers, after the change that is under test. */
+  /** Records the token response, after the change under test. */
   watchTokens(change?: JsonChange): JsonChange
 }
 
@@ -181,7 +181,7 @@ function assertHoldsNone(value: unknown, secrets: Secrets, name: string): void {
 }
 
 describe('no secret, code or token is in', () => {
-  it('what is published about a login and a logout that go well', async () => {
+  it('the events of a successful login and logout', async () => {
     const secrets = createSecrets()
     stage.provider.change.tokenResponse = secrets.watchTokens()
     const app = await start({ scope: 'openid email offline_access', userinfo: true })
@@ -231,7 +231,7 @@ describe('no secret, code or token is in', () => {
   ]
 
   for (const [name, { token, ...changes }] of failures) {
-    it(`the error after ${name}, nor in what is published`, async () => {
+    it(`the error after ${name}, nor in the events`, async () => {
       const secrets = createSecrets()
       Object.assign(stage.provider.change, { ...changes, tokenResponse: secrets.watchTokens(token) })
       const app = await start({ scope: 'openid email offline_access', userinfo: true })
@@ -245,11 +245,11 @@ describe('no secret, code or token is in', () => {
       assert.equal(seen.filter((one) => one.name === 'express-oidc:error').length, 1)
       assertHoldsNone(seen, secrets, 'an event')
       assertHoldsNone(app.errors, secrets, 'an error')
-      assertHoldsNone([page.body, page.headers], secrets, 'the answer')
+      assertHoldsNone([page.body, page.headers], secrets, 'the response')
     })
   }
 
-  it('the error after a callback that answers no login', async () => {
+  it('the error after a callback without a login', async () => {
     const app = await start({ scope: 'openid' })
     const secrets = createSecrets()
     const values = { code: 'c0de-of-somebody', state: 'st4te-of-somebody', iss: 'https://1ss.test', id_token: 't0ken' }
@@ -267,7 +267,7 @@ describe('no secret, code or token is in', () => {
   })
 })
 
-/** An answer with this status and what is made of the good one. */
+/** A response with this status, made from the valid one. */
 function fail(status: number, make: (json: Record<string, unknown>) => unknown, challenge?: string): JsonChange {
   return (json, answer) => {
     answer.status = status

@@ -7,8 +7,10 @@ import type { Browser, BrowserContext, BrowserContextOptions, Page } from 'playw
 import { readSettings } from '../../example-app/settings.ts'
 import { type Example, startExample } from '../../example-app/start.ts'
 import { createStage } from '../support/app/stage.ts'
-import { createBrowser } from '../support/browser/browser.ts'
+import { createBrowser, type Browser as PlainBrowser } from '../support/browser/browser.ts'
 import { launchChromium, skipWithoutChromium } from '../support/browser/chromium.ts'
+import { codeBlocks, filesBelow } from '../support/docs/code-blocks.ts'
+import { sendJson } from '../support/servers/http-server.ts'
 import { skipWithoutRedis, startRedis, type TestRedis } from '../support/servers/redis.ts'
 
 const PASSWORDS = { alice: 'tide-table', bob: 'life-jacket', carol: 'spring-flood' } as const
@@ -355,6 +357,188 @@ describe('the example app at a provider of somebody else', () => {
   })
 })
 
+describe('the example app, whose code people copy', () => {
+  const stage = createStage()
+  const SESSION_SECRET = 'the-session-secret-of-32-characters'
+  const OIDC_SECRET = 'another-secret-of-thirty-two-chars'
+
+  async function start(env: Readonly<Record<string, string>> = {}): Promise<Example> {
+    const { issuer, clientId, clientSecret } = stage.provider
+    const client = { ISSUER: issuer, CLIENT_ID: clientId, CLIENT_SECRET: clientSecret }
+    return closeLater(await startExample(readSettings({ PORT: '0', ...client, ...env })))
+  }
+
+  function closeLater(example: Example): Example {
+    stage.stopLater({ stop: example.close })
+    return example
+  }
+
+  describe('N-55: approves a refund only from its own page', () => {
+    /** Another port is the same site, so the cookies of the app are sent with its requests. */
+    const SIBLING = 'http://localhost:1'
+    const approvals = async (browser: PlainBrowser): Promise<number> =>
+      (await browser.open('/refunds')).body.split('Approved').length - 1
+
+    async function post(
+      headers: Readonly<Record<string, string>>,
+    ): Promise<readonly [status: number, approved: number]> {
+      const { baseUrl } = await start()
+      // It sends no Sec-Fetch-* headers of its own.
+      const browser = createBrowser({ origin: baseUrl, fetchMetadata: 'absent' })
+      await browser.open('/refunds')
+      const sent = Object.fromEntries(Object.entries(headers).map(([name, value]) => [name, value || baseUrl]))
+      const { status } = await browser.post('/refunds', { number: '2041' }, { headers: sent, follow: false })
+      return [status, await approvals(browser)]
+    }
+
+    const allowed: Record<string, Readonly<Record<string, string>>> = {
+      'with Sec-Fetch-Site: same-origin': { 'sec-fetch-site': 'same-origin' },
+      'of an older browser, with Origin alone': { origin: '' },
+    }
+    for (const [name, headers] of Object.entries(allowed)) {
+      it(`N-55: accepts a form of its own page ${name}`, async () => {
+        assert.deepEqual(await post(headers), [303, 1])
+      })
+    }
+
+    const refused: Record<string, Readonly<Record<string, string>>> = {
+      'of a sibling sub-domain': { 'sec-fetch-site': 'same-site', origin: 'https://blog.example.com' },
+      'of another port of this host': { 'sec-fetch-site': 'same-site', origin: 'http://localhost:1' },
+      'of another site': { 'sec-fetch-site': 'cross-site', origin: 'https://evil.example' },
+      'whose Sec-Fetch-Site contradicts its Origin': { 'sec-fetch-site': 'cross-site', origin: '' },
+      'of an older browser on a sibling sub-domain': { origin: 'http://blog.localhost' },
+      'of an older browser in a sandboxed frame': { origin: 'null' },
+      'whose origin only begins like its own': { origin: 'http://localhost' },
+    }
+    for (const [name, headers] of Object.entries(refused)) {
+      it(`N-55: refuses a form ${name}`, async () => {
+        assert.deepEqual(await post(headers), [403, 0])
+      })
+    }
+
+    it('N-55: refuses every other method and path that could change something, and shows a page', async () => {
+      const { baseUrl } = await start()
+      const browser = createBrowser({ origin: baseUrl })
+      for (const method of ['POST', 'PUT', 'PATCH', 'DELETE']) {
+        const { status } = await browser.fetch('/profile', { method, from: SIBLING })
+        assert.equal(status, 403, method)
+      }
+      const page = await browser.post('/refunds', { number: '2041' }, { from: SIBLING })
+      assert.match(page.body, /<h1>That form was not ours<\/h1>/)
+    })
+
+    it('N-55: signs in at the embedded provider only from its own page', async () => {
+      const ports = { PORT: '0', PROVIDER_PORT: '0', PARTNER_PORT: '0' }
+      const example = closeLater(await startExample(readSettings(ports)))
+      const browser = createBrowser({ origin: example.baseUrl })
+      const signIn = await browser.open('/login?provider=harbourline')
+      const account = { name: 'bob', password: PASSWORDS.bob }
+      const [action = ''] = /\/interaction\/[^"]+\/sign-in/.exec(signIn.body) ?? []
+      const planted = await browser.post(new URL(action, signIn.url).href, account, { from: SIBLING })
+      assert.equal(planted.status, 403)
+      assert.match((await browser.submit(signIn, account)).body, /Allow Harbourline Reports\?/)
+    })
+  })
+
+  describe('N-55: encrypts logins with another secret than the one that signs its session cookie', () => {
+    async function finishAfterRestart(first: string, second: string): Promise<number> {
+      const before = await startExample(readSettings({ ...env(), PORT: '0', SESSION_SECRET, OIDC_SECRET: first }))
+      const browser = createBrowser({ origin: before.baseUrl })
+      const login = await browser.open('/profile', { stopBefore: (url) => url.pathname === '/callback' })
+      await before.close()
+      const changed = { SESSION_SECRET: `changed-${SESSION_SECRET}`, OIDC_SECRET: second }
+      await start({ PORT: new URL(before.baseUrl).port, ...changed })
+      return (await browser.go(login.next)).status
+    }
+    const env = (): Record<string, string> => {
+      const { issuer, clientId, clientSecret } = stage.provider
+      return { ISSUER: issuer, CLIENT_ID: clientId, CLIENT_SECRET: clientSecret }
+    }
+
+    it('N-55: a login in progress survives a new session secret, but not a new secret of its own', async () => {
+      assert.equal(await finishAfterRestart(OIDC_SECRET, OIDC_SECRET), 200)
+      assert.equal(await finishAfterRestart(OIDC_SECRET, `changed-${OIDC_SECRET}`), 400)
+    })
+
+    it('N-55: the settings make two secrets, and refuse one for both', () => {
+      const { sessionSecret, oidcSecret } = readSettings({})
+      assert.notEqual(sessionSecret, oidcSecret)
+      const same = { SESSION_SECRET, OIDC_SECRET: SESSION_SECRET }
+      assert.throws(() => readSettings(same), /^SettingsError: OIDC_SECRET must/)
+    })
+  })
+
+  describe('N-55: shows claims of any type', () => {
+    const unusual: readonly unknown[] = [
+      null,
+      '',
+      ' ',
+      0,
+      -1.5,
+      true,
+      {},
+      { toString: 'x' },
+      [],
+      [['a']],
+      ['a', 1],
+      1e300,
+      '<b>',
+    ]
+    const names = [
+      'name',
+      'preferred_username',
+      'email',
+      'email_verified',
+      'groups',
+      'updated_at',
+      'constructor',
+      '__proto__',
+    ]
+
+    it('N-55: on each page and on the error page', async () => {
+      const { baseUrl } = await start()
+      for (const value of unusual) {
+        // JSON.parse makes a member of `__proto__`, as it does for an ID Token.
+        const changed = JSON.parse(`{${names.map((name) => `"${name}":${JSON.stringify(value)}`).join()}}`)
+        stage.provider.change.idTokenClaims = (claims) => ({ ...claims, ...changed })
+        const browser = createBrowser({ origin: baseUrl })
+        for (const [path, status] of [
+          ['/profile', 200],
+          ['/', 200],
+          ['/refunds', 200],
+          ['/admin', 403],
+          ['/no-page', 404],
+        ] as const) {
+          const page = await browser.open(path)
+          assert.equal(page.status, status, `${path} with ${JSON.stringify(value)}`)
+          assert.match(page.body, /<\/html>/)
+          assert.doesNotMatch(page.body, /undefined|\[object Object\]|<b><\/td>/)
+        }
+      }
+    })
+
+    it('N-55: greets by the first claim that is a name', async () => {
+      const { baseUrl } = await start()
+      const claims = { name: { first: 'Alice' }, preferred_username: '', email: 'alice@example.com' }
+      stage.provider.change.idTokenClaims = (good) => ({ ...good, ...claims })
+      const page = await createBrowser({ origin: baseUrl }).open('/profile')
+      assert.match(page.body, /<h1>alice@example.com<\/h1>/)
+    })
+  })
+})
+
+describe('the documentation of ready()', () => {
+  it('N-57: shows listen() before it', () => {
+    const files = ['README.md', ...filesBelow('docs', '.md'), ...filesBelow('lib', '.ts')]
+    const blocks = files.flatMap(codeBlocks).filter(({ code }) => code.includes('.ready()'))
+    assert.ok(blocks.length >= 2)
+    for (const { file, line, code } of blocks) {
+      const listening = code.indexOf('.listen(')
+      assert.ok(listening >= 0 && listening < code.indexOf('.ready()'), `${file}:${line}`)
+    }
+  })
+})
+
 describe('the example app at a provider that does not know it', () => {
   const stage = createStage({ provider: { registration: 'open' } })
   let folder: string
@@ -362,6 +546,19 @@ describe('the example app at a provider that does not know it', () => {
     folder = await mkdtemp(join(tmpdir(), 'harbourline-'))
   })
   after(() => rm(folder, { recursive: true, force: true }))
+
+  it('N-57: responds to requests before it registers itself, because the provider may fetch its keys at once', async () => {
+    let status: number | undefined
+    stage.provider.change.raw['/register'] = async (_req, res) => {
+      const [redirectUri] = JSON.parse(stage.provider.requests.at(-1)?.body ?? '').redirect_uris
+      const home = await fetch(new URL('/', redirectUri), { signal: AbortSignal.timeout(5_000) }).catch(() => undefined)
+      status = home?.status
+      sendJson(res, 400, { error: 'invalid_client_metadata' })
+    }
+    const env = { PORT: '0', ISSUER: stage.provider.issuer, CLIENT_STORE: join(folder, 'refused') }
+    await assert.rejects(startExample(readSettings(env)), { code: 'ERR_OIDC_REGISTRATION_REFUSED' })
+    assert.equal(status, 200)
+  })
 
   it('registers itself, and is the same client after a restart', async () => {
     const env = { PORT: '0', ISSUER: stage.provider.issuer, CLIENT_STORE: folder }
@@ -394,7 +591,13 @@ describe('two nodes of the example app with one Redis', { skip: skipWithoutRedis
 
   it('share logins and logouts', async () => {
     const { issuer, clientId, clientSecret } = stage.provider
-    const env = { ISSUER: issuer, CLIENT_ID: clientId, CLIENT_SECRET: clientSecret, SESSION_SECRET: 's'.repeat(32) }
+    const env = {
+      ISSUER: issuer,
+      CLIENT_ID: clientId,
+      CLIENT_SECRET: clientSecret,
+      SESSION_SECRET: 's'.repeat(32),
+      OIDC_SECRET: 'o'.repeat(32),
+    }
     const settings = { ...readSettings({ ...env, PORT: '0' }), redisUrl: `unix://${redis?.socketPath}` }
     const nodes = [await startExample(settings), await startExample(settings)] as const
     try {
@@ -425,7 +628,10 @@ describe('the settings of the example app', () => {
     [{ CLIENT_SECRET: 'secret' }, 'CLIENT_SECRET'],
     [{ SCOPE: 'openid' }, 'SCOPE'],
     [{ SESSION_SECRET: 'short' }, 'SESSION_SECRET'],
+    [{ OIDC_SECRET: 'short' }, 'OIDC_SECRET'],
     [{ REDIS_URL: 'redis://localhost' }, 'REDIS_URL'],
+    [{ REDIS_URL: 'redis://localhost', SESSION_SECRET: SECRET }, 'REDIS_URL'],
+    [{ REDIS_URL: 'redis://localhost', OIDC_SECRET: SECRET }, 'REDIS_URL'],
     [{ REDIS_URL: 'http://localhost', SESSION_SECRET: SECRET }, 'REDIS_URL'],
   ]
 

@@ -11,8 +11,8 @@ import type { Browser } from '../support/browser/browser.ts'
 import { onItsWay, REFRESH_SCOPE, startAged, tokenCalls } from '../support/hostile/fault-injection.ts'
 import type { JsonObject } from '../support/strict-provider/context.ts'
 
-// The clock of the application and that of the provider differ. Time stands still here, so that a second counts: what the
-// provider says of time is moved in its answers.
+// The clocks of the application and the provider differ. The tests stop the time, so that one second makes a difference, and
+// change the times that the provider sends.
 
 const REVOCATION = '/global-token-revocation'
 const routes: Routes = { '/now': [requireAuth({ maxAge: 1 }), answerJson(({ oidc }) => oidc.claims)] }
@@ -32,7 +32,7 @@ function passTime(seconds: number): void {
   mock.timers.enable({ apis: ['Date'], now })
 }
 
-/** As a provider says it whose clock is so many seconds ahead, of a token that lives for a minute. */
+/** The times of a token with a lifetime of a minute, from a provider whose clock is this many seconds ahead. */
 const movedBy =
   (seconds: number) =>
   (claims: JsonObject): JsonObject => {
@@ -47,16 +47,16 @@ const movedBy =
     }
   }
 
-/** Something that the provider says the time in. */
+/** Something that holds a time of the provider. */
 interface Statement {
   readonly name: string
   readonly options?: Partial<AnyOptions>
-  /** What happens, and whether it went well. The clock has been stopped. */
+  /** Runs the case with the clock stopped. Returns whether it succeeded. */
   act(ahead: number): Promise<{ readonly app: TestApp; readonly isDone: boolean }>
-  /** What is refused at a provider whose clock is too far ahead, and too far behind. */
+  /** The codes for a clock that is too far ahead, and too far behind. */
   readonly fast?: ErrorCode
   readonly slow?: ErrorCode
-  /** From how many seconds behind; 121 unless told, since tokens live for a minute. */
+  /** From how many seconds behind it is refused; 121 by default, because tokens live for a minute. */
   readonly slowFrom?: number
 }
 
@@ -79,10 +79,10 @@ const STATEMENTS: readonly Statement[] = [
     slow: 'ERR_OIDC_ID_TOKEN_EXPIRED',
   },
   {
-    name: 'a login for a page that wants one of the last second',
+    name: 'a login for a page that requires one of the last second',
     async act(ahead) {
       const { app, browser } = await startIn(options)
-      // The one that is there is too old for that page.
+      // The current login is too old for that page.
       passTime(400)
       stage.provider.change.idTokenClaims = (claims) => ({ ...movedBy(ahead)(claims), exp: Number(claims['exp']) })
       const page = await browser.open('/now')
@@ -94,7 +94,7 @@ const STATEMENTS: readonly Statement[] = [
     slowFrom: 62,
   },
   {
-    name: 'a login that was asked for with max_age',
+    name: 'a login that was requested with max_age',
     async act(ahead) {
       const { app, browser } = await startIn({ authorizationParams: { max_age: 1 }, ...options })
       stage.provider.change.idTokenClaims = (claims) => ({ ...movedBy(ahead)(claims), exp: Number(claims['exp']) })
@@ -141,7 +141,7 @@ const STATEMENTS: readonly Statement[] = [
     slow: 'ERR_OIDC_RESPONSE_JWT_EXPIRED',
   },
   {
-    name: 'a demand that all sessions of a person end',
+    name: 'a global revocation token',
     async act(ahead) {
       const { app, browser } = await startIn({ routes: { tokenRevocation: REVOCATION }, ...options })
       const status = await demandRevocation(app, movedBy(ahead)({}))
@@ -169,7 +169,7 @@ async function demandRevocation(app: TestApp, times: JsonObject): Promise<number
   return answer.status
 }
 
-/** What was passed to `next`, or told to those who watch: a provider gets no more than a status. */
+/** The code of the error that was passed to `next` or published, because a provider gets only a status. */
 function toldBy(app: TestApp): readonly string[] {
   return [...new Set([...codesOf(app), ...seen.errors])]
 }
@@ -184,7 +184,7 @@ for (const { name, act, fast, slow, slowFrom = 121 } of STATEMENTS) {
     ] as const
 
     for (const ahead of [60, 0, -60]) {
-      it(`is believed of a provider whose clock is ${ahead} s ahead`, async () => {
+      it(`is accepted if the provider's clock is ${ahead} s ahead`, async () => {
         options = {}
         stopClock()
         const { app, isDone } = await act(ahead)
@@ -194,7 +194,7 @@ for (const { name, act, fast, slow, slowFrom = 121 } of STATEMENTS) {
 
     for (const [ahead, code] of refusals) {
       if (code === undefined) continue
-      it(`is refused of one whose clock is ${ahead} s ahead, with ${code}`, async () => {
+      it(`is refused if the provider's clock is ${ahead} s ahead, with ${code}`, async () => {
         options = {}
         stopClock()
         const { app, isDone } = await act(ahead)
@@ -202,7 +202,7 @@ for (const { name, act, fast, slow, slowFrom = 121 } of STATEMENTS) {
       })
     }
 
-    it('is believed further where clockTolerance says so, and no further than that', async () => {
+    it('is accepted up to clockTolerance, and not beyond', async () => {
       options = { clockTolerance: 300 }
       stopClock()
       assert.equal((await act(fast === undefined ? -300 : 300)).isDone, true)
@@ -210,7 +210,7 @@ for (const { name, act, fast, slow, slowFrom = 121 } of STATEMENTS) {
       assert.equal((await act(fast === undefined ? -361 : 301)).isDone, false)
     })
 
-    it('is believed to the second where clockTolerance is 0', async () => {
+    it('is accepted to the second with clockTolerance 0', async () => {
       options = { clockTolerance: 0 }
       stopClock()
       assert.equal((await act(0)).isDone, true)
@@ -220,9 +220,9 @@ for (const { name, act, fast, slow, slowFrom = 121 } of STATEMENTS) {
   })
 }
 
-describe('the life of an access token', () => {
+describe('the lifetime of an access token', () => {
   for (const ahead of [60, -60]) {
-    it(`counts from here, whatever a clock shows that is ${ahead} s ahead`, async () => {
+    it(`counts by our own clock, even if the provider's is ${ahead} s ahead`, async () => {
       stopClock()
       stage.provider.change.idTokenClaims = movedBy(ahead)
       stage.provider.change.tokenResponse = (response) => ({ ...response, expires_in: 300 })
@@ -239,7 +239,7 @@ describe('the life of an access token', () => {
 
 describe('the clock of the application', () => {
   for (const seconds of [60, -60]) {
-    it(`may be set ${seconds} s further while a login is on its way`, async () => {
+    it(`can be set ${seconds} s ahead during a login`, async () => {
       stopClock()
       const app = await stage.start()
       const { browser, next } = await onItsWay(app)
@@ -248,7 +248,7 @@ describe('the clock of the application', () => {
       assert.deepEqual([codesOf(app), await isIn(browser)], [[], true])
     })
 
-    it(`may be set ${seconds} s further while somebody is logged in: nobody is thrown out, and nothing is refreshed`, async () => {
+    it(`can be set ${seconds} s ahead during a session, without a logout or a refresh`, async () => {
       stopClock()
       const { app, browser } = await startIn({ idleTimeout: 600 })
       passTime(seconds)
@@ -260,7 +260,7 @@ describe('the clock of the application', () => {
     })
   }
 
-  it('may be set back by a day: the metadata and keys at hand serve, and are asked for again', async () => {
+  it('can be set back by a day: cached metadata and keys are used, and fetched again', async () => {
     stopClock()
     const { app, browser } = await startIn({})
     passTime(-86_400)

@@ -26,15 +26,14 @@ import {
 import { skipWithoutRedis, startRedis } from '../support/servers/redis.ts'
 import { laySocketLine } from '../support/servers/socket-line.ts'
 
-// What keeps the sessions, or what the nodes know together, is gone in the midst of things. What must come of it: an error
-// that says so in good time, no login that nobody has checked, no logout that is none, no secret in an error, and all well
-// again when it is back, without a restart.
+// The session store or the shared state fails at different moments. Every case must result in: an error in time, no login
+// without all checks, no false report of a logout, no secret in an error, and recovery without a restart.
 
 describe('a Redis that is killed and started again', { skip: skipWithoutRedis }, () => {
   const stage = createStage()
   let app: TestApp
   let browser: Browser
-  /** What happens in a request once its session has been read. */
+  /** Runs after express-session has read the session of a request. */
   let meanwhile: (() => Promise<void>) | undefined
   const redis = share(startMortalRedis)
   const die = (): Promise<void> => redis().die()
@@ -53,12 +52,12 @@ describe('a Redis that is killed and started again', { skip: skipWithoutRedis },
     meanwhile = undefined
     const store = new RedisStore({ client, prefix: 'app:' })
     const settings = { session: { store }, beforeOidc: [interrupt] }
-    // A lock that nobody gives back ends after twice this time, and two seconds.
+    // A lock that is not released expires after twice this time plus two seconds.
     ;({ app, browser } = await startAged(stage, { sharedState: redisState({ client }), timeout: 2 }, settings))
   })
   afterEach(revive)
 
-  it('serves pages that need no session to whoever has none, and sends people to log in', async () => {
+  it('does not affect pages for visitors without a session, or the redirect to the login', async () => {
     await die()
     const visitor = app.browser()
     assert.deepEqual((await visitor.open('/')).json(), { authenticated: false, claims: null })
@@ -68,7 +67,7 @@ describe('a Redis that is killed and started again', { skip: skipWithoutRedis },
     assert.deepEqual([app.errors, app.otherErrors], [[], []])
   })
 
-  it('ends a request that comes with a session in the error of express-session, and no page of it is shown', async () => {
+  it('fails a request with a session with the error of express-session, and shows no page', async () => {
     await die()
     for (const path of ['/', '/profile', '/login', '/access-token', '/callback?code=x&state=y']) {
       const page = await inTime(() => browser.open(path, { follow: false }))
@@ -84,11 +83,11 @@ describe('a Redis that is killed and started again', { skip: skipWithoutRedis },
     assert.equal(await isIn(browser), false)
   })
 
-  it('ends it in 503 where the application has express-session say so, as docs/production.md does', async () => {
+  it('fails it with 503 if the application converts the error as docs/production.md does', async () => {
     const store = new RedisStore({ client: redis().client, prefix: 'app:' })
     const sessions = session({ secret: 'a secret of a test', store, resave: false, saveUninitialized: false })
     const wrapped: Handler = (req, res, next) => {
-      // What Express makes of a request and a response.
+      // The types of Express.
       sessions(req as express.Request, res as express.Response, (cause: unknown) => {
         if (cause === undefined) next()
         else next(new OidcError('ERR_OIDC_SESSION_STORE', 'The session store failed.', { cause }))
@@ -106,7 +105,7 @@ describe('a Redis that is killed and started again', { skip: skipWithoutRedis },
     assert.equal(await isIn(own.browser), true)
   })
 
-  it('ends a login in 503, leaves nobody logged in, and the next one works', async () => {
+  it('fails a login with 503 and without a session, and the next one works', async () => {
     const { browser: visitor, next } = await onItsWay(app)
     await die()
     const page = await inTime(() => visitor.go(next))
@@ -117,7 +116,7 @@ describe('a Redis that is killed and started again', { skip: skipWithoutRedis },
     assert.equal((await visitor.open('/profile')).status, 200)
   })
 
-  it('ends a login in 503 where it dies in the middle of it, and the login that was there stays', async () => {
+  it('fails a login with 503 if it is killed during it, and the previous login stays', async () => {
     stage.provider.change.idToken = async (jwt) => {
       await die()
       return jwt
@@ -131,7 +130,7 @@ describe('a Redis that is killed and started again', { skip: skipWithoutRedis },
     assert.equal((await browser.open('/login?returnTo=/profile')).status, 200)
   })
 
-  it('ends a logout in 503: it says of nobody that he is logged out who is not, and can be tried again', async () => {
+  it('fails a logout with 503, and the user can try again', async () => {
     meanwhile = die
     const page = await inTime(() => browser.post('/logout'))
     assert.deepEqual([page.status, codesOf(app), stage.provider.calls['/logout']], [503, ['ERR_OIDC_SESSION_STORE'], 0])
@@ -141,7 +140,7 @@ describe('a Redis that is killed and started again', { skip: skipWithoutRedis },
     assert.deepEqual([await isIn(browser), stage.provider.calls['/logout']], [false, 1])
   })
 
-  it('ends a logout of the provider in 503, and the same token is good when it comes again', async () => {
+  it('fails a logout of the provider with 503, and accepts the same token again', async () => {
     const token = await stage.provider.issueLogoutToken(await subjectOf(browser))
     await die()
     const answer = await postToken(app, token)
@@ -153,7 +152,7 @@ describe('a Redis that is killed and started again', { skip: skipWithoutRedis },
     assert.deepEqual([await isIn(browser), (await postToken(app, token)).status], [false, 400])
   })
 
-  it('ends a refresh in 503 before the refresh token is spent, and the next one works', async () => {
+  it('fails a refresh with 503 before the refresh token is used, and the next one works', async () => {
     const before = tokenCalls(stage)
     meanwhile = die
     const page = await inTime(() => browser.fetch('/access-token'))
@@ -164,7 +163,7 @@ describe('a Redis that is killed and started again', { skip: skipWithoutRedis },
     assert.deepEqual(stage.provider.complaints, [])
   })
 
-  it('ends a refresh in 503 where it dies after the token was spent; the provider then decides of the login', async () => {
+  it('fails a refresh with 503 if it is killed after the token was used; the provider then decides about the login', async () => {
     stage.provider.change.refreshedIdToken = async (jwt) => {
       await die()
       return jwt
@@ -182,7 +181,7 @@ describe('a Redis that is killed and started again', { skip: skipWithoutRedis },
   })
 })
 
-describe('a Redis of the shared state alone that is killed and started again', { skip: skipWithoutRedis }, () => {
+describe('a Redis of only the shared state that is killed and started again', { skip: skipWithoutRedis }, () => {
   const stage = createStage()
   let app: TestApp
   let browser: Browser
@@ -195,13 +194,13 @@ describe('a Redis of the shared state alone that is killed and started again', {
   })
   afterEach(revive)
 
-  it('is missed by no page, and by no request that writes nothing', async () => {
+  it('does not affect pages and requests that write nothing', async () => {
     await die()
     for (const path of ['/', '/profile', '/tokens']) assert.equal((await browser.fetch(path)).status, 200, path)
     assert.deepEqual([app.errors, app.otherErrors], [[], []])
   })
 
-  it('ends a login in 503, since no logout of the provider would find it, and the next one works', async () => {
+  it('fails a login with 503, because no logout of the provider would find it, and the next one works', async () => {
     await die()
     const visitor = app.browser()
     const page = await inTime(() => visitor.open('/profile'))
@@ -212,7 +211,7 @@ describe('a Redis of the shared state alone that is killed and started again', {
     assert.equal((await visitor.open('/profile')).status, 200)
   })
 
-  it('ends a refresh in 503 before the refresh token is spent, and the next one works', async () => {
+  it('fails a refresh with 503 before the refresh token is used, and the next one works', async () => {
     const before = tokenCalls(stage)
     await die()
     const page = await inTime(() => browser.fetch('/access-token'))
@@ -222,13 +221,13 @@ describe('a Redis of the shared state alone that is killed and started again', {
     assert.equal((await browser.fetch('/access-token')).status, 200)
   })
 
-  it('keeps nobody from logging out', async () => {
+  it('does not prevent a logout', async () => {
     await die()
     const page = await inTime(() => browser.post('/logout'))
     assert.deepEqual([page.status, await isIn(browser), await app.sessions()], [200, false, 0])
   })
 
-  it('ends a logout of the provider in 503, and the same token is good when it comes again', async () => {
+  it('fails a logout of the provider with 503, and accepts the same token again', async () => {
     const token = await stage.provider.issueLogoutToken(await subjectOf(browser))
     await die()
     const answer = await postToken(app, token)
@@ -238,10 +237,10 @@ describe('a Redis of the shared state alone that is killed and started again', {
   })
 })
 
-describe('a Redis that takes every command and answers none', { skip: skipWithoutRedis }, () => {
+describe('a Redis that accepts commands but does not respond', { skip: skipWithoutRedis }, () => {
   const stage = createStage()
 
-  it('holds nobody up for ever: what it keeps ends in 503, and all is well when it speaks again', async () => {
+  it('fails requests with 503 in time, and everything works when it responds again', async () => {
     const redis = await startRedis()
     const line = await laySocketLine(redis?.socketPath ?? '', 'redis.sock')
     const client = await connectToRedis(line.path)

@@ -16,19 +16,19 @@ import {
   tokenCalls,
 } from '../support/hostile/fault-injection.ts'
 
-// The session store is silent, away, slow, unreliable or forgetful. What must come of it: an error that says so in good time,
-// no login that nobody has checked, no logout that is none, and all well again when it is, without a restart.
+// The session store is silent, away, slow, unreliable or loses records. Every case must result in: an error in time, no login
+// without all checks, no false report of a logout, and recovery without a restart.
 
-describe('a store that answers nothing any more', () => {
+describe('a store that no longer responds', () => {
   const stage = createStage()
 
-  /** From now on, and so much later for whoever looks at the clock. */
+  /** Makes the store silent, and moves the clock on. */
   function fallSilent(store: FaultyStore): void {
     mock.timers.enable({ apis: ['setTimeout'] })
     store.act = () => void setImmediate(() => mock.timers.tick(11_000))
   }
 
-  it('ends a login in 503 within ten seconds', async () => {
+  it('fails a login with 503 within ten seconds', async () => {
     const store = new FaultyStore()
     const app = await stage.start({}, { session: { store } })
     const { browser, next } = await onItsWay(app)
@@ -41,7 +41,7 @@ describe('a store that answers nothing any more', () => {
     assert.equal((await browser.open('/profile')).status, 200)
   })
 
-  it('ends a logout of the provider in 503 within ten seconds, and the next attempt works', async () => {
+  it('fails a logout of the provider with 503 within ten seconds, and the next attempt works', async () => {
     const store = new FaultyStore()
     const { app, browser } = await stage.startLoggedIn({}, { session: { store } })
     const token = await stage.provider.issueLogoutToken(await subjectOf(browser))
@@ -53,7 +53,7 @@ describe('a store that answers nothing any more', () => {
     assert.deepEqual([(await postToken(app, token)).status, await isIn(browser)], [200, false])
   })
 
-  it('leaves no session of a login that it saves when nobody waits for it any more', async () => {
+  it('leaves no session of a login that it saves after the time limit', async () => {
     const store = new FaultyStore()
     const app = await stage.start({}, { session: { store } })
     const { browser, next } = await onItsWay(app)
@@ -74,10 +74,10 @@ describe('a store that answers nothing any more', () => {
   })
 })
 
-describe('a store that says that it is disconnected', () => {
+describe('a store that emits disconnect', () => {
   const stage = createStage()
 
-  it('lets express-session serve pages without sessions; what needs one says so', async () => {
+  it('lets express-session serve pages without sessions, and a login fails with a clear error', async () => {
     const store = new session.MemoryStore()
     const { app, browser } = await stage.startLoggedIn({}, { session: { store } })
     const { browser: visitor, next } = await onItsWay(app)
@@ -104,7 +104,7 @@ describe('a store that says that it is disconnected', () => {
 describe('a store that takes 500 ms for each operation', () => {
   const stage = createStage()
 
-  it('is waited for: logins, refreshes and logouts work, one refresh for all who ask', async () => {
+  it('still allows logins, refreshes and logouts, with one refresh for all requests', async () => {
     const store = new FaultyStore()
     store.act = (_name, run) => void setTimeout(run, 500)
     stage.provider.change.tokenResponse = (response) => ({ ...response, expires_in: 0 })
@@ -141,14 +141,14 @@ describe('a store that fails at every third operation', () => {
     }
   }
 
-  /** Whatever express-session says of it is its own. */
+  /** Errors that express-session itself reports are ignored. */
   function assertTold(app: TestApp): void {
     for (const { code, status } of app.errors) assert.ok(CODES.has(code) && status === 503, code)
     for (const error of app.otherErrors) assert.match(String(error), /the store has failed/)
   }
 
   for (const first of [0, 1, 2]) {
-    it(`ends each login in a session or in an error, and never in both; beginning with ${first}`, async () => {
+    it(`results in a session or an error of each login, never both; from operation ${first} on`, async () => {
       const store = new FaultyStore()
       const app = await stage.start({}, { session: { store } })
       for (let count = 0; count < 12; count++) {
@@ -164,7 +164,7 @@ describe('a store that fails at every third operation', () => {
       assert.equal((await app.browser().open('/profile')).status, 200)
     })
 
-    it(`says of nobody that he is logged out who is not; beginning with ${first}`, async () => {
+    it(`reports no logout that has not been done; from operation ${first} on`, async () => {
       const store = new FaultyStore()
       const app = await stage.start({}, { session: { store } })
       for (let count = 0; count < 12; count++) {
@@ -182,7 +182,7 @@ describe('a store that fails at every third operation', () => {
       assert.equal(await app.sessions(), 0)
     })
 
-    it(`answers 200 to no logout of the provider that has not been done; beginning with ${first}`, async () => {
+    it(`responds with 200 only to a logout of the provider that has been done; from operation ${first} on`, async () => {
       const store = new FaultyStore()
       const app = await stage.start({}, { session: { store } })
       for (let count = 0; count < 12; count++) {
@@ -201,7 +201,7 @@ describe('a store that fails at every third operation', () => {
       assert.equal(await app.sessions(), 0)
     })
 
-    it(`spends no refresh token twice; beginning with ${first}`, async () => {
+    it(`uses no refresh token twice; from operation ${first} on`, async () => {
       const store = new FaultyStore()
       for (let count = 0; count < 6; count++) {
         const { app, browser } = await startAged(stage, {}, { session: { store } })
@@ -227,7 +227,7 @@ describe('a store that loses records', () => {
   const allOf = (store: Store): Promise<object> =>
     new Promise((resolve) => store.all?.((_error, records) => resolve(records ?? {})))
 
-  it('has lost a login with its session: the person is a visitor, and logs in', async () => {
+  it('treats the user as a visitor, who can log in, after it lost a session', async () => {
     const { app, browser } = await stage.startLoggedIn()
     await destroyAll(app, (id) => !id.startsWith('oidc-'))
     assert.deepEqual((await browser.fetch('/')).json(), { authenticated: false, claims: null })
@@ -235,7 +235,7 @@ describe('a store that loses records', () => {
     assert.deepEqual([app.errors, app.otherErrors], [[], []])
   })
 
-  it('has lost tokens: pages are served, whoever wants a token is told, and a logout is one here', async () => {
+  it('still serves pages and a local logout after it lost the tokens', async () => {
     const { app, browser } = await stage.startLoggedIn({ scope: REFRESH_SCOPE })
     await destroyAll(app, isTokens)
     assert.equal(await isIn(browser), true)
@@ -246,7 +246,7 @@ describe('a store that loses records', () => {
     assert.deepEqual([await isIn(browser), await app.sessions()], [false, 0])
   })
 
-  it('has lost tokens while they are refreshed: nothing of them comes back', async () => {
+  it('does not store tokens that it lost during their refresh', async () => {
     const { app, browser } = await startAged(stage)
     stage.provider.change.refreshedIdToken = async (jwt) => {
       await destroyAll(app, (id) => !id.startsWith('oidc-state:'))
@@ -256,7 +256,7 @@ describe('a store that loses records', () => {
     assert.deepEqual(Object.keys(await app.records()), [])
   })
 
-  it('has lost the session while the callback saves it: the person is sent to log in once more, and no further', async () => {
+  it('leads to one more login, and no loop, after it lost the session during the callback', async () => {
     const store = new FaultyStore()
     const app = await stage.start({}, { session: { store } })
     store.act = (name, run) => {
@@ -268,7 +268,7 @@ describe('a store that loses records', () => {
     assert.ok(stage.provider.calls['/authorize'] <= 2)
   })
 
-  it('has lost what it knew of sessions: a logout of the provider ends in 200, and the login by its own time', async () => {
+  it('responds with 200 to a logout of the provider after it lost the index, and the login expires by itself', async () => {
     const { app, browser } = await stage.startLoggedIn({ loginLifetime: 600 })
     const subject = await subjectOf(browser)
     await destroyAll(app, (id) => id.startsWith('oidc-state:'))
@@ -281,10 +281,10 @@ describe('a store that loses records', () => {
 describe('a MemoryStore', () => {
   const stage = createStage()
   const sizeOf = ({ store }: TestApp): number => Object.keys(Object(Reflect.get(store, 'sessions'))).length
-  /** It looks at the end of a record when somebody reads it: `all` reads each. */
+  /** It checks the expiry of a record when it is read: `all` reads each. */
   const sweep = ({ store }: TestApp): Promise<void> => new Promise((resolve) => store.all?.(() => resolve()))
 
-  it('grows by nothing for visitors, nor for logins that nobody finishes', async () => {
+  it('does not grow by visitors or by abandoned logins', async () => {
     const app = await stage.start()
     for (let count = 0; count < 30; count++) {
       const browser = app.browser()
@@ -295,7 +295,7 @@ describe('a MemoryStore', () => {
     assert.equal(sizeOf(app), 0)
   })
 
-  it('holds five records at most for each login, and nothing of it once their time has passed', async () => {
+  it('holds at most five records for each login, and none after they have expired', async () => {
     const app = await stage.start({ loginLifetime: 600 }, { session: { cookie: { maxAge: 600_000 } } })
     for (let count = 0; count < 20; count++) {
       stage.provider.account = { sub: `person ${count}`, claims: {} }
@@ -307,7 +307,7 @@ describe('a MemoryStore', () => {
     assert.equal(sizeOf(app), 0)
   })
 
-  it('keeps for ten minutes that a login has ended, and nothing longer', async () => {
+  it('keeps the mark of an ended login for ten minutes', async () => {
     const app = await stage.start({ loginLifetime: 600 })
     for (let count = 0; count < 10; count++) {
       const browser = app.browser()
@@ -322,7 +322,7 @@ describe('a MemoryStore', () => {
     assert.equal(sizeOf(app), 0)
   })
 
-  it('is enough for one process: two that are given one each know nothing of the other, and end in a clear error', async () => {
+  it('results in a clear error if two processes have one each', async () => {
     const [one, other] = [await stage.start(), await stage.start()]
     const browser = one.browser()
     await browser.open('/profile')

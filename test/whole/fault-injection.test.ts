@@ -16,11 +16,11 @@ import { assertNoSecret, inTime, onItsWay, REFRESH_SCOPE } from '../support/host
 import { sendTooManyRequests } from '../support/okta-provider/answers.ts'
 import type { Endpoint, RawHandler } from '../support/strict-provider/context.ts'
 
-// The provider is away, or has enough of us, in each of the moments in which it is needed. What must come of it: a code
-// that says so, a time to wait where one was told, the login that was there, no secret anywhere, nothing sent twice that may
-// have been spent, and success as soon as the provider is back, without a restart.
+// The provider is away or limits the rate, at each moment at which it is needed. Every case must result in: the right error
+// code, the time to wait if the provider sent one, the previous login kept, no secret anywhere, nothing sent twice that may have
+// been used up, and success as soon as the provider is back, without a restart.
 
-/** In seconds: no real provider gets so few, but tests wait for it. */
+/** In seconds. Short, because tests wait for it. */
 const TIMEOUT = 1
 
 const routes: Routes = { '/userinfo': answerJson(({ oidc }) => oidc.userinfo()) }
@@ -35,7 +35,7 @@ interface Fault {
   readonly retryAfter?: string
 }
 
-/** Okta's clock is far from the one here: the wait is told by its own `Date`. */
+/** Okta's clock differs from ours, so the time to wait is computed with its own `Date`. */
 function refuseAsOkta(res: ServerResponse, status: 400 | 429): void {
   const now = Date.parse('Mon, 23 Nov 2026 12:00:00 GMT') / 1000
   res.setHeader('Date', new Date(now * 1000).toUTCString())
@@ -51,34 +51,34 @@ const FAULTS: readonly Fault[] = [
     code: 'ERR_OIDC_PROVIDER_UNREACHABLE',
     status: 503,
   },
-  { name: 'says nothing', raw: () => undefined, code: 'ERR_OIDC_PROVIDER_TIMEOUT', status: 504 },
+  { name: 'does not respond', raw: () => undefined, code: 'ERR_OIDC_PROVIDER_TIMEOUT', status: 504 },
   {
-    name: 'answers 500',
+    name: 'responds with 500',
     raw: (_req, res) => void res.writeHead(500, { 'Content-Type': 'text/html' }).end('<p>'),
     code: 'ERR_OIDC_PROVIDER_STATUS',
     status: 502,
   },
   {
-    name: 'answers 503 with Retry-After',
+    name: 'responds with 503 and Retry-After',
     raw: (_req, res) => void res.writeHead(503, { 'Retry-After': '7' }).end(),
     ...BUSY,
     retryAfter: '7',
   },
   {
-    name: 'answers 429 with Retry-After',
+    name: 'responds with 429 and Retry-After',
     raw: (_req, res) => void res.writeHead(429, { 'Retry-After': '7' }).end(),
     ...BUSY,
     retryAfter: '7',
   },
   {
-    name: 'answers 429 with the headers of Okta (Q-24)',
+    name: 'responds with 429 and the headers of Okta (Q-24)',
     raw: (_req, res) => refuseAsOkta(res, 429),
     ...BUSY,
     retryAfter: '42',
   },
 ]
 
-/** A moment in which the provider is needed. */
+/** A moment at which the provider is needed. */
 interface Place {
   readonly name: string
   readonly endpoint: Endpoint
@@ -121,14 +121,14 @@ const PLACES: readonly Place[] = [
   },
 ]
 
-/** Somebody has logged in at one node; another has just started, and knows neither metadata nor keys. */
+/** The user has logged in at one node. Another node has just started, and has no metadata and no keys. */
 async function startNewNode(
   options: Partial<AnyOptions> = {},
   before: readonly Handler[] = [],
 ): Promise<{ readonly app: TestApp; readonly browser: Browser }> {
   const [first, second] = createSharedStores(2)
   if (!first || !second) throw new Error('there are no stores')
-  // A refreshed token lives on; the one of the login is about to end.
+  // The token of the login is about to expire. A refreshed one lasts.
   stage.provider.change.tokenResponse = (response) => ({ ...response, expires_in: 0 })
   const all = { scope: REFRESH_SCOPE, timeout: TIMEOUT, ...options }
   const { browser } = await stage.startLoggedIn(all, { session: { store: first } })
@@ -136,9 +136,9 @@ async function startNewNode(
 }
 
 for (const { name: place, endpoint, options, act } of PLACES) {
-  describe(`a provider that is asked for ${place}`, () => {
+  describe(`a provider that is needed for ${place}`, () => {
     for (const { name, raw, code, status, retryAfter } of FAULTS) {
-      it(`and ${name}: ${code}, the login stays, and the next attempt works`, async () => {
+      it(`causes ${code} if it ${name}, the login stays, and the next attempt works`, async () => {
         const { app, browser } = await startNewNode(options)
         const before = stage.provider.calls[endpoint]
         stage.provider.change.raw[endpoint] = raw
@@ -147,7 +147,7 @@ for (const { name: place, endpoint, options, act } of PLACES) {
         assert.equal(page.headers['retry-after'], retryAfter)
         assert.equal(Object(app.errors[0]).retryAfter, retryAfter === undefined ? undefined : Number(retryAfter))
         assertNoSecret(stage, app, page)
-        // A GET that met a connection which had just been closed goes out once more; what may be spent never does.
+        // A GET on a connection that had just been closed is sent again. A request that may use something up never is.
         const most = endpoint === '/discovery' || endpoint === '/jwks' || endpoint === '/userinfo' ? 2 : 1
         assert.ok(stage.provider.calls[endpoint] - before <= most)
         assert.equal(await isIn(browser, app), true)
@@ -159,9 +159,9 @@ for (const { name: place, endpoint, options, act } of PLACES) {
   })
 }
 
-describe('a rate limit in the manner of Okta before 2020', () => {
+describe('a rate limit of Okta before 2020', () => {
   for (const { name: place, endpoint, options, act } of PLACES) {
-    it(`Q-27: is known by its code at ${place}`, async () => {
+    it(`Q-27: is recognized by its error code at ${place}`, async () => {
       const { app, browser } = await startNewNode(options)
       stage.provider.change.raw[endpoint] = (_req, res) => refuseAsOkta(res, 400)
       const page = await act(browser, app)
@@ -171,9 +171,9 @@ describe('a rate limit in the manner of Okta before 2020', () => {
   }
 })
 
-// What is loaded at the first use is loaded here, so that all ask at the same time.
-describe('a refresh that was refused for the rate', () => {
-  it('Q-24: is one request for all who asked at the same time, and each is told to wait', async () => {
+// Loads what is loaded at first use, so that all requests start at the same time.
+describe('a refresh that hits a rate limit', () => {
+  it('Q-24: is one request for all callers at the same time, and each gets the time to wait', async () => {
     const { count, hold } = createRendezvous(20, '/access-token')
     const { app, browser } = await startNewNode({}, [count])
     const before = stage.provider.calls['/token']
@@ -185,14 +185,14 @@ describe('a refresh that was refused for the rate', () => {
   })
 })
 
-describe('a refresh whose answer is lost', () => {
-  /** The provider has spent the refresh token, and its answer breaks off. */
+describe('a refresh whose response is lost', () => {
+  /** The provider has used the refresh token, and its response breaks off. */
   const breakOff: NonNullable<typeof stage.provider.change.refreshResponse> = (response, answer) => {
     answer.headers['Content-Length'] = '100000'
     return response
   }
 
-  it('is not tried again by itself: the provider decides at the next request whether the login goes on', async () => {
+  it('is not retried automatically; the provider decides at the next request whether the login goes on', async () => {
     const { app, browser } = await startNewNode()
     stage.provider.change.refreshResponse = breakOff
     const before = stage.provider.calls['/token']
@@ -207,7 +207,7 @@ describe('a refresh whose answer is lost', () => {
   })
 })
 
-describe('a refresh whose answer is lost, at a provider that takes the token once more for a while', () => {
+describe('a refresh whose response is lost, at a provider with a grace period for used tokens', () => {
   const okta = createStage({ provider: { refreshTokenRotation: 'reuse-leeway' } })
 
   it('succeeds at the next request', async () => {
@@ -226,7 +226,7 @@ describe('a refresh whose answer is lost, at a provider that takes the token onc
 
 describe('a logout', () => {
   for (const { name, raw, code } of FAULTS) {
-    it(`ends the login here where the provider is asked to revoke, and ${name}`, async () => {
+    it(`ends the login here if the provider ${name} at the revocation`, async () => {
       const { app, browser } = await startNewNode()
       stage.provider.change.raw['/revoke'] = raw
       const told: unknown[] = []
@@ -234,12 +234,12 @@ describe('a logout', () => {
       told.push(...seen.errors)
       assert.deepEqual([page.status, page.url.split('?')[0], codesOf(app)], [200, `${app.baseUrl}/`, []])
       assert.deepEqual([await isIn(browser, app), await app.sessions()], [false, 0])
-      // Whoever waits for an answer that never comes waits two seconds; the request itself ends a second before.
+      // The logout waits two seconds for a response, and the request itself has a limit of one.
       assert.deepEqual([told, stage.provider.calls['/revoke'], code.length > 0], [['ERR_OIDC_REVOCATION'], 1, true])
       assertNoSecret(stage, app, page)
     })
 
-    it(`ends the login here where a new node asks for metadata, and the provider ${name}`, async () => {
+    it(`ends the login here if the provider ${name} when a new node requests its metadata`, async () => {
       const { app, browser } = await startNewNode()
       stage.provider.change.raw['/discovery'] = raw
       const page = await inTime(() => browser.post(`${app.baseUrl}/logout`, {}, { from: app.origin }))
@@ -247,10 +247,10 @@ describe('a logout', () => {
       assert.deepEqual([await isIn(browser, app), await app.sessions()], [false, 0])
     })
 
-    it(`has ended the login before the browser comes to the provider, which ${name}`, async () => {
+    it(`ends the login before the browser gets to the provider, which ${name}`, async () => {
       const { app, browser } = await startNewNode()
       stage.provider.change.raw['/logout'] = (req, res) => {
-        // A browser would wait for longer than a test does.
+        // A browser would wait longer than a test does.
         if (name === 'says nothing') res.writeHead(504).end()
         else raw(req, res)
       }
@@ -263,10 +263,10 @@ describe('a logout', () => {
   }
 })
 
-describe('a logout token that comes to a new node', () => {
+describe('a logout token that arrives at a new node', () => {
   for (const endpoint of ['/discovery', '/jwks'] as const) {
     for (const { name, raw, status, code, retryAfter } of FAULTS) {
-      it(`is good for another attempt where ${endpoint} ${name}`, async () => {
+      it(`can be sent again if ${endpoint} ${name}`, async () => {
         const { app, browser } = await startNewNode()
         const token = await stage.provider.issueLogoutToken(await subjectOf(browser))
         const body = String(new URLSearchParams({ logout_token: token }))
@@ -285,7 +285,7 @@ describe('a logout token that comes to a new node', () => {
 
 describe('a front-channel logout at a new node', () => {
   for (const { name, raw } of FAULTS) {
-    it(`needs no provider, which ${name}`, async () => {
+    it(`works without the provider, which ${name}`, async () => {
       const { app, browser } = await startNewNode()
       const { sid } = await subjectOf(browser)
       stage.provider.change.raw['/discovery'] = raw
@@ -296,8 +296,8 @@ describe('a front-channel logout at a new node', () => {
   }
 })
 
-describe('a provider that is gone altogether', () => {
-  it('is missed by nobody who is logged in: pages, guards and tokens that live need it for nothing', async () => {
+describe('a provider that is unreachable', () => {
+  it('does not affect users who are logged in: pages, guards and valid tokens do not need it', async () => {
     const other = await stage.startOther({ pushed: 'optional' })
     const app = await stage.start({}, { provider: other })
     const browser = app.browser()
@@ -309,7 +309,7 @@ describe('a provider that is gone altogether', () => {
     assert.deepEqual([(await app.browser().open('/')).status, codesOf(app)], [200, []])
   })
 
-  it('ends logins in 503, never in 500, and a login that was on its way too', async () => {
+  it('fails logins with 503 and never with 500, even a login in progress', async () => {
     const other = await stage.startOther()
     const app = await stage.start({}, { provider: other })
     const { browser, next } = await onItsWay(app)
@@ -323,7 +323,7 @@ describe('a provider that is gone altogether', () => {
     )
   })
 
-  it('says of an attempt whether it makes sense to wait, and for how long, to a handler of the application too', async () => {
+  it('gives an error handler of the application the time to wait', async () => {
     const { app, browser } = await startNewNode()
     stage.provider.change.raw['/token'] = (_req, res) => refuseAsOkta(res, 429)
     await browser.fetch(`${app.baseUrl}/access-token`)

@@ -16,7 +16,7 @@ function start(hooks: Hooks, host?: Host): Promise<TestApp> {
   return stage.start({ hooks }, host && { host })
 }
 
-/** Something that takes a while. */
+/** Asynchronous work of a hook. */
 const aMoment = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
 
 function refuse(): never {
@@ -24,7 +24,7 @@ function refuse(): never {
 }
 
 describe('hooks', () => {
-  it('are awaited, each at its moment, in order', async () => {
+  it('are awaited in order', async () => {
     const moments: string[] = []
     const tell = (name: string) => async (): Promise<void> => {
       moments.push(`${name} begins`)
@@ -49,7 +49,7 @@ describe('hooks', () => {
     )
   })
 
-  it('may be plain functions', async () => {
+  it('may be synchronous', async () => {
     const moments: string[] = []
     const app = await start({ afterLogin: ({ scope }) => void moments.push(scope) })
     assert.equal((await app.browser().open('/profile')).status, 200)
@@ -58,7 +58,7 @@ describe('hooks', () => {
 })
 
 describe('beforeLogin', () => {
-  it('is told where the person will come back to, and may set a header', async () => {
+  it('receives returnTo, and can set a header', async () => {
     const app = await start({
       beforeLogin: ({ req, res, returnTo }) => void res.setHeader('X-Seen', `${req.method} ${returnTo}`),
     })
@@ -66,7 +66,7 @@ describe('beforeLogin', () => {
     assert.equal(page.headers['x-seen'], 'GET /profile')
   })
 
-  it('that throws ends the login before the provider hears of it', async () => {
+  it('that throws stops the login before the provider is called', async () => {
     const app = await start({ beforeLogin: refuse })
     const browser = app.browser()
     const page = await browser.open('/login')
@@ -76,7 +76,7 @@ describe('beforeLogin', () => {
 })
 
 describe('afterLogin', () => {
-  it('is told the claims and the scope, and writes into the new session, which is saved', async () => {
+  it('receives the claims and the scope, and can write to the new session, which is saved', async () => {
     const seen: unknown[] = []
     const app = await start({
       afterLogin: async ({ req, claims, scope, tokens }) => {
@@ -114,7 +114,7 @@ describe('afterLogin', () => {
     ["rejects with a word that means something to Express' next()", () => Promise.reject('route'), 500],
   ]
   for (const [name, afterLogin, status] of failures) {
-    it(`that ${name} leaves no session, no tokens, and nobody logged in`, async () => {
+    it(`that ${name} leaves no session, no tokens and no login`, async () => {
       const app = await start({ afterLogin })
       const browser = app.browser()
       const page = await browser.open('/profile')
@@ -125,7 +125,7 @@ describe('afterLogin', () => {
     })
   }
 
-  it('that throws ends the login that there was before', async () => {
+  it('that throws ends the previous login', async () => {
     let isOpen = true
     const app = await start({ afterLogin: () => (isOpen ? undefined : refuse()) })
     const browser = app.browser()
@@ -136,7 +136,7 @@ describe('afterLogin', () => {
     assert.equal((await browser.fetch('/profile')).status, 401)
   })
 
-  it('is not called for an answer that comes late', async () => {
+  it('is not called for a late response', async () => {
     let calls = 0
     const app = await start({ afterLogin: () => void calls++ })
     const browser = app.browser()
@@ -146,7 +146,7 @@ describe('afterLogin', () => {
     assert.equal(calls, 1)
   })
 
-  it('is not called for an answer that is refused', async () => {
+  it('is not called for a refused response', async () => {
     let calls = 0
     const app = await start({ afterLogin: () => void calls++ })
     stage.provider.change.idTokenClaims = (claims) => ({ ...claims, aud: 'another' })
@@ -156,7 +156,7 @@ describe('afterLogin', () => {
 })
 
 describe('beforeLogout and afterLogout', () => {
-  it('are told whose login ends, before and after it has', async () => {
+  it('receive the claims of the login, before and after it ends', async () => {
     const seen: unknown[] = []
     const tell =
       (name: string): NonNullable<Hooks['beforeLogout']> =>
@@ -175,7 +175,7 @@ describe('beforeLogout and afterLogout', () => {
     ])
   })
 
-  it('are called by req.oidc.logout() too', async () => {
+  it('run for req.oidc.logout() too', async () => {
     const seen: unknown[] = []
     const app = await start({ afterLogout: ({ claims }) => void seen.push(claims?.sub) })
     const browser = app.browser()
@@ -184,14 +184,14 @@ describe('beforeLogout and afterLogout', () => {
     assert.deepEqual(seen, ['user-subject'])
   })
 
-  it('are not called for a logout of another site', async () => {
+  it('do not run for a logout that another site posts', async () => {
     const app = await start({ beforeLogout: () => assert.fail('it must not be reached') })
     const browser = app.browser()
     await browser.open('/profile')
     assert.equal((await browser.post('/logout', {}, { from: 'https://evil.test' })).status, 403)
   })
 
-  it('keep the session where the first of them throws', async () => {
+  it('keep the session if beforeLogout throws', async () => {
     const app = await start({ beforeLogout: refuse })
     const browser = app.browser()
     await browser.open('/profile')
@@ -200,7 +200,7 @@ describe('beforeLogout and afterLogout', () => {
     assert.equal((await browser.open('/tokens')).json()['tokenType'], 'Bearer')
   })
 
-  it('do not bring the session back where the second of them throws', async () => {
+  it('do not restore the session if afterLogout throws', async () => {
     const app = await start({ afterLogout: refuse })
     const browser = app.browser()
     await browser.open('/profile')
@@ -219,19 +219,19 @@ for (const host of HOSTS) {
   })
 }
 
-describe('a hook that answers the request itself', () => {
+describe('a hook that sends a response itself', () => {
   const say = ({ res }: { res: ServerResponse }): void => {
     res.statusCode = 403
     res.end('not here')
   }
 
-  it('before a login keeps the browser here', async () => {
+  it('before a login prevents the redirect', async () => {
     const app = await start({ beforeLogin: say })
     const page = await app.browser().open('/login')
     assert.deepEqual([page.status, page.body, stage.provider.calls['/authorize']], [403, 'not here', 0])
   })
 
-  it('after a login leaves nobody logged in', async () => {
+  it('after a login leaves no login', async () => {
     const app = await start({ afterLogin: say })
     const browser = app.browser()
     const page = await browser.open('/profile')
@@ -248,7 +248,7 @@ describe('a hook that answers the request itself', () => {
     assert.equal((await browser.fetch('/profile')).status, 200)
   })
 
-  it('after a logout keeps the browser here, logged out', async () => {
+  it('after a logout prevents the redirect, and the login has ended', async () => {
     const app = await start({ afterLogout: say })
     const browser = app.browser()
     await browser.open('/profile')

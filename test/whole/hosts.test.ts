@@ -42,8 +42,8 @@ async function startReportsApp(
   return stopLater(await startApp({ ...arrangement, host, provider: provider(), options }))
 }
 
-/** Logs in at a guarded page, by a redirect. */
-async function checkAnswerInQuery(app: TestApp): Promise<void> {
+/** Logs a user in at a guarded page, with the response in the query. */
+async function checkResponseByQuery(app: TestApp): Promise<void> {
   provider().account = 'alice'
   const browser = app.browser()
   const page = await browser.open(`${app.baseUrl}/reports?year=2026`)
@@ -53,8 +53,8 @@ async function checkAnswerInQuery(app: TestApp): Promise<void> {
   await checkLogout(app, browser)
 }
 
-/** Comes back by a form that the provider posts. */
-async function checkAnswerInForm(app: TestApp): Promise<void> {
+/** Logs a user in with a response that the provider posts. */
+async function checkResponseByForm(app: TestApp): Promise<void> {
   provider().account = 'bob'
   const browser = app.browser()
   const page = await browser.open(`${app.baseUrl}/profile`)
@@ -69,20 +69,20 @@ async function checkLogout(app: TestApp, browser: ReturnType<TestApp['browser']>
   const page = await browser.post(`${app.baseUrl}/logout`)
   assert.equal(new URL(page.url).origin, app.origin)
   assert.deepEqual(page.json(), { authenticated: false, claims: null })
-  // What was in the cookie opens nothing any more.
+  // The cookie from before the logout is worthless.
   assert.equal((await thief.open(`${app.baseUrl}/`)).json()['authenticated'], false)
 }
 
 const CHECKS = [
-  ['query', checkAnswerInQuery, []],
-  ['form_post', checkAnswerInForm, ['ERR_OIDC_INSUFFICIENT_CLAIM']],
+  ['query', checkResponseByQuery, []],
+  ['form_post', checkResponseByForm, ['ERR_OIDC_INSUFFICIENT_CLAIM']],
 ] as const
 
 for (const host of HOSTS) {
   describe(`in ${host}`, () => {
     for (const [name, arrangement] of ARRANGEMENTS) {
       for (const [responseMode, check, denials] of CHECKS) {
-        it(`a person logs in by ${responseMode}, passes guards or not, and logs out: ${name}`, async () => {
+        it(`a user logs in by ${responseMode}, is allowed or denied by guards, and logs out: ${name}`, async () => {
           const app = await startReportsApp(host, arrangement, responseMode)
           await check(app)
           assert.equal(await app.sessions(), 0)
@@ -93,8 +93,8 @@ for (const host of HOSTS) {
   })
 }
 
-describe('in no framework at all', () => {
-  it('a person logs in, is let in, and logs out', async () => {
+describe('without a framework', () => {
+  it('a user logs in, passes a guard, and logs out', async () => {
     let answer: RequestListener = () => undefined
     const { port } = stopLater(await listen(createServer((req, res) => answer(req, res))))
     const origin = `http://127.0.0.1:${port}`

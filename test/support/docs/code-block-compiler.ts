@@ -4,25 +4,27 @@ import { join } from 'node:path'
 import { type CodeBlock, ROOT, readText } from './code-blocks.ts'
 
 /** What blocks use without saying where it is from. Each line names one thing that a reader can guess. */
-const PRELUDE = `
+export const PRELUDE = `
 type Handler = import('express').RequestHandler
 type Store = import('express-session').Store
 declare const app: import('express').Express
 declare const issuer: string, clientId: string, clientSecret: string, baseUrl: string
 declare const secret: string, oldSecret: string, sessionSecret: string, store: Store
-declare const options: import('${ROOT}lib/options/options.ts').SingleProviderOptions
-declare const signingKey: import('${ROOT}lib/options/provider-options.ts').PrivateJwk
-declare const encryptionKey: import('${ROOT}lib/options/provider-options.ts').PrivateJwk
+declare const options: import('express-oidc').SingleProviderOptions
+declare const signingKey: import('express-oidc').PrivateJwk
+declare const encryptionKey: import('express-oidc').PrivateJwk
 declare const certificate: string, certificateKey: string
 declare const showProfile: Handler, showReports: Handler, showOrders: Handler, showAdmin: Handler, showStaff: Handler
 declare const showBoard: Handler, showDutch: Handler, showVerified: Handler, showBoth: Handler
 declare const showAccount: Handler, showPayments: Handler
 declare function findUser(iss: string, sub: string): Promise<{ id: string } | undefined>
-declare const config: import('${ROOT}lib/options/config.ts').Config
 declare const jwksUri: string
 interface Keys { readonly keys: readonly unknown[] }
 declare function fetchKeys(uri: string): Promise<Keys>
 `
+
+/** The same for comments in `lib/`, which may use inner types. */
+const INNER_PRELUDE = `declare const config: import('${ROOT}lib/options/config.ts').Config\n`
 
 /** Names that a block may use without importing them, each with its import. Where two have one name, the first is meant. */
 const COMMON: ReadonlyMap<string, string> = new Map([
@@ -51,7 +53,7 @@ export function compileBlocks(blocks: readonly CodeBlock[]): readonly string[] {
       writeFileSync(join(folder, `block-${index}.ts`), `${[...header, block.code].join('\n')}\n`)
       return header.length
     })
-    writeFileSync(join(folder, 'prelude.d.ts'), PRELUDE)
+    writeFileSync(join(folder, 'prelude.d.ts'), PRELUDE + INNER_PRELUDE)
     writeFileSync(join(folder, 'package.json'), '{ "type": "module" }')
     writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify(projectOf(blocks)))
     return faultsOf(runCompiler(folder), blocks, headers)

@@ -1,21 +1,45 @@
+import type { OptionRow } from '../../../lib/options/option-row.ts'
+import { APP_OPTIONS, PROVIDER_OPTIONS } from '../../../lib/options/option-table.ts'
 import { filesBelow, readText } from './code-blocks.ts'
 
-/** An option as the sources declare it. */
+/** An option and its default, as one source states them. */
 export interface DocumentedOption {
-  /** As it is written in the documentation: `timeout`, `routes.login`. */
+  /** As in the documentation: `timeout`, `routes.login`. */
   readonly name: string
-  /** `required`, what `@default` says without its backticks, or nothing. */
+  /** `required`, the default without backticks, or empty if there is none. */
   readonly fallback: string
 }
 
+type Row = OptionRow & { readonly algOption?: string }
+
+/** All options of `oidc()`, as the table of options has them. */
+export const DOCUMENTED_OPTIONS: readonly DocumentedOption[] = [APP_OPTIONS, PROVIDER_OPTIONS].flatMap((table) =>
+  Object.entries<Row>(table).flatMap(([name, row]) => optionsOf(name, row)),
+)
+
+/** The option of a row, and those inside it. */
+function optionsOf(name: string, row: Row): readonly DocumentedOption[] {
+  const inside = Object.entries(row.members ?? {}).flatMap(([member, one]) => optionsOf(`${name}.${member}`, one))
+  return [{ name, fallback: fallbackOf(row).replaceAll('`', '') }, ...inside]
+}
+
+function fallbackOf({ isRequired, default: value, defaultInWords, algOption }: Row): string {
+  if (isRequired) return 'required'
+  if (defaultInWords !== undefined) return defaultInWords
+  // An empty default means that the option has no effect.
+  if (value === undefined || ['""', '[]', '{}'].includes(JSON.stringify(value))) return ''
+  const literal = typeof value === 'string' ? `'${value}'` : String(value)
+  return algOption === undefined ? literal : `${literal} with ${algOption}`
+}
+
 interface Member extends DocumentedOption {
-  /** The name of its type, where it is one word. */
+  /** The name of its type, if that is one word. */
   readonly type: string
 }
 
 const SOURCES = filesBelow('lib', '.ts').map(readText)
 
-/** The members of an exported interface of `lib/`, as its text has them: those that have a comment. */
+/** The members of an exported interface in `lib/` that have a JSDoc comment. */
 export function membersOf(name: string): readonly Member[] {
   const declaration = new RegExp(`^export interface ${name}\\b.*\\{\n([\\s\\S]*?)^\\}`, 'm')
   const bodies = SOURCES.flatMap((text) => declaration.exec(text)?.[1] ?? [])
@@ -23,24 +47,25 @@ export function membersOf(name: string): readonly Member[] {
   return [
     ...(bodies[0] ?? '').matchAll(/\/\*\*([\s\S]*?)\*\/\n {2}(?:readonly )?(\w+)(\??)(?::|\()(?: (\w+)$)?/gm),
   ].map(([, comment = '', member = '', mark, type = '']) => {
-    const [, told = ''] = /@default (.*?)\s*(?:\*?\s*)$/m.exec(comment) ?? []
-    return { name: member, type, fallback: mark === '' ? 'required' : told.replaceAll('`', '') }
+    const [, stated = ''] = /@default (.*?)\s*(?:\*?\s*)$/m.exec(comment) ?? []
+    return { name: member, type, fallback: mark === '' ? 'required' : stated.replaceAll('`', '') }
   })
 }
 
-/** An option, and those that are members of it. */
-function withMembers({ name, type, fallback }: Member): readonly DocumentedOption[] {
-  const inside = /^(?:\w+Options|Hooks)$/.test(type) ? membersOf(type) : []
-  return [{ name, fallback }, ...inside.map((member) => ({ ...member, name: `${name}.${member.name}` }))].map(
-    ({ name: own, fallback: told }) => ({ name: own, fallback: told }),
-  )
-}
-
-/** All options of `oidc()`: those of the application, of a provider, and of one of several. */
-export const DOCUMENTED_OPTIONS: readonly DocumentedOption[] = [
+/** All options of `oidc()`, as the JSDoc comments of the public interfaces have them. */
+export const JSDOC_OPTIONS: readonly DocumentedOption[] = [
   ...membersOf('ApplicationOptions'),
   ...membersOf('ProviderOptions'),
-  // It is required in their place alone where `issuer` is not.
-  ...membersOf('SeveralProvidersOptions').map((member) => ({ ...member, fallback: '' })),
   ...membersOf('NamedProviderOptions'),
+  // `providers` is required only in the interface that has no `issuer`.
+  ...membersOf('SeveralProvidersOptions').map((member) => ({ ...member, fallback: '' })),
 ].flatMap(withMembers)
+
+/** An option, and those that its type declares. */
+function withMembers({ name, type, fallback }: Member): readonly DocumentedOption[] {
+  const inside = /^(?:\w+Options|Hooks)$/.test(type) ? membersOf(type) : []
+  return [
+    { name, fallback },
+    ...inside.map((member) => ({ name: `${name}.${member.name}`, fallback: member.fallback })),
+  ]
+}

@@ -1,0 +1,29 @@
+// Adds what CommonJS needs to a build: `node --import tsx build/commonjs.ts dist`. TypeScript accepts no `require()` of an
+// ES module before 5.8, and never with `module: node16`.
+//
+// - Every declaration becomes a `.d.cts`. Modules of both kinds may import these, so there is one copy of each type.
+// - Each entry point gets a `.cjs` that loads its ES module, and a `.d.ts` that describes the ES module.
+import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+
+const [, , dist = 'dist'] = process.argv
+const { exports } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'))
+
+for (const file of readdirSync(dist, { recursive: true, encoding: 'utf8' })) {
+  if (file.endsWith('.d.ts')) moveDeclaration(join(dist, file))
+}
+for (const path of Object.keys(exports)) {
+  if (path !== './package.json') addEntryPoint(path === '.' ? 'index' : path.slice('./'.length))
+}
+
+function moveDeclaration(file: string): void {
+  // The compiler leaves relative imports as the sources have them: `from './errors.ts'`.
+  const declaration = readFileSync(file, 'utf8').replace(/(from |import |import\()(['"])(\..+?)\.ts\2/g, '$1$2$3.cjs$2')
+  writeFileSync(file.replace(/\.d\.ts$/, '.d.cts'), declaration)
+  rmSync(file)
+}
+
+function addEntryPoint(name: string): void {
+  writeFileSync(join(dist, `${name}.cjs`), `module.exports = require('./${name}.js')\n`)
+  writeFileSync(join(dist, `${name}.d.ts`), `export * from './${name}.cjs'\n`)
+}

@@ -1,0 +1,60 @@
+import type { AppConfig } from '../options/config.ts'
+import { decodePath } from '../options/urls.ts'
+
+/** The part of the configuration that says where the middleware responds. */
+export interface RoutesConfig extends Pick<AppConfig, 'basePath'> {
+  readonly routes: Readonly<Record<string, string | undefined>>
+  /** The callback paths of all providers. */
+  readonly callbacks?: readonly string[]
+  readonly providerChooser?: string | undefined
+}
+
+/** A path at which the middleware responds. */
+export interface OwnRoute {
+  /** The name of the route in the option `routes`. */
+  readonly name: string
+  /** The path as the options name it, without `basePath`. */
+  readonly route: string
+  /** The path as `req.url` shows it. */
+  readonly path: string
+}
+
+/**
+ * Lists every path at which the middleware responds, for routing and for {@link isOwnRoute}. Below a mount path, or behind
+ * a proxy that removes `basePath`, `req.url` is the route alone. Otherwise it begins with `basePath`.
+ */
+export function ownRoutes({ basePath, routes, callbacks = [] }: RoutesConfig): readonly OwnRoute[] {
+  const all = [...Object.entries(routes), ...callbacks.map((route) => ['callback', route] as const)]
+  return all.flatMap(([name, route]) =>
+    route === undefined ? [] : [route, basePath + route].map((path) => ({ name, route, path })),
+  )
+}
+
+/** Folds a path as Express does by default: routes match in any case, and with one slash at the end. */
+export function foldRoute(path: string): string {
+  return (path.length > 1 && path.endsWith('/') ? path.slice(0, -1) : path).toLowerCase()
+}
+
+/**
+ * True if a browser that opens this path reaches a route of ours, or the provider chooser. A mount path or a proxy may
+ * remove `basePath` first, so `/portal/portal/logout` can be a route too. Routers differ in what they match: case, encoding
+ * and trailing slashes are ignored.
+ */
+export function isOwnRoute(path: string, config: RoutesConfig): boolean {
+  const paths = browserPaths.get(config) ?? collectBrowserPaths(config)
+  browserPaths.set(config, paths)
+  return paths.has(foldPath(path))
+}
+
+/** Collected once for each configuration, because a login and a silent login need them at every request. */
+const browserPaths = new WeakMap<RoutesConfig, ReadonlySet<string | undefined>>()
+
+function collectBrowserPaths(config: RoutesConfig): ReadonlySet<string | undefined> {
+  const { basePath, routes, providerChooser } = config
+  const own = ownRoutes({ ...config, routes: { ...routes, providerChooser } })
+  return new Set(own.flatMap(({ path }) => [foldPath(path), foldPath(basePath + path)]))
+}
+
+function foldPath(path: string): string | undefined {
+  return decodePath(path)?.normalize('NFKC').toLowerCase().replace(/\/+$/, '')
+}

@@ -1,0 +1,161 @@
+import { createSecureContext } from 'node:tls'
+import { RESERVED_PARAMS } from './authorization-params.ts'
+import { hasPlaceholder } from './issuer.ts'
+import { objectOf, option, required } from './option-row.ts'
+import type { TlsClientCertificate } from './provider-options.ts'
+import {
+  anyOf,
+  firstFailing,
+  functionRule,
+  isPlainObject,
+  listOf,
+  must,
+  nonEmptyString,
+  oneOf,
+  type Rule,
+  showUrl,
+  showValue,
+  withMethods,
+} from './rule.ts'
+import { issuer, parseHttpUrl } from './urls.ts'
+
+// The rules of single options that are more than one of the building blocks in rule.ts.
+
+/** Anything longer is a mistake in the unit. */
+export const TEN_YEARS: number = 10 * 365 * 86400
+
+/** The time limit of one request to the provider. */
+export const timeout: Rule = must(
+  'be a number of seconds from 0.001 to 120',
+  (value) => typeof value === 'number' && value >= 0.001 && value <= 120,
+  showValue,
+)
+
+/** Members of the session object of express-session. */
+const SESSION_MEMBERS: readonly unknown[] =
+  'cookie id req save reload destroy regenerate touch resetMaxAge prototype'.split(' ')
+
+export const sessionKey: Rule = firstFailing(
+  nonEmptyString,
+  must(
+    'be a name that express-session does not use itself',
+    (value) => !SESSION_MEMBERS.includes(value) && !(String(value) in Object.prototype),
+    showValue,
+  ),
+)
+
+export const secret: Rule = must('be a string of at least 32 characters, or a list of such strings', (value) => {
+  const list: readonly unknown[] = Array.isArray(value) ? value : [value]
+  return list.length > 0 && list.every((item) => typeof item === 'string' && item.length >= 32)
+})
+
+export const sessionClaims: Rule = anyOf(functionRule, listOf('claim names, or a function', nonEmptyString))
+
+export const sharedState: Rule = withMethods(
+  'be redisState(), postgresState(), memoryState(), or an object with the same methods',
+  ...['add', 'remove', 'members', 'take', 'once', 'seen', 'lock'],
+)
+
+/** What the login route reads from its query. */
+const LOGIN_ROUTE_PARAMS: readonly unknown[] = ['returnTo', 'provider', 'requirement', '__proto__']
+
+/** Anyone can write a link to the login route, and so chooses the values of these parameters. */
+export const passthroughParams: Rule = listOf(
+  'names of query parameters',
+  firstFailing(
+    must('be the name of a query parameter', (name) => typeof name === 'string' && /^[\w.-]+$/.test(name), showValue),
+    must(
+      'not be a parameter that the middleware sets itself',
+      (name) => !RESERVED_PARAMS.has(String(name)) && !LOGIN_ROUTE_PARAMS.includes(name),
+      showValue,
+    ),
+  ),
+)
+
+const siteData: Rule = oneOf('cache', 'cookies', 'storage', 'executionContexts')
+export const clearSiteData: Rule = listOf(
+  "one or more of 'cache', 'cookies', 'storage', 'executionContexts'",
+  siteData,
+  1,
+)
+
+/** The providers of an application. Their names stand in paths and in the query of the login route. */
+export const providers: Rule = firstFailing(
+  must(
+    'be a plain object with the options of each provider under its name',
+    (value) => isPlainObject(value) && Object.keys(value).length > 0,
+  ),
+  (value, name) =>
+    Object.entries(value as object).flatMap(([key, options]) => {
+      const isName = /^[A-Za-z0-9_-]{1,32}$/.test(key) && !(key in Object.prototype)
+      if (!isName) return [`${name} must have names of 1 to 32 letters, digits, hyphens and underscores.`]
+      return must('be a plain object with the options of that provider', isPlainObject)(options, `${name}.${key}`)
+    }),
+)
+
+/** RFC 6749 A.1 and A.2 allow VSCHAR only. Spaces and line breaks at the ends come from copying. */
+export const credential: Rule = firstFailing(
+  nonEmptyString,
+  must('contain only printable ASCII characters, without spaces or line breaks at the ends', (value) =>
+    /^[!-~](?:[ -~]*[!-~])?$/.test(String(value)),
+  ),
+  must('be the value of your own client, not a placeholder from documentation', (value) => {
+    return !hasPlaceholder(String(value))
+  }),
+)
+
+/** RFC 6749 3.3: scope-token = 1*NQCHAR. OIDC Core 3.1.2.1: `openid` makes the request an authentication request. */
+export const scope: Rule = must(
+  'be scopes separated by single spaces, including openid',
+  (value) => {
+    const tokens = typeof value === 'string' ? value.split(' ') : []
+    return tokens.includes('openid') && tokens.every((token) => /^[!#-[\]-~]+$/.test(token))
+  },
+  showValue,
+)
+
+const pem: Rule = must('be PEM as text or bytes, not the path of a file', (value) => {
+  const text = value instanceof Uint8Array ? Buffer.from(value).toString('latin1') : value
+  return typeof text === 'string' && text.includes('-----BEGIN ')
+})
+
+/** RFC 8705 2. The message of OpenSSL is not shown: it may contain parts of the key. */
+export const certificate: Rule = firstFailing(
+  objectOf({ cert: required(pem), key: required(pem), passphrase: option(nonEmptyString), ca: option(pem) }),
+  must('have a cert and the key that belongs to it, and the passphrase if the key is encrypted', (value) =>
+    isKeyPair(value as TlsClientCertificate),
+  ),
+)
+
+function isKeyPair({ cert, key, passphrase = '' }: TlsClientCertificate): boolean {
+  try {
+    return createSecureContext({ cert: Buffer.from(cert), key: Buffer.from(key), passphrase }) !== undefined
+  } catch {
+    return false
+  }
+}
+
+export const discovery: Rule = must(
+  "be 'oidc', 'oauth2', or the https URL of the metadata",
+  (value) => value === 'oidc' || value === 'oauth2' || parseHttpUrl(value)?.hash === '',
+  showUrl,
+)
+
+export const tenants: Rule = anyOf(
+  functionRule,
+  listOf(
+    'one or more tenant ids, or a function',
+    must(
+      'be a tenant id of letters, digits, dots and hyphens',
+      (id) => typeof id === 'string' && /^[A-Za-z0-9][A-Za-z0-9.-]{0,127}$/.test(id),
+      showValue,
+    ),
+    1,
+  ),
+)
+
+/** Issuers of aggregated and distributed claims (OIDC Core 5.6.2), compared character by character. */
+export const claimsProviders: Rule = firstFailing(
+  listOf('issuers', issuer),
+  must('not contain an issuer twice', (value) => new Set([value].flat()).size === [value].flat().length),
+)

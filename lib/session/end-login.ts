@@ -1,0 +1,178 @@
+/*
+ * How a login ends in this application: the login of the current request (`endLocalLogin`), and the logins that a provider
+ * names (`ProviderLogouts`). What the provider must be told is in logout/logout.ts.
+ *
+ * Both take the same steps. First the session is marked as ended, so that no request in progress writes it back (see
+ * store-watch.ts), and destroyed. Then its tokens are removed: a refresh in progress has stored its tokens by then, or it
+ * finds that the login has ended.
+ */
+import { type Events, publish } from '../events.ts'
+import type { Response } from '../http/request.ts'
+import { type AppConfig, ONLY_PROVIDER } from '../options/config.ts'
+import type { StoreLike } from '../state/shared-state.ts'
+import { nowInSeconds } from '../time/seconds.ts'
+import type { IdTokenClaims, Login, TokenRecord } from '../types.ts'
+import { expireSessionCookie } from './cookies.ts'
+import { readLastLogin, readOidcSession, readTokensId, type SessionConfig } from './current-login.ts'
+import { type SessionRequest, storeOperation } from './express-session.ts'
+import type { LoopBrake } from './login-attempts.ts'
+import {
+  type IndexEntry,
+  keysOfLogin,
+  keysOfTarget,
+  type LogoutTarget,
+  matchesTarget,
+  type SessionIndex,
+} from './session-index.ts'
+import type { StoreWatch } from './store-watch.ts'
+import { lifetimeUntil, type TokenRecords } from './token-record.ts'
+
+/** The services of a relying party that have to know that a login ends. */
+interface LoginServices {
+  readonly config: SessionConfig
+  readonly storeWatch: StoreWatch
+  readonly tokenRecords: TokenRecords
+  readonly loopBrake: LoopBrake
+}
+
+type LogoutChannel = Events['express-oidc:logout']['how']
+
+/**
+ * Ends the session of this request, with everything that the application stored in it, for parallel requests too. Returns
+ * the tokens of its login, if any, so that the caller can revoke them.
+ *
+ * @param res Pass it to delete the browser's session cookie as well.
+ * @param how Pass it to publish the logout, if there was a login.
+ */
+export async function endLocalLogin(
+  { config, storeWatch, tokenRecords, loopBrake }: LoginServices,
+  req: SessionRequest,
+  res?: Response,
+  how?: LogoutChannel,
+): Promise<TokenRecord | undefined> {
+  const [login, tokensId] = [readLastLogin(req, config), readTokensId(req, config)]
+  const { sessionID, session, sessionStore } = req
+  await storeWatch.markEnded(req)
+  await storeOperation((done) => req.session.destroy(done))
+  const tokens = tokensId === undefined ? undefined : await tokenRecords.take(sessionStore, tokensId)
+  if (res !== undefined) {
+    expireSessionCookie(req, res, sessionID, session.cookie)
+    loopBrake.reset(res)
+  }
+  if (how !== undefined && login !== undefined) publishLogout(how, login)
+  return tokens
+}
+
+/** Publishes that a login has ended. `claims` is undefined if there was no valid login. */
+export function publishLogout(
+  how: LogoutChannel,
+  { provider = ONLY_PROVIDER, claims }: { readonly provider?: string; readonly claims: IdTokenClaims | undefined },
+): void {
+  publish['express-oidc:logout'](() => ({ provider, how, issuer: claims?.iss, sub: claims?.sub }))
+}
+
+/** Logouts that the provider starts. They name the logins to end; the user's browser is not needed. */
+export interface ProviderLogouts {
+  /**
+   * Records the logout, so that a login that is in progress does not complete. Call it before `endSessions`, and only when
+   * the provider has proved that the logout comes from it: each call writes to the store.
+   */
+  recordLogout(store: StoreLike, target: LogoutTarget): Promise<void>
+  /**
+   * Ends all sessions that match, started on any node, with their tokens. Publishes and returns their logins. If it rejects,
+   * some sessions may have ended; call it again for the others.
+   */
+  endSessions(store: StoreLike, target: LogoutTarget, how: LogoutChannel): Promise<readonly Login[]>
+  /**
+   * True if a logout was recorded for this login since it was started (in seconds since 1970). Such a login must not leave a
+   * session. Call it after the session is saved: a logout at that moment may have looked for the session too early.
+   */
+  wasLoggedOutSince(store: StoreLike, login: Login, startedAt: number): Promise<boolean>
+}
+
+type ProviderLogoutConfig = Pick<AppConfig, 'origin' | 'basePath' | 'sessionKey' | 'clientIds' | 'transactionLifetime'>
+
+interface ProviderLogoutServices extends Pick<LoginServices, 'storeWatch' | 'tokenRecords'> {
+  readonly index: SessionIndex
+}
+
+export function createProviderLogouts(config: ProviderLogoutConfig, services: ProviderLogoutServices): ProviderLogouts {
+  const { index } = services
+  return {
+    async recordLogout(store, target) {
+      const [keys, now] = [keysOfTarget(config, target), nowInSeconds()]
+      await Promise.all(keys.map((key) => writeLogoutTime(store, key, now, config.transactionLifetime)))
+    },
+    async endSessions(store, target, how) {
+      const keys = keysOfTarget(config, target)
+      const entries = await index.find(store, keys)
+      const results = await Promise.allSettled(
+        entries.map(async (entry) => {
+          const login = await endIndexedSession(config, services, store, entry, target)
+          await index.drop(store, keys, entry)
+          return login
+        }),
+      )
+      // A failure with one session must not keep the others alive, so it is thrown only now.
+      for (const result of results) if (result.status === 'rejected') throw result.reason
+      const logins = results.flatMap((result) => (result.status === 'fulfilled' ? (result.value ?? []) : []))
+      for (const login of logins) publishLogout(how, login)
+      return logins
+    },
+    async wasLoggedOutSince(store, login, startedAt) {
+      const times = await Promise.all(keysOfLogin(config, login).map((key) => readLogoutTime(store, key)))
+      return times.some((time) => startedAt <= time)
+    },
+  }
+}
+
+async function endIndexedSession(
+  config: ProviderLogoutConfig,
+  { index, storeWatch, tokenRecords }: ProviderLogoutServices,
+  store: StoreLike,
+  { sessionId, tokensId }: IndexEntry,
+  target: LogoutTarget,
+): Promise<Login | undefined> {
+  const data = await readSession(store, sessionId)
+  const oidcSession = readOidcSession(data, config)
+  if (oidcSession !== undefined && !matchesTarget(oidcSession.login, target)) return undefined
+  const tokensIds = [...new Set([tokensId, oidcSession?.tokensId ?? tokensId])]
+  await Promise.all(tokensIds.map((id) => index.markEnded(store, id)))
+  // A session without a login belongs to the application, which has removed the login itself: it stays.
+  if (oidcSession !== undefined || data === undefined) {
+    storeWatch.markIdEnded(store, sessionId)
+    await storeOperation((done) => store.destroy(sessionId, done))
+  }
+  await Promise.all(tokensIds.map((id) => tokenRecords.remove(store, id)))
+  if (oidcSession !== undefined) await index.remove(store, sessionId, oidcSession)
+  return oidcSession?.login
+}
+
+/** A session that cannot be read is `undefined`, and is destroyed like one that matches. */
+async function readSession(store: StoreLike, id: string): Promise<object | undefined> {
+  const data = await storeOperation<unknown>((done) => store.get(id, done)).catch(() => undefined)
+  return typeof data === 'object' && data !== null ? data : undefined
+}
+
+/**
+ * Records are in the session store and not in the shared state, whose marks hold no time. Nodes that share sessions share
+ * the store.
+ */
+async function writeLogoutTime(store: StoreLike, key: string, loggedOutAt: number, seconds: number): Promise<void> {
+  const record = { cookie: lifetimeUntil(loggedOutAt + seconds), loggedOutAt }
+  await storeOperation((done) => store.set(logoutRecordName(key), record, done))
+}
+
+async function readLogoutTime(store: StoreLike, key: string): Promise<number> {
+  const record = await storeOperation<unknown>((done) => {
+    // File stores report a missing record as ENOENT.
+    const name = logoutRecordName(key)
+    store.get(name, (error, data) => done(Object(error).code === 'ENOENT' ? undefined : error, data))
+  })
+  const { loggedOutAt } = Object(record)
+  return typeof loggedOutAt === 'number' ? loggedOutAt : Number.NEGATIVE_INFINITY
+}
+
+function logoutRecordName(key: string): string {
+  return `oidc-logout:${key}`
+}

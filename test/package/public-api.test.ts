@@ -1,0 +1,47 @@
+import assert from 'node:assert/strict'
+import { readFileSync, writeFileSync } from 'node:fs'
+import { describe, it } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import { publicApi } from '../support/docs/public-api.ts'
+
+const ROOT = fileURLToPath(new URL('../../', import.meta.url))
+const SNAPSHOT = fileURLToPath(new URL('public-api.txt', import.meta.url))
+
+const ADVICE =
+  'What the entry points export is not what test/package/public-api.txt has. If that is an accident, undo it: an ' +
+  'application may use what is gone. If it is meant, say so in CHANGELOG.md and run\n\n' +
+  '  UPDATE_PUBLIC_API=1 node --import tsx --test test/package/public-api.test.ts\n'
+
+describe('the public API', () => {
+  it('is the one that is written down', () => {
+    const found = publicApi(ROOT)
+    if (process.env['UPDATE_PUBLIC_API'] === '1') writeFileSync(SNAPSHOT, found)
+    const written = readFileSync(SNAPSHOT, 'utf8')
+    const [gone, added] = [linesOnlyIn(written, found), linesOnlyIn(found, written)]
+    assert.equal([...gone, ...added].length, 0, `${ADVICE}\n${[...gone, ...added].join('\n')}\n`)
+
+    function linesOnlyIn(text: string, other: string): readonly string[] {
+      const sign = text === written ? '-' : '+'
+      return linesOf(text)
+        .filter((line) => !linesOf(other).includes(line))
+        .map((line) => `${sign} ${line}`)
+    }
+  })
+
+  it('is found: functions, classes and types of every entry point', () => {
+    const lines = linesOf(publicApi(ROOT))
+    for (const line of ['express-oidc: function oidc', 'express-oidc/redis: function redisState']) {
+      assert.ok(lines.includes(line), line)
+    }
+    assert.ok(lines.some((line) => /^express-oidc: interface AnonymousContext .*\bloginUrl\b/.test(line)))
+    assert.ok(lines.some((line) => /^express-oidc: class OidcError .*\bcode\b/.test(line)))
+  })
+})
+
+/** The lines of a report, each with its entry point in front. */
+function linesOf(text: string): readonly string[] {
+  return text.split('\n\n').flatMap((section) => {
+    const [entry, ...lines] = section.trimEnd().split('\n')
+    return lines.map((line) => `${entry}: ${line.trim()}`)
+  })
+}

@@ -1,0 +1,155 @@
+import assert from 'node:assert/strict'
+import { randomUUID } from 'node:crypto'
+import { describe, it, mock } from 'node:test'
+import { createLoginChanges } from '../../lib/session/store-watch.ts'
+import type { Login } from '../../lib/types.ts'
+import type { TestApp } from '../support/app/app.ts'
+import { answerJson, type Routes } from '../support/app/app-routes.ts'
+import { createGate, createSharedStores } from '../support/app/nodes.ts'
+import { isTokens } from '../support/app/records.ts'
+import { createStage } from '../support/app/stage.ts'
+import { isCallback } from '../support/app/url-predicates.ts'
+import type { Browser } from '../support/browser/browser.ts'
+import type { JsonObject } from '../support/strict-provider/changes.ts'
+
+const SCOPE = 'openid profile email offline_access'
+const stage = createStage({ app: { errorHandler: 'json' } })
+
+/** Logs in an administrator whose access token is about to expire. The next ID Token has no group. */
+async function startAsAdmin(routes: Routes): Promise<{ app: TestApp; browser: Browser }> {
+  stage.provider.change.tokenResponse = (response) => ({ ...response, expires_in: 0 })
+  stage.provider.change.idTokenClaims = (good) => ({ ...good, groups: ['admin'] })
+  stage.provider.change.refreshedIdTokenClaims = ({ groups: _lost, ...good }: JsonObject) => good
+  return await stage.startLoggedIn({ scope: SCOPE }, { routes })
+}
+
+describe('a group that a refresh has removed', () => {
+  it('is not restored by a request that read its session before the refresh and writes it afterwards', async () => {
+    const gate = createGate()
+    const slow = answerJson(async ({ session }) => {
+      session['cart'] = 'book'
+      await gate.pass()
+      return {}
+    })
+    const { browser } = await startAsAdmin({ '/slow': slow })
+    const written = browser.fetch('/slow')
+    await gate.hasArrived
+    assert.equal((await browser.fetch('/access-token')).status, 200)
+    gate.open()
+    await written
+    assert.equal((await browser.fetch('/admin')).status, 403)
+    assert.equal((await browser.fetch('/session')).json()['cart'], 'book')
+  })
+
+  it('is missing in every request that waited for the same refresh', async () => {
+    const read = answerJson(async ({ oidc, session }) => {
+      session['visit'] = randomUUID()
+      await oidc.accessToken()
+      return { groups: oidc.claims?.['groups'] ?? 'none' }
+    })
+    const { browser } = await startAsAdmin({ '/groups': read })
+    const pages = await Promise.all([1, 2, 3, 4].map(() => browser.fetch('/groups')))
+    assert.deepEqual(new Set(pages.map((page) => page.json()['groups'])), new Set(['none']))
+    assert.equal((await browser.fetch('/admin')).status, 403)
+  })
+})
+
+describe('a refresh', () => {
+  it('removes a group that another node has restored after an earlier refresh', async () => {
+    const gate = createGate()
+    const slow = answerJson(async ({ session }) => {
+      session['cart'] = 'book'
+      await gate.pass()
+      return {}
+    })
+    const [store, other] = createSharedStores(2)
+    assert.ok(store && other)
+    stage.provider.change.tokenResponse = (response) => ({ ...response, expires_in: 0 })
+    stage.provider.change.idTokenClaims = (good) => ({ ...good, groups: ['admin'] })
+    stage.provider.change.refreshedIdTokenClaims = ({ groups: _lost, ...good }: JsonObject) => good
+    const { browser } = await stage.startLoggedIn({ scope: SCOPE }, { session: { store } })
+    const second = await stage.start({ scope: SCOPE }, { session: { store: other }, routes: { '/slow': slow } })
+    const written = browser.fetch(`${second.baseUrl}/slow`)
+    await gate.hasArrived
+    await browser.fetch('/access-token')
+    gate.open()
+    await written
+    assert.equal((await browser.fetch('/admin')).status, 200)
+    mock.timers.enable({ apis: ['Date'], now: Date.now() + 3_590_000 })
+    await browser.fetch('/access-token')
+    assert.equal((await browser.fetch('/admin')).status, 403)
+  })
+
+  it('removes a scope that is no longer granted', async () => {
+    const granted = 'openid offline_access reports:read'
+    stage.provider.change.tokenResponse = (response) => ({ ...response, expires_in: 0, scope: granted })
+    const { browser } = await stage.startLoggedIn({ scope: SCOPE })
+    stage.provider.change.refreshResponse = (response) => ({ ...response, scope: 'openid offline_access' })
+    assert.equal((await browser.fetch('/reports')).status, 200)
+    await browser.fetch('/access-token')
+    assert.equal((await browser.fetch('/reports')).status, 403)
+  })
+})
+
+describe('the memory of changed logins', () => {
+  const loginOf = (group: string): Login => {
+    return { claims: { iss: 'i', sub: 's', groups: [group] } as never, scope: '', loggedInAt: 1, expiresAt: 2 }
+  }
+  const held = (tokensId: string, group: string) => ({ tokensId, login: loginOf(group), seenAt: 7 })
+
+  it('knows all earlier states of a login, but not one that is the latest again', () => {
+    const logins = createLoginChanges()
+    logins.add('t', loginOf('a'), loginOf('b'))
+    logins.add('t', loginOf('b'), loginOf('c'))
+    assert.deepEqual(logins.latest(held('t', 'a')), held('t', 'c'))
+    assert.deepEqual(logins.latest(held('t', 'b')), held('t', 'c'))
+    logins.add('t', loginOf('c'), loginOf('a'))
+    assert.deepEqual(logins.latest(held('t', 'a')), held('t', 'a'))
+    assert.deepEqual(logins.latest(held('t', 'c')), held('t', 'a'))
+    // Another node has changed it since, so it is newer than anything here.
+    assert.deepEqual(logins.latest(held('t', 'elsewhere')), held('t', 'elsewhere'))
+    assert.deepEqual(logins.latest(held('other', 'c')), held('other', 'c'))
+  })
+
+  it('forgets the oldest of more than 2,000', () => {
+    const logins = createLoginChanges()
+    for (let count = 0; count <= 2000; count++) logins.add(`t${count}`, loginOf('a'), loginOf('b'))
+    assert.deepEqual(logins.latest(held('t0', 'a')), held('t0', 'a'))
+    assert.deepEqual(logins.latest(held('t1', 'a')), held('t1', 'b'))
+  })
+})
+
+describe('a login that another tab has completed in the same session', () => {
+  it('replaces the previous one, whatever requests of that are in progress', async () => {
+    const [refresh, write] = [createGate(), createGate()]
+    let isHeld = false
+    const slowly = async (url: string, init: RequestInit): Promise<Response> => {
+      if (isHeld && String(init.body).includes('grant_type=refresh_token')) await refresh.pass()
+      return await fetch(url, init)
+    }
+    const slow = answerJson(async ({ session }) => {
+      session['cart'] = 'book'
+      await write.pass()
+      return {}
+    })
+    stage.provider.change.tokenResponse = (response) => ({ ...response, expires_in: 0 })
+    stage.provider.change.refreshedIdTokenClaims = (good) => ({ ...good, email: 'new@example.com' })
+    const app = await stage.start({ scope: SCOPE, fetch: slowly }, { routes: { '/slow': slow } })
+    const browser = app.browser()
+    const { next } = await browser.open('/login?returnTo=/profile', { stopBefore: isCallback })
+    await browser.open('/profile')
+    isHeld = true
+    const [refreshed, written] = [browser.fetch('/access-token'), browser.fetch('/slow')]
+    await Promise.all([refresh.hasArrived, write.hasArrived])
+    await browser.go(next)
+    const latestTokens = Object.keys(await app.records()).filter(isTokens)
+    refresh.open()
+    assert.equal((await refreshed).status, 401)
+    write.open()
+    await written
+    const { oidc: held } = (await browser.fetch('/session')).json()
+    assert.deepEqual(latestTokens, [`oidc-tokens:${Object(held).tokensId}`])
+    await browser.post('/logout', {}, { follow: false })
+    assert.deepEqual([await app.sessions(), Object.keys(await app.records()).filter(isTokens)], [0, []])
+  })
+})

@@ -1,0 +1,146 @@
+import { execFileSync } from 'node:child_process'
+import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { headerOf, PRELUDE } from '../code-block-compiler.ts'
+import { codeBlocks, ROOT } from '../code-blocks.ts'
+
+/** A tsconfig.json of a user. */
+interface Settings {
+  readonly module: string
+  readonly moduleResolution: string
+  readonly express: 4 | 5
+  /** `mts` and `cts` are ES modules and CommonJS, whatever `module` says. */
+  readonly endings: readonly ('ts' | 'mts' | 'cts')[]
+  readonly more: Readonly<Record<string, unknown>>
+}
+
+/**
+ * The module resolutions of users, each with another choice of the other settings: as few programs as have every value of
+ * each setting, because a program costs each compiler about a second.
+ */
+const SETTINGS: Readonly<Record<string, Settings>> = {
+  node10: {
+    module: 'es2022',
+    moduleResolution: 'node10',
+    express: 4,
+    endings: ['ts'],
+    more: { strict: false, esModuleInterop: true },
+  },
+  node16: {
+    module: 'node16',
+    moduleResolution: 'node16',
+    express: 4,
+    endings: ['mts', 'cts'],
+    more: { strict: true },
+  },
+  nodenext: {
+    module: 'nodenext',
+    moduleResolution: 'nodenext',
+    express: 5,
+    endings: ['mts', 'cts'],
+    more: { strict: true, exactOptionalPropertyTypes: true, noUncheckedIndexedAccess: true },
+  },
+  bundler: {
+    module: 'esnext',
+    moduleResolution: 'bundler',
+    express: 5,
+    endings: ['ts'],
+    more: { strict: true, lib: ['es2022', 'dom'], isolatedModules: true },
+  },
+}
+
+/** A folder with the package as users install it, and a project for each setting. */
+export interface Projects {
+  readonly folder: string
+  remove(): void
+}
+
+/** Builds the declarations and writes the projects. */
+export function createProjects(): Projects {
+  const cache = join(ROOT, 'node_modules/.cache')
+  mkdirSync(cache, { recursive: true })
+  const folder = mkdtempSync(join(cache, 'compilers-'))
+  const remove = (): void => rmSync(folder, { recursive: true, force: true })
+  try {
+    installPackage(join(folder, 'node_modules/express-oidc'))
+    for (const [name, settings] of Object.entries(SETTINGS)) writeProject(join(folder, name), settings)
+    writeMistake(join(folder, 'mistake'))
+    return { folder, remove }
+  } catch (error) {
+    remove()
+    throw error
+  }
+}
+
+/** As `npm run build` does, but not into `dist/`, which other tests use at the same time. */
+function installPackage(target: string): void {
+  mkdirSync(target, { recursive: true })
+  copyFileSync(join(ROOT, 'package.json'), join(target, 'package.json'))
+  const dist = join(target, 'dist')
+  const run = (...args: readonly string[]): unknown => execFileSync(process.execPath, args, { cwd: ROOT })
+  run('node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json', '--outDir', dist, '--noCheck')
+  run('--import', 'tsx', 'build/commonjs.ts', dist)
+}
+
+function writeProject(folder: string, { module, moduleResolution, express, endings, more }: Settings): void {
+  mkdirSync(folder)
+  const compilerOptions = {
+    target: 'es2022',
+    lib: ['es2022'],
+    types: ['node'],
+    noEmit: true,
+    skipLibCheck: false,
+    ...{ module, moduleResolution, paths: express === 4 ? EXPRESS_4 : {} },
+    ...more,
+  }
+  writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify({ compilerOptions, include: ['.'] }))
+  writeFileSync(join(folder, 'package.json'), '{ "private": true }')
+  writeFileSync(join(folder, 'prelude.d.ts'), PRELUDE)
+  for (const ending of endings) {
+    for (const entry of entryPoints()) writeFileSync(join(folder, `${entry.file}.${ending}`), entry.code)
+    copyFileSync(GUARDED_HANDLERS, join(folder, `guarded-handlers.${ending}`))
+  }
+  for (const { name, code } of readmeCode()) writeFileSync(join(folder, `${name}.${endings[0]}`), code)
+}
+
+/** A project that a compiler must refuse. */
+function writeMistake(folder: string): void {
+  mkdirSync(folder)
+  const compilerOptions = { target: 'es2022', module: 'esnext', moduleResolution: 'bundler', types: [], noEmit: true }
+  writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify({ compilerOptions, include: ['.'] }))
+  writeFileSync(join(folder, 'mistake.ts'), "import { requireScope } from 'express-oidc'\nrequireScope(1)\n")
+}
+
+const GUARDED_HANDLERS = fileURLToPath(new URL('guarded-handlers.ts.txt', import.meta.url))
+
+const TYPES = join(ROOT, 'node_modules/@types')
+
+const EXPRESS_4 = {
+  express: [join(TYPES, 'express4')],
+  'express-serve-static-core': [join(TYPES, 'express4/node_modules/@types/express-serve-static-core')],
+}
+
+/** A module for each entry point of the package: fails if its types are missing, or are `any`. */
+function entryPoints(): readonly { readonly file: string; readonly code: string }[] {
+  const { exports } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'))
+  const paths = Object.keys(exports).filter((path) => path !== './package.json')
+  return paths.map((path) => ({
+    file: `entry${path.slice(1).replaceAll('/', '-')}`,
+    code: [
+      `import * as entry from 'express-oidc${path.slice(1)}'`,
+      'type IsAny<T> = 0 extends 1 & T ? true : false',
+      'export const isAny: IsAny<typeof entry> = false',
+      'export const isAnyInside: IsAny<(typeof entry)[keyof typeof entry]> = false',
+      '',
+    ].join('\n'),
+  }))
+}
+
+/** The code of the README, each block with the imports that it leaves to the reader. */
+function readmeCode(): readonly { readonly name: string; readonly code: string }[] {
+  return codeBlocks('README.md').map((block) => ({
+    name: `readme-line-${block.line}`,
+    code: `${[...headerOf(block), block.code].join('\n')}\n`,
+  }))
+}
