@@ -13,7 +13,7 @@ import { debuglog } from 'node:util'
  *
  * subscribe('express-oidc:login', (message) => {
  *   const { issuer, sub } = message as Events['express-oidc:login']
- *   logger.info({ issuer, sub }, 'User logged in')
+ *   process.stdout.write(`${sub} of ${issuer} logged in\n`)
  * })
  * ```
  */

@@ -212,7 +212,7 @@ export interface OidcMethods {
    * @throws {ConfigError} `ERR_OIDC_CONFIG` for an invalid requirement.
    * @example
    * ```ts
-   * res.send(`<a href="${req.oidc.loginUrl('/account')}">Log in</a>`)
+   * app.get('/', (req, res) => res.send(`<a href="${req.oidc.loginUrl('/account')}">Log in</a>`))
    * ```
    */
   loginUrl(returnTo?: string, requirement?: AuthRequirement): string
@@ -269,7 +269,10 @@ export interface OidcMethods {
    *
    * @example
    * ```ts
-   * const token = await req.oidc.accessToken({ resource: 'https://api.example.com' })
+   * app.get('/token-type', async (req, res) => {
+   *   const token = await req.oidc.accessToken({ resource: 'https://api.example.com' })
+   *   res.send(token.startsWith('eyJ') ? 'JWT' : 'opaque')
+   * })
    * ```
    */
   accessToken(request?: AccessTokenRequest): Promise<string>
@@ -281,7 +284,10 @@ export interface OidcMethods {
    *
    * @example
    * ```ts
-   * const response = await req.oidc.fetch('https://api.example.com/orders', { method: 'POST', body: JSON.stringify(order) })
+   * app.get('/orders', async (req, res) => {
+   *   const response = await req.oidc.fetch('https://api.example.com/orders')
+   *   res.status(response.status).json(await response.json())
+   * })
    * ```
    */
   fetch(url: string | URL, init?: ApiRequestInit): Promise<Response>

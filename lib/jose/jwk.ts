@@ -90,6 +90,6 @@ export function allowsUse(
 /** An RSA key needs 2048 bits or more. With an exponent of 1, every message would be its own signature. */
 export function isStrongRsaKey({ asymmetricKeyDetails }: KeyObject): boolean {
   const { modulusLength = 0, publicExponent = 0n } = { ...asymmetricKeyDetails }
-  const isSoundExponent = publicExponent > 2n && publicExponent % 2n === 1n && publicExponent < 2n ** 64n
-  return modulusLength >= MIN_RSA_BITS && isSoundExponent
+  const isSafeExponent = publicExponent > 2n && publicExponent % 2n === 1n && publicExponent < 2n ** 64n
+  return modulusLength >= MIN_RSA_BITS && isSafeExponent
 }

@@ -118,14 +118,15 @@ const MAX_ML_DSA_LENGTH = 3456
  */
 function importPublicKey(given: Json): PublicKey | undefined {
   if (!isObject(given)) return undefined
+  // But for `issuer`, on which it depends whose tokens the key verifies: null there is no issuer, not an absent one.
   const jwk = presentMembers(given)
   const kind = findKeyKind(jwk)
   const uses = (['sig', 'enc'] as const).filter((use) => allowsUse(jwk, use, 'public'))
-  const { crv, kid, alg, issuer } = jwk
+  const { crv, kid, alg } = jwk
   if (kind === undefined || kind.crv !== crv || isPrivate(given, kind) || uses.length === 0) return undefined
   if (!isOptionalString(kid) || !isOptionalString(alg)) return undefined
   const key = importMembers(jwk, kind)
-  return key === undefined ? undefined : { key, kind, uses, kid, alg, issuer }
+  return key === undefined ? undefined : { key, kind, uses, kid, alg, issuer: given['issuer'] }
 }
 
 function isPrivate(jwk: JsonObject, { privateMembers }: KeyKind): boolean {

@@ -13,7 +13,7 @@ export interface TimeLimit {
  *
  * @example
  * ```ts
- * const rows = await withTimeLimit(5, ({ signal }) => query(sql, { signal }), () => new Error('No answer within 5 seconds.'))
+ * const keys = await withTimeLimit(5, ({ signal }) => fetch(jwksUri, { signal }), () => new Error('No answer in 5 seconds.'))
  * ```
  */
 export async function withTimeLimit<Value>(

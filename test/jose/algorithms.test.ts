@@ -121,7 +121,7 @@ describe('ML-DSA', () => {
     for (const option of options) {
       const faults = faultsOf({ [option]: 'ML-DSA-44' })
       const sentence = `${option} is not available: ${adviseOnNode('ML-DSA-44')}`
-      if (hasMlDsa) assert.ok(!faults.some((fault) => fault.includes('ML-DSA')), String(faults))
+      if (hasMlDsa) assert.ok(!faults.some((fault) => fault.includes('needs Node')), String(faults))
       else assert.deepEqual(faults, [sentence])
     }
   })
@@ -211,7 +211,7 @@ function describeMlDsa(alg: string): void {
   })
 
   const rules: readonly (readonly [name: string, change: object, fault: RegExp])[] = [
-    ['no private part', { priv: undefined }, /must be a private key: without its member priv it cannot sign/],
+    ['no private part', { priv: undefined }, /must be a private key.*priv/],
     ['the public part of another key', { pub: 'AAAA' }, /must be complete/],
     ['the private part of another key', { priv: randomBytes(32).toString('base64url') }, /must be complete/],
     ['no alg', { alg: undefined }, /must be an RSA key/],

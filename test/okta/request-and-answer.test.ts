@@ -301,7 +301,7 @@ describe('an answer that is an error', () => {
       assert.deepEqual([page.status, refusal.error], [403, 'access_denied'])
       assert.match(String(refusal.errorDescription), text)
       // Whoever is at the browser gets one text for the three, of ours.
-      assert.match(page.body, /was cancelled, or your account may not use this application/)
+      assert.match(page.body, /was cancelled, or your account is not allowed to use this application/)
       assert.ok(!page.body.includes(String(refusal.errorDescription)))
       await assertLoggedOut(app, browser)
     })

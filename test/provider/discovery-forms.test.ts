@@ -257,7 +257,7 @@ describe('the option discovery', () => {
       token_endpoint: endpointUrls['/token'],
       jwks_uri: endpointUrls['/jwks'],
     }
-    await assert.rejects(stage.start({ providerMetadata, discovery: 'oauth2' }), /leave discovery/)
-    await assert.rejects(stage.start({ providerMetadata, discoveryWithClientId: true }), /leave discovery/)
+    await assert.rejects(stage.start({ providerMetadata, discovery: 'oauth2' }), /Remove discovery/)
+    await assert.rejects(stage.start({ providerMetadata, discoveryWithClientId: true }), /Remove discovery/)
   })
 })

@@ -14,19 +14,19 @@ export interface Compiler {
   readonly resolutions: readonly string[]
 }
 
-const OLD = ['node10', 'nodenext', 'bundler']
+const WITHOUT_NODE16 = ['node10', 'nodenext', 'bundler']
 const ALL = ['node10', 'node16', 'nodenext', 'bundler']
 
 /**
  * The oldest that has every module resolution; those around what changed for packages of ES modules (resolution modes of
  * type imports in 5.3, `require()` in 5.8) and for inference (5.9); and those that follow. The last one develops this package.
- * Before 5.8 `node16` and `nodenext` are the same.
+ * Before 5.8 `node16` and `nodenext` are the same, and 5.9 has both as 5.8.
  */
 export const compilers: readonly Compiler[] = [
-  { version: '5.0', folder: 'typescript-5.0', resolutions: OLD },
-  { version: '5.4', folder: 'typescript-5.4', resolutions: OLD },
+  { version: '5.0', folder: 'typescript-5.0', resolutions: WITHOUT_NODE16 },
+  { version: '5.4', folder: 'typescript-5.4', resolutions: WITHOUT_NODE16 },
   { version: '5.8', folder: 'typescript-5.8', resolutions: ALL },
-  { version: '5.9', folder: 'typescript-5.9', resolutions: ALL },
+  { version: '5.9', folder: 'typescript-5.9', resolutions: WITHOUT_NODE16 },
   { version: '6.0', folder: 'typescript-6.0', resolutions: ALL },
   { version: '7.0', folder: 'typescript', resolutions: ALL.filter((name) => name !== 'node10') },
 ].map((compiler) => ({ ...compiler, folder: join(ROOT, 'node_modules', compiler.folder) }))

@@ -1,7 +1,6 @@
 import { execFileSync } from 'node:child_process'
 import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { headerOf, PRELUDE } from '../code-block-compiler.ts'
 import { codeBlocks, ROOT } from '../code-blocks.ts'
 
@@ -97,11 +96,12 @@ function writeProject(folder: string, { module, moduleResolution, express, endin
   writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify({ compilerOptions, include: ['.'] }))
   writeFileSync(join(folder, 'package.json'), '{ "private": true }')
   writeFileSync(join(folder, 'prelude.d.ts'), PRELUDE)
+  const [first] = endings
+  for (const { name, code } of [...readmeCode(), guardedHandlers()])
+    writeFileSync(join(folder, `${name}.${first}`), code)
   for (const ending of endings) {
-    for (const entry of entryPoints()) writeFileSync(join(folder, `${entry.file}.${ending}`), entry.code)
-    copyFileSync(GUARDED_HANDLERS, join(folder, `guarded-handlers.${ending}`))
+    for (const { name, code } of entryPoints()) writeFileSync(join(folder, `${name}.${ending}`), code)
   }
-  for (const { name, code } of readmeCode()) writeFileSync(join(folder, `${name}.${endings[0]}`), code)
 }
 
 /** A project that a compiler must refuse. */
@@ -112,8 +112,6 @@ function writeMistake(folder: string): void {
   writeFileSync(join(folder, 'mistake.ts'), "import { requireScope } from 'express-oidc'\nrequireScope(1)\n")
 }
 
-const GUARDED_HANDLERS = fileURLToPath(new URL('guarded-handlers.ts.txt', import.meta.url))
-
 const TYPES = join(ROOT, 'node_modules/@types')
 
 const EXPRESS_4 = {
@@ -121,12 +119,18 @@ const EXPRESS_4 = {
   'express-serve-static-core': [join(TYPES, 'express4/node_modules/@types/express-serve-static-core')],
 }
 
+/** A module of a project, without its ending. */
+interface Module {
+  readonly name: string
+  readonly code: string
+}
+
 /** A module for each entry point of the package: fails if its types are missing, or are `any`. */
-function entryPoints(): readonly { readonly file: string; readonly code: string }[] {
+function entryPoints(): readonly Module[] {
   const { exports } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'))
   const paths = Object.keys(exports).filter((path) => path !== './package.json')
   return paths.map((path) => ({
-    file: `entry${path.slice(1).replaceAll('/', '-')}`,
+    name: `entry${path.slice(1).replaceAll('/', '-')}`,
     code: [
       `import * as entry from 'express-oidc${path.slice(1)}'`,
       'type IsAny<T> = 0 extends 1 & T ? true : false',
@@ -138,9 +142,14 @@ function entryPoints(): readonly { readonly file: string; readonly code: string 
 }
 
 /** The code of the README, each block with the imports that it leaves to the reader. */
-function readmeCode(): readonly { readonly name: string; readonly code: string }[] {
+function readmeCode(): readonly Module[] {
   return codeBlocks('README.md').map((block) => ({
     name: `readme-line-${block.line}`,
     code: `${[...headerOf(block), block.code].join('\n')}\n`,
   }))
+}
+
+/** Handlers of Express and Connect behind `before()`. */
+function guardedHandlers(): Module {
+  return { name: 'guarded-handlers', code: readFileSync(new URL('guarded-handlers.ts.txt', import.meta.url), 'utf8') }
 }
