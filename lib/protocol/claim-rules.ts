@@ -119,8 +119,11 @@ export function issuedAtRule(code: ErrorCode, maxAge: (claims: JsonObject) => nu
         return clockProblem('was issued in the future', `was issued ${ahead(iat, now)} in the future`, context)
       }
       if (now - iat <= limit + clockTolerance) return undefined
-      const details = `was issued ${ago(iat, now)}, but at most ${limit} seconds are allowed`
-      return clockProblem(`was issued more than ${limit} seconds ago`, details, context)
+      return clockProblem(
+        `was issued more than ${limit} seconds ago`,
+        `was issued ${ago(iat, now)}, but at most ${limit} seconds are allowed`,
+        context,
+      )
     },
   }
 }

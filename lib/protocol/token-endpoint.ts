@@ -33,9 +33,9 @@ const TOKEN_TYPES: ReadonlyMap<string, TokenType> = new Map([
 
 /** What each member must be if it is present. Other members are ignored. */
 const MEMBERS: readonly (readonly [name: string, isValid: (value: Json | undefined) => boolean])[] = [
-  ['access_token', isToken],
+  ['access_token', isAccessToken],
   ['token_type', (value) => tokenTypeOf(value) !== undefined],
-  ['refresh_token', (value) => value === undefined || isToken(value)],
+  ['refresh_token', (value) => value === undefined || isRefreshToken(value)],
   ['scope', (value) => value === undefined || scopeOf(value) !== undefined],
   ['expires_in', (value) => value === undefined || secondsOf(value) !== undefined],
 ]
@@ -107,8 +107,13 @@ function tokenTypeOf(value: Json | undefined): TokenType | undefined {
   return typeof value === 'string' ? TOKEN_TYPES.get(value.toLowerCase()) : undefined
 }
 
-/** RFC 6749 A.12 and A.17: printable ASCII with the space. */
-function isToken(value: Json | undefined): value is string {
+/** RFC 6749 A.12: printable ASCII, with spaces inside. A header cannot carry them at the ends (RFC 9110 5.5). */
+function isAccessToken(value: Json | undefined): boolean {
+  return typeof value === 'string' && /^[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?$/.test(value)
+}
+
+/** RFC 6749 A.17: printable ASCII with the space. */
+function isRefreshToken(value: Json | undefined): boolean {
   return typeof value === 'string' && /^[\x20-\x7e]+$/.test(value)
 }
 

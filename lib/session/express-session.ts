@@ -99,5 +99,5 @@ export function asPromise<Value>(
 }
 
 function noResponse(): Error {
-  return new Error(`There was no response within ${MAX_OPERATION_SECONDS} seconds.`)
+  return new Error(`The session store did not respond within ${MAX_OPERATION_SECONDS} seconds.`)
 }

@@ -49,5 +49,5 @@ function decrypt(key: Buffer, bytes: Buffer, boundTo: string): string | undefine
 }
 
 function missingSecret(): never {
-  throw new TypeError('createSeal needs at least one secret.')
+  throw new TypeError('createSeal() needs at least one secret.')
 }

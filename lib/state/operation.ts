@@ -23,7 +23,7 @@ export async function stateOperation<T>(run: (limit: TimeLimit) => Promise<T>): 
 }
 
 function noResponse(): Error {
-  return new Error(`There was no response within ${MAX_OPERATION_SECONDS} seconds.`)
+  return new Error(`The shared state did not respond within ${MAX_OPERATION_SECONDS} seconds.`)
 }
 
 /** Another caller held the lock for the whole time that this one may wait. */

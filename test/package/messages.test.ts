@@ -40,27 +40,29 @@ const ALLOWED: readonly Reason[] = [
   {
     why: 'A path of the options.',
     names: true,
-    expressions: ['basePath', 'rp.config.basePath', 'routes.logout', 'rp.config.routes.frontchannelLogout', 'path'],
+    expressions: [
+      ...['basePath', 'rp.config.basePath', 'routes.logout', 'routes.tokenRevocation'],
+      'rp.config.routes.frontchannelLogout',
+      'path',
+    ],
   },
   {
     why: 'The name of an option, of a member of metadata, of a kind of token or of a command: one of our own lists.',
     names: true,
     expressions: [
       ...['name', 'noun', 'KINDS[kind].noun', 'encryptionAlg', 'encryptionEnc', 'signatureAlg'],
+      ...['tokenError.options.encryptionAlg', 'claim', 'wireName', 'wrong[0]', "path.join('.')"],
+      // The scopes that a guard of the app requires.
+      // biome-ignore lint/suspicious/noTemplateCurlyInString: the expression as the source has it.
+      "scopes.map((one)=>`'${one}'`).join(isAny?' or ':' and ')",
       ...['command', 'invalid[0]', "Object.keys(requirement).join(', ')", "[...GENERATORS.keys()].join(', ')"],
     ],
   },
   {
     why: 'The value of an option that is one of a closed list, such as an algorithm, or the name of a provider.',
     expressions: [
-      ...['alg', 'enc', 'expected.alg', 'algs[0]', 'method', 'provider', 'loginExpiry', 'type', 'TYPES[kind].usual'],
-      ...[
-        'config.tokenEndpointAuthMethod',
-        'config.tokenEndpointAuthSigningAlg',
-        'config.responseType',
-        'config.responseMode',
-      ],
-      'algs.find((name)=>Array.isArray(supported)&&supported.includes(name))',
+      ...['alg', 'enc', 'expected.alg', 'method', 'provider', 'loginExpiry', 'type', 'TYPES[kind].usual'],
+      ...['config.tokenEndpointAuthMethod', 'config.responseType', 'config.responseMode'],
     ],
   },
   {
@@ -74,7 +76,8 @@ const ALLOWED: readonly Reason[] = [
         'transactionLifetime',
         'maxAge',
         'String(maxEntries)',
-        'given',
+        'response.status',
+        "typeof given==='number'?given:shown(given)",
       ],
       ...[
         'Math.floor(now-instant)',
@@ -89,6 +92,7 @@ const ALLOWED: readonly Reason[] = [
         'MIN_SECRET_LENGTH',
         'MIN_INTERVAL_SECONDS',
         'MAX_PARAMETERS',
+        'MAX_REVOCATION_LIFETIME',
       ],
     ],
   },
@@ -148,6 +152,7 @@ const THINGS = [
   ],
   ...['session store', 'session cookie', 'shared state', 'store of clients', 'list of clients', 'Redis', 'PostgreSQL'],
   ...['hook', 'cookie', 'form', 'body', 'host name', 'revocation', 'lifetime', 'command', 'claim', 'claims', 'scope'],
+  ...['identifier', 'OpenID provider'],
   ...['route accepts only', 'client in the store', 'client is kept'],
 ]
 
@@ -166,7 +171,7 @@ const FOR_USERS = ['Please sign in.']
 const MESSAGES = errorMessages((expression) => expression.startsWith('shown(') || REASONS.has(expression))
 
 /** Those that say nothing here: the rules of the options make them, and the tests of the options look at what comes out. */
-const MADE_BY_RULES = /^(?:new Set\(problems\)|faults|problems|sentence|\w+Rule\(\w+,'\w+'\))$/
+const MADE_BY_RULES = /^(?:new Set\(problems\)|faults|problems|sentence|message|\w+Rule\(\w+,'\w+'\)|objectOf\(.*)$/
 
 const ALL = MESSAGES.filter(
   ({ parts }) => !parts.some((part) => typeof part !== 'string' && MADE_BY_RULES.test(part.expression)),

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { isIP } from 'node:net'
 import { describe, it } from 'node:test'
 import fc from 'fast-check'
 import { discoverIssuer } from '../../lib/protocol/webfinger.ts'
@@ -59,6 +60,12 @@ describe('what a user types', () => {
       ],
     ),
     damaged('joe@example.com'),
+    fc
+      .oneof(
+        fc.ipV4Extended(),
+        fc.ipV6().map((address) => `[${address}]`),
+      )
+      .map((host) => `https://${host}/joe`),
     damaged('https://example.com:8443/joe?a=b'),
     anyText,
   )
@@ -75,7 +82,8 @@ describe('what a user types', () => {
           [url.protocol, url.pathname, url.username, url.password],
           ['https:', '/.well-known/webfinger', '', ''],
         )
-        assert.doesNotMatch(url.hostname, /^(127\.|169\.254\.|10\.|0\.|\[::1\])/)
+        const host = url.hostname.replace(/^\[|\]$/g, '')
+        if (isIP(host) !== 0) assert.doesNotMatch(host, /^(?:127|169\.254|10|0|192\.168|2[2-5]\d)\.|^::|^f[cde]/)
         assert.deepEqual([...url.searchParams.keys()], ['resource', 'rel'])
         assert.match(url.searchParams.get('resource') ?? '', /^(acct|https):[!-~]+$/)
       }),
