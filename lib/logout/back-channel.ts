@@ -165,7 +165,7 @@ async function endUserSessions(
 ): Promise<void> {
   const provider = client.config.name
   const key = replayKey('revocation', [provider, issuer, jti])
-  // A retry of the provider does no harm, but whoever copies a token must not be able to log the user out again and again.
+  // A retry of the provider does no harm, but a copy of a token must not log the user out again and again.
   if (await rp.sharedStateOf(store).seen(key)) return
   await rp.providerLogouts.recordLogout(store, { provider, issuer, sub })
   await rp.providerLogouts.endSessions(store, { provider, issuer, sub }, 'token-revocation')

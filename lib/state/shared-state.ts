@@ -42,7 +42,7 @@ export interface SharedState {
    * Runs `work` while no other caller, on any node, runs work under the same key. Returns the result of `work`.
    *
    * `seconds` limits two things: how long the call waits for the lock (then it rejects with `ERR_OIDC_SHARED_STATE`), and how
-   * long it may hold it. After that time the lock goes to the next caller, so a node that dies or hangs blocks nobody for
+   * long it may hold it. After that time the lock goes to the next caller, so a node that dies or hangs blocks no other for
    * longer. Do not take the lock of the same key inside `work`: it would wait for itself.
    */
   lock<T>(key: string, seconds: number, work: (lease: Lease) => Promise<T>): Promise<T>

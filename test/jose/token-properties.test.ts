@@ -78,7 +78,7 @@ describe('a signed token', () => {
         const { value } = await outcomeOf(() => verifyJws(kind, token, NO_KEYS, EXPECTED), codes)
         if (value !== undefined) assert.equal(value.token, token)
       }),
-      { numRuns: 500 },
+      { numRuns: 300 },
     )
   })
 
@@ -97,7 +97,7 @@ describe('a signed token', () => {
         assert.deepEqual(value.claims, JSON.parse(JSON.stringify(claims)))
         assert.ok(isDeeplyFrozen(value.claims))
       }),
-      { numRuns: 500 },
+      { numRuns: 300 },
     )
   })
 

@@ -2,8 +2,7 @@ import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
 import { describe, it, mock, type TestContext } from 'node:test'
 import { ConfigError } from '../../lib/errors.ts'
-import { memoryState } from '../../lib/state/memory-state.ts'
-import type { Lease } from '../../lib/state/shared-state.ts'
+import { type Lease, memoryState } from '../../lib/memory.ts'
 import { ROOT } from '../support/docs/code-blocks.ts'
 
 const NO_TURN = { code: 'ERR_OIDC_SHARED_STATE', status: 503 }
@@ -82,9 +81,17 @@ describe('memoryState()', () => {
     assert.deepEqual(await state.take('set'), ['long'])
   })
 
-  for (const maxEntries of [0, -1, 1.5, Number.NaN, Number.POSITIVE_INFINITY]) {
-    it(`refuses maxEntries ${maxEntries}`, () => {
-      assert.throws(() => memoryState({ maxEntries }), ConfigError)
+  for (const [maxEntries, shown] of [
+    ...[0, -1, 1.5, Number.NaN, Number.POSITIVE_INFINITY].map((value) => [value, String(value)] as const),
+    ['10', '"10"'],
+    [null, 'null'],
+  ] as const) {
+    it(`refuses maxEntries ${shown}, and names it`, () => {
+      assert.throws(
+        () => memoryState({ maxEntries: maxEntries as number }),
+        (error) =>
+          error instanceof ConfigError && error.message.endsWith(`must be a whole number from 1, not ${shown}.`),
+      )
     })
   }
 
@@ -120,7 +127,7 @@ describe('memoryState()', () => {
 
   it('does not keep the process alive', () => {
     const program = `
-      import { memoryState } from './lib/state/memory-state.ts'
+      import { memoryState } from './lib/memory.ts'
       const state = memoryState()
       await state.add('set', 'member', 3600)
       await state.once('mark', 3600)
