@@ -14,7 +14,7 @@ import {
 } from '../../lib/http/request.ts'
 import { escapeHtml } from '../../lib/http/response.ts'
 import { anyText, damaged, foreignJson, repeated, textOf } from '../support/properties/foreign-text.ts'
-import { outcomeOf, stopped } from '../support/properties/outcome.ts'
+import { holds, outcomeOf, stopped } from '../support/properties/outcome.ts'
 
 const FORM = 'application/x-www-form-urlencoded'
 const JSON_TYPE = 'application/json'
@@ -59,8 +59,8 @@ describe('a posted body', () => {
       fc.asyncProperty(anyType, fc.array(anyBody, { maxLength: 3 }), async (type, pieces) => {
         const form = await outcomeOf(() => readForm(posted(type, pieces).req), INVALID)
         const json = await outcomeOf(() => readJsonBody(posted(type, pieces).req), INVALID)
-        assert.ok(form.error ?? form.value instanceof URLSearchParams)
-        assert.ok(form.error ?? json.error, 'one body is both a form and JSON')
+        holds(form.error ?? form.value instanceof URLSearchParams)
+        holds(form.error ?? json.error, 'one body is both a form and JSON')
       }),
       { numRuns: 150 },
     )
@@ -71,7 +71,7 @@ describe('a posted body', () => {
     await fc.assert(
       fc.asyncProperty(body, async (value) => {
         const { value: form } = await outcomeOf(() => readForm(parsed(FORM, value)), INVALID)
-        if (form !== undefined) assert.ok([...form].every((field) => field.every((text) => typeof text === 'string')))
+        if (form !== undefined) holds([...form].every((field) => field.every((text) => typeof text === 'string')))
         await outcomeOf(() => readJsonBody(parsed(JSON_TYPE, value)), INVALID)
       }),
       { numRuns: 500 },
@@ -102,10 +102,10 @@ describe('a posted body', () => {
         }
         const { req, bytesRead } = posted(type, endless())
         const { error } = await outcomeOf(() => (type === FORM ? readForm(req) : readJsonBody(req)), INVALID)
-        assert.ok(error)
+        holds(error)
         // What has come, the piece that was too much, and what the stream had ready.
-        assert.ok(bytesRead() <= LARGEST + 4 * 64 * 1024, `${bytesRead()} bytes were read`)
-        assert.ok(req.destroyed)
+        holds(bytesRead() <= LARGEST + 4 * 64 * 1024, `${bytesRead()} bytes were read`)
+        holds(req.destroyed)
       }),
       { numRuns: 10 },
     )
@@ -124,9 +124,8 @@ describe('the head of a request', () => {
         const query = url.includes('?') ? url.slice(url.indexOf('?') + 1) : ''
         assert.equal(requestPath(req), url.split('?')[0])
         assert.deepEqual([...requestQuery(req)], [...new URLSearchParams(query)])
-        for (const header of Object.keys(headers))
-          assert.ok(['string', 'undefined'].includes(typeof headerOf(req, header)))
-        assert.ok(!(wantsPage(req) && isPrefetch(req) && 'sec-fetch-mode' in req.headers))
+        for (const header of Object.keys(headers)) holds(['string', 'undefined'].includes(typeof headerOf(req, header)))
+        holds(!(wantsPage(req) && isPrefetch(req) && 'sec-fetch-mode' in req.headers))
       }),
       { numRuns: 500 },
     )

@@ -4,7 +4,7 @@ import fc, { type Arbitrary } from 'fast-check'
 import { appPath, safeReturnTo } from '../../lib/http/return-to.ts'
 import { decodePath, isIssuer, isPlainPath, parseHttpUrl, parseLocalPath } from '../../lib/options/urls.ts'
 import { anyText, repeated, textOf } from '../support/properties/foreign-text.ts'
-import { stopped } from '../support/properties/outcome.ts'
+import { holds, stopped } from '../support/properties/outcome.ts'
 
 const ORIGIN = 'https://app.example'
 const routes = { login: '/login', callback: '/callback', logout: '/logout' }
@@ -37,8 +37,8 @@ describe('a return path', () => {
         assert.equal(url.origin, ORIGIN)
         assert.equal(url.pathname + url.search + url.hash, path)
         assert.match(path, /^\/(?![/\\])[!-~]*$/)
-        assert.ok(path.length <= LONGEST)
-        assert.ok(url.pathname === app.basePath || url.pathname.startsWith(`${app.basePath}/`))
+        holds(path.length <= LONGEST)
+        holds(url.pathname === app.basePath || url.pathname.startsWith(`${app.basePath}/`))
         // A proxy may remove basePath, and a server may decode what is left: that must be a path of ours too.
         const rest = decodeURIComponent(url.pathname.slice(app.basePath.length) || '/')
         assert.equal(new URL(rest, ORIGIN).origin, ORIGIN)
@@ -89,7 +89,7 @@ describe('paths and URLs from outside', () => {
       fc.property(fc.oneof(anyPath, anyText, fc.anything()), (value) => {
         const [local, http] = [parseLocalPath(value, ORIGIN), parseHttpUrl(value)]
         if (local !== undefined) assert.equal(local.origin, ORIGIN)
-        if (http !== undefined) assert.ok(/^https?:$/.test(http.protocol) && http.username + http.password === '')
+        if (http !== undefined) holds(/^https?:$/.test(http.protocol) && http.username + http.password === '')
         if (isIssuer(value))
           assert.equal(new URL(String(value)).href.replace(/\/$/, ''), String(value).replace(/\/$/, ''))
       }),
@@ -102,7 +102,7 @@ describe('paths and URLs from outside', () => {
       fc.property(anyPath, (path) => {
         const decoded = decodePath(path)
         if (decoded === undefined) return
-        assert.ok(decoded.length <= path.length)
+        holds(decoded.length <= path.length)
         // A percent sign that is left stands for itself.
         assert.doesNotMatch(decoded, /%[\da-f]{2}/i)
       }),

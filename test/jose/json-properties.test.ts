@@ -4,7 +4,7 @@ import fc from 'fast-check'
 import { shown } from '../../lib/errors.ts'
 import { parseJson, parseJsonObject } from '../../lib/jose/json.ts'
 import { damaged, foreignJson, repeated } from '../support/properties/foreign-text.ts'
-import { isDeeplyFrozen, stopped } from '../support/properties/outcome.ts'
+import { holds, isDeeplyFrozen, stopped } from '../support/properties/outcome.ts'
 
 /** More than the 1 MiB that a response may have. */
 const LARGEST = 1_100_000
@@ -22,7 +22,7 @@ describe('JSON from outside', () => {
         const read = parseJson(Buffer.from(text))
         if (depthOf(value) > 32) return assert.equal(read, undefined)
         assert.deepEqual(read, JSON.parse(text))
-        assert.ok(isDeeplyFrozen(read))
+        holds(isDeeplyFrozen(read))
       }),
       { numRuns: 500 },
     )
@@ -48,7 +48,7 @@ describe('JSON from outside', () => {
       fc.property(fc.jsonValue({ maxDepth: 2 }), (value) => {
         const object = parseJsonObject(Buffer.from(`{"__proto__":${JSON.stringify(value)}}`)) ?? assert.fail()
         assert.equal(Object.getPrototypeOf(object), Object.prototype)
-        assert.ok(Object.hasOwn(object, '__proto__'))
+        holds(Object.hasOwn(object, '__proto__'))
       }),
     )
   })
@@ -79,7 +79,7 @@ describe('a value in an error message', () => {
       fc.property(value, (given) => {
         const text = shown(given)
         assert.match(text, /^[ -~]+$/)
-        assert.ok(text.length <= LONGEST)
+        holds(text.length <= LONGEST)
       }),
       { numRuns: 1000 },
     )

@@ -10,7 +10,7 @@ import { parseOptions } from '../../lib/options/parse-options.ts'
 import { essentialAcr, parseRequirement } from '../../lib/protocol/step-up.ts'
 import { DOCUMENTED_OPTIONS } from '../support/docs/documented-options.ts'
 import { anyText, foreignJson, repeated, textOf } from '../support/properties/foreign-text.ts'
-import { isDeeplyFrozen, stopped, syncOutcomeOf } from '../support/properties/outcome.ts'
+import { holds, isDeeplyFrozen, stopped, syncOutcomeOf } from '../support/properties/outcome.ts'
 
 const CONFIG = /^ERR_OIDC_CONFIG$/
 /** In each value that is secret. No error may have it. */
@@ -94,19 +94,19 @@ describe('the options', () => {
       fc.property(anyOptions, (options) => {
         const { value, error } = syncOutcomeOf(() => parseOptions(options), CONFIG)
         if (value !== undefined) {
-          assert.ok(Object.isFrozen(value) && Object.isFrozen(value.app) && value.clients.every(Object.isFrozen))
+          holds(Object.isFrozen(value) && Object.isFrozen(value.app) && value.clients.every(Object.isFrozen))
           return
         }
-        assert.ok(error instanceof ConfigError && error.faults.length > 0)
+        holds(error instanceof ConfigError && error.faults.length > 0)
         for (const fault of error.faults) {
           // The unknown name is the developer's own, and may be any text.
           if (fault.includes(' is not an option')) continue
           assert.match(fault, /^\S[\s\S]*[.?]$/)
-          assert.ok(
+          holds(
             paths.some((path) => fault.includes(path)),
             `no option is named: ${fault}`,
           )
-          assert.ok(!fault.includes(MARK), fault)
+          holds(!fault.includes(MARK), fault)
         }
       }),
       { numRuns: 400 },
@@ -117,7 +117,7 @@ describe('the options', () => {
     fc.assert(
       fc.property(anyValue, (options) => {
         const { error } = syncOutcomeOf(() => parseOptions(options), CONFIG)
-        assert.ok(error)
+        holds(error)
       }),
       { numRuns: 200 },
     )
@@ -133,7 +133,7 @@ describe('the options', () => {
       fc.property(providers, (given) => {
         const { value, error } = syncOutcomeOf(() => parseOptions({ ...GOOD, providers: given }), CONFIG)
         if (value !== undefined) assert.equal(value.clients.length, Object.keys(given).length)
-        else assert.ok(error instanceof ConfigError && error.faults.length > 0)
+        else holds(error instanceof ConfigError && error.faults.length > 0)
       }),
       { numRuns: 200 },
     )
@@ -182,11 +182,11 @@ describe('the parameters of one login', () => {
       fc.property(fc.oneof(fc.dictionary(name, anyValue, { maxKeys: 3 }), anyValue), (params) => {
         const { value } = syncOutcomeOf(() => parseAuthorizationParams(params), CONFIG)
         if (value === undefined) return
-        assert.ok(Object.isFrozen(value))
+        holds(Object.isFrozen(value))
         for (const [param, text] of Object.entries(value)) {
           assert.match(param, /^[\w.-]+$/)
-          assert.ok([text].flat().every((one) => typeof one === 'string'))
-          assert.ok(!['state', 'nonce', 'client_id', 'redirect_uri', '__proto__'].includes(param))
+          holds([text].flat().every((one) => typeof one === 'string'))
+          holds(!['state', 'nonce', 'client_id', 'redirect_uri', '__proto__'].includes(param))
         }
       }),
       { numRuns: 400 },
@@ -198,8 +198,7 @@ describe('the parameters of one login', () => {
       fc.property(fc.oneof(fc.dictionary(name, anyValue, { maxKeys: 2 }), anyValue), (params) => {
         const endSessionParams = () => params as Readonly<Record<string, string>>
         const { value } = syncOutcomeOf(() => readEndSessionParams({ endSessionParams }, undefined), CONFIG)
-        if (value !== undefined)
-          assert.ok(Object.values(value).every((text) => typeof text === 'string' && text !== ''))
+        if (value !== undefined) holds(Object.values(value).every((text) => typeof text === 'string' && text !== ''))
       }),
       { numRuns: 200 },
     )
@@ -216,7 +215,7 @@ describe('the parameters of one login', () => {
       fc.property(fc.oneof(requirement, anyValue), (given) => {
         const { value } = syncOutcomeOf(() => parseRequirement(given), CONFIG)
         if (value === undefined) return
-        assert.ok(value.acr ?? value.amr ?? value.maxAge)
+        holds(value.acr ?? value.amr ?? value.maxAge)
         for (const one of [...(value.acr ?? []), ...(value.amr ?? [])]) assert.match(one, /^[!-~]{1,255}$/)
       }),
       { numRuns: 500 },
@@ -233,7 +232,7 @@ describe('the parameters of one login', () => {
         ),
         (text) => {
           const classes = essentialAcr(text)
-          assert.ok(classes === undefined || classes.every((one) => typeof one === 'string'))
+          holds(classes === undefined || classes.every((one) => typeof one === 'string'))
         },
       ),
       { numRuns: 300 },
@@ -273,7 +272,7 @@ describe('a configuration', () => {
       routes: { login: '/in' },
       authorizationParams: { prompt: 'login' },
     })
-    assert.ok(isDeeplyFrozen(app.routes))
-    for (const { authorizationParams } of clients) assert.ok(isDeeplyFrozen(authorizationParams))
+    holds(isDeeplyFrozen(app.routes))
+    for (const { authorizationParams } of clients) holds(isDeeplyFrozen(authorizationParams))
   })
 })

@@ -10,7 +10,7 @@ import {
 } from '../../lib/protocol/authorization-response.ts'
 import type { ResponseType, Transaction } from '../../lib/types.ts'
 import { anyText, damaged, nearly, repeated } from '../support/properties/foreign-text.ts'
-import { outcomeOf, stopped, syncOutcomeOf } from '../support/properties/outcome.ts'
+import { holds, outcomeOf, stopped, syncOutcomeOf } from '../support/properties/outcome.ts'
 import { CLIENT_ID, ISSUER, scriptedProvider, signedWithSecret } from '../support/properties/scripted-provider.ts'
 
 const NOW = Math.floor(Date.now() / 1000)
@@ -86,13 +86,13 @@ describe('the parameters of the callback', () => {
         const run = () => checkAuthorizationResponse(new Map(fields), started, provider)
         const { value: response, error } = syncOutcomeOf(run, codes)
         if (error instanceof AuthorizationError) assert.equal(error.refusal.error, new Map(fields).get('error'))
-        if (response === undefined) return assert.ok(error && error.status < 600 && error.status >= 400)
+        if (response === undefined) return holds(error && error.status < 600 && error.status >= 400)
         const wanted = started.responseType?.split(' ') ?? []
         assert.equal(response.code !== undefined, wanted.includes('code'))
         assert.equal(response.idToken !== undefined, wanted.includes('id_token'))
         assert.equal(response.accessToken !== undefined, wanted.includes('token'))
-        assert.ok([undefined, ISSUER].includes(new Map(fields).get('iss')))
-        assert.ok(response.expiresIn === undefined || (response.expiresIn >= 0 && response.expiresIn < 1e10))
+        holds([undefined, ISSUER].includes(new Map(fields).get('iss')))
+        holds(response.expiresIn === undefined || (response.expiresIn >= 0 && response.expiresIn < 1e10))
         assert.match(response.sessionState ?? 'x', /^[!-~]{1,512}$/)
       }),
       { numRuns: 1000 },
@@ -137,7 +137,7 @@ describe('a response that comes as a JWT', () => {
         const { value: params } = await outcomeOf(() => readResponseJwt(provider, beside), /^ERR_OIDC_RESPONSE_JWT_/)
         if (params === undefined) return
         const claims = JSON.parse(Buffer.from(response.split('.')[1] ?? '', 'base64url').toString())
-        assert.ok(claims.iss === ISSUER && [claims.aud].flat().includes(CLIENT_ID) && claims.exp > NOW - 61)
+        holds(claims.iss === ISSUER && [claims.aud].flat().includes(CLIENT_ID) && claims.exp > NOW - 61)
         for (const [name, text] of params)
           assert.equal(text, String(Object.getOwnPropertyDescriptor(claims, name)?.value))
         assert.notEqual(params.get('code'), 'of somebody else')

@@ -4,7 +4,7 @@ import fc, { type Arbitrary } from 'fast-check'
 import { refreshTokens } from '../../lib/protocol/refresh-grant.ts'
 import { requestTokens } from '../../lib/protocol/token-endpoint.ts'
 import { damaged, foreignJson, nearly, repeated, textOf } from '../support/properties/foreign-text.ts'
-import { outcomeOf } from '../support/properties/outcome.ts'
+import { holds, outcomeOf } from '../support/properties/outcome.ts'
 import { type ScriptedResponse, scriptedProvider } from '../support/properties/scripted-provider.ts'
 
 const GOOD = {
@@ -51,13 +51,13 @@ describe('a token response', () => {
         response = { body, status, headers: { 'content-type': type } }
         const { value } = await outcomeOf(() => requestTokens(provider, { grant_type: 'authorization_code' }), CODES)
         if (value === undefined) return
-        assert.ok(Number(status) >= 200 && Number(status) < 300)
+        holds(Number(status) >= 200 && Number(status) < 300)
         assert.equal(value.token_type, 'Bearer')
         // An access token as a header carries it, a refresh token as RFC 6749 A.17 has it.
         assert.match(value.access_token, /^[!-~](?:[ -~]*[!-~])?$/)
         assert.match(value.refresh_token ?? 'x', /^[ -~]+$/)
         const { expires_in: seconds = 0 } = value
-        assert.ok(seconds >= 0 && seconds <= 1e10)
+        holds(seconds >= 0 && seconds <= 1e10)
         assert.equal(typeof (value.scope ?? ''), 'string')
       }),
       { numRuns: 400 },

@@ -6,7 +6,7 @@ import { resolveClaimsSources } from '../../lib/protocol/claims-sources.ts'
 import { completeClaims, readUserInfo } from '../../lib/protocol/userinfo.ts'
 import type { Json } from '../../lib/types.ts'
 import { anyText, damaged, foreignJson, nearly } from '../support/properties/foreign-text.ts'
-import { outcomeOf } from '../support/properties/outcome.ts'
+import { holds, outcomeOf } from '../support/properties/outcome.ts'
 import {
   CLIENT_ID,
   ISSUER,
@@ -132,7 +132,7 @@ describe('the sources of claims', () => {
         const resolved = await resolveClaimsSources(plain, claims)
         const { _claim_sources: _, ...own } = claims
         assert.deepEqual({ ...resolved, ...own }, { ...resolved })
-        assert.ok(!Object.hasOwn(resolved, '_claim_sources'))
+        holds(!Object.hasOwn(resolved, '_claim_sources'))
         for (const name of SECURITY_CLAIMS) assert.equal(Object.hasOwn(resolved, name), name === 'sub')
         for (const url of urls) assert.match(url, /^https:\/\/(bank|op)\.example\.com\//)
       }),

@@ -7,6 +7,7 @@ import { describeError, escapeForTerminal, formatClient, formatClients } from '.
 import { OidcError, ProviderError } from '../../lib/errors.ts'
 import type { ClientInformation } from '../../lib/registration.ts'
 import { anyText, foreignJson, textOf } from '../support/properties/foreign-text.ts'
+import { holds } from '../support/properties/outcome.ts'
 
 const COMMANDS = ['register', 'show', 'list', 'update', 'delete', 'rotate-secret', 'generate-key']
 const OPTIONS = [
@@ -57,11 +58,11 @@ describe('the command line', () => {
       fc.property(call, (args) => {
         try {
           const { command, values } = parseArguments(args)
-          assert.ok(COMMANDS.includes(command))
+          holds(COMMANDS.includes(command))
           for (const name of Object.keys(values)) optionText(values, name)
         } catch (error) {
-          assert.ok(error instanceof UsageError, String(error))
-          assert.ok(error.message.length > 0)
+          holds(error instanceof UsageError, String(error))
+          holds(error.message.length > 0)
         }
       }),
       { numRuns: 1000 },
@@ -127,7 +128,7 @@ describe('what the command prints', () => {
         const given = { ...others, client_id: 'client', ...secrets } as ClientInformation
         const texts = [formatClient(given, { json }), formatClients([given], { json })]
         for (const text of texts) {
-          assert.ok(text.endsWith('\n') && !text.includes('hush-hush'))
+          holds(text.endsWith('\n') && !text.includes('hush-hush'))
           if (json) JSON.parse(text)
           else assert.doesNotMatch(text, CONTROL)
         }

@@ -23,7 +23,7 @@ import {
   updateClient,
 } from '../../lib/registration.ts'
 import { anyText, damaged, foreignJson, nearly, repeated, textOf } from '../support/properties/foreign-text.ts'
-import { outcomeOf } from '../support/properties/outcome.ts'
+import { holds, outcomeOf } from '../support/properties/outcome.ts'
 import { ISSUER, type ScriptedResponse, scriptedConfig } from '../support/properties/scripted-provider.ts'
 
 const CODES = /^ERR_OIDC_(CONFIG|REGISTRATION_|PROVIDER_|METADATA_INVALID)/
@@ -102,7 +102,7 @@ describe('a registration response', () => {
         assert.match(told.client_id, /^[ -~]+$/)
         assert.equal(typeof told.registeredAt, 'number')
         assert.match(told.client_secret ?? 'x', /^[ -~]+$/)
-        assert.ok([told.redirect_uris ?? []].flat().every((uri: unknown) => typeof uri === 'string'))
+        holds([told.redirect_uris ?? []].flat().every((uri: unknown) => typeof uri === 'string'))
       }),
       { numRuns: 150 },
     )
@@ -210,7 +210,7 @@ describe('the metadata of a client', () => {
     )
     fc.assert(
       fc.property(metadata, (given) => {
-        assert.ok(adviseOnClient(given as ClientMetadata).every((sentence) => sentence.endsWith('.')))
+        holds(adviseOnClient(given as ClientMetadata).every((sentence) => sentence.endsWith('.')))
       }),
     )
   })
@@ -247,7 +247,7 @@ describe('a file of the client store', async () => {
         await writeFile(path, text, { mode: 0o600 })
         const { value, error } = await outcomeOf(() => store.read(ISSUER), STORE)
         if (value !== undefined) return assert.equal(typeof value.client_id, 'string')
-        assert.ok(error && !error.message.includes('hush-hush'))
+        holds(error && !error.message.includes('hush-hush'))
       }),
       { numRuns: 100 },
     )

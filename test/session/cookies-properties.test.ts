@@ -8,7 +8,7 @@ import { createSeal } from '../../lib/session/seal.ts'
 import { createSealedRequirements, createTransactions } from '../../lib/session/transaction.ts'
 import type { Transaction } from '../../lib/types.ts'
 import { anyText, damaged, repeated, textOf } from '../support/properties/foreign-text.ts'
-import { stopped, syncOutcomeOf } from '../support/properties/outcome.ts'
+import { holds, stopped, syncOutcomeOf } from '../support/properties/outcome.ts'
 
 const SECRETS = ['the newest secret of thirty-two octets', 'an older secret of thirty-two octets...']
 
@@ -63,8 +63,8 @@ describe('the cookies of a request', () => {
       fc.property(anyCookies, (header) => {
         for (const [name, value] of readCookies(requestWith(header))) {
           assert.doesNotMatch(name, /^$|^[ \t]|[=;]/)
-          assert.ok(!value.includes(';'))
-          assert.ok(header.includes(`${name}=${value}`))
+          holds(!value.includes(';'))
+          holds(header.includes(`${name}=${value}`))
         }
       }),
       { numRuns: 1000 },
@@ -92,7 +92,7 @@ describe('the cookies of a request', () => {
     fc.assert(
       fc.property(anyCookies, anyText, (header, sessionId) => {
         const name = sessionCookieName(requestWith(header), sessionId)
-        if (name !== undefined) assert.ok(readCookies(requestWith(header)).get(name)?.startsWith('s%3A'))
+        if (name !== undefined) holds(readCookies(requestWith(header)).get(name)?.startsWith('s%3A'))
       }),
       { numRuns: 500 },
     )
@@ -104,7 +104,7 @@ describe('the cookies of a request', () => {
   it('are read once, however many there are', () => {
     fc.assert(
       fc.property(repeated(64_000, 'a=b; ', ';', '=', ' ', '\t', 'oidc-tx.a=AAAA;'), (header) => {
-        assert.ok(stopped(() => readCookies(requestWith(header))).size <= header.length)
+        holds(stopped(() => readCookies(requestWith(header))).size <= header.length)
       }),
       { numRuns: 20 },
     )
@@ -180,10 +180,10 @@ describe('the login in progress', () => {
         const { res, kept } = responseWithCookies()
         transactions.begin(requestWith(''), res, given)
         const req = requestWith(headerOf(kept))
-        assert.ok(transactions.hasAny(req))
+        holds(transactions.hasAny(req))
         if (other !== given.state) {
           const { error } = syncOutcomeOf(() => transactions.take(req, res, other), /_TRANSACTION_MISSING$/)
-          assert.ok(error)
+          holds(error)
         }
         assert.deepEqual(transactions.take(req, res, given.state), { ...given })
         assert.equal(kept.size, 0)
@@ -230,8 +230,8 @@ describe('the login in progress', () => {
           startedAt: Date.now() / 1000,
         }
         transactions.begin(requestWith(headerOf(browser)), res, one)
-        assert.ok(kept.size <= 6)
-        assert.ok([...kept.values()].join('').length <= 6000)
+        holds(kept.size <= 6)
+        holds([...kept.values()].join('').length <= 6000)
         assert.equal(transactions.take(requestWith(headerOf(kept)), res, 'state').returnTo, one.returnTo)
       }),
       { numRuns: 50 },

@@ -8,7 +8,7 @@ import { createTokenRecords } from '../../lib/session/token-record.ts'
 import type { StoreLike } from '../../lib/state/shared-state.ts'
 import type { Login, TokenRecord } from '../../lib/types.ts'
 import { anyText, foreignJson, nearly } from '../support/properties/foreign-text.ts'
-import { outcomeOf } from '../support/properties/outcome.ts'
+import { holds, outcomeOf } from '../support/properties/outcome.ts'
 
 const ISSUER = 'https://op.example.com'
 const NOW = Date.now() / 1000
@@ -46,10 +46,8 @@ describe('the session that a store gives back', () => {
           if (held === undefined) return
           const { login, tokensId } = held
           assert.equal(typeof tokensId, 'string')
-          assert.ok(
-            typeof login.claims.iss === 'string' && typeof login.claims.sub === 'string' && login.claims.sub !== '',
-          )
-          assert.ok(typeof login.scope === 'string' && typeof login.loggedInAt === 'number')
+          holds(typeof login.claims.iss === 'string' && typeof login.claims.sub === 'string' && login.claims.sub !== '')
+          holds(typeof login.scope === 'string' && typeof login.loggedInAt === 'number')
           assert.equal(typeof login.expiresAt, 'number')
         },
       ),
@@ -63,7 +61,7 @@ describe('the session that a store gives back', () => {
         assert.equal(readOidcSession({ oidc: { ...SESSION, [name]: time } }, CONFIG), undefined)
       }
     }
-    assert.ok(readOidcSession({ oidc: SESSION }, CONFIG))
+    holds(readOidcSession({ oidc: SESSION }, CONFIG))
   })
 
   it('holds a login only if it has not expired and is of a configured issuer', () => {
@@ -72,10 +70,10 @@ describe('the session that a store gives back', () => {
         const login = readLogin({ headers: {}, session: { oidc } } as unknown as Request, CONFIG)
         if (login === undefined) return
         assert.equal(login.claims.iss, ISSUER)
-        assert.ok(login.expiresAt > NOW)
-        assert.ok(login.provider === undefined || login.provider === 'default')
+        holds(login.expiresAt > NOW)
+        holds(login.provider === undefined || login.provider === 'default')
         // What is made of a login must not fail on what else is in it.
-        assert.ok(keysOfLogin(NAMESPACE, login).every((key) => /^[\w-]{43}$/.test(key)))
+        holds(keysOfLogin(NAMESPACE, login).every((key) => /^[\w-]{43}$/.test(key)))
         assert.match(indexIdOf(NAMESPACE, login, 'session'), /^[\w-]{12}$/)
         assert.equal(typeof matchesTarget(login, { provider: 'default', issuer: ISSUER, sid: 'one' }), 'boolean')
       }),
@@ -109,7 +107,7 @@ describe('the tokens that a store gives back', () => {
         const store = storeOf()
         const id = await records.save(store, given, login)
         assert.deepEqual(await records.read(store, id), { ...given })
-        assert.ok(!JSON.stringify(store.record).includes(JSON.stringify(given.idToken).slice(1, -1)))
+        holds(!JSON.stringify(store.record).includes(JSON.stringify(given.idToken).slice(1, -1)))
         // Under another id, as of another login, they do not open.
         assert.equal(await records.read(store, `${id}x`), undefined)
       }),

@@ -5,7 +5,7 @@ import { asciiJson, entryName, toMilliseconds } from '../../lib/state/operation.
 import type { StoreLike } from '../../lib/state/shared-state.ts'
 import { createStoreState } from '../../lib/state/store-state.ts'
 import { anyText, foreignJson } from '../support/properties/foreign-text.ts'
-import { outcomeOf } from '../support/properties/outcome.ts'
+import { holds, outcomeOf } from '../support/properties/outcome.ts'
 
 describe('text for a server', () => {
   it('is printable ASCII, and reads back as it was, half of a surrogate pair too', () => {
@@ -32,7 +32,7 @@ describe('text for a server', () => {
     fc.assert(
       fc.property(fc.double({ noNaN: true }), (seconds) => {
         const milliseconds = toMilliseconds(seconds)
-        assert.ok(Number.isInteger(milliseconds) && milliseconds >= 1 && milliseconds <= 315_360_000_000)
+        holds(Number.isInteger(milliseconds) && milliseconds >= 1 && milliseconds <= 315_360_000_000)
       }),
     )
   })
@@ -78,7 +78,7 @@ describe('a record in the session store', () => {
       fc.asyncProperty(record, async (value) => {
         const state = createStoreState(storeOf(value))
         const { value: members = [] } = await outcomeOf(() => state.members('key'), /^ERR_OIDC_SHARED_STATE$/)
-        assert.ok(members.every((member) => typeof member === 'string'))
+        holds(members.every((member) => typeof member === 'string'))
         await outcomeOf(() => state.add('key', 'another', 60), /^ERR_OIDC_SHARED_STATE$/)
       }),
       { numRuns: 500 },

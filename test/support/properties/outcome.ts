@@ -3,6 +3,14 @@ import { inspect } from 'node:util'
 import { runInNewContext } from 'node:vm'
 import { OidcError } from '../../../lib/errors.ts'
 
+/**
+ * As `assert.ok`, but always with a message. Without one, Node 20 looks for the text of the condition in the source, and
+ * where tsx has compiled that, it looks for ever: a property that fails would hang.
+ */
+export function holds(condition: unknown, message: string = 'A condition does not hold.'): asserts condition {
+  assert.ok(condition, message)
+}
+
 /** What reading foreign text came to: a value, or an error of ours. Anything else that is thrown is passed on. */
 export type Outcome<T> =
   | { readonly value: T; readonly error?: never }
@@ -27,7 +35,7 @@ export function syncOutcomeOf<T>(run: () => T, codes: RegExp = /^ERR_OIDC_/): Ou
 }
 
 function requireOidcError(error: unknown, codes: RegExp): OidcError {
-  assert.ok(error instanceof OidcError, `another error than an OidcError: ${inspect(error)}`)
+  holds(error instanceof OidcError, `another error than an OidcError: ${inspect(error)}`)
   assert.match(error.code, codes)
   return error
 }
