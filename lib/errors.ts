@@ -73,7 +73,7 @@ function jsonOrType(value: unknown): string {
   }
 }
 
-/** The options of `oidc()`, `bearer()` or a guard are invalid. All problems are reported at once. */
+/** The options of `oidc()` or of a guard are invalid. All problems are reported at once. */
 export class ConfigError extends OidcError {
   /** One sentence for each problem. It begins with the name of the option. */
   readonly faults: readonly string[]

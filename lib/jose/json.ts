@@ -37,8 +37,8 @@ function freezeWithin(value: Json, depth: number): boolean {
 }
 
 /**
- * The members that a provider has really sent: null and empty text count as absent (RFC 7591 3.2.1 has them so), because
- * many providers write members that they have no value for.
+ * The members that have a value. Many providers write null or empty text for a value that they do not have. RFC 6749 3.2
+ * treats an empty parameter of a request as omitted; this does the same for their responses.
  */
 export function presentMembers(json: Readonly<Record<string, unknown>>): JsonObject {
   const present = Object.entries(json).filter(([, value]) => value !== null && value !== undefined && value !== '')

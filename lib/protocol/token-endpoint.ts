@@ -7,7 +7,7 @@ import type { Provider } from '../provider/provider.ts'
 import { type FormParams, postForm } from '../provider/requests.ts'
 import type { DpopKey, Json } from '../types.ts'
 
-/** `Bearer`: whoever has the token can use it. `DPoP`: only with a proof of possession (RFC 6749 7.1, RFC 9449 7). */
+/** `Bearer`: anyone who has the token can use it. `DPoP`: only with a proof of possession (RFC 6749 7.1, RFC 9449 7). */
 type TokenType = 'Bearer' | 'DPoP'
 
 /** A token response (RFC 6749 5.1) in valid form. Its ID Token is not verified and may not even be text. */
@@ -52,34 +52,37 @@ export async function requestTokens(
 ): Promise<TokenResponse> {
   const { config } = provider
   const response = await postForm(provider, 'token_endpoint', grant, { dpopKey })
-  const json = jsonBody(response)
-  if (!(response.status >= 200 && response.status < 300) || isErrorBody(json)) {
+  const members = presentTokenMembers(jsonBody(response))
+  if (!(response.status >= 200 && response.status < 300) || isErrorBody(members)) {
     const url = endpointOf(provider, 'token_endpoint')
     throw errorFromResponse(response, 'ERR_OIDC_TOKEN_REQUEST', { url, config })
   }
-  const tokens = checkResponse(json, response.headers.get('content-type'))
+  const tokens = checkResponse(members, response.headers.get('content-type'))
   checkBinding(tokens.token_type, config.dpopBoundAccessTokens, dpopKey)
   return tokens
 }
 
-/** Some providers send an error (RFC 6749 5.2) with status 200. A response that has tokens too is judged by its tokens. */
-function isErrorBody(json: JsonObject | undefined): boolean {
-  return json !== undefined && typeof json['error'] === 'string' && !Object.hasOwn(json, 'access_token')
+/** An empty scope is a value, too: it says that nothing was granted. */
+function presentTokenMembers(json: JsonObject | undefined): JsonObject | undefined {
+  return json && { ...presentMembers(json), ...(json['scope'] === '' ? { scope: '' } : {}) }
 }
 
-function checkResponse(json: JsonObject | undefined, contentType: string | null): TokenResponse {
-  if (json === undefined) {
+/** Some providers send an error (RFC 6749 5.2) with status 200. A response that has tokens too is judged by its tokens. */
+function isErrorBody(members: JsonObject | undefined): boolean {
+  return typeof members?.['error'] === 'string' && !Object.hasOwn(members, 'access_token')
+}
+
+function checkResponse(members: JsonObject | undefined, contentType: string | null): TokenResponse {
+  if (members === undefined) {
     throw invalidResponse(`is not a JSON object with a JSON content type (content-type: ${shown(contentType)})`)
   }
-  // An empty scope is a value: it says that nothing was granted.
-  const members = { ...presentMembers(json), ...(json['scope'] === '' ? { scope: '' } : {}) }
-  const memberOf = (name: string): Json | undefined => Object.entries(members).find(([own]) => own === name)?.[1]
-  const invalid = MEMBERS.find(([name, isValid]) => !isValid(memberOf(name)))
+  const invalid = MEMBERS.find(([name, isValid]) => !isValid(Object.hasOwn(members, name) ? members[name] : undefined))
   if (invalid !== undefined) throw invalidResponse(`has no valid ${invalid[0]}`)
-  const [scope, expiresIn] = [scopeOf(memberOf('scope')), secondsOf(memberOf('expires_in'))]
+  const { token_type: type, scope: granted, expires_in: lifetime, ...others } = members
+  const [scope, expiresIn] = [scopeOf(granted), secondsOf(lifetime)]
   return {
-    ...(members as unknown as TokenResponse),
-    token_type: tokenTypeOf(memberOf('token_type')) ?? 'Bearer',
+    ...(others as unknown as TokenResponse),
+    token_type: tokenTypeOf(type) ?? 'Bearer',
     ...(scope === undefined ? {} : { scope }),
     ...(expiresIn === undefined ? {} : { expires_in: expiresIn }),
   }

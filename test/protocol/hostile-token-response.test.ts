@@ -45,9 +45,9 @@ function refusedWith(good: JsonObject, answer: JsonAnswer): JsonObject {
   return { ...good, error: 'invalid_grant', refresh_token: JWT }
 }
 
-function refusedWith200(answer: JsonAnswer): JsonObject {
+function refusedWith200(answer: JsonAnswer, token?: null): JsonObject {
   answer.status = 200
-  return { error: 'invalid_client', error_description: 'nobody knows it' }
+  return { error: 'invalid_client', error_description: 'unknown', ...(token === null ? { access_token: null } : {}) }
 }
 
 /** Looks like a token, wherever it turns up. */
@@ -128,6 +128,10 @@ const RESPONSES: readonly Row<JsonChange>[] = [
   ['an empty id_token', put({ id_token: '' }), 'ERR_OIDC_ID_TOKEN_MISSING'],
   ['an id_token that is null', put({ id_token: null }), 'ERR_OIDC_ID_TOKEN_MISSING'],
   ['N-24: an error with status 200', (_good, answer) => refusedWith200(answer), REQUEST],
+  ['N-24: an error with status 200 and no token but null', (_g, answer) => refusedWith200(answer, null), REQUEST],
+  ...[' ', ' a', 'a ', 'a\tb', 'a\u00e9'].map(
+    (token): Row<JsonChange> => [`access_token ${inspect(token)}`, put({ access_token: token }), RESPONSE],
+  ),
   ...[5, true, [], {}, ['e30.e30.']].map(
     (token): Row<JsonChange> => [`id_token ${inspect(token)}`, put({ id_token: token }), MALFORMED],
   ),

@@ -9,16 +9,10 @@ import { createProviderFinder } from '../../lib/provider/provider.ts'
 import { registrationEndpointOf } from '../../lib/registration/endpoint.ts'
 import { damaged, foreignJson, nearly, textOf } from '../support/properties/foreign-text.ts'
 import { outcomeOf, syncOutcomeOf } from '../support/properties/outcome.ts'
-import { ISSUER, type ScriptedResponse, scriptedConfig } from '../support/properties/scripted-provider.ts'
+import { ISSUER, METADATA, type ScriptedResponse, scriptedConfig } from '../support/properties/scripted-provider.ts'
 
 const GOOD = {
-  issuer: ISSUER,
-  authorization_endpoint: `${ISSUER}/authorize`,
-  token_endpoint: `${ISSUER}/token`,
-  jwks_uri: `${ISSUER}/keys`,
-  userinfo_endpoint: `${ISSUER}/userinfo`,
-  end_session_endpoint: `${ISSUER}/logout`,
-  pushed_authorization_request_endpoint: `${ISSUER}/par`,
+  ...METADATA,
   registration_endpoint: `${ISSUER}/register`,
   mtls_endpoint_aliases: { token_endpoint: 'https://mtls.example.com/token' },
   require_pushed_authorization_requests: false,

@@ -14,7 +14,8 @@ export interface ScriptedResponse {
   readonly headers?: Readonly<Record<string, string>>
 }
 
-const METADATA = {
+/** The metadata of the provider, with every endpoint that the library calls. */
+export const METADATA = {
   issuer: ISSUER,
   authorization_endpoint: `${ISSUER}/authorize`,
   token_endpoint: `${ISSUER}/token`,
