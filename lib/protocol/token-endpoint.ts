@@ -53,13 +53,18 @@ export async function requestTokens(
   const { config } = provider
   const response = await postForm(provider, 'token_endpoint', grant, { dpopKey })
   const members = presentTokenMembers(jsonBody(response))
-  if (!(response.status >= 200 && response.status < 300) || isErrorBody(members)) {
+  if (!isSuccess(response.status) || isErrorBody(members)) {
     const url = endpointOf(provider, 'token_endpoint')
     throw errorFromResponse(response, 'ERR_OIDC_TOKEN_REQUEST', { url, config })
   }
   const tokens = checkResponse(members, response.headers.get('content-type'))
   checkBinding(tokens.token_type, config.dpopBoundAccessTokens, dpopKey)
   return tokens
+}
+
+/** Some providers send 201. From 204 on, a successful response has no body, or a part of one. */
+function isSuccess(status: number): boolean {
+  return status >= 200 && status < 204
 }
 
 /** An empty scope is a value, too: it says that nothing was granted. */

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { readdirSync, readFileSync } from 'node:fs'
 import { describe, it } from 'node:test'
 import type { ResponseType } from '../../lib/types.ts'
+import { ROOT } from '../support/app/project.ts'
 import { FAPI1_MODULES } from '../support/conformance/fapi1.ts'
 import { FAPI2_MODULES } from '../support/conformance/fapi2.ts'
 import {
@@ -55,9 +56,10 @@ const ACTED_OUT = new Set(
 )
 
 /** Where plans are described. */
-const SOURCES = readdirSync(new URL('.', import.meta.url))
+const FOLDER = `${ROOT}test/conformance/`
+const SOURCES = readdirSync(FOLDER)
   .filter((name) => /^(?!modules).*\.test\.ts$/.test(name))
-  .map((name) => readFileSync(new URL(name, import.meta.url), 'utf8'))
+  .map((name) => readFileSync(FOLDER + name, 'utf8'))
 
 describe('the plans of the conformance suite', () => {
   for (const [plan, count, names] of PLANS) {

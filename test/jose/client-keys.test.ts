@@ -13,11 +13,12 @@ import { describe, it } from 'node:test'
 import { calculateJwkThumbprint } from 'jose'
 import { createClientKeys } from '../../lib/jose/client-keys.ts'
 import { clientKeysRule } from '../../lib/options/client-keys-rule.ts'
+import { createRsaKeyPair } from '../support/app/rsa-keys.ts'
 
 type Jwk = JsonWebKey & { kty: string; d: string; x: string; n: string }
 
-const rsa = privateJwk(generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey)
-const otherRsa = privateJwk(generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey)
+const rsa = privateJwk(createRsaKeyPair().privateKey)
+const otherRsa = privateJwk(createRsaKeyPair().privateKey)
 const p256 = privateJwk(generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey)
 const otherP256 = privateJwk(generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey)
 const p384 = privateJwk(generateKeyPairSync('ec', { namedCurve: 'P-384' }).privateKey)

@@ -18,11 +18,12 @@ import type { TokenKind } from '../../lib/jose/compact-token.ts'
 import { encryptionKeyOfSecret } from '../../lib/jose/jwe.ts'
 import { type SignatureExpectations, verifyJws } from '../../lib/jose/jws.ts'
 import { createKeyStore } from '../../lib/provider/keys.ts'
+import { createRsaKeyPair } from '../support/app/rsa-keys.ts'
 
-const provider = generateKeyPairSync('rsa', { modulusLength: 2048 })
-const rsa = generateKeyPairSync('rsa', { modulusLength: 2048 })
-const otherRsa = generateKeyPairSync('rsa', { modulusLength: 2048 })
-const signingRsa = generateKeyPairSync('rsa', { modulusLength: 2048 })
+const provider = createRsaKeyPair()
+const rsa = createRsaKeyPair()
+const otherRsa = createRsaKeyPair()
+const signingRsa = createRsaKeyPair()
 const p256 = generateKeyPairSync('ec', { namedCurve: 'P-256' })
 const p384 = generateKeyPairSync('ec', { namedCurve: 'P-384' })
 const p521 = generateKeyPairSync('ec', { namedCurve: 'P-521' })

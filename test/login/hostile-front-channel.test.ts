@@ -37,7 +37,7 @@ const has = (type: ResponseType, word: string): boolean => type.split(' ').inclu
 
 let attacker: SigningKeys
 before(async () => {
-  attacker = await createSigningKeys()
+  attacker = createSigningKeys()
 })
 
 /** A row for the front channel: the status is 400, whatever the usual status of the code. */

@@ -15,7 +15,7 @@ import { assertLoggedIn, createStand, logIn } from '../support/hostile/hostile.t
 /** The private members of a JWK, and members of the option that must not be published. */
 const PRIVATE = ['d', 'p', 'q', 'dp', 'dq', 'qi', 'oth', 'k', 'key_ops', 'ext', 'x5c', 'note']
 
-const keys = (await createClientKeys()) as readonly PrivateJwk[]
+const keys = createClientKeys() as readonly PrivateJwk[]
 const [rsa, p256] = keys
 assert.ok(rsa && p256)
 
@@ -180,7 +180,7 @@ describe('keys that rotate', () => {
   const other = createStage({ provider })
 
   it('are both published while the provider uses the old one', async () => {
-    const fresh = (await createClientKeys()) as readonly PrivateJwk[]
+    const fresh = createClientKeys() as readonly PrivateJwk[]
     const old = other.provider.clientKeys as readonly PrivateJwk[]
     // The new keys sign. The old ones still decrypt.
     const clientKeys = [...fresh, ...old]

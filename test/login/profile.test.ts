@@ -6,6 +6,7 @@ import { ConfigError, ProviderError } from '../../lib/index.ts'
 import type { Config } from '../../lib/options/config.ts'
 import { parseOptions } from '../../lib/options/parse-options.ts'
 import type { AnyOptions } from '../support/app/app.ts'
+import { createRsaKeyPair } from '../support/app/rsa-keys.ts'
 import { createClientKeys, publicKeySet } from '../support/app/signing-keys.ts'
 import { createStage } from '../support/app/stage.ts'
 import { isAtProvider } from '../support/app/url-predicates.ts'
@@ -32,7 +33,7 @@ import {
 const jwk = (type: 'ed25519' | 'P-256' | 'rsa', changes: object = {}): object => {
   const { privateKey } =
     type === 'rsa'
-      ? generateKeyPairSync('rsa', { modulusLength: 2048 })
+      ? createRsaKeyPair()
       : type === 'ed25519'
         ? generateKeyPairSync('ed25519')
         : generateKeyPairSync('ec', { namedCurve: type })
@@ -448,7 +449,7 @@ describe('oidc-provider with its own profile', () => {
 
   for (const profile of ['fapi2', 'fapi2-message-signing'] as const) {
     it(`accepts ${profile}`, async () => {
-      const keys = await createClientKeys()
+      const keys = createClientKeys()
       const isSigned = profile === 'fapi2-message-signing'
       const provider = stage.stopLater(
         await startProvider({

@@ -797,7 +797,7 @@ describe('max_age of the options and of one page', () => {
 })
 
 // Generating RSA keys takes most of the time.
-const [keys, own, { rsa, p256 }] = await Promise.all([createClientKeys(), createClientKeys(), createEncryptionKeys()])
+const [keys, own, { rsa, p256 }] = [createClientKeys(), createClientKeys(), createEncryptionKeys()] as const
 
 describe('oidc-provider accepts', () => {
   const stage = createStage({ app: { errorHandler: 'json' } })

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict'
-import { generateKeyPairSync } from 'node:crypto'
 import { describe, it } from 'node:test'
 import type { ErrorCode } from '../../lib/index.ts'
 import { verifyLogoutToken } from '../../lib/protocol/logout-token.ts'
 import type { Provider } from '../../lib/provider/provider.ts'
 import { codesOf } from '../support/app/app.ts'
 import { isIn, logoutUri, observeLogouts, postAsServer, subjectOf } from '../support/app/logout-observer.ts'
+import { createRsaKeyPair } from '../support/app/rsa-keys.ts'
 import { signJws } from '../support/app/signing-keys.ts'
 import type { Browser } from '../support/browser/browser.ts'
 import type { Answer } from '../support/browser/http-exchange.ts'
@@ -63,7 +63,7 @@ function signedAnew(alg: string, key: (provider: StrictProvider) => Parameters<t
   })
 }
 
-const stranger = generateKeyPairSync('rsa', { modulusLength: 2048 })
+const stranger = createRsaKeyPair()
 
 const FORM: readonly Row[] = [
   ['no field', fields(() => new URLSearchParams('a=b')), `${CODE}MISSING`],

@@ -94,7 +94,7 @@ describe('an assertion of the client', () => {
 
   it('Q-48: is refused where the key is none of those that are registered', async () => {
     await registerKeys(1)
-    const { privateKey } = await newKey()
+    const { privateKey } = newKey()
     const error = await failedLogin(byPrivateKey([privateJwk(privateKey, 'another')]))
     assert.match(String(error.refusal?.errorDescription), /kid is invalid/)
   })

@@ -109,7 +109,7 @@ describe('the keys of a server', () => {
   })
 
   it('Q-30: are another set for a client whose keys are pinned, at an address with a query', async () => {
-    stage.okta.client.pinned_keys = [await newKey()]
+    stage.okta.client.pinned_keys = [newKey()]
     const app = await stage.start('default')
     assert.equal(await logIn(app), 502)
     assert.deepEqual(codesOf(app), ['ERR_OIDC_ID_TOKEN_KEY'])

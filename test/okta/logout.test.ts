@@ -51,7 +51,7 @@ describe('a logout at Okta', () => {
   })
 
   it('Q-53: sends the signed token within an encrypted one', async () => {
-    const { privateKey, jwk, kid } = await newKey()
+    const { privateKey, jwk, kid } = newKey()
     const enc = { ...jwk, use: 'enc', alg: 'RSA-OAEP-256' }
     Object.assign(stage.okta.client, { id_token_encrypted_response_alg: 'RSA-OAEP-256', jwks: { keys: [enc] } })
     const clientKeys = [

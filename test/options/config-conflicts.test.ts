@@ -7,6 +7,7 @@ import { APP_CONFLICTS, PROVIDER_CONFLICTS } from '../../lib/options/conflicts.t
 import { CLIENT_CONFLICTS, JOSE_CONFLICTS } from '../../lib/options/key-conflicts.ts'
 import { APP_OPTIONS, PROVIDER_OPTIONS } from '../../lib/options/option-table.ts'
 import { parseOptions } from '../../lib/options/parse-options.ts'
+import { createRsaKeyPair } from '../support/app/rsa-keys.ts'
 import { createCertificate } from '../support/servers/tls-certificate.ts'
 
 const ISSUER = 'https://id.example'
@@ -24,7 +25,7 @@ const METADATA = {
 function jwkOf(kind: 'rsa' | 'P-256' | 'ed25519' | 'x25519', members: object): object {
   const { privateKey } =
     kind === 'rsa'
-      ? generateKeyPairSync('rsa', { modulusLength: 2048 })
+      ? createRsaKeyPair()
       : kind === 'ed25519'
         ? generateKeyPairSync('ed25519')
         : kind === 'x25519'

@@ -2,9 +2,9 @@ import assert from 'node:assert/strict'
 import { readdirSync, readFileSync } from 'node:fs'
 import { basename, dirname, join, normalize } from 'node:path'
 import { describe, it } from 'node:test'
-import { fileURLToPath } from 'node:url'
+import { ROOT } from '../support/app/project.ts'
 
-const LIB = fileURLToPath(new URL('../../lib/', import.meta.url))
+const LIB = `${ROOT}lib/`
 
 /** Which rooms, and which packages, a room may import beside itself and the vocabulary. */
 interface Room {

@@ -4,11 +4,11 @@ import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
-import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
+import { modulePath, NODE_ARGS, sourceOf } from '../support/app/project.ts'
 
-const PROGRAM = fileURLToPath(new URL('../support/app/two-logins.ts', import.meta.url))
-const LIB = new URL('../../lib/', import.meta.url).href
+const PROGRAM = modulePath('test/support/app/two-logins.ts')
+const LIB = 'lib/'
 
 /** Parts that most applications do not use. They are loaded when they are first needed. */
 const RARE = ['protocol/request-object.ts', 'protocol/claims-sources.ts', 'provider/dpop.ts']
@@ -20,7 +20,7 @@ let afterwards: ReadonlySet<string>
 before(async () => {
   folder = await mkdtemp(join(tmpdir(), 'loaded-modules-'))
   const env = { ...process.env, NODE_V8_COVERAGE: folder }
-  await promisify(execFile)(process.execPath, ['--import', 'tsx', PROGRAM], { env })
+  await promisify(execFile)(process.execPath, [...NODE_ARGS, PROGRAM], { env })
   const names = (await readdir(folder)).sort((one, other) => numberOf(one) - numberOf(other))
   const reports = await Promise.all(names.map(readReport))
   ;[afterLogin = new Set(), afterwards = new Set()] = reports.filter((modules) => modules.size > 0)
@@ -36,8 +36,8 @@ function numberOf(name: string): number {
 /** The modules of lib/ that have run, in a report of V8. */
 async function readReport(name: string): Promise<ReadonlySet<string>> {
   const { result }: { result: readonly { url: string }[] } = JSON.parse(await readFile(join(folder, name), 'utf8'))
-  const modules = result.map(({ url }) => url).filter((url) => url.startsWith(LIB))
-  return new Set(modules.map((url) => url.slice(LIB.length).replace(/\?.*/, '')))
+  const modules = result.map(({ url }) => sourceOf(url) ?? '').filter((file) => file.startsWith(LIB))
+  return new Set(modules.map((file) => file.slice(LIB.length)))
 }
 
 describe('the modules that a login loads', () => {

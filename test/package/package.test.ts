@@ -6,13 +6,12 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { after, before, describe, it } from 'node:test'
-import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
+import { ROOT } from '../support/app/project.ts'
 import { createBrowser } from '../support/browser/browser.ts'
 import { type StrictProvider, startStrictProvider } from '../support/strict-provider/provider.ts'
 
-const ROOT = fileURLToPath(new URL('../../', import.meta.url))
-const CONSUMERS = fileURLToPath(new URL('../support/docs/consumer/', import.meta.url))
+const CONSUMERS = `${ROOT}test/support/docs/consumer/`
 /** In bytes. Twice this would be no disaster, but it would not be an accident either. */
 const MOST_UNPACKED = 1_000_000
 const PATIENCE = { timeout: 60_000 }

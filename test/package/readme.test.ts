@@ -3,8 +3,9 @@ import { existsSync } from 'node:fs'
 import { dirname, join, normalize } from 'node:path'
 import { describe, it } from 'node:test'
 import * as library from '../../lib/index.ts'
+import { ROOT } from '../support/app/project.ts'
 import { compileBlocks } from '../support/docs/code-block-compiler.ts'
-import { codeBlocks, filesBelow, ROOT, readText } from '../support/docs/code-blocks.ts'
+import { codeBlocks, filesBelow, readText } from '../support/docs/code-blocks.ts'
 import { DOCUMENTED_OPTIONS, membersOf } from '../support/docs/documented-options.ts'
 
 const README = readText('README.md')

@@ -37,7 +37,8 @@ let bank: Source
 let outcomes: (number | string)[] = []
 
 before(async () => {
-  ;[opKeys, bankKeys] = await Promise.all([createSigningKeys(), createSigningKeys()])
+  opKeys = createSigningKeys()
+  bankKeys = createSigningKeys()
 })
 
 beforeEach(async () => {

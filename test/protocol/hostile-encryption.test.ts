@@ -23,15 +23,15 @@ import { firstRequest, type StrictProvider } from '../support/strict-provider/pr
 type Change = (provider: StrictProvider) => void
 
 /** Keys of a client: as the application gets them, and as the provider does. */
-async function createKeys(): Promise<{ readonly own: readonly PrivateJwk[]; readonly published: KeySet }> {
-  const keys = await createClientKeys()
+function createKeys(): { readonly own: readonly PrivateJwk[]; readonly published: KeySet } {
+  const keys = createClientKeys()
   // What `node:crypto` exports has a type of its own.
   return { own: keys as readonly JsonWebKey[] as readonly PrivateJwk[], published: publicKeySet(keys) }
 }
 
-const { own: clientKeys, published: clientJwks } = await createKeys()
-const attacker = await createSigningKeys()
-const stranger = (await createKeys()).published.keys
+const { own: clientKeys, published: clientJwks } = createKeys()
+const attacker = createSigningKeys()
+const stranger = createKeys().published.keys
 
 const ALG = 'RSA-OAEP-256'
 const ENC = 'A256GCM'
@@ -287,7 +287,7 @@ describe('encryption', () => {
   })
 
   it('accepts the old key during a key rotation', async () => {
-    const [old, fresh] = [await createKeys(), await createKeys()]
+    const [old, fresh] = [createKeys(), createKeys()]
     const registered = { idTokenEncryptedResponseAlg: ALG, idTokenEncryptedResponseEnc: ENC }
     const provider = await stage.startOther({ ...registered, clientJwks: old.published })
     const both = await stage.startLoggedIn({ ...registered, clientKeys: [...fresh.own, ...old.own] }, { provider })

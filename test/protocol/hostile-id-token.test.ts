@@ -413,7 +413,7 @@ function describeStand(name: string, { provider = {}, options }: Settings, test:
   describe(name, () => {
     const stand = createStand({ provider, app: { options: { userinfo: true, ...options } } })
     before(async () => {
-      attacker ??= await createSigningKeys()
+      attacker ??= createSigningKeys()
     })
     it('accepts the valid one', async () => {
       await assertLoggedIn(stand, await attack(stand, () => undefined))

@@ -6,9 +6,10 @@ import { type SignatureExpectations, verifyJws } from '../../lib/jose/jws.ts'
 import { type IdTokenExpectations, verifyIdToken } from '../../lib/protocol/id-token.ts'
 import { createKeyStore, type KeyStore } from '../../lib/provider/keys.ts'
 import type { Json } from '../../lib/types.ts'
+import { createRsaKeyPair } from '../support/app/rsa-keys.ts'
 
-const rsa = generateKeyPairSync('rsa', { modulusLength: 2048 })
-const otherRsa = generateKeyPairSync('rsa', { modulusLength: 2048 })
+const rsa = createRsaKeyPair()
+const otherRsa = createRsaKeyPair()
 const now = Math.floor(Date.now() / 1000)
 const secret = 'a client secret of more than 64 octets, as HS512 would like to have it'
 

@@ -1,22 +1,23 @@
 import assert from 'node:assert/strict'
 import { createHash, createSecretKey, generateKeyPairSync, type JsonWebKey, type KeyObject } from 'node:crypto'
-import { after, describe, it } from 'node:test'
+import { describe, it } from 'node:test'
 import { inspect } from 'node:util'
 import { compactDecrypt, decodeJwt, decodeProtectedHeader, jwtVerify } from 'jose'
 import { OidcError } from '../../lib/errors.ts'
 import { createRequestObject, type RequestParams } from '../../lib/protocol/request-object.ts'
+import { createRsaKeyPair } from '../support/app/rsa-keys.ts'
 import {
   CLIENT_ID,
   CLIENT_SECRET,
+  createBackChannel,
   createDirectProvider,
   sendAnswer,
-  startBackChannel,
 } from '../support/hostile/back-channel.ts'
 
-const rsa = generateKeyPairSync('rsa', { modulusLength: 2048 })
+const rsa = createRsaKeyPair()
 const p256 = generateKeyPairSync('ec', { namedCurve: 'P-256' })
 const ed25519 = generateKeyPairSync('ed25519')
-const opRsa = generateKeyPairSync('rsa', { modulusLength: 2048 })
+const opRsa = createRsaKeyPair()
 const opP256 = generateKeyPairSync('ec', { namedCurve: 'P-256' })
 
 const clientKeys: readonly JsonWebKey[] = [
@@ -37,8 +38,7 @@ const publish = (publicKey: KeyObject, members: object): object => ({
   ...members,
 })
 
-const channel = await startBackChannel()
-after(() => channel.stop())
+const channel = createBackChannel()
 
 const sign = async (options: object, params: RequestParams = PARAMS, metadata: object = {}): Promise<string> => {
   const provider = await createDirectProvider({ clientKeys, ...options }, { ...metadata }, channel.origin)

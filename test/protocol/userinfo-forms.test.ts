@@ -498,7 +498,7 @@ describe('a failure of UserInfo after the login', () => {
 })
 
 // Making RSA keys takes longer than all the rest.
-const keys = await createClientKeys()
+const keys = createClientKeys()
 
 describe('UserInfo of oidc-provider', () => {
   const stage = createStage({ app: { errorHandler: 'json', routes: USERINFO } })

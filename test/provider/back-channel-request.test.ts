@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { createPublicKey, generateKeyPairSync } from 'node:crypto'
 import type { ServerResponse } from 'node:http'
-import { after, beforeEach, describe, it } from 'node:test'
+import { describe, it } from 'node:test'
 import { inspect } from 'node:util'
 import { decodeJwt, decodeProtectedHeader, type JWTPayload, jwtVerify } from 'jose'
 import { OidcError, ProviderError } from '../../lib/errors.ts'
@@ -15,9 +15,9 @@ import {
   type Asked,
   CLIENT_ID,
   CLIENT_SECRET,
+  createBackChannel,
   createDirectProvider,
   sendAnswer,
-  startBackChannel,
 } from '../support/hostile/back-channel.ts'
 import { LOOPBACK_CERTIFICATE } from '../support/servers/tls-certificate.ts'
 
@@ -26,9 +26,7 @@ const clientKeys = [{ ...privateKey.export({ format: 'jwk' }), kid: 'one' }]
 const dpopKey = createDpopKey('ES256')
 const PLANTED = '<script>planted</script>'
 
-const channel = await startBackChannel()
-after(() => channel.stop())
-beforeEach(() => channel.reset())
+const channel = createBackChannel()
 
 const METHODS: Readonly<Record<string, object>> = {
   client_secret_basic: { clientSecret: CLIENT_SECRET },
@@ -413,14 +411,14 @@ describe('a pushed authorization request', () => {
 })
 
 describe('a request to a resource', () => {
-  const url = `${channel.origin}/userinfo?a=b`
+  const url = () => `${channel.origin}/userinfo?a=b`
   const CHALLENGE = 'DPoP error="use_dpop_nonce", algs="ES256"'
   const challenge = (res: ServerResponse, header: string, nonce = 'n-1', status = 401): void => {
     res.writeHead(status, { 'WWW-Authenticate': header, 'DPoP-Nonce': nonce }).end()
   }
 
   it('sends a bearer token in the header', async () => {
-    await requestResource(await providerBy('none'), url, { accessToken: 'at-1', tokenType: 'Bearer', dpopKey })
+    await requestResource(await providerBy('none'), url(), { accessToken: 'at-1', tokenType: 'Bearer', dpopKey })
     const [{ method, path, headers, body }] = channel.asked as [Asked]
     assert.deepEqual(
       [method, path, headers.authorization, headers['dpop'], body],
@@ -436,7 +434,7 @@ describe('a request to a resource', () => {
       bearerMethod: 'body',
       accept: 'application/jwt',
     } as const
-    await requestResource(await providerBy('none'), url, request)
+    await requestResource(await providerBy('none'), url(), request)
     const [{ method, headers, body }] = channel.asked as [Asked]
     assert.deepEqual([method, headers.authorization, body], ['POST', undefined, 'access_token=at%2B1'])
     assert.deepEqual(
@@ -447,7 +445,7 @@ describe('a request to a resource', () => {
 
   for (const bearerMethod of ['header', 'body'] as const) {
     it(`sends a bound token in the header with a proof, even if bearer tokens are sent in the ${bearerMethod}`, async () => {
-      await requestResource(await providerBy('none'), url, {
+      await requestResource(await providerBy('none'), url(), {
         accessToken: 'at-1',
         tokenType: 'DPoP',
         dpopKey,
@@ -476,7 +474,7 @@ describe('a request to a resource', () => {
         if (decodeJwt(String(headers['dpop']))['nonce'] === 'n-1') sendAnswer(res, 200, { sub: 'a' })
         else challenge(res, header)
       }
-      const answer = await requestResource(await providerBy('none'), url, {
+      const answer = await requestResource(await providerBy('none'), url(), {
         accessToken: 'at-1',
         tokenType: 'DPoP',
         dpopKey,
@@ -508,7 +506,7 @@ describe('a request to a resource', () => {
   for (const [header, nonce, status = 401] of NO_DEMANDS) {
     it(`is sent only once for ${status} ${header} with the nonce ${inspect(nonce)}`, async () => {
       channel.answer = (_, res) => challenge(res, header, nonce, status)
-      const answer = await requestResource(await providerBy('none'), url, {
+      const answer = await requestResource(await providerBy('none'), url(), {
         accessToken: 'at-1',
         tokenType: 'DPoP',
         dpopKey,
@@ -519,7 +517,7 @@ describe('a request to a resource', () => {
 
   it('is sent twice at most if the resource demands ever new nonces', async () => {
     channel.answer = (_, res) => challenge(res, CHALLENGE, `n-${channel.asked.length}`)
-    const answer = await requestResource(await providerBy('none'), url, {
+    const answer = await requestResource(await providerBy('none'), url(), {
       accessToken: 'at-1',
       tokenType: 'DPoP',
       dpopKey,
@@ -529,7 +527,7 @@ describe('a request to a resource', () => {
 
   it('is sent once with a bearer token', async () => {
     channel.answer = (_, res) => challenge(res, CHALLENGE)
-    const answer = await requestResource(await providerBy('none'), url, {
+    const answer = await requestResource(await providerBy('none'), url(), {
       accessToken: 'at-1',
       tokenType: 'Bearer',
       dpopKey,
@@ -540,14 +538,14 @@ describe('a request to a resource', () => {
   it('does not follow a redirect with the token', async () => {
     channel.answer = (_, res) => res.writeHead(307, { Location: '/elsewhere' }).end()
     for (const tokenType of ['Bearer', 'DPoP'] as const) {
-      const work = requestResource(await providerBy('none'), url, { accessToken: 'at-1', tokenType, dpopKey })
+      const work = requestResource(await providerBy('none'), url(), { accessToken: 'at-1', tokenType, dpopKey })
       await refuses(work, 'ERR_OIDC_PROVIDER_REDIRECT')
     }
     assert.equal(channel.asked.length, 2)
   })
 
   it('is not sent with a bound token whose key is missing', async () => {
-    const work = requestResource(await providerBy('none'), url, { accessToken: 'at-1', tokenType: 'DPoP' })
+    const work = requestResource(await providerBy('none'), url(), { accessToken: 'at-1', tokenType: 'DPoP' })
     await refuses(work, 'ERR_OIDC_TOKEN_UNAVAILABLE')
     assert.equal(channel.asked.length, 0)
   })
@@ -555,7 +553,11 @@ describe('a request to a resource', () => {
   for (const accessToken of ['', 'planted\r\nX-Evil: 1', 'planted\u00e9', 'planted b', 'planted\u0000']) {
     it(`is not sent with the token ${inspect(accessToken)}, which no error shows`, async () => {
       for (const bearerMethod of ['header', 'body'] as const) {
-        const work = requestResource(await providerBy('none'), url, { accessToken, tokenType: 'Bearer', bearerMethod })
+        const work = requestResource(await providerBy('none'), url(), {
+          accessToken,
+          tokenType: 'Bearer',
+          bearerMethod,
+        })
         const error = await refuses(work, 'ERR_OIDC_TOKEN_UNAVAILABLE')
         assert.doesNotMatch(inspect(error), /planted/)
       }

@@ -12,13 +12,14 @@ import {
 } from '../../lib/provider/client-authentication.ts'
 import { defaultSigningAlg, findSigner } from '../../lib/provider/client-signing.ts'
 import type { Provider } from '../../lib/provider/provider.ts'
+import { createRsaKeyPair } from '../support/app/rsa-keys.ts'
 import { CLIENT_ID, CLIENT_SECRET, createDirectProvider } from '../support/hostile/back-channel.ts'
 import { LOOPBACK_CERTIFICATE } from '../support/servers/tls-certificate.ts'
 
 const TOKEN = 'https://op.example/token'
 const TYPE = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer'
 
-const rsa = generateKeyPairSync('rsa', { modulusLength: 2048 })
+const rsa = createRsaKeyPair()
 const p256 = generateKeyPairSync('ec', { namedCurve: 'P-256' })
 const p384 = generateKeyPairSync('ec', { namedCurve: 'P-384' })
 const p521 = generateKeyPairSync('ec', { namedCurve: 'P-521' })

@@ -21,7 +21,7 @@ import type { StrictRequest } from '../support/strict-provider/context.ts'
 import type { StrictProvider, StrictProviderOptions } from '../support/strict-provider/provider.ts'
 
 // Making RSA keys takes longer than all the rest.
-const keys = await createClientKeys()
+const keys = createClientKeys()
 
 const SEALED = 'a secret for the cookies of a test'
 

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
 import { describe, it } from 'node:test'
-import { fileURLToPath } from 'node:url'
+import { modulePath, NODE_ARGS } from '../support/app/project.ts'
 
-const PROGRAM = fileURLToPath(new URL('../support/hostile/reset-sweep.ts', import.meta.url))
+const PROGRAM = modulePath('test/support/hostile/reset-sweep.ts')
 
 interface Outcome {
   readonly method: 'GET' | 'POST'
@@ -16,7 +16,7 @@ interface Outcome {
 function sweep(): readonly Outcome[] {
   const { status, stdout, stderr } = spawnSync(
     process.execPath,
-    ['--unhandled-rejections=strict', '--import', 'tsx', PROGRAM],
+    ['--unhandled-rejections=strict', ...NODE_ARGS, PROGRAM],
     { encoding: 'utf8', timeout: 120_000, maxBuffer: 16 * 1024 * 1024 },
   )
   assert.equal(status, 0, stderr)

@@ -123,7 +123,7 @@ describe('the keys of the provider', () => {
   let attacker: SigningKeys
   let stand: Stand
   before(async () => {
-    attacker = await createSigningKeys()
+    attacker = createSigningKeys()
   })
   beforeEach(async () => {
     mock.timers.enable({ apis: ['setTimeout', 'Date'], now: Date.now() })

@@ -11,6 +11,7 @@ import { ProviderError } from '../../lib/errors.ts'
 import type { Config } from '../../lib/options/config.ts'
 import { errorFromStatus } from '../../lib/provider/error-response.ts'
 import { createHttpClient } from '../../lib/provider/http-client.ts'
+import { moduleUrl, NODE_ARGS } from '../support/app/project.ts'
 
 const servers: net.Server[] = []
 const sockets: net.Socket[] = []
@@ -392,12 +393,12 @@ describe('the connections of the HTTP client', () => {
   it('keep no process alive', async () => {
     const origin = await startServer((_, res) => json(res, {}, { 'Keep-Alive': 'timeout=600' }))
     const script = `
-      import { createHttpClient } from '${new URL('../../lib/provider/http-client.ts', import.meta.url)}'
+      import { createHttpClient } from '${moduleUrl('lib/provider/http-client.ts')}'
       const config = { timeout: 600, fetch: undefined, dangerouslyAllowInsecureRequests: true }
       await createHttpClient(config).getJson('${origin}')
       const doneAt = Date.now()
       process.on('exit', () => process.stdout.write(String(Date.now() - doneAt)))`
-    const args = ['--import', 'tsx', '--input-type=module', '--eval', script]
+    const args = [...NODE_ARGS, '--input-type=module', '--eval', script]
     const { stdout } = await promisify(execFile)(process.execPath, args)
     assert.match(stdout, /^\d+$/)
     assert.ok(Number(stdout) < 2000, `${stdout} ms`)

@@ -2,9 +2,10 @@ import assert from 'node:assert/strict'
 import { generateKeyPairSync, type KeyObject } from 'node:crypto'
 import { afterEach, beforeEach, describe, it, mock } from 'node:test'
 import { createKeyStore } from '../../lib/provider/keys.ts'
+import { createRsaKeyPair } from '../support/app/rsa-keys.ts'
 
-const rsa = publicJwk(generateKeyPairSync('rsa', { modulusLength: 2048 }).publicKey)
-const otherRsa = publicJwk(generateKeyPairSync('rsa', { modulusLength: 2048 }).publicKey)
+const rsa = publicJwk(createRsaKeyPair().publicKey)
+const otherRsa = publicJwk(createRsaKeyPair().publicKey)
 const weakRsa = publicJwk(generateKeyPairSync('rsa', { modulusLength: 1024 }).publicKey)
 const p256 = publicJwk(generateKeyPairSync('ec', { namedCurve: 'P-256' }).publicKey)
 const p384 = publicJwk(generateKeyPairSync('ec', { namedCurve: 'P-384' }).publicKey)
@@ -12,7 +13,7 @@ const secp256k1 = publicJwk(generateKeyPairSync('ec', { namedCurve: 'secp256k1' 
 const ed25519 = publicJwk(generateKeyPairSync('ed25519').publicKey)
 const ed448 = publicJwk(generateKeyPairSync('ed448').publicKey)
 const x25519 = publicJwk(generateKeyPairSync('x25519').publicKey)
-const privateRsa = generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey.export({ format: 'jwk' })
+const privateRsa = createRsaKeyPair().privateKey.export({ format: 'jwk' })
 
 function publicJwk(key: KeyObject): Record<string, unknown> {
   return { ...key.export({ format: 'jwk' }) }

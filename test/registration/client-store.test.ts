@@ -9,6 +9,7 @@ import { OidcError } from '../../lib/errors.ts'
 import type { ClientStore, RegisteredClient } from '../../lib/options/registration-options.ts'
 import { fileClientStore } from '../../lib/registration/file-client-store.ts'
 import { clientKey } from '../../lib/registration/own-client.ts'
+import { moduleUrl, NODE_ARGS } from '../support/app/project.ts'
 
 const KEY = 'https://op.example.com'
 const CLIENT: RegisteredClient = {
@@ -161,12 +162,12 @@ describe('a store of clients in files', () => {
 
   it('never returns half a file while two processes write', { timeout: 60_000 }, async () => {
     const script = `
-      import { fileClientStore } from '${new URL('../../lib/registration/file-client-store.ts', import.meta.url)}'
+      import { fileClientStore } from '${moduleUrl('lib/registration/file-client-store.ts')}'
       const store = fileClientStore(process.argv[1])
       const client = { client_id: process.argv[2], registeredAt: 1, filling: process.argv[2].repeat(50_000) }
       for (let count = 0; count < 100; count += 1) await store.write('${KEY}', client)`
     const write = (name: string) =>
-      promisify(execFile)(process.execPath, ['--import', 'tsx', '--input-type=module', '--eval', script, folder, name])
+      promisify(execFile)(process.execPath, [...NODE_ARGS, '--input-type=module', '--eval', script, folder, name])
     let isWriting = true
     const writers = Promise.all([write('a'), write('b')]).finally(() => {
       isWriting = false

@@ -6,15 +6,15 @@ import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, it } from 'node:test'
-import { fileURLToPath } from 'node:url'
 import { type ExitCode, runCommand } from '../../lib/command/command.ts'
 import { describeError } from '../../lib/command/output.ts'
 import { parseOptions } from '../../lib/options/parse-options.ts'
 import { fileClientStore } from '../../lib/registration/file-client-store.ts'
+import { modulePath, NODE_ARGS, ROOT } from '../support/app/project.ts'
 import { stopAfterEach } from '../support/app/stage.ts'
 import { type RegistrationProvider, startRegistrationProvider } from '../support/servers/registration-provider.ts'
 
-const MAIN = fileURLToPath(new URL('../../lib/command/main.ts', import.meta.url))
+const MAIN = modulePath('lib/command/main.ts')
 const TOKEN = 'a-token-that-nobody-may-see'
 const REDIRECT_URI = 'https://app.example.com/callback'
 
@@ -390,7 +390,7 @@ describe('a generated key', () => {
 
 describe('the program', { timeout: 60_000 }, () => {
   async function spawnMain(args: readonly string[], env: Readonly<Record<string, string>> = {}) {
-    const child = spawn(process.execPath, ['--import', 'tsx', MAIN, ...args], { env: { ...process.env, ...env } })
+    const child = spawn(process.execPath, [...NODE_ARGS, MAIN, ...args], { env: { ...process.env, ...env } })
     let printed = ''
     let warned = ''
     child.stdout.on('data', (chunk) => {
@@ -414,7 +414,7 @@ describe('the program', { timeout: 60_000 }, () => {
   })
 
   it('prints its help and its version', async () => {
-    const { version } = JSON.parse(await readFile(new URL('../../package.json', import.meta.url), 'utf8'))
+    const { version } = JSON.parse(await readFile(`${ROOT}package.json`, 'utf8'))
     assert.deepEqual(await run(['--version']), { code: 0, printed: `${version}\n`, warned: '' })
     for (const args of [['--help'], ['-h'], ['register', '--help']]) {
       const { code, printed } = await run(args)

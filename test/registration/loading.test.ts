@@ -6,15 +6,14 @@ import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import { promisify } from 'node:util'
 import * as registrationOptions from '../../lib/options/registration-options.ts'
-
-const ROOT = new URL('../../', import.meta.url)
+import { moduleUrl, NODE_ARGS, ROOT, sourceOf } from '../support/app/project.ts'
 
 /** A login and a logout in a process of their own, with these options. */
 function scriptWith(options: string): string {
   return `
     import assert from 'node:assert/strict'
-    import { startApp } from '${new URL('test/support/app/app.ts', ROOT)}'
-    import { startStrictProvider } from '${new URL('test/support/strict-provider/provider.ts', ROOT)}'
+    import { startApp } from '${moduleUrl('test/support/app/app.ts')}'
+    import { startStrictProvider } from '${moduleUrl('test/support/strict-provider/provider.ts')}'
 
     const provider = await startStrictProvider({ registration: 'open' })
     const app = await startApp({ provider, options: ${options} })
@@ -28,13 +27,13 @@ function scriptWith(options: string): string {
 async function filesLoadedBy(script: string): Promise<readonly string[]> {
   const folder = await mkdtemp(join(tmpdir(), 'express-oidc-'))
   try {
-    const args = ['--import', 'tsx', '--input-type=module', '--eval', script]
+    const args = [...NODE_ARGS, '--input-type=module', '--eval', script]
     const env = { ...process.env, NODE_V8_COVERAGE: folder }
     await promisify(execFile)(process.execPath, args, { cwd: ROOT, env })
     const reports = await Promise.all((await readdir(folder)).map((file) => readFile(join(folder, file), 'utf8')))
     const urls = reports.flatMap((report) => JSON.parse(report).result.map(({ url }: { url: string }) => url))
-    const lib = new URL('lib/', ROOT).href
-    return urls.flatMap((url: string) => (url.startsWith(lib) ? [url.slice(lib.length).replace(/\?.*/, '')] : []))
+    const sources = urls.map((url: string) => sourceOf(url))
+    return sources.flatMap((file?: string) => (file?.startsWith('lib/') ? [file.slice('lib/'.length)] : []))
   } finally {
     await rm(folder, { recursive: true })
   }

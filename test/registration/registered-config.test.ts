@@ -16,7 +16,7 @@ import { createCertificate } from '../support/servers/tls-certificate.ts'
 import type { JsonObject } from '../support/strict-provider/context.ts'
 import type { StrictProviderOptions } from '../support/strict-provider/provider.ts'
 
-const keys = (await createClientKeys()) as NonNullable<AnyOptions['clientKeys']>
+const keys = createClientKeys() as NonNullable<AnyOptions['clientKeys']>
 const stage = createStage({ provider: { registration: 'open' } })
 
 interface MemoryStore extends ClientStore {

@@ -11,6 +11,7 @@ import type { SharedState, StoreLike } from '../../lib/state/shared-state.ts'
 import type { Login } from '../../lib/types.ts'
 import { answerBy } from '../support/app/app-routes.ts'
 import { createGate } from '../support/app/nodes.ts'
+import { moduleUrl } from '../support/app/project.ts'
 import { createStage } from '../support/app/stage.ts'
 
 type CreateStoreWatch = typeof createStoreWatch
@@ -67,7 +68,7 @@ function requestOf(sessionID: string, store: object, data: object = {}): Session
 
 /** A module of its own, as when two packages of an application depend on two copies of this one. */
 async function importCopy(): Promise<CreateStoreWatch> {
-  const url = new URL(import.meta.resolve('../../lib/session/store-watch.ts'))
+  const url = new URL(moduleUrl('lib/session/store-watch.ts'))
   url.search = 'copy'
   const copy: { createStoreWatch: CreateStoreWatch } = await import(url.href)
   assert.notEqual(copy.createStoreWatch, createStoreWatch)

@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process'
 import { describe, it, mock, type TestContext } from 'node:test'
 import { ConfigError } from '../../lib/errors.ts'
 import { type Lease, memoryState } from '../../lib/memory.ts'
-import { ROOT } from '../support/docs/code-blocks.ts'
+import { moduleUrl, NODE_ARGS, ROOT } from '../support/app/project.ts'
 
 const NO_TURN = { code: 'ERR_OIDC_SHARED_STATE', status: 503 }
 const MILLION = 1_000_000
@@ -127,14 +127,14 @@ describe('memoryState()', () => {
 
   it('does not keep the process alive', () => {
     const program = `
-      import { memoryState } from './lib/memory.ts'
+      import { memoryState } from '${moduleUrl('lib/memory.ts')}'
       const state = memoryState()
       await state.add('set', 'member', 3600)
       await state.once('mark', 3600)
       void state.lock('key', 3600, () => new Promise(() => {}))
       await new Promise((resolve) => setImmediate(resolve))
       console.log('done')`
-    const child = spawnSync(process.execPath, ['--import', 'tsx', '--input-type=module', '--eval', program], {
+    const child = spawnSync(process.execPath, [...NODE_ARGS, '--input-type=module', '--eval', program], {
       cwd: ROOT,
       encoding: 'utf8',
       timeout: 20_000,

@@ -3,7 +3,8 @@ import { createHash, createPrivateKey, createPublicKey, type JsonWebKey } from '
 import { createServer } from 'node:http'
 import { beforeEach, describe, it } from 'node:test'
 import { compactDecrypt } from 'jose'
-import { publicKeySet } from '../support/app/signing-keys.ts'
+import type { PrivateJwk } from '../../lib/options/provider-options.ts'
+import { createClientKeys, publicKeySet } from '../support/app/signing-keys.ts'
 import { share } from '../support/app/stage.ts'
 import {
   ask,
@@ -53,7 +54,8 @@ function assertComplaint(provider: StrictProvider, answer: HandAnswer, complaint
 const now = (): number => Math.floor(Date.now() / 1000)
 
 describe('client assertions', () => {
-  const stage = useProvider({ tokenEndpointAuthMethod: 'private_key_jwt' })
+  const clientKeys = createClientKeys() as readonly JsonWebKey[] as readonly PrivateJwk[]
+  const stage = useProvider({ tokenEndpointAuthMethod: 'private_key_jwt', clientKeys })
 
   for (const alg of ['RS256', 'PS384', 'ES256', 'ES512', 'EdDSA']) {
     it(`are taken with ${alg}`, async () => {

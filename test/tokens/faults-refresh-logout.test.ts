@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { createPublicKey, generateKeyPairSync, randomUUID } from 'node:crypto'
+import { createPublicKey, randomUUID } from 'node:crypto'
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { createServer, type IncomingMessage } from 'node:http'
 import { before, describe, it, mock } from 'node:test'
@@ -16,6 +16,7 @@ import { HOSTS } from '../support/app/hosts.ts'
 import { isIn, logoutUri, observeLogouts, postAsServer, subjectOf } from '../support/app/logout-observer.ts'
 import { createSharedStores } from '../support/app/nodes.ts'
 import { isTokens } from '../support/app/records.ts'
+import { createRsaKeyPair } from '../support/app/rsa-keys.ts'
 import { createSeveralProviders } from '../support/app/several-providers.ts'
 import { signJws } from '../support/app/signing-keys.ts'
 import { createStage, share } from '../support/app/stage.ts'
@@ -289,7 +290,7 @@ describe('faults of refreshes: lifetimes', () => {
 })
 
 describe('faults of refreshes: responses that are not verified', () => {
-  const { privateKey, publicKey } = generateKeyPairSync('rsa', { modulusLength: 2048 })
+  const { privateKey, publicKey } = createRsaKeyPair()
   const resigned =
     (alg: string, key: Parameters<typeof signJws>[1], header: object) =>
     (jwt: string): string =>
@@ -539,7 +540,7 @@ describe('faults of refreshes with a proof of possession', () => {
 
 describe('faults of logout tokens', () => {
   const encode = (value: unknown): string => Buffer.from(JSON.stringify(value)).toString('base64url')
-  const { privateKey, publicKey } = generateKeyPairSync('rsa', { modulusLength: 2048 })
+  const { privateKey, publicKey } = createRsaKeyPair()
 
   function goodClaims({ issuer, clientId }: StrictProvider, more: object = {}): JsonObject {
     const now = Math.floor(Date.now() / 1000)

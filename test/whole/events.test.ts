@@ -2,11 +2,11 @@ import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { after, before, beforeEach, describe, it } from 'node:test'
-import { fileURLToPath } from 'node:url'
 import { inspect } from 'node:util'
 import { publish } from '../../lib/events.ts'
 import { type Events, OidcError } from '../../lib/index.ts'
 import type { TestApp } from '../support/app/app.ts'
+import { moduleUrl, NODE_ARGS } from '../support/app/project.ts'
 import { createStage } from '../support/app/stage.ts'
 import { isCallback } from '../support/app/url-predicates.ts'
 import type { Changes, JsonChange } from '../support/strict-provider/context.ts'
@@ -132,12 +132,11 @@ describe('the events', () => {
   })
 
   it('are printed by NODE_DEBUG=oidc', () => {
-    const events = fileURLToPath(new URL('../../lib/events.ts', import.meta.url))
-    const script = `const { publish } = await import(${JSON.stringify(events)})
+    const script = `const { publish } = await import(${JSON.stringify(moduleUrl('lib/events.ts'))})
       publish['express-oidc:logout'](() => ({ issuer: 'https://op.test', sub: 'alice' }))`
     const print = (debug: string): string => {
       const env = { ...process.env, NODE_DEBUG: debug }
-      const flags = ['--import', 'tsx', '--input-type=module', '--eval', script]
+      const flags = [...NODE_ARGS, '--input-type=module', '--eval', script]
       return spawnSync(process.execPath, flags, { env, encoding: 'utf8' }).stderr
     }
     assert.match(print('oidc'), /^OIDC \d+: express-oidc:logout \{ issuer: 'https:\/\/op\.test', sub: 'alice' \}/m)

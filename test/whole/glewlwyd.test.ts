@@ -30,7 +30,7 @@ describe('glewlwyd', { skip: skipWithoutGlewlwyd }, () => {
   let keys: GlewlwydClientKeys
   let clients = 0
   before(async () => {
-    keys = await createGlewlwydClientKeys()
+    keys = createGlewlwydClientKeys()
   })
 
   interface Settings {

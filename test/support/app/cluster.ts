@@ -1,10 +1,10 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import { Agent, createServer, type IncomingMessage, request, type ServerResponse } from 'node:http'
-import { fileURLToPath } from 'node:url'
 import type { Options } from '../../../lib/index.ts'
 import { type Browser, createBrowser } from '../browser/browser.ts'
 import { type Listening, listen } from '../servers/http-server.ts'
+import { modulePath, NODE_ARGS } from './project.ts'
 
 /** Several processes of one application behind one address. */
 export interface Cluster {
@@ -77,9 +77,13 @@ export async function startCluster(
   }
 }
 
+const NODE_PROGRAM = modulePath('test/support/app/cluster-node.ts')
+
 async function startNode(settings: string): Promise<Node> {
-  const file = fileURLToPath(new URL('./cluster-node.ts', import.meta.url))
-  const child = fork(file, [settings], { execArgv: ['--import', 'tsx'], stdio: ['ignore', 'ignore', 'inherit', 'ipc'] })
+  const child = fork(NODE_PROGRAM, [settings], {
+    execArgv: [...NODE_ARGS],
+    stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+  })
   const told = await Promise.race([once(child, 'message'), once(child, 'exit')])
   const port = Number(Reflect.get(Object(told[0]), 'port'))
   if (!(port > 0)) throw new Error('a node of the cluster did not start')

@@ -3,13 +3,14 @@ import {
   createHash,
   createHmac,
   createPublicKey,
-  generateKeyPair,
+  generateKeyPairSync,
   type JsonWebKey,
   type KeyObject,
+  type KeyPairKeyObjectResult,
   randomBytes,
   sign,
 } from 'node:crypto'
-import { promisify } from 'node:util'
+import { createRsaKeyPair } from './rsa-keys.ts'
 
 /** One key of a provider. */
 export interface SigningKey {
@@ -40,45 +41,36 @@ export interface KeySet {
   readonly keys: readonly JsonWebKey[]
 }
 
-const generate = promisify(generateKeyPair)
-
 /** Makes new keys. `kid`s are random. */
-export async function createSigningKeys(): Promise<SigningKeys> {
-  const [rsa, p256, p384, p521, ed25519, secp256k1] = await Promise.all([
-    generateKeyPairOf('rsa'),
-    generateKeyPairOf('P-256'),
-    generateKeyPairOf('P-384'),
-    generateKeyPairOf('P-521'),
-    generateKeyPairOf('ed25519'),
-    generateKeyPairOf('secp256k1'),
-  ])
-  return { rsa, p256, p384, p521, ed25519, secp256k1 }
+export function createSigningKeys(): SigningKeys {
+  return {
+    rsa: generateKeyPairOf('rsa'),
+    p256: generateKeyPairOf('P-256'),
+    p384: generateKeyPairOf('P-384'),
+    p521: generateKeyPairOf('P-521'),
+    ed25519: generateKeyPairOf('ed25519'),
+    secp256k1: generateKeyPairOf('secp256k1'),
+  }
 }
 
 /** A second key of the kinds that have one in the conformance suite's set. */
-export async function createSecondKeys(): Promise<Pick<SigningKeys, 'rsa' | 'p256'>> {
-  const [rsa, p256] = await Promise.all([generateKeyPairOf('rsa'), generateKeyPairOf('P-256')])
-  return { rsa, p256 }
+export function createSecondKeys(): Pick<SigningKeys, 'rsa' | 'p256'> {
+  return { rsa: generateKeyPairOf('rsa'), p256: generateKeyPairOf('P-256') }
 }
 
 /** What a provider publishes to have request objects encrypted to. */
-export async function createEncryptionKeys(): Promise<EncryptionKeys> {
-  const [rsa, p256] = await Promise.all([
-    generateKeyPairOf('rsa', { use: 'enc', alg: 'RSA-OAEP-256' }),
-    generateKeyPairOf('P-256', { use: 'enc', alg: 'ECDH-ES' }),
-  ])
-  return { rsa, p256 }
+export function createEncryptionKeys(): EncryptionKeys {
+  return {
+    rsa: generateKeyPairOf('rsa', { use: 'enc', alg: 'RSA-OAEP-256' }),
+    p256: generateKeyPairOf('P-256', { use: 'enc', alg: 'ECDH-ES' }),
+  }
 }
 
 /** Private keys of a client, as JWKs: one of each kind to sign, and to decrypt. None says an `alg`. */
-export async function createClientKeys(): Promise<readonly JsonWebKey[]> {
+export function createClientKeys(): readonly JsonWebKey[] {
   const enc = { use: 'enc' }
-  const { secp256k1: _ofNobody, ...signing } = await createSigningKeys()
-  const decrypting = await Promise.all([
-    generateKeyPairOf('rsa', enc),
-    generateKeyPairOf('P-256', enc),
-    generateKeyPairOf('x25519', enc),
-  ])
+  const { secp256k1: _ofNobody, ...signing } = createSigningKeys()
+  const decrypting = [generateKeyPairOf('rsa', enc), generateKeyPairOf('P-256', enc), generateKeyPairOf('x25519', enc)]
   return [...Object.values(signing), ...decrypting].map(({ privateKey, jwk: { kid, use } }) => ({
     ...privateKey.export({ format: 'jwk' }),
     kid,
@@ -97,25 +89,22 @@ export function publicKeySet(privateJwks: readonly JsonWebKey[]): KeySet {
 
 type Kind = 'rsa' | 'ed25519' | 'x25519' | 'P-256' | 'P-384' | 'P-521' | 'secp256k1'
 
-async function generateKeyPairOf(
-  kind: Kind,
-  named: { use: string; alg?: string } = { use: 'sig' },
-): Promise<SigningKey> {
-  const { publicKey, privateKey } = await generatePairOf(kind)
+function generateKeyPairOf(kind: Kind, named: { use: string; alg?: string } = { use: 'sig' }): SigningKey {
+  const { publicKey, privateKey } = generatePairOf(kind)
   const kid = randomBytes(8).toString('hex')
   return { kid, privateKey, jwk: { ...publicKey.export({ format: 'jwk' }), kid, ...named } }
 }
 
-function generatePairOf(kind: Kind): Promise<{ readonly publicKey: KeyObject; readonly privateKey: KeyObject }> {
+function generatePairOf(kind: Kind): KeyPairKeyObjectResult {
   switch (kind) {
     case 'rsa':
-      return generate('rsa', { modulusLength: 2048 })
+      return createRsaKeyPair()
     case 'ed25519':
-      return generate('ed25519')
+      return generateKeyPairSync('ed25519')
     case 'x25519':
-      return generate('x25519')
+      return generateKeyPairSync('x25519')
     default:
-      return generate('ec', { namedCurve: kind })
+      return generateKeyPairSync('ec', { namedCurve: kind })
   }
 }
 

@@ -47,10 +47,10 @@ export function announceAlgs({ change }: StrictProvider, ...algs: readonly strin
   change.discovery = (good) => ({ ...good, id_token_signing_alg_values_supported: algs })
 }
 
-let made: Promise<readonly SigningKeys[]> | undefined
+let made: readonly SigningKeys[] | undefined
 
 /** Two sets that no client knows, the same for each module: RSA keys take their time. */
-export function otherKeys(): Promise<readonly SigningKeys[]> {
-  made ??= Promise.all([createSigningKeys(), createSigningKeys()])
+export function otherKeys(): readonly SigningKeys[] {
+  made ??= [createSigningKeys(), createSigningKeys()]
   return made
 }

@@ -50,7 +50,7 @@ const rotationBeforeSigning: Module<Variant> = async (suite) => {
   // What comes with the browser is signed a step earlier.
   const stopBefore = contentsOf(run.variant.response_type).idToken ? isAtProvider : isCallback
   const { next } = await browser.open('/login?returnTo=/profile', { stopBefore })
-  await run.provider.rotateKeys(await otherKeys())
+  await run.provider.rotateKeys(otherKeys())
   await assertFinished(run, { browser, page: await browser.go(next) }, { '/jwks': 2 })
 }
 
@@ -58,7 +58,7 @@ const rotationBeforeSigning: Module<Variant> = async (suite) => {
 const rotation: Module<Variant> = async (suite) => {
   const run = await suite.start()
   await assertFinished(run, await logIn(run))
-  await run.provider.rotateKeys(await otherKeys())
+  await run.provider.rotateKeys(otherKeys())
   const { page } = await logIn(run)
   run.end()
   assert.deepEqual([page.status, run.app.errors], [200, []])

@@ -73,7 +73,7 @@ export const ID_TOKEN_MODULES: Modules<Variant> = {
   'oidcc-client-test-nonce-invalid': stops(idTokens({ claims: withOneAfter('nonce') }), 'ERR_OIDC_ID_TOKEN_NONCE'),
   'oidcc-client-test-kid-absent-single-jwks': finishes((provider) => withoutKid(provider, [provider.keys])),
   'oidcc-client-test-kid-absent-multiple-jwks': finishes(async (provider) => {
-    withoutKid(provider, [...(await otherKeys()), provider.keys])
+    withoutKid(provider, [...otherKeys(), provider.keys])
   }),
   'oidcc-client-test-idtoken-sig-rs256': finishes(onlyRs256),
   // The suite takes it for well, or for not supported, where nothing is asked of it any more.

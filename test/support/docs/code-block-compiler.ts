@@ -1,7 +1,8 @@
 import { spawnSync } from 'node:child_process'
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { type CodeBlock, ROOT, readText } from './code-blocks.ts'
+import { ROOT } from '../app/project.ts'
+import { type CodeBlock, readText } from './code-blocks.ts'
 
 /** What blocks use without saying where it is from. Each line names one thing that a reader can guess. */
 export const PRELUDE = `

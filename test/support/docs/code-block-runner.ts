@@ -1,14 +1,32 @@
+import { spawnSync } from 'node:child_process'
 import { generateKeyPairSync, type KeyPairKeyObjectResult } from 'node:crypto'
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
 import express from 'express'
+import { moduleUrl, ROOT } from '../app/project.ts'
+import { createRsaKeyPair } from '../app/rsa-keys.ts'
 import { LOOPBACK_CERTIFICATE } from '../servers/tls-certificate.ts'
 import { headerOf } from './code-block-compiler.ts'
-import { type CodeBlock, ROOT } from './code-blocks.ts'
+import type { CodeBlock } from './code-blocks.ts'
 
 const ISSUER = 'https://op.example.com'
 const BASE_URL = 'https://app.example.com'
 const SECRET = 'a secret of more than 32 characters'
+
+/** What every block may use: the same for all of them, because RSA keys are slow to make. */
+const SIGNING_KEY = privateJwk(generateKeyPairSync('ec', { namedCurve: 'P-256' }), 'sig')
+const ENCRYPTION_KEY = privateJwk(createRsaKeyPair(), 'enc')
+
+/** The blocks are checked by `compileBlocks`; what they import is not looked at here. */
+const ONLY_STRIP_TYPES = {
+  module: 'nodenext',
+  target: 'es2022',
+  verbatimModuleSyntax: true,
+  noCheck: true,
+  noResolve: true,
+  types: [],
+}
 
 /** What blocks use without saying where it is from, as the prelude of the compiler declares it. */
 function surroundings(): Readonly<Record<string, unknown>> {
@@ -19,8 +37,8 @@ function surroundings(): Readonly<Record<string, unknown>> {
     options: needed,
     secret: SECRET,
     oldSecret: `the old one: ${SECRET}`,
-    signingKey: privateJwk(generateKeyPairSync('ec', { namedCurve: 'P-256' }), 'sig'),
-    encryptionKey: privateJwk(generateKeyPairSync('rsa', { modulusLength: 2048 }), 'enc'),
+    signingKey: SIGNING_KEY,
+    encryptionKey: ENCRYPTION_KEY,
     certificate: LOOPBACK_CERTIFICATE.cert,
     certificateKey: LOOPBACK_CERTIFICATE.key,
   }
@@ -30,27 +48,50 @@ function privateJwk({ privateKey }: KeyPairKeyObjectResult, use: 'sig' | 'enc'):
   return { ...privateKey.export({ format: 'jwk' }), use }
 }
 
-/** Runs a block as a module of its own. Rejects with whatever it throws. */
-export async function runBlock(block: CodeBlock): Promise<void> {
+/** Runs blocks one after the other, each as a module of its own. Returns one `file:line: message` for each that throws. */
+export async function runBlocks(blocks: readonly CodeBlock[]): Promise<readonly string[]> {
   const cache = join(ROOT, 'node_modules/.cache')
   mkdirSync(cache, { recursive: true })
-  const folder = mkdtempSync(join(cache, 'run-block-'))
-  const names = surroundings()
+  const folder = mkdtempSync(join(cache, 'run-blocks-'))
   try {
-    const file = join(folder, 'block.ts')
-    writeFileSync(join(folder, 'package.json'), '{ "type": "module" }')
-    writeFileSync(file, withSources([...headerOf(block), block.code].join('\n')))
-    Object.assign(globalThis, names)
-    await import(file)
+    const modules = stripTypes(folder, blocks)
+    const faults: string[] = []
+    for (const [index, { file, line }] of blocks.entries()) {
+      await runModule(modules[index] ?? '').catch((error) => faults.push(`${file}:${line}: ${error}`))
+    }
+    return faults
   } finally {
-    for (const name of Object.keys(names)) Reflect.deleteProperty(globalThis, name)
     rmSync(folder, { recursive: true })
   }
 }
 
-/** The package as its sources are, which need no build. */
-function withSources(code: string): string {
+async function runModule(url: string): Promise<void> {
+  const names = surroundings()
+  Object.assign(globalThis, names)
+  try {
+    await import(url)
+  } finally {
+    for (const name of Object.keys(names)) Reflect.deleteProperty(globalThis, name)
+  }
+}
+
+/** Writes the blocks into the folder without their types, and returns the URL of each module. */
+function stripTypes(folder: string, blocks: readonly CodeBlock[]): readonly string[] {
+  const names = blocks.map((_, index) => `block-${index}`)
+  for (const [index, block] of blocks.entries()) {
+    writeFileSync(join(folder, `${names[index]}.ts`), withOurModules([...headerOf(block), block.code].join('\n')))
+  }
+  writeFileSync(join(folder, 'package.json'), '{ "type": "module" }')
+  writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify({ compilerOptions: ONLY_STRIP_TYPES }))
+  const compiler = join(ROOT, 'node_modules/typescript/bin/tsc')
+  const { status, stdout } = spawnSync(process.execPath, [compiler, '-p', folder], { encoding: 'utf8' })
+  if (status !== 0) throw new Error(`The compiler failed: ${stdout}`)
+  return names.map((name) => pathToFileURL(join(folder, `${name}.js`)).href)
+}
+
+/** The package as the tests run it, which needs no build. */
+function withOurModules(code: string): string {
   return code
-    .replaceAll("'express-oidc'", `'${join(ROOT, 'lib/index.ts')}'`)
-    .replaceAll(/'express-oidc\/(\w+)'/g, (_, name) => `'${join(ROOT, 'lib', `${name}.ts`)}'`)
+    .replaceAll("'express-oidc'", `'${moduleUrl('lib/index.ts')}'`)
+    .replaceAll(/'express-oidc\/(\w+)'/g, (_, name) => `'${moduleUrl(`lib/${name}.ts`)}'`)
 }

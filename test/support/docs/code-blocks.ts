@@ -1,9 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
-
-/** The top of the repository. */
-export const ROOT: string = fileURLToPath(new URL('../../../', import.meta.url))
+import { ROOT } from '../app/project.ts'
 
 /** A fenced block of TypeScript, in a document or in a comment. */
 export interface CodeBlock {

@@ -1,6 +1,8 @@
 import { createServer, type IncomingHttpHeaders, type ServerResponse } from 'node:http'
+import { beforeEach } from 'node:test'
 import { parseOptions } from '../../../lib/options/parse-options.ts'
 import { createProviderFinder, type Provider } from '../../../lib/provider/provider.ts'
+import { share } from '../app/stage.ts'
 import { listen, readBody } from '../servers/http-server.ts'
 
 /** A request as it came in. */
@@ -12,18 +14,16 @@ export interface Asked {
   readonly form: URLSearchParams
 }
 
-/** A server that says what a test wants it to, and remembers what it was asked. */
+/** A server that says what a test wants it to, and remembers what it was asked. Its address is known while tests run. */
 export interface BackChannel {
   readonly origin: string
   readonly asked: readonly Asked[]
   /** Answers everything; 200 with `{}` unless a test sets it. */
   answer: (asked: Asked, res: ServerResponse) => void
-  /** Forgets what it was asked, and what it was to say. */
-  reset(): void
-  stop(): Promise<void>
 }
 
-export async function startBackChannel(): Promise<BackChannel> {
+/** One server for all tests of a file or a `describe`; each of them finds it as new. */
+export function createBackChannel(): BackChannel {
   const asked: Asked[] = []
   const nothing = (_: Asked, res: ServerResponse): void => sendAnswer(res, 200, {})
   const server = createServer(async (req, res) => {
@@ -33,17 +33,18 @@ export async function startBackChannel(): Promise<BackChannel> {
     asked.push(request)
     channel.answer(request, res)
   })
-  const { port, stop } = await listen(server)
+  const listening = share(() => listen(server))
   const channel: BackChannel = {
-    origin: `http://127.0.0.1:${port}`,
+    get origin() {
+      return `http://127.0.0.1:${listening().port}`
+    },
     asked,
     answer: nothing,
-    reset: () => {
-      asked.length = 0
-      channel.answer = nothing
-    },
-    stop,
   }
+  beforeEach(() => {
+    asked.length = 0
+    channel.answer = nothing
+  })
   return channel
 }
 

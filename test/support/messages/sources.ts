@@ -180,11 +180,30 @@ export function callsOf(name: string, declaredIn: Source): readonly (readonly Pi
 /** Whether a file imports this name of another one; without a name, anything of it. */
 export function imports(source: Source, other: Source, name?: string): boolean {
   const [path = ''] = /[^/]+$/.exec(other.file) ?? []
-  return source.tokens.some(({ kind, texts }, index) => {
-    if (kind !== 'string' || textAt(source, index - 1) !== 'from' || !`/${texts[0]}`.endsWith(`/${path}`)) return false
-    const names = source.tokens.slice(0, index).map(({ text }) => text)
-    return name === undefined || names.slice(names.lastIndexOf('{')).includes(name)
+  const names = importsOf(source).get(path)
+  return names !== undefined && (name === undefined || names.includes(name))
+}
+
+const IMPORTS = new WeakMap<Source, ReadonlyMap<string, readonly string[]>>()
+
+/** The names that a file imports, by the name of the file that they are from. */
+function importsOf(source: Source): ReadonlyMap<string, readonly string[]> {
+  const found = IMPORTS.get(source)
+  if (found !== undefined) return found
+  const names = new Map<string, readonly string[]>()
+  source.tokens.forEach(({ kind, texts: [path = ''] }, index) => {
+    if (kind !== 'string' || textAt(source, index - 1) !== 'from') return
+    const open = source.tokens
+      .slice(0, index)
+      .map(({ text }) => text)
+      .lastIndexOf('{')
+    names.set(
+      path.replace(/^.*\//, ''),
+      source.tokens.slice(open, index).map(({ text }) => text),
+    )
   })
+  IMPORTS.set(source, names)
+  return names
 }
 
 /** The functions around a token, the innermost first. */

@@ -51,8 +51,8 @@ export async function startOkta(): Promise<Okta> {
   return okta
 }
 
-export async function newKey(): Promise<SigningKey> {
-  return (await createSigningKeys()).rsa
+export function newKey(): SigningKey {
+  return createSigningKeys().rsa
 }
 
 function createContext(port: number): OktaContext {
@@ -139,7 +139,7 @@ function createHandle(
   }
   reset()
   async function rotateKeys(serverId: string): Promise<void> {
-    server(serverId).keys = [await newKey()]
+    server(serverId).keys = [newKey()]
   }
   function clientOfTests(): OktaClient {
     const client = context.clients.get(CLIENT_ID)

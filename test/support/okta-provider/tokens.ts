@@ -17,7 +17,7 @@ const ID_TOKEN_LIFETIME = 3600
 /** What a thin token of the organisation's server has. */
 const THIN = ['email', 'name', 'preferred_username']
 
-let unpublished: Promise<SigningKeys> | undefined
+let unpublished: SigningKeys | undefined
 
 /**
  * Fat where it comes alone, thin where an access token goes with it: then a custom server adds the claims that are marked
@@ -112,7 +112,7 @@ export async function issueOktaAccessToken(context: OktaContext, grant: OktaGran
   const now = nowInSeconds()
   const issuer = issuerOf(context, grant)
   const isOrg = server.id === 'org'
-  const key = isOrg ? await unpublishedKey() : server.keys[0]
+  const key = isOrg ? unpublishedKey() : server.keys[0]
   if (key === undefined) throw new Error('the server has no keys')
   const payload = {
     ver: 1,
@@ -135,7 +135,7 @@ export async function issueOktaAccessToken(context: OktaContext, grant: OktaGran
   return sent
 }
 
-async function unpublishedKey(): Promise<SigningKey> {
+function unpublishedKey(): SigningKey {
   unpublished ??= createSigningKeys()
-  return (await unpublished).rsa
+  return unpublished.rsa
 }

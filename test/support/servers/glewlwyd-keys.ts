@@ -13,8 +13,8 @@ export interface GlewlwydClientKeys {
 }
 
 /** Makes a key that signs by RS256, and one to encrypt to by RSA-OAEP-256. */
-export async function createGlewlwydClientKeys(): Promise<GlewlwydClientKeys> {
-  const [signing, encrypting] = await Promise.all([createSigningKeys(), createSigningKeys()])
+export function createGlewlwydClientKeys(): GlewlwydClientKeys {
+  const [signing, encrypting] = [createSigningKeys(), createSigningKeys()]
   const uses = [
     { key: signing.rsa, members: { use: 'sig', alg: 'RS256' } },
     { key: encrypting.rsa, members: { use: 'enc', alg: 'RSA-OAEP-256' } },

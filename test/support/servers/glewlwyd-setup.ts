@@ -43,7 +43,7 @@ export async function configureGlewlwyd(
 }
 
 async function createPrivateJwks(): Promise<readonly JsonWebKey[]> {
-  const { rsa, p256 } = await createSigningKeys()
+  const { rsa, p256 } = createSigningKeys()
   return [privateJwk(rsa, 'rs256', 'RS256'), privateJwk(p256, 'es256', 'ES256')]
 }
 

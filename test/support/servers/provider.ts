@@ -44,12 +44,13 @@ const CLIENT_SECRET = 'a-Secret_of.40-characters_0123456789abcd'
 const SCOPES = ['openid', 'profile', 'email', 'offline_access', 'address', 'phone', 'groups']
 const CUSTOM_SCOPES = ['reports:read', 'reports:write']
 
-let sharedKeys: Promise<SigningKeys> | undefined
+let sharedKeys: SigningKeys | undefined
 
 /** Starts oidc-provider on a free port; the issuer is `http://localhost:port`, cross-site to an app on 127.0.0.1. */
 export async function startProvider(options: ProviderOptions = {}): Promise<TestProvider> {
   sharedKeys ??= createSigningKeys()
-  const [{ Provider: Implementation }, keys] = await Promise.all([importQuietly(), sharedKeys])
+  const keys = sharedKeys
+  const { Provider: Implementation } = await importQuietly()
   let answer = (_req: IncomingMessage, res: ServerResponse): void => void res.writeHead(503).end()
   const listening = await listen(createServer((req, res) => answer(req, res)))
   const issuerPath = options.issuerPath ?? ''

@@ -2,7 +2,6 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { dirname } from 'node:path'
 import { createInterface } from 'node:readline'
-import { fileURLToPath } from 'node:url'
 import { RedisStore } from 'connect-redis'
 import session from 'express-session'
 import { Redis } from 'ioredis'
@@ -12,6 +11,7 @@ import { type IoRedisClient, redisState } from '../../../lib/redis.ts'
 import { memoryState } from '../../../lib/state/memory-state.ts'
 import type { SharedState } from '../../../lib/state/shared-state.ts'
 import { createStoreState } from '../../../lib/state/store-state.ts'
+import { modulePath, NODE_ARGS } from '../app/project.ts'
 import { connectToPostgres, SOCKET_NAME, skipWithoutPostgres, startPostgres } from './postgres.ts'
 import { skipWithoutRedis, startRedis } from './redis.ts'
 
@@ -162,8 +162,8 @@ export interface LockHolder {
 export async function startLockHolder(
   ...[name, path, key, seconds]: [string, string, string, number]
 ): Promise<LockHolder> {
-  const program = fileURLToPath(new URL('./lock-holder.ts', import.meta.url))
-  const child = spawn(process.execPath, ['--import', 'tsx', program, name, path, key, String(seconds)], {
+  const program = modulePath('test/support/servers/lock-holder.ts')
+  const child = spawn(process.execPath, [...NODE_ARGS, program, name, path, key, String(seconds)], {
     stdio: ['pipe', 'pipe', 'inherit'],
   })
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]()

@@ -40,12 +40,12 @@ export interface ClaimsProvider {
 const PLACE = { street_address: 'Weg 2', locality: 'Graz', country: 'AT' }
 const CLAIMS: JsonObject = { address: PLACE, phone_number: '+43 316 7654321', credit_score: 650 }
 
-let made: Promise<SigningKeys> | undefined
+let made: SigningKeys | undefined
 
 /** Starts one on a port of its own: another origin than the provider's. Its keys are its own too, the same for each. */
 export async function startClaimsProvider(alg = 'RS256'): Promise<ClaimsProvider> {
   made ??= createSigningKeys()
-  const keys = await made
+  const keys = made
   const complaints: string[] = []
   const asked: string[] = []
   let answer = (_req: IncomingMessage, res: ServerResponse): void => void res.writeHead(503).end()

@@ -24,8 +24,8 @@ export interface ProviderKeys {
 }
 
 /** Making RSA keys takes longer than all the rest: one set serves every provider until it renews them. */
-function once<T>(make: () => Promise<T>): () => Promise<T> {
-  let made: Promise<T> | undefined
+function once<T>(make: () => T): () => T {
+  let made: T | undefined
   return () => {
     made ??= make()
     return made
@@ -39,19 +39,27 @@ const sharedClientKeys = once(createClientKeys)
 
 let sharedAuthority: Authority | undefined
 
-export async function createProviderKeys(options: StrictProviderOptions): Promise<ProviderKeys> {
+export function createProviderKeys(options: StrictProviderOptions): ProviderKeys {
   const { suiteKeys, fapiKeys, requestObjectEncryptionAlg = '' } = options
   const isEncryptedTo = suiteKeys === true || /^(RSA|ECDH)/.test(requestObjectEncryptionAlg)
   const needsTls = needsCertificate(options)
   if (needsTls) sharedAuthority ??= createCertificate('authority of clients')
   return {
-    signing: await sharedSigningKeys(),
-    second: suiteKeys || fapiKeys ? await sharedSecondKeys() : undefined,
-    encryption: isEncryptedTo ? await sharedEncryptionKeys() : undefined,
-    clientKeys: options.clientKeys ?? (needsClientKeys(options) ? await sharedClientKeys() : []),
+    signing: sharedSigningKeys(),
+    second: suiteKeys || fapiKeys ? sharedSecondKeys() : undefined,
+    encryption: isEncryptedTo ? sharedEncryptionKeys() : undefined,
+    clientKeys: options.clientKeys ?? (needsClientKeys(options) ? clientKeysFor(options) : []),
     clientCertificate: options.clientCertificate ?? (needsTls ? certificateFor(options) : undefined),
     clientAuthority: needsTls ? sharedAuthority?.cert : undefined,
   }
+}
+
+/** Every app checks its keys when it starts, which takes long for P-384 and P-521: only clients that need these have them. */
+function clientKeysFor(options: StrictProviderOptions): readonly JsonWebKey[] {
+  const needed = JSON.stringify(options)
+  const isNeeded = (crv?: string): boolean =>
+    (crv !== 'P-384' || needed.includes('ES384')) && (crv !== 'P-521' || needed.includes('ES512'))
+  return sharedClientKeys().filter(({ crv }) => isNeeded(crv))
 }
 
 function certificateFor({ tokenEndpointAuthMethod, clientId = 'test-client' }: StrictProviderOptions): Certificate {
@@ -62,8 +70,8 @@ function certificateFor({ tokenEndpointAuthMethod, clientId = 'test-client' }: S
 }
 
 /** New keys in the place of those that sign, and of those beside them: made here, or by the test. */
-export async function renewKeys(context: StrictContext, made: readonly SigningKeys[] = []): Promise<void> {
-  const [signing, second = context.secondKeys && (await createSecondKeys())] = made
-  context.keys = signing ?? (await createSigningKeys())
+export function renewKeys(context: StrictContext, made: readonly SigningKeys[] = []): void {
+  const [signing, second = context.secondKeys && createSecondKeys()] = made
+  context.keys = signing ?? createSigningKeys()
   context.secondKeys = second
 }

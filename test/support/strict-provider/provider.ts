@@ -102,7 +102,7 @@ export function firstRequest({ requests }: StrictProvider, endpoint: Endpoint): 
 /** Starts a strict provider on a free port; the issuer is `http://localhost:port` and the layout's path. */
 export async function startStrictProvider(given: StrictProviderOptions = {}): Promise<StrictProvider> {
   const options = withProfile(given)
-  const keys = await createProviderKeys(options)
+  const keys = createProviderKeys(options)
   let answer = (_req: IncomingMessage, res: ServerResponse): void => void res.writeHead(503).end()
   const listeners = await startListeners((req, res) => answer(req, res), keys.clientAuthority)
   const { context, ...forTests } = createContext(given, options, keys, listeners)
@@ -185,7 +185,7 @@ function createHandle(
     if (client) context.clients.set(client.clientId, { ...client, ...settings })
   }
   async function rotateKeys(made?: readonly SigningKeys[]): Promise<void> {
-    await renewKeys(context, made)
+    renewKeys(context, made)
   }
   const registered = (): StrictClient => context.clients.get(context.clientId) ?? failWithoutClient()
   const logouts = {

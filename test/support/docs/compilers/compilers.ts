@@ -1,9 +1,8 @@
 import { execFile } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
-import { ROOT } from '../code-blocks.ts'
+import { ROOT } from '../../app/project.ts'
 
 /** A TypeScript that users have. */
 export interface Compiler {
@@ -36,7 +35,7 @@ export function skipWithout({ version, folder }: Compiler): string | false {
   return existsSync(folder) ? false : `skipped: TypeScript ${version} is not installed; npm ci does that`
 }
 
-const DIAGNOSE = fileURLToPath(new URL('diagnose.cjs', import.meta.url))
+const DIAGNOSE = `${ROOT}test/support/docs/compilers/diagnose.cjs`
 
 /** Checks projects of a folder, and returns one line for each error in them or in the declarations of the package. */
 export async function checkWith(

@@ -1,8 +1,9 @@
 import { execFileSync } from 'node:child_process'
 import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { ROOT } from '../../app/project.ts'
 import { headerOf, PRELUDE } from '../code-block-compiler.ts'
-import { codeBlocks, ROOT } from '../code-blocks.ts'
+import { codeBlocks } from '../code-blocks.ts'
 
 /** A tsconfig.json of a user. */
 interface Settings {
@@ -151,5 +152,8 @@ function readmeCode(): readonly Module[] {
 
 /** Handlers of Express and Connect behind `before()`. */
 function guardedHandlers(): Module {
-  return { name: 'guarded-handlers', code: readFileSync(new URL('guarded-handlers.ts.txt', import.meta.url), 'utf8') }
+  return {
+    name: 'guarded-handlers',
+    code: readFileSync(`${ROOT}test/support/docs/compilers/guarded-handlers.ts.txt`, 'utf8'),
+  }
 }

@@ -1,0 +1,78 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { ROOT } from '../support/app/project.ts'
+
+/** Test files that run in one process. */
+export interface Group {
+  readonly name: string
+  readonly files: readonly string[]
+  /** There is one file, with an `await` at its top. */
+  readonly isAsync: boolean
+}
+
+/**
+ * Files that have a process of their own, slowest first. Most of them wait for browsers, servers or other processes, while
+ * the others compute. Some look at what belongs to the whole process.
+ */
+const ALONE: readonly string[] = [
+  'whole/example-app',
+  'whole/cluster',
+  'logout/session-management',
+  // Measures the heap.
+  'state/memory-state',
+  'state/shared-state',
+  'tokens/faults-refresh-logout',
+  'whole/fault-injection-redis',
+  'whole/fault-injection-stores',
+  'whole/fault-injection',
+  'package/compilers',
+  'package/package',
+  'whole/glewlwyd',
+  // Counts the timers of the process, and listens to its unhandled rejections.
+  'time/limit',
+  // Listens to the warnings of the process.
+  'login/response-types',
+].map((name) => `test/${name}.test.ts`)
+
+/** The folders that take longest, by the figures at the end of a run. */
+const SLOW_FOLDERS: readonly string[] = ['login', 'conformance', 'protocol', 'provider', 'logout', 'session', 'okta']
+
+/** One process for each folder, and one for each file that is alone. To start a process takes longer than most files do. */
+export function groupFiles(files: readonly string[]): readonly Group[] {
+  const alone = [...ALONE, ...files.filter(isAsync)].filter((file) => files.includes(file))
+  const folders = new Map<string, string[]>()
+  for (const file of files.filter((name) => !alone.includes(name))) {
+    const folder = file.split('/')[1] ?? ''
+    folders.set(folder, [...(folders.get(folder) ?? []), file])
+  }
+  const byRank = [...folders.keys()].sort((one, other) => rankOf(one) - rankOf(other))
+  return interleave(
+    byRank.map((folder) => ({ name: folder, files: folders.get(folder) ?? [], isAsync: false })),
+    alone.map((file) => ({ name: nameOf(file), files: [file], isAsync: isAsync(file) })),
+  )
+}
+
+/** Whether an `await` stands at the beginning of a line, or behind a declaration there. */
+function isAsync(file: string): boolean {
+  return /^(?!.*\basync\b)\S.*\bawait\b|^await\b/m.test(readFileSync(join(ROOT, file), 'utf8'))
+}
+
+function rankOf(folder: string): number {
+  return SLOW_FOLDERS.includes(folder) ? SLOW_FOLDERS.indexOf(folder) : SLOW_FOLDERS.length
+}
+
+function nameOf(file: string): string {
+  return file
+    .replace(/^test\//, '')
+    .replace(/\.test\.ts$/, '')
+    .replace('/', '-')
+}
+
+/** A group that waits runs beside one that computes. */
+function interleave<Item>(some: readonly Item[], others: readonly Item[]): readonly Item[] {
+  const longer = Math.max(some.length, others.length)
+  return Array.from({ length: longer }, (_, index) => [
+    ...some.slice(index, index + 1),
+    ...others.slice(index, index + 1),
+  ]).flat()
+}

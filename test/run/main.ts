@@ -1,0 +1,79 @@
+// `npm test`: runs the compiled tests, or those whose path contains one of the arguments. See CONTRIBUTING.md.
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { availableParallelism, tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { pipeline } from 'node:stream/promises'
+import { run } from 'node:test'
+import { modulePath, moduleUrl, ROOT } from '../support/app/project.ts'
+import { shareChromium } from '../support/browser/chromium.ts'
+import { type Group, groupFiles } from './groups.ts'
+import { createSpec, noteOutcome, type Outcome, slowest, withoutPasses } from './report.ts'
+
+const LISTED = 10
+
+/** For every process of the tests. */
+const NODE_OPTIONS = [
+  '--enable-source-maps',
+  // Each test leaves an app and a provider behind: with room for them, there is less to collect.
+  '--max-semi-space-size=64',
+  '--disable-warning=ExperimentalWarning',
+  '--disable-warning=EXPRESS_OIDC_FRONT_CHANNEL_TOKEN',
+]
+
+/** All test files, from the top of the repository: `test/login/callback.test.ts`. */
+function findFiles(): readonly string[] {
+  return readdirSync(join(ROOT, 'test'), { recursive: true, encoding: 'utf8' })
+    .map((path) => `test/${path.replaceAll('\\', '/')}`)
+    .filter((path) => path.endsWith('.test.ts'))
+    .sort()
+}
+
+/** What compiled modules read beside them. */
+function copyAssets(): void {
+  for (const path of ['package.json', 'example-app/public']) {
+    if (modulePath(path) !== join(ROOT, path)) cpSync(join(ROOT, path), modulePath(path), { recursive: true })
+  }
+}
+
+/** A module for node:test, which runs each in a process of its own. */
+function writeEntry(folder: string, { name, files, isAsync }: Group): string {
+  const path = join(folder, `${name}.mjs`)
+  const call = isAsync ? `describeAsyncFile(${JSON.stringify(files[0])})` : `describeFiles(${JSON.stringify(files)})`
+  const lines = [
+    `import { describeAsyncFile, describeFiles } from ${JSON.stringify(moduleUrl('test/run/describe-files.ts'))}`,
+    `await ${call}`,
+  ]
+  writeFileSync(path, `${lines.join('\n')}\n`)
+  return path
+}
+
+async function runFiles(files: readonly string[], folder: string): Promise<Outcome> {
+  process.env['OIDC_TEST_KEYS'] = join(folder, 'keys')
+  mkdirSync(process.env['OIDC_TEST_KEYS'])
+  process.env['NODE_OPTIONS'] = [process.env['NODE_OPTIONS'], ...NODE_OPTIONS].filter(Boolean).join(' ')
+  const outcome: Outcome = { durations: new Map(), hasFailed: false }
+  const entries = groupFiles(files).map((group) => writeEntry(folder, group))
+  // One more than there are processors, because many tests wait.
+  const events = run({ files: entries, concurrency: Number(process.env['C'] ?? availableParallelism() + 1) })
+  await pipeline(events, noteOutcome(outcome), withoutPasses, createSpec(), process.stdout, { end: false })
+  return outcome
+}
+
+async function main(words: readonly string[]): Promise<void> {
+  const files = findFiles().filter((file) => words.length === 0 || words.some((word) => file.includes(word)))
+  const folder = mkdtempSync(join(tmpdir(), 'oidc-tests-'))
+  copyAssets()
+  const chromium = words.length === 0 ? await shareChromium() : undefined
+  try {
+    const outcome = await runFiles(files, folder)
+    const missing = files.filter((file) => !outcome.durations.has(file))
+    for (const file of missing) console.error(`✖ ${file} did not run to its end`)
+    console.log(`\nSlowest files:\n${slowest(outcome, LISTED)}`)
+    if (outcome.hasFailed || missing.length > 0 || files.length === 0) process.exitCode = 1
+  } finally {
+    await chromium?.stop()
+    rmSync(folder, { recursive: true, force: true })
+  }
+}
+
+await main(process.argv.slice(2))

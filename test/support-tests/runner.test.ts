@@ -1,0 +1,119 @@
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import { groupFiles } from '../run/groups.ts'
+import { noteOutcome, type Outcome, slowest, type TestEvent, withoutPasses } from '../run/report.ts'
+import { moduleUrl, sourceOf } from '../support/app/project.ts'
+import { createRsaKeyPair } from '../support/app/rsa-keys.ts'
+import { filesBelow } from '../support/docs/code-blocks.ts'
+
+const FILES = filesBelow('test', '.test.ts')
+
+async function* stream(events: readonly TestEvent[]): AsyncIterable<TestEvent> {
+  yield* events
+}
+
+async function namesOf(events: AsyncIterable<TestEvent>): Promise<readonly string[]> {
+  const names: string[] = []
+  for await (const { type, data } of events) names.push(`${type} ${data.name ?? data.message}`)
+  return names
+}
+
+const started = (name: string, nesting: number): TestEvent => ({ type: 'test:start', data: { name, nesting } })
+const passed = (name: string, nesting: number, more: object = {}): TestEvent => ({
+  type: 'test:pass',
+  data: { name, nesting, details: { duration_ms: 1500 }, ...more },
+})
+const failed = (name: string, nesting: number): TestEvent => ({
+  type: 'test:fail',
+  data: { name, nesting, details: { duration_ms: 1 } },
+})
+
+describe('the groups of test files', () => {
+  it('hold every file once', () => {
+    const grouped = groupFiles(FILES).flatMap(({ files }) => files)
+    assert.deepEqual([...grouped].sort(), FILES)
+    assert.ok(FILES.length > 100)
+  })
+
+  it('have different names, and no file beside one with an await at its top', () => {
+    const groups = groupFiles(FILES)
+    assert.equal(new Set(groups.map(({ name }) => name)).size, groups.length)
+    assert.deepEqual(
+      groups.filter(({ isAsync, files }) => isAsync && files.length > 1),
+      [],
+    )
+  })
+
+  it('hold only what was asked for', () => {
+    const file = 'test/time/single-flight.test.ts'
+    assert.deepEqual(groupFiles([file]), [{ name: 'time', files: [file], isAsync: false }])
+  })
+})
+
+describe('the report of a test run', () => {
+  it('leaves out the tests within a file that pass', async () => {
+    const events = [started('file', 0), started('suite', 1), started('test', 2), passed('test', 2), passed('suite', 1)]
+    assert.deepEqual(await namesOf(withoutPasses(stream([...events, passed('file', 0)]))), [
+      'test:start file',
+      'test:pass file',
+    ])
+  })
+
+  it('shows a failure with the suites around it', async () => {
+    const events = [
+      ...[started('file', 0), started('suite', 1), started('good', 2), passed('good', 2), started('bad', 2)],
+      ...[failed('bad', 2), started('other', 2), passed('other', 2), failed('suite', 1), failed('file', 0)],
+    ]
+    assert.deepEqual(await namesOf(withoutPasses(stream(events))), [
+      ...[
+        'test:start file',
+        'test:start suite',
+        'test:start bad',
+        'test:fail bad',
+        'test:fail suite',
+        'test:fail file',
+      ],
+    ])
+  })
+
+  it('shows what is skipped', async () => {
+    const events = [
+      started('file', 0),
+      started('test', 1),
+      passed('test', 1, { skip: 'skipped: …' }),
+      passed('file', 0),
+    ]
+    assert.ok((await namesOf(withoutPasses(stream(events)))).includes('test:pass test'))
+  })
+
+  it('notes how long each file took, and failures', async () => {
+    const outcome: Outcome = { durations: new Map(), hasFailed: false }
+    await namesOf(noteOutcome(outcome)(stream([passed('one', 0), passed('within', 1)])))
+    assert.deepEqual([[...outcome.durations], outcome.hasFailed], [[['one', 1500]], false])
+    assert.equal(slowest(outcome, 1), '    1.5 s  one')
+    await namesOf(noteOutcome(outcome)(stream([failed('within', 3)])))
+    assert.equal(outcome.hasFailed, true)
+  })
+
+  it('counts an error after the end of its test as a failure', async () => {
+    const outcome: Outcome = { durations: new Map(), hasFailed: false }
+    const message = 'Error: Test "x" at a.ts:1:1 generated asynchronous activity after the test ended. This activity …'
+    await namesOf(noteOutcome(outcome)(stream([{ type: 'test:diagnostic', data: { message } }])))
+    assert.equal(outcome.hasFailed, true)
+  })
+})
+
+describe('what compiled tests need', () => {
+  it('finds the source of a module, and none of other packages', () => {
+    assert.equal(sourceOf(moduleUrl('lib/oidc.ts')), 'lib/oidc.ts')
+    assert.equal(sourceOf(`${moduleUrl('lib/oidc.ts')}?copy`), 'lib/oidc.ts')
+    assert.equal(sourceOf(moduleUrl('node_modules/jose/index.js')), undefined)
+    assert.equal(sourceOf('node:fs'), undefined)
+  })
+
+  it('makes another RSA key each time', () => {
+    const [one, other] = [createRsaKeyPair(), createRsaKeyPair()]
+    assert.equal(one.publicKey.equals(other.publicKey), false)
+    assert.equal(one.privateKey.asymmetricKeyDetails?.modulusLength, 2048)
+  })
+})
