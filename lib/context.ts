@@ -6,6 +6,7 @@ import { meetsRequirement, parseRequirement } from './protocol/step-up.ts'
 import type { RelyingParty } from './relying-party.ts'
 import { checkInterval, isCheckedWithin, readLastLogin, readLogin, readTokensId } from './session/current-login.ts'
 import { requireSession } from './session/express-session.ts'
+import { loadOnce } from './time/single-flight.ts'
 import type {
   AccessTokenRequest,
   ApiRequestInit,
@@ -18,6 +19,11 @@ import type {
   OidcMethods,
   TokenRecord,
 } from './types.ts'
+
+const loadLogin = loadOnce(() => import('./login/start.ts'))
+const loadLogout = loadOnce(() => import('./logout/logout.ts'))
+const loadRefresh = loadOnce(() => import('./tokens/refresh.ts'))
+const loadApiRequest = loadOnce(() => import('./tokens/api-request.ts'))
 
 /** Creates `req.oidc` for one request. Each member reads the session when it is used, so a request that uses none is cheap. */
 export function createContext(rp: RelyingParty, req: Request, res: Response): OidcContext {
@@ -98,12 +104,12 @@ class Context implements OidcMethods {
   }
 
   async login(options: LoginOptions = {}): Promise<void> {
-    const { logIn } = await import('./login/start.ts')
+    const { logIn } = await loadLogin()
     await logIn(this.#rp, this.#req, this.#res, options)
   }
 
   async logout(): Promise<void> {
-    const { logOut } = await import('./logout/logout.ts')
+    const { logOut } = await loadLogout()
     await logOut(this.#rp, this.#req, this.#res)
   }
 
@@ -124,18 +130,18 @@ class Context implements OidcMethods {
   }
 
   async accessToken({ scope, resource }: AccessTokenRequest = {}): Promise<string> {
-    const { freshAccessToken } = await import('./tokens/refresh.ts')
+    const { freshAccessToken } = await loadRefresh()
     const req = requireSession(this.#req)
     return (await freshAccessToken(this.#rp, req, this.#login, { scope, resource })).accessToken
   }
 
   async fetch(url: string | URL, init: ApiRequestInit = {}): Promise<globalThis.Response> {
-    const { requestApi } = await import('./tokens/api-request.ts')
+    const { requestApi } = await loadApiRequest()
     return requestApi(this.#rp, requireSession(this.#req), this.#login, url, init)
   }
 
   async userinfo(): Promise<Readonly<Record<string, Json>>> {
-    const { requestUserInfo } = await import('./tokens/api-request.ts')
+    const { requestUserInfo } = await loadApiRequest()
     return requestUserInfo(this.#rp, requireSession(this.#req), this.#login)
   }
 }

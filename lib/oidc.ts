@@ -11,6 +11,7 @@ import { parseOptions } from './options/parse-options.ts'
 import { contentsOf } from './options/response-type.ts'
 import { type Client, createRelyingParty, type RelyingParty } from './relying-party.ts'
 import { recordActivity } from './session/current-login.ts'
+import { loadOnce } from './time/single-flight.ts'
 import type { OidcContext } from './types.ts'
 
 /** The middleware that `oidc()` returns. */
@@ -117,7 +118,7 @@ function createRoutes(rp: RelyingParty): ReadonlyMap<string, LoadRoute> {
     ownRoutes(rp.config).flatMap(({ name, route, path }) => {
       const client = name === 'callback' ? callbacks.get(route) : undefined
       const load = client === undefined ? loaders[name] : () => loadCallback(client)
-      return load === undefined ? [] : [[foldRoute(path), load] as const]
+      return load === undefined ? [] : [[foldRoute(path), loadOnce(load)] as const]
     }),
   )
 }
@@ -133,19 +134,12 @@ function createLoaders(rp: RelyingParty): Readonly<Record<string, LoadRoute>> {
     sessionCheck: async () => (await import('./logout/session-check.ts')).sessionCheckRoute,
     tokenRevocation: async () => (await import('./logout/back-channel.ts')).tokenRevocationRoute,
     initiateLogin: async () => (await import('./login/start.ts')).initiateLoginRoute,
-    ...(configs.some(({ clientKeys }) => clientKeys.length > 0) ? { jwks: createJwksLoader(rp) } : {}),
+    ...(configs.some(({ clientKeys }) => clientKeys.length > 0)
+      ? { jwks: async () => (await import('./login/published-documents.ts')).createJwksRoute(rp) }
+      : {}),
     ...(configs.some(({ requestObjectBy }) => requestObjectBy === 'reference')
       ? { requestObjects: async () => (await import('./login/published-documents.ts')).requestObjectsRoute }
       : {}),
-  }
-}
-
-/** Imports the keys once, not for each request. */
-function createJwksLoader(rp: RelyingParty): LoadRoute {
-  let route: Promise<Route> | undefined
-  return () => {
-    route ??= import('./login/published-documents.ts').then(({ createJwksRoute }) => createJwksRoute(rp))
-    return route
   }
 }
 

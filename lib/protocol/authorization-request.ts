@@ -10,6 +10,7 @@ import { jsonBody } from '../provider/http-transport.ts'
 import type { Provider } from '../provider/provider.ts'
 import { type FormParams, postForm } from '../provider/requests.ts'
 import { nowInSeconds } from '../time/seconds.ts'
+import { loadOnce } from '../time/single-flight.ts'
 import type { AuthenticationRequirement, DpopKey, Transaction } from '../types.ts'
 import { withEssentialAcr } from './step-up.ts'
 
@@ -103,9 +104,9 @@ async function thumbprintOf(key: DpopKey): Promise<string> {
 }
 
 /** Loaded only if tokens are bound to keys. */
-function loadDpop() {
-  return import('../provider/dpop.ts')
-}
+const loadDpop = loadOnce(() => import('../provider/dpop.ts'))
+
+const loadRequestObject = loadOnce(() => import('./request-object.ts'))
 
 /** The response must meet the stricter of both, so the stricter one is requested. */
 function maxAgeParam({ max_age: given }: WireParams, requirement: AuthenticationRequirement | undefined): WireParams {
@@ -156,7 +157,7 @@ async function browserParams(
 
 /** Loaded only if requests are signed. */
 async function signRequest(provider: Provider, params: WireParams): Promise<string> {
-  const { createRequestObject } = await import('./request-object.ts')
+  const { createRequestObject } = await loadRequestObject()
   return await createRequestObject(provider, params)
 }
 

@@ -9,6 +9,7 @@ import type { Provider } from '../provider/provider.ts'
 import { verifyProviderToken } from '../provider/provider-token.ts'
 import { requestResource } from '../provider/requests.ts'
 import { nowInSeconds } from '../time/seconds.ts'
+import { loadOnce } from '../time/single-flight.ts'
 import type { AccessToken, IdTokenClaims, TokenRecord } from '../types.ts'
 import {
   audienceRule,
@@ -91,9 +92,11 @@ export async function readUserInfo(
   // A claims source may hold access tokens, so the application never gets it.
   const { _claim_sources: _, ...claims } = userinfo
   if (config.claimsProviders.length === 0) return Object.freeze(claims)
-  const { resolveClaimsSources } = await import('./claims-sources.ts')
+  const { resolveClaimsSources } = await loadClaimsSources()
   return await resolveClaimsSources(provider, userinfo)
 }
+
+const loadClaimsSources = loadOnce(() => import('./claims-sources.ts'))
 
 /** RFC 6750 3.1: the access token is valid, but gives none of the claims. */
 function withoutFurtherClaims(error: ProviderError): undefined {

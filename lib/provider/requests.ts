@@ -1,5 +1,6 @@
 import { OidcError } from '../errors.ts'
 import { nowInSeconds } from '../time/seconds.ts'
+import { loadOnce } from '../time/single-flight.ts'
 import type { DpopKey } from '../types.ts'
 import { authenticateClient, type EndpointName, endpointOf } from './client-authentication.ts'
 import { parseChallenges } from './error-response.ts'
@@ -156,13 +157,15 @@ async function sendWithProof(provider: Provider, request: DpopRequest): Promise<
   return second
 }
 
+const loadDpop = loadOnce(() => import('./dpop.ts'))
+
 async function sendOnce(
   provider: Provider,
   { url, method, accessToken, create }: DpopRequest,
   key: DpopKey,
   nonce: string | undefined,
 ): Promise<ProviderResponse> {
-  const { createDpopProof } = await import('./dpop.ts')
+  const { createDpopProof } = await loadDpop()
   const now = Math.floor(nowInSeconds())
   const proof = await createDpopProof({ key, method, url, nonce, accessToken, now })
   return await provider.http.request(url, await create({ dpop: proof }))

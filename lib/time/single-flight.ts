@@ -24,3 +24,23 @@ export function createSingleFlight<Key, Value>(): (key: Key, run: () => Promise<
     return flight
   }
 }
+
+/**
+ * Loads a value at its first use and keeps it. A failure is not kept: the next call tries again. Use it for an `import()`
+ * that requests need: importing a module that is already loaded still costs several microseconds.
+ *
+ * @example
+ * ```ts
+ * const loadRoute = loadOnce(async () => (await import('./login/start.ts')).loginRoute)
+ * ```
+ */
+export function loadOnce<Value>(load: () => Promise<Value>): () => Promise<Value> {
+  let loading: Promise<Value> | undefined
+  return () => {
+    loading ??= load().catch((error: unknown) => {
+      loading = undefined
+      throw error
+    })
+    return loading
+  }
+}

@@ -3,9 +3,13 @@ import { clientOf, type RelyingParty } from '../relying-party.ts'
 import { readLogin } from '../session/current-login.ts'
 import type { SessionRequest } from '../session/express-session.ts'
 import { nowInSeconds } from '../time/seconds.ts'
+import { loadOnce } from '../time/single-flight.ts'
 import type { AccessToken, ApiRequestInit, Json, Login } from '../types.ts'
 import { type AccessTokenQuery, requireLogin } from './access-token.ts'
 import { freshAccessToken } from './refresh.ts'
+
+const loadDpop = loadOnce(() => import('../provider/dpop.ts'))
+const loadUserInfo = loadOnce(() => import('../protocol/userinfo.ts'))
 
 /**
  * `req.oidc.fetch()`: calls an API on the user's behalf. Adds the access token, and a DPoP proof if the token is bound to a
@@ -43,7 +47,7 @@ export async function requestUserInfo(
   const token = await freshAccessToken(rp, req, requireLogin(login))
   // Read again: the login may have expired or changed while the token was read.
   const user = requireLogin(readLogin(req, rp.config))
-  const { readUserInfo } = await import('../protocol/userinfo.ts')
+  const { readUserInfo } = await loadUserInfo()
   const { sub } = user.claims
   return (await readUserInfo(await clientOf(rp, user).findProvider(), token, sub)) ?? { sub }
 }
@@ -93,7 +97,7 @@ async function send(
   headers.set('authorization', `${tokenType} ${accessToken}`)
   if (dpopKey === undefined) return await fetch(url, { ...init, headers })
   const { dpopNonces } = await clientOf(rp, login).findProvider()
-  const { createDpopProof } = await import('../provider/dpop.ts')
+  const { createDpopProof } = await loadDpop()
   const method = (init.method ?? 'GET').toUpperCase()
   const nonce = dpopNonces.get(url.href)
   const now = Math.floor(nowInSeconds())

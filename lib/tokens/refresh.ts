@@ -8,6 +8,7 @@ import { endLocalLogin } from '../session/end-login.ts'
 import { requireSession, type SessionRequest } from '../session/express-session.ts'
 import { isStored, syncLoginWithOtherRequests, writeLogin } from '../session/login-session.ts'
 import { chooseSessionClaims, endOfLogin } from '../session/session-claims.ts'
+import { loadOnce } from '../time/single-flight.ts'
 import type { AccessToken, IdTokenClaims, Login, TokenRecord } from '../types.ts'
 import {
   type AccessTokenQuery,
@@ -94,6 +95,8 @@ async function refreshUnderLock(
   })
 }
 
+const loadRefreshGrant = loadOnce(() => import('../protocol/refresh-grant.ts'))
+
 /** Uses the refresh token, and stores the new tokens before anything else can fail. */
 async function refresh(
   rp: RelyingParty,
@@ -103,7 +106,7 @@ async function refresh(
   tokens: TokenRecord,
   query: AccessTokenQuery,
 ): Promise<{ readonly record: TokenRecord; readonly token: AccessToken }> {
-  const { refreshTokens } = await import('../protocol/refresh-grant.ts')
+  const { refreshTokens } = await loadRefreshGrant()
   const provider = await clientOf(rp, login).findProvider()
   const refreshed = await refreshTokens(provider, login, tokens, query).catch(async (error: unknown) => {
     if (error instanceof OidcError && error.code === 'ERR_OIDC_REFRESH_REFUSED') await endLocalLogin(rp, req)

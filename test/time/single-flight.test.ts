@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { createSingleFlight } from '../../lib/time/single-flight.ts'
+import { createSingleFlight, loadOnce } from '../../lib/time/single-flight.ts'
 
 /** A run that the test settles. */
 function openFlight() {
@@ -75,5 +75,28 @@ describe('single flight', () => {
   it('compares objects by identity', async () => {
     const share = createSingleFlight<object, number>()
     assert.deepEqual(await Promise.all([share({}, async () => 1), share({}, async () => 2)]), [1, 2])
+  })
+})
+
+describe('loading once', () => {
+  it('loads at the first use, and gives every later caller the same value', async () => {
+    let loads = 0
+    const get = loadOnce(async () => ({ number: ++loads }))
+    assert.equal(loads, 0)
+    const [first, second] = await Promise.all([get(), get()])
+    assert.equal(first, second)
+    assert.equal(await get(), first)
+    assert.equal(loads, 1)
+  })
+
+  it('tries again after a failure', async () => {
+    let loads = 0
+    const get = loadOnce(async () => {
+      loads += 1
+      if (loads === 1) throw new Error('not yet')
+      return loads
+    })
+    await assert.rejects(get(), /not yet/)
+    assert.equal(await get(), 2)
   })
 })
