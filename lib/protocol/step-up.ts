@@ -108,8 +108,9 @@ export function withEssentialAcr(
 }
 
 function jsonOf(text: unknown): unknown {
+  if (typeof text !== 'string') return undefined
   try {
-    return JSON.parse(String(text))
+    return JSON.parse(text)
   } catch {
     return undefined
   }
