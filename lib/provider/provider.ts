@@ -56,9 +56,11 @@ export function createProviderFinder(config: Config, configFor: ConfigFor = asyn
     return { ...permanent, metadata, config, keys: keys.store }
   }
 
+  const clientFor = createClientCache()
+
   async function asRegistered(provider: Omit<Provider, 'client'>): Promise<Provider> {
     const registered = await configFor(provider.metadata, http)
-    return { ...provider, config: registered, client: createClient(registered, provider.metadata) }
+    return { ...provider, config: registered, client: clientFor(registered, provider.metadata) }
   }
 
   if (config.providerMetadata !== undefined) {
@@ -72,6 +74,20 @@ export function createProviderFinder(config: Config, configFor: ConfigFor = asyn
     },
   })
   return async () => asRegistered(await discovery.get())
+}
+
+/** Keeps the latest client: openid-client copies all metadata for each one that is created. */
+function createClientCache(): (config: Config, metadata: ProviderMetadata) => Configuration {
+  let latest:
+    | { readonly client: Configuration; readonly clientId: string; readonly metadata: ProviderMetadata }
+    | undefined
+  return (config, metadata) => {
+    const { clientId } = config
+    if (latest?.metadata !== metadata || latest.clientId !== clientId) {
+      latest = { client: createClient(config, metadata), clientId, metadata }
+    }
+    return latest.client
+  }
 }
 
 function createClient(config: Config, metadata: ProviderMetadata): Configuration {
