@@ -1,4 +1,5 @@
 import { nowInSeconds } from '../time/seconds.ts'
+import type { ResponseHeaders } from './http-transport.ts'
 
 /** A document of the provider. It is fetched when first needed, and cached for as long as its headers allow. */
 export interface CachedDocument<T> {
@@ -36,7 +37,7 @@ const BOUNDS: CacheBounds = { minimum: 60, maximum: 86_400, unstated: 3600, back
  * cached.
  */
 export function createCachedDocument<T>(options: {
-  readonly load: () => Promise<{ readonly value: T; readonly headers: Headers }>
+  readonly load: () => Promise<{ readonly value: T; readonly headers: ResponseHeaders }>
   readonly bounds?: Partial<CacheBounds>
 }): CachedDocument<T> {
   const bounds = { ...BOUNDS, ...options.bounds }
@@ -80,7 +81,7 @@ function isWithin(seconds: number, since: number): boolean {
 }
 
 /** RFC 9111 4.2: `max-age` minus `Age`. */
-function lifetimeOf(headers: Headers, { minimum, maximum, unstated }: CacheBounds): number {
+function lifetimeOf(headers: ResponseHeaders, { minimum, maximum, unstated }: CacheBounds): number {
   const directives = (headers.get('cache-control') ?? '')
     .toLowerCase()
     .split(',')

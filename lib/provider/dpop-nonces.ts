@@ -1,3 +1,5 @@
+import type { ResponseHeaders } from './http-transport.ts'
+
 /** The role of the server that a proof is for. One origin may have both, each with its own nonces (RFC 9449 8, 9). */
 type DpopServer = 'authorization' | 'resource'
 
@@ -6,7 +8,7 @@ export interface DpopNonces {
   /** The nonce for the next proof for this URL. Default: as a resource. */
   get(url: string, server?: DpopServer): string | undefined
   /** Stores the nonce in a response of this URL, and returns it. */
-  keep(url: string, headers: Headers, server?: DpopServer): string | undefined
+  keep(url: string, headers: ResponseHeaders, server?: DpopServer): string | undefined
 }
 
 /** A provider has one or two origins; the others are the APIs that its tokens are for. */
@@ -22,7 +24,7 @@ const NONCE = /^[\x21\x23-\x5b\x5d-\x7e]{1,1024}$/
 export function createDpopNonces(): DpopNonces {
   const nonces = new Map<string, string>()
 
-  function keep(url: string, headers: Headers, server?: DpopServer): string | undefined {
+  function keep(url: string, headers: ResponseHeaders, server?: DpopServer): string | undefined {
     const nonce = headers.get('dpop-nonce')
     if (nonce === null || !NONCE.test(nonce)) return undefined
     const key = keyOf(url, server)

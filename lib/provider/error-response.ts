@@ -2,7 +2,7 @@ import { type ErrorCode, ProviderError, type ProviderRefusal } from '../errors.t
 import type { JsonObject } from '../jose/json.ts'
 import type { Config } from '../options/config.ts'
 import { nowInSeconds } from '../time/seconds.ts'
-import { jsonBody, type ProviderResponse, withoutQuery } from './http-transport.ts'
+import { jsonBody, type ProviderResponse, type ResponseHeaders, withoutQuery } from './http-transport.ts'
 
 /** Where an error response came from, for messages. */
 interface Endpoint {
@@ -114,7 +114,7 @@ function refusalOfOkta({ errorCode, errorSummary }: JsonObject): ProviderRefusal
 }
 
 /** UserInfo may report its error in the header alone. */
-function refusalInChallenge(headers: Headers): ProviderRefusal | undefined {
+function refusalInChallenge(headers: ResponseHeaders): ProviderRefusal | undefined {
   const challenges = parseChallenges(headers.get('www-authenticate'))
   const params = challenges.map((challenge) => challenge.params).find((candidate) => candidate.has('error'))
   const error = params?.get('error')
@@ -146,24 +146,24 @@ export function isRateLimit(
  * `X-Rate-Limit-Reset`, which is an instant. Instants are compared with the `Date` of the response, because both are of the
  * provider's clock.
  */
-function readRetryAfter(headers: Headers): number | undefined {
+function readRetryAfter(headers: ResponseHeaders): number | undefined {
   const wait = fromRetryAfter(headers) ?? fromRateLimitReset(headers)
   return wait === undefined ? undefined : Math.min(Math.max(Math.ceil(wait), 1), 3600)
 }
 
-function fromRetryAfter(headers: Headers): number | undefined {
+function fromRetryAfter(headers: ResponseHeaders): number | undefined {
   const value = headers.get('retry-after') ?? ''
   if (/^\d+$/.test(value)) return Number(value)
   const until = parseDate(value)
   return until === undefined ? undefined : until - sentAt(headers)
 }
 
-function fromRateLimitReset(headers: Headers): number | undefined {
+function fromRateLimitReset(headers: ResponseHeaders): number | undefined {
   const value = headers.get('x-rate-limit-reset') ?? ''
   return /^\d+$/.test(value) ? Number(value) - sentAt(headers) : undefined
 }
 
-function sentAt(headers: Headers): number {
+function sentAt(headers: ResponseHeaders): number {
   return parseDate(headers.get('date') ?? '') ?? nowInSeconds()
 }
 

@@ -10,6 +10,7 @@ import {
   createNodeTransport,
   type HttpRequest,
   type ProviderResponse,
+  type ResponseHeaders,
   readJson,
   readResponse,
   withoutQuery,
@@ -24,8 +25,11 @@ export interface HttpClient {
   /** Sends a request. Resolves for any status but a redirect. */
   request(url: string, request: HttpRequest): Promise<ProviderResponse>
   /** Fetches a document, which must have status 200 and be a JSON object. */
-  getJson(url: string): Promise<{ readonly json: JsonObject; readonly headers: Headers }>
+  getJson(url: string): Promise<{ readonly json: JsonObject; readonly headers: ResponseHeaders }>
 }
+
+/** Sent with every request. */
+const OWN_HEADERS = { 'user-agent': 'express-oidc', 'accept-encoding': 'identity' }
 
 /**
  * Creates a client for one provider, with its own connections. If `config.fetch` is set, it is used instead, and is itself
@@ -40,17 +44,17 @@ export function createHttpClient(
   async function request(url: string, init: HttpRequest): Promise<ProviderResponse> {
     const target = parseTarget(url, protocols)
     const urlWithoutQuery = target.origin + target.pathname
-    const complete = { ...init, headers: completeHeaders(init.headers) }
+    const complete = { ...init, headers: { ...init.headers, ...OWN_HEADERS } }
     return await withEvent(init.method, urlWithoutQuery, () =>
       withTimeLimit(
         config.timeout,
-        async ({ signal }) => readResponse(await transport(target, complete, signal), urlWithoutQuery),
+        async (limit) => readResponse(await transport(target, complete, limit), urlWithoutQuery),
         () => timeoutError(urlWithoutQuery, config.timeout),
       ),
     )
   }
 
-  async function getJson(url: string): Promise<{ json: JsonObject; headers: Headers }> {
+  async function getJson(url: string): Promise<{ json: JsonObject; headers: ResponseHeaders }> {
     const response = await request(url, { method: 'GET', headers: { accept: 'application/json' } })
     if (response.status !== 200) throw errorFromStatus(response, withoutQuery(url))
     return { json: readJson(response, withoutQuery(url)), headers: response.headers }
@@ -71,13 +75,6 @@ function parseTarget(url: string, protocols: readonly string[]): URL {
 
 function invalidTarget(what: string): ProviderError {
   return new ProviderError('ERR_OIDC_METADATA_INVALID', `The provider's metadata has a URL ${what}.`)
-}
-
-function completeHeaders(headers: HttpRequest['headers']): Record<string, string> {
-  const complete = new Headers(headers)
-  complete.set('user-agent', 'express-oidc')
-  complete.set('accept-encoding', 'identity')
-  return Object.fromEntries(complete)
 }
 
 function timeoutError(urlWithoutQuery: string, seconds: number): ProviderError {

@@ -5,6 +5,7 @@ import { createSecureContext, type SecureContext } from 'node:tls'
 import { ConfigError, ProviderError, shown } from '../errors.ts'
 import { isObject, type JsonObject, parseJson } from '../jose/json.ts'
 import type { Config } from '../options/config.ts'
+import type { TimeLimit } from '../time/limit.ts'
 import type { Json } from '../types.ts'
 
 /** One request to the provider. */
@@ -14,15 +15,18 @@ export interface HttpRequest {
   readonly body?: string
 }
 
+/** The headers of a response, as `Headers` of the Fetch standard has them: `null` if absent, repeated ones joined. */
+export type ResponseHeaders = Pick<Headers, 'get'>
+
 /** A response whose body is still to be read. */
 interface ResponseHead {
   readonly status: number
-  readonly headers: Headers
+  readonly headers: ResponseHeaders
   readonly body: AsyncIterable<Uint8Array>
 }
 
-/** Sends a request and waits for the head of its response. Aborting the signal stops both and frees the connection. */
-type Transport = (url: URL, request: HttpRequest, signal: AbortSignal) => Promise<ResponseHead>
+/** Sends a request and waits for the head of its response. If the limit stops, so do both, and the connection is freed. */
+type Transport = (url: URL, request: HttpRequest, limit: TimeLimit) => Promise<ResponseHead>
 
 export interface ConnectionSettings {
   /** The client's certificate in TLS (RFC 8705 2). */
@@ -48,24 +52,25 @@ export function createNodeTransport({ tlsClientCertificate, lookup }: Connection
     ...(tlsClientCertificate === undefined ? {} : { secureContext: secureContextOf(tlsClientCertificate) }),
   }
 
-  function send(url: URL, request: HttpRequest, signal: AbortSignal, agent: http.Agent | false): Promise<ResponseHead> {
+  function send(url: URL, request: HttpRequest, limit: TimeLimit, agent: http.Agent | false): Promise<ResponseHead> {
     return new Promise((resolve, reject) => {
       const { method, headers, body } = request
       const start = url.protocol === 'https:' ? https.request : http.request
-      const outgoing = start(url, { method, headers: { ...headers }, agent, signal, ...connection })
+      const outgoing = start(url, { method, headers: { ...headers }, agent, ...connection })
+      limit.onStop(() => outgoing.destroy())
       const hasReceived = watchReceived(outgoing)
       outgoing.on('response', (incoming) => resolve(readHead(incoming)))
       outgoing.on('error', (error) => {
         const isClosedUnused = outgoing.reusedSocket && isReset(error) && !hasReceived()
         // Only while this promise is pending: a retry that starts later would have no owner (N-1).
-        if (method === 'GET' && isClosedUnused && !signal.aborted) resolve(send(url, request, signal, false))
+        if (method === 'GET' && isClosedUnused && !limit.isStopped) resolve(send(url, request, limit, false))
         else reject(withoutPacket(error))
       })
       outgoing.end(body)
     })
   }
 
-  return (url, request, signal) => send(url, request, signal, agents[url.protocol === 'https:' ? 'https:' : 'http:'])
+  return (url, request, limit) => send(url, request, limit, agents[url.protocol === 'https:' ? 'https:' : 'http:'])
 }
 
 /** Returns a function that tells whether any byte of the response has arrived. */
@@ -96,7 +101,7 @@ function secureContextOf({ cert, key, passphrase, ca }: NonNullable<Config['tlsC
 
 /** A transport over a function like the global `fetch`. It may ignore the signal. */
 export function createFetchTransport(fetch: NonNullable<Config['fetch']>): Transport {
-  return async (url, { method, headers, body }, signal) => {
+  return async (url, { method, headers, body }, { signal }) => {
     const init = { method, headers: { ...headers }, body: body ?? null, redirect: 'manual', signal } as const
     const response = await fetch(url.href, init)
     // Even a redirect that fetch has followed or hidden is not a response of the requested URL.
@@ -107,10 +112,8 @@ export function createFetchTransport(fetch: NonNullable<Config['fetch']>): Trans
 }
 
 function readHead(incoming: http.IncomingMessage): ResponseHead {
-  const headers = new Headers()
-  for (const [name, values = []] of Object.entries(incoming.headersDistinct)) {
-    for (const value of values) headers.append(name, value)
-  }
+  const { headersDistinct } = incoming
+  const headers = { get: (name: string) => headersDistinct[name.toLowerCase()]?.join(', ') ?? null }
   return { status: Number(incoming.statusCode), headers, body: incoming }
 }
 
@@ -149,7 +152,7 @@ function withoutPacket(error: Error): Error {
 export interface ProviderResponse {
   /** 200 to 299, 304, or 400 to 599. */
   readonly status: number
-  readonly headers: Headers
+  readonly headers: ResponseHeaders
   /** At most 1 MiB. */
   readonly body: Uint8Array
 }

@@ -1,6 +1,7 @@
 import { ProviderError } from '../errors.ts'
 import { isObject, type JsonObject } from '../jose/json.ts'
 import type { ClientInformation, ClientMetadata } from '../options/registration-options.ts'
+import type { ResponseHeaders } from '../provider/http-transport.ts'
 import { jsonValueOf } from '../provider/http-transport.ts'
 import type { Json } from '../types.ts'
 import { checkClient } from './clients.ts'
@@ -52,7 +53,7 @@ export async function* listClients(
 const LINK = /<([^<>]*)>((?:\s*;\s*[\w*-]+\s*=\s*(?:"[^"]*"|[^\s",;]+))*)/g
 
 /** RFC 8288 3.3: the first link with the relation `next`. Its URL may be relative. */
-function nextPage(headers: Headers, page: string): string | undefined {
+function nextPage(headers: ResponseHeaders, page: string): string | undefined {
   const links = [...(headers.get('link') ?? '').matchAll(LINK)]
   const target = links.find(([, , parameters]) => relationsOf(String(parameters)).includes('next'))?.[1]
   if (target === undefined) return undefined

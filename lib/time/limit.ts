@@ -1,9 +1,9 @@
-/** What the work under a time limit is given. */
+/** What the work under a time limit is given. The limit stops when the time is over or the work has failed. */
 export interface TimeLimit {
-  /**
-   * Aborts when the time is over, or when the work has failed and may have left something running. It is created when it
-   * is first read, because creating one costs more than most work.
-   */
+  readonly isStopped: boolean
+  /** Calls the function when the limit stops, or now if it has stopped already: the work may have left something running. */
+  onStop(stop: (error: unknown) => void): void
+  /** Aborts when the limit stops. Prefer {@link onStop} if both will do: creating a signal costs more than most work. */
   readonly signal: AbortSignal
 }
 
@@ -21,16 +21,7 @@ export async function withTimeLimit<Value>(
   work: (limit: TimeLimit) => Value | Promise<Value>,
   timeoutError: () => Error,
 ): Promise<Value> {
-  let controller: AbortController | undefined
-  let failure: unknown
-  const limit: TimeLimit = {
-    get signal() {
-      controller ??= new AbortController()
-      // Work that goes on after its time is over may read the signal only now.
-      if (failure !== undefined) controller.abort(failure)
-      return controller.signal
-    },
-  }
+  const limit = new StoppableLimit()
   let timer: NodeJS.Timeout | undefined
   const timeIsOver = new Promise<never>((_, reject) => {
     timer = setTimeout(() => reject(timeoutError()), seconds * 1000)
@@ -38,10 +29,40 @@ export async function withTimeLimit<Value>(
   try {
     return await Promise.race([Promise.resolve(limit).then(work), timeIsOver])
   } catch (error) {
-    failure = error
-    controller?.abort(error)
+    limit.stop(error)
     throw error
   } finally {
     clearTimeout(timer)
+  }
+}
+
+/** A class: an object with getters costs several times as much to create, and most work never reads the signal. */
+class StoppableLimit implements TimeLimit {
+  #listeners: ((error: unknown) => void)[] | undefined
+  #controller: AbortController | undefined
+  #stopped: { readonly error: unknown } | undefined
+
+  get isStopped(): boolean {
+    return this.#stopped !== undefined
+  }
+
+  get signal(): AbortSignal {
+    if (this.#controller === undefined) {
+      const controller = new AbortController()
+      this.#controller = controller
+      this.onStop((error) => controller.abort(error))
+    }
+    return this.#controller.signal
+  }
+
+  onStop(listener: (error: unknown) => void): void {
+    this.#listeners ??= []
+    if (this.#stopped === undefined) this.#listeners.push(listener)
+    else listener(this.#stopped.error)
+  }
+
+  stop(error: unknown): void {
+    this.#stopped = { error }
+    for (const listener of this.#listeners ?? []) listener(error)
   }
 }

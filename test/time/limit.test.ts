@@ -66,6 +66,50 @@ describe('withTimeLimit()', () => {
     assert.equal(signal?.aborted, true)
   })
 
+  it('stops the work when the time is over', async (t) => {
+    stopTime(t)
+    const stops: unknown[] = []
+    let isStoppedBefore: boolean | undefined
+    const work = (limit: TimeLimit) => {
+      isStoppedBefore = limit.isStopped
+      limit.onStop((error) => stops.push(error, limit.isStopped))
+      return new Promise<void>(() => undefined)
+    }
+    const outcome = assert.rejects(
+      withTimeLimit(5, work, () => LATE),
+      LATE,
+    )
+    await Promise.resolve()
+    mock.timers.tick(5000)
+    await outcome
+    assert.equal(isStoppedBefore, false)
+    assert.deepEqual(stops, [LATE, true])
+  })
+
+  it('stops at once what the work starts after its time', async () => {
+    const failure = new Error('failed')
+    let given: TimeLimit | undefined
+    const work = async (limit: TimeLimit) => {
+      given = limit
+      throw failure
+    }
+    await assert.rejects(
+      withTimeLimit(5, work, () => LATE),
+      failure,
+    )
+    const stops: unknown[] = []
+    given?.onStop((error) => stops.push(error))
+    assert.deepEqual(stops, [failure])
+    assert.equal(given?.signal.reason, failure)
+  })
+
+  it('stops nothing if the work is done in time', async () => {
+    const stops: unknown[] = []
+    const work = async (limit: TimeLimit) => limit.onStop((error) => stops.push(error))
+    await withTimeLimit(5, work, () => LATE)
+    assert.deepEqual(stops, [])
+  })
+
   it('turns a synchronous throw of the work into a rejection', async () => {
     const failure = new Error('failed')
     const work = (): Promise<void> => {
