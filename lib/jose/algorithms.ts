@@ -1,4 +1,4 @@
-import { createPublicKey } from 'node:crypto'
+import { constants, createPublicKey, type VerifyKeyObjectInput } from 'node:crypto'
 import {
   ED25519,
   type KeyKind,
@@ -13,6 +13,9 @@ import {
   X25519,
 } from './jwk.ts'
 
+/** How `node:crypto` verifies a signature. */
+type SignatureScheme = Omit<VerifyKeyObjectInput, 'key'>
+
 /** One row of the table of algorithms. */
 interface Algorithm {
   /** Signatures (JWS), or the encryption of a message's key (JWE). */
@@ -23,14 +26,18 @@ interface Algorithm {
   readonly usesClientSecret: boolean
   /** The hash of the signature, and so of `at_hash` (OIDC Core 3.1.3.6): its name and, for SHAKE, its length. */
   readonly hash?: readonly [name: string, options?: { readonly outputLength: number }]
+  /** Set for signatures with a key pair. */
+  readonly scheme?: SignatureScheme
+  /** Set if the scheme hashes the message itself. */
+  readonly hashesItself?: true
   /** The length of the key that is made of the client secret, in bits. Not set for `dir`: see {@link contentKeyBits}. */
   readonly secretBits?: number
   /** The first Node that has it, if not every supported Node does. */
   readonly minNode?: string
 }
 
-function signature(kind: KeyKind, hash: string): Algorithm {
-  return { use: 'sig', keyKinds: [kind], usesClientSecret: false, hash: [hash] }
+function signature(kind: KeyKind, hash: string, scheme: SignatureScheme): Algorithm {
+  return { use: 'sig', keyKinds: [kind], usesClientSecret: false, hash: [hash], scheme }
 }
 
 function mac(hash: string): Algorithm {
@@ -40,7 +47,15 @@ function mac(hash: string): Algorithm {
 /** No standard says which hash `at_hash` takes with ML-DSA. 512 bits of SHAKE256 are what oauth4webapi takes. */
 function mlDsa(kind: KeyKind): Algorithm {
   const hash = ['shake256', { outputLength: 64 }] as const
-  return { use: 'sig', keyKinds: [kind], usesClientSecret: false, hash, minNode: '24.7' }
+  return {
+    use: 'sig',
+    keyKinds: [kind],
+    usesClientSecret: false,
+    hash,
+    scheme: {},
+    hashesItself: true,
+    minNode: '24.7',
+  }
 }
 
 function keyEncryption(...keyKinds: readonly KeyKind[]): Algorithm {
@@ -51,21 +66,30 @@ function keyWrap(secretBits: number): Algorithm {
   return { use: 'enc', keyKinds: [], usesClientSecret: true, secretBits }
 }
 
-const ed25519 = signature(ED25519, 'sha512')
+const PKCS1: SignatureScheme = { padding: constants.RSA_PKCS1_PADDING }
+/** The salt is as long as the hash (RFC 7518 3.5). */
+const PSS: SignatureScheme = {
+  padding: constants.RSA_PKCS1_PSS_PADDING,
+  saltLength: constants.RSA_PSS_SALTLEN_DIGEST,
+}
+/** R and S one after the other, not as DER (RFC 7518 3.4). */
+const ECDSA: SignatureScheme = { dsaEncoding: 'ieee-p1363' }
+
+const ed25519: Algorithm = { ...signature(ED25519, 'sha512', {}), hashesItself: true }
 const keyAgreement = keyEncryption(P256, P384, P521, X25519)
 
 /** The table. `none` is not in it, so no token may ever be unsigned. */
 const ALL: ReadonlyMap<string, Algorithm> = new Map([
   // RFC 7518 3.1.
-  ['RS256', signature(RSA, 'sha256')],
-  ['RS384', signature(RSA, 'sha384')],
-  ['RS512', signature(RSA, 'sha512')],
-  ['PS256', signature(RSA, 'sha256')],
-  ['PS384', signature(RSA, 'sha384')],
-  ['PS512', signature(RSA, 'sha512')],
-  ['ES256', signature(P256, 'sha256')],
-  ['ES384', signature(P384, 'sha384')],
-  ['ES512', signature(P521, 'sha512')],
+  ['RS256', signature(RSA, 'sha256', PKCS1)],
+  ['RS384', signature(RSA, 'sha384', PKCS1)],
+  ['RS512', signature(RSA, 'sha512', PKCS1)],
+  ['PS256', signature(RSA, 'sha256', PSS)],
+  ['PS384', signature(RSA, 'sha384', PSS)],
+  ['PS512', signature(RSA, 'sha512', PSS)],
+  ['ES256', signature(P256, 'sha256', ECDSA)],
+  ['ES384', signature(P384, 'sha384', ECDSA)],
+  ['ES512', signature(P521, 'sha512', ECDSA)],
   // RFC 9864 3.1.1: EdDSA with an Ed25519 key is Ed25519. One row, two names.
   ['EdDSA', ed25519],
   ['Ed25519', ed25519],

@@ -5,6 +5,7 @@ import { type JsonObject, parseJsonObject } from './json.ts'
 export interface CompactJws {
   readonly header: JsonObject
   readonly payload: Uint8Array
+  readonly signature: Uint8Array
   /** The whole token, as received. */
   readonly token: string
 }
@@ -32,7 +33,7 @@ export function parseCompactJws(token: string): CompactJws | undefined {
   if (parts.length !== 3 || header === undefined || payload === undefined || signature === undefined) return undefined
   const parsed = parseJsonObject(header)
   if (parsed === undefined) return undefined
-  return { header: parsed, payload, token }
+  return { header: parsed, payload, signature, token }
 }
 
 /**

@@ -13,6 +13,10 @@ export interface KeyKind {
   readonly crv?: string
   /** The algorithm, if keys of this type are made for one algorithm (RFC 9964 3). */
   readonly alg?: string
+  /** What `node:crypto` calls keys of this kind. */
+  readonly keyType: string
+  /** What `node:crypto` calls the curve, if it is not in the type. */
+  readonly namedCurve?: string
   /** The members of the public key, in the order of its thumbprint (RFC 7638 3.2). */
   readonly publicMembers: readonly string[]
   /** The members that only the owner may know. */
@@ -21,12 +25,13 @@ export interface KeyKind {
 
 export const RSA: KeyKind = {
   kty: 'RSA',
+  keyType: 'rsa',
   publicMembers: ['e', 'kty', 'n'],
   privateMembers: ['d', 'p', 'q', 'dp', 'dq', 'qi'],
 }
-export const P256: KeyKind = ellipticCurve('P-256')
-export const P384: KeyKind = ellipticCurve('P-384')
-export const P521: KeyKind = ellipticCurve('P-521')
+export const P256: KeyKind = ellipticCurve('P-256', 'prime256v1')
+export const P384: KeyKind = ellipticCurve('P-384', 'secp384r1')
+export const P521: KeyKind = ellipticCurve('P-521', 'secp521r1')
 export const ED25519: KeyKind = octetKeyPair('Ed25519')
 export const X25519: KeyKind = octetKeyPair('X25519')
 export const ML_DSA_44: KeyKind = algorithmKeyPair('ML-DSA-44')
@@ -36,18 +41,18 @@ export const ML_DSA_87: KeyKind = algorithmKeyPair('ML-DSA-87')
 const KEY_KINDS: readonly KeyKind[] = [RSA, P256, P384, P521, ED25519, X25519, ML_DSA_44, ML_DSA_65, ML_DSA_87]
 
 /** RFC 7518 6.2. */
-function ellipticCurve(crv: string): KeyKind {
-  return { kty: 'EC', crv, publicMembers: ['crv', 'kty', 'x', 'y'], privateMembers: ['d'] }
+function ellipticCurve(crv: string, namedCurve: string): KeyKind {
+  return { kty: 'EC', crv, keyType: 'ec', namedCurve, publicMembers: ['crv', 'kty', 'x', 'y'], privateMembers: ['d'] }
 }
 
 /** RFC 8037 2. */
 function octetKeyPair(crv: string): KeyKind {
-  return { kty: 'OKP', crv, publicMembers: ['crv', 'kty', 'x'], privateMembers: ['d'] }
+  return { kty: 'OKP', crv, keyType: crv.toLowerCase(), publicMembers: ['crv', 'kty', 'x'], privateMembers: ['d'] }
 }
 
 /** RFC 9964 3. */
 function algorithmKeyPair(alg: string): KeyKind {
-  return { kty: 'AKP', alg, publicMembers: ['alg', 'kty', 'pub'], privateMembers: ['priv'] }
+  return { kty: 'AKP', alg, keyType: alg.toLowerCase(), publicMembers: ['alg', 'kty', 'pub'], privateMembers: ['priv'] }
 }
 
 /** The smallest RSA modulus, in bits (RFC 7518 3.3 and 4.3). */
@@ -68,6 +73,12 @@ export function findKeyKind({ kty, crv, alg }: JwkMembers): KeyKind | undefined 
     (kind) =>
       kind.kty === kty && (kind.crv === undefined || kind.crv === crv) && (kind.alg === undefined || kind.alg === alg),
   )
+}
+
+/** True if this is the public key of a pair of this kind. */
+export function isPublicKeyOf({ keyType, namedCurve }: KeyKind, key: KeyObject): boolean {
+  if (key.type !== 'public' || key.asymmetricKeyType !== keyType) return false
+  return namedCurve === undefined || key.asymmetricKeyDetails?.namedCurve === namedCurve
 }
 
 /** The operations in `key_ops` that a use needs one of, for a private and for a public key (RFC 7517 4.3). */
