@@ -5,19 +5,7 @@ import { isIssuedBy } from '../options/issuer.ts'
 import { nowInSeconds } from '../time/seconds.ts'
 import type { Login } from '../types.ts'
 import { type SessionRequest, storeOperation } from './express-session.ts'
-
-/** The value of `req.session[sessionKey]`: the login that guards check, and the id of its token record. */
-export interface OidcSession {
-  readonly login: Login
-  /** The id of the token record of this login: see `token-record.ts`. No other login ever has this id. */
-  readonly tokensId: string
-  /** When the login was last used, roughly, in seconds since 1970. Only with `idleTimeout`. */
-  readonly seenAt?: number
-  /** When a recheck at the provider last failed to say whether the user is still logged in, in seconds since 1970. */
-  readonly checkedAt?: number
-  /** Shows under which session id this login is in the index: see `session-index.ts`. */
-  readonly indexId?: string
-}
+import { type OidcSession, readOidcSession, writeOidcSession } from './stored-session.ts'
 
 export type SessionConfig = Pick<AppConfig, 'sessionKey' | 'issuers' | 'idleTimeout'>
 
@@ -44,52 +32,17 @@ export function readTokensId(req: SessionRequest, config: SessionConfig): string
   return readOidcSession(req.session, config)?.tokensId
 }
 
-/** Returns what a session holds of ours, or `undefined` if it holds no login. Also takes the data that a store returns. */
-export function readOidcSession(
-  session: unknown,
-  { sessionKey }: Pick<AppConfig, 'sessionKey'>,
-): OidcSession | undefined {
-  const oidcSession = isRecord(session) ? session[sessionKey] : undefined
-  return isOidcSession(oidcSession) ? oidcSession : undefined
-}
-
-/** The application can write to the session too, so every member that a guard relies on is checked. */
-function isOidcSession(value: unknown): value is OidcSession {
-  return isRecord(value) && isLogin(value['login']) && typeof value['tokensId'] === 'string' && hasTimes(value)
-}
-
-/** A time that is no number would compare as false, and the login would never be idle. */
-function hasTimes({ seenAt, checkedAt }: Readonly<Record<string, unknown>>): boolean {
-  return [seenAt, checkedAt].every((time) => time === undefined || typeof time === 'number')
-}
-
-function isLogin(value: unknown): value is Login {
-  if (!isRecord(value) || !hasUser(value['claims'])) return false
-  const { scope, loggedInAt, expiresAt } = value
-  return typeof scope === 'string' && typeof loggedInAt === 'number' && typeof expiresAt === 'number'
-}
-
-function hasUser(claims: unknown): boolean {
-  return (
-    isRecord(claims) && typeof claims['iss'] === 'string' && typeof claims['sub'] === 'string' && claims['sub'] !== ''
-  )
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null
-}
-
 /** The session is not written at each request, but once in a twentieth of `idleTimeout`. */
 const WRITE_FRACTION = 20
 
 /** Records that the login of this request is in use. express-session saves it at the end of the request. */
 export function recordActivity(req: Request, config: Pick<AppConfig, 'sessionKey' | 'idleTimeout'>): void {
-  const { idleTimeout, sessionKey } = config
+  const { idleTimeout } = config
   const oidcSession = idleTimeout === undefined ? undefined : readOidcSession(req.session, config)
   if (idleTimeout === undefined || oidcSession === undefined || isIdle(oidcSession, config)) return
   const now = Math.floor(nowInSeconds())
   if (now - lastUsedAt(oidcSession) < idleTimeout / WRITE_FRACTION) return
-  Object.assign(Object(req.session), { [sessionKey]: { ...oidcSession, seenAt: now } })
+  writeOidcSession(Object(req.session), config, { ...oidcSession, seenAt: now })
 }
 
 function isIdle(oidcSession: OidcSession, { idleTimeout }: Pick<AppConfig, 'idleTimeout'>): boolean {
@@ -119,10 +72,10 @@ export function checkFailedWithin(seconds: number, req: Request, config: Recheck
  * Records that the provider did not say whether the user is still logged in. Without that, the next page would recheck again
  * and the browser would be redirected for ever. A recheck that succeeds creates a new login, which needs no record.
  */
-export async function recordFailedCheck(req: SessionRequest, { sessionKey }: RecheckConfig): Promise<void> {
-  const oidcSession = readOidcSession(req.session, { sessionKey })
+export async function recordFailedCheck(req: SessionRequest, config: RecheckConfig): Promise<void> {
+  const oidcSession = readOidcSession(req.session, config)
   if (oidcSession === undefined) return
-  req.session[sessionKey] = { ...oidcSession, checkedAt: Math.floor(nowInSeconds()) }
+  writeOidcSession(req.session, config, { ...oidcSession, checkedAt: Math.floor(nowInSeconds()) })
   await storeOperation((done) => req.session.save(done))
 }
 

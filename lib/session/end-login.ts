@@ -13,7 +13,7 @@ import type { StoreLike } from '../state/shared-state.ts'
 import { nowInSeconds } from '../time/seconds.ts'
 import type { IdTokenClaims, Login, TokenRecord } from '../types.ts'
 import { expireSessionCookie } from './cookies.ts'
-import { readLastLogin, readOidcSession, readTokensId, type SessionConfig } from './current-login.ts'
+import { readLastLogin, readTokensId, type SessionConfig } from './current-login.ts'
 import { type SessionRequest, storeOperation } from './express-session.ts'
 import type { LoopBrake } from './login-attempts.ts'
 import {
@@ -25,6 +25,7 @@ import {
   type SessionIndex,
 } from './session-index.ts'
 import type { StoreWatch } from './store-watch.ts'
+import { readOidcSession } from './stored-session.ts'
 import { lifetimeUntil, type TokenRecords } from './token-record.ts'
 
 /** The services of a relying party that have to know that a login ends. */

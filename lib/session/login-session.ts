@@ -1,7 +1,8 @@
 import type { Login } from '../types.ts'
-import { type OidcSession, readOidcSession, type SessionConfig } from './current-login.ts'
+import type { SessionConfig } from './current-login.ts'
 import { type SessionLike, type SessionRequest, storeOperation } from './express-session.ts'
 import type { StoreWatch } from './store-watch.ts'
+import { type OidcSession, readOidcSession, writeOidcSession } from './stored-session.ts'
 
 /**
  * Prepares the session for a login: gives it a new session id, against session fixation. What the application stored in it is
@@ -48,14 +49,14 @@ function applicationData(session: SessionLike, config: SessionConfig): Record<st
 
 /** Saves the login in the session. Call it before the redirect, or the next request may come before the session is stored. */
 export async function saveLogin(req: SessionRequest, config: SessionConfig, oidcSession: OidcSession): Promise<void> {
-  req.session[config.sessionKey] = oidcSession
+  writeOidcSession(req.session, config, oidcSession)
   await storeOperation((done) => req.session.save(done))
 }
 
 /** Replaces the login in the session. express-session saves it at the end of the request. */
 export function writeLogin(req: SessionRequest, config: SessionConfig, login: Login): void {
   const oidcSession = readOidcSession(req.session, config)
-  if (oidcSession !== undefined) req.session[config.sessionKey] = { ...oidcSession, login }
+  if (oidcSession !== undefined) writeOidcSession(req.session, config, { ...oidcSession, login })
 }
 
 /** Updates the login in this request's session if another request of this process has changed it. */
@@ -65,8 +66,9 @@ export function syncLoginWithOtherRequests(
   { loginChanges }: StoreWatch,
 ): void {
   const oidcSession = readOidcSession(req.session, config)
-  const latest = oidcSession && loginChanges.latest(oidcSession)
-  if (latest !== oidcSession) req.session[config.sessionKey] = latest
+  if (oidcSession === undefined) return
+  const latest = loginChanges.latest(oidcSession)
+  if (latest !== oidcSession) writeOidcSession(req.session, config, latest)
 }
 
 /** False if the session is no longer in its store, for example because another node has ended it. */

@@ -3,7 +3,7 @@ import { type AppConfig, ONLY_PROVIDER } from '../options/config.ts'
 import type { SharedState, StoreLike } from '../state/shared-state.ts'
 import { nowInSeconds } from '../time/seconds.ts'
 import type { Login } from '../types.ts'
-import type { OidcSession } from './current-login.ts'
+import type { OidcSession } from './stored-session.ts'
 
 /**
  * Finds the sessions of a user, and of a session at the provider, so that any node can end them (OIDC Back-Channel Logout
@@ -120,9 +120,12 @@ function sidOf({ claims }: Login): string | undefined {
   return typeof claims.sid === 'string' && claims.sid !== '' ? claims.sid : undefined
 }
 
+/** 48 bits: each session id is compared with one other, the id under which its own login was added. */
+const INDEX_ID_LENGTH = 8
+
 /** Identifies a session in the index of this application. Two applications may share a session. */
 export function indexIdOf(appNamespace: AppNamespace, { provider = ONLY_PROVIDER }: Login, sessionId: string): string {
-  return hashOf([...appNamespaceOf(appNamespace, provider), sessionId]).slice(0, 12)
+  return hashOf([...appNamespaceOf(appNamespace, provider), sessionId]).slice(0, INDEX_ID_LENGTH)
 }
 
 type AppNamespace = Pick<AppConfig, 'origin' | 'basePath' | 'sessionKey' | 'clientIds'>

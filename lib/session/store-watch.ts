@@ -20,9 +20,9 @@ import { publish } from '../events.ts'
 import type { AppConfig } from '../options/config.ts'
 import type { StoreLike } from '../state/shared-state.ts'
 import type { Login } from '../types.ts'
-import { type OidcSession, readOidcSession } from './current-login.ts'
 import { asPromise, type SessionRequest, storeOf } from './express-session.ts'
 import type { SessionIndex } from './session-index.ts'
+import { type OidcSession, readOidcSession, writeOidcSession } from './stored-session.ts'
 
 /** Knows which sessions have ended, and keeps requests in progress from writing them back. */
 export interface StoreWatch {
@@ -78,11 +78,11 @@ export function createStoreWatch(config: Pick<AppConfig, 'sessionKey'>, index: S
     if (stored === undefined) return write()
     const oidcSession = loginChanges.latest(stored)
     const indexId = index.indexIdOf(id, oidcSession)
-    if (oidcSession !== stored) Object.assign(Object(data), { [config.sessionKey]: oidcSession })
+    if (oidcSession !== stored) writeOidcSession(Object(data), config, oidcSession)
     if (oidcSession.indexId !== indexId) {
       // Before the write, so that a logout at the provider at this very moment finds the session.
       await index.add(store, id, oidcSession)
-      Object.assign(Object(data), { [config.sessionKey]: { ...oidcSession, indexId } })
+      writeOidcSession(Object(data), config, { ...oidcSession, indexId })
     }
     await write()
     if (!endedAt.has(id) && !(await index.hasEnded(store, oidcSession.tokensId))) return

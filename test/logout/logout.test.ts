@@ -135,7 +135,7 @@ describe('a logout', () => {
     const { app, browser } = await startLoggedIn()
     for (const [id, record] of Object.entries(await app.records())) {
       if (!isTokens(id)) {
-        Object.assign(Reflect.get(record, 'oidc').login, { expiresAt: 1 })
+        Object.assign(Reflect.get(record, 'oidc'), { end: 1 })
         await new Promise((resolve) => app.store.set(id, record, resolve))
       }
     }

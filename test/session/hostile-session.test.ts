@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { beforeEach, describe, it } from 'node:test'
 import session, { type SessionData } from 'express-session'
+import { readOidcSession } from '../../lib/session/stored-session.ts'
 import { destroyRecords, isTokens } from '../support/app/records.ts'
 import { stopAfterEach } from '../support/app/stage.ts'
 import { isCallback } from '../support/app/url-predicates.ts'
@@ -187,7 +188,7 @@ describe('transaction cookies that were planted on the same host', () => {
   })
 })
 
-/** Values in the place of a login. With each, the user is not logged in. */
+/** Values in the place of a login, as version 0.2.0 stored it. With each, the user is not logged in. */
 const now = (): number => Math.floor(Date.now() / 1000)
 type LoginChange = (login: Record<string, unknown>) => unknown
 const HELD: readonly (readonly [name: string, change: LoginChange])[] = [
@@ -226,6 +227,21 @@ const HELD: readonly (readonly [name: string, change: LoginChange])[] = [
   ]),
 ]
 
+/** Values in the place of one member of a login as it is stored now. With each, the user is not logged in. */
+const STORED: readonly (readonly [member: string, values: readonly unknown[]])[] = [
+  [
+    'claims',
+    [undefined, null, 1, true, '', EVIL_HTML, [], [{}], {}, { iss: 'https://evil.example', sub: 'user-subject' }],
+  ],
+  ['at', [undefined, null, 'x', '', true, [], {}, 0, -1, 1, String(now()), now() - 86_401]],
+  ['id', [undefined, null, 5, true, [], {}]],
+  ['scope', [null, 5, true, ['openid'], { a: 1 }]],
+  ['end', [null, 'x', '', true, [], {}, 0, -1, 1, String(now() + 3600), [now() + 3600], now() - 1]],
+  ['provider', [5, true, '', 'other', ['default'], {}, '__proto__', 'constructor']],
+  ['seenAt', [null, 'x', [], {}]],
+  ['checkedAt', [null, 'x', [], {}]],
+]
+
 function inList(claims: unknown, name: string): object {
   return { ...Object(claims), [name]: [Reflect.get(Object(claims), name)] }
 }
@@ -233,13 +249,19 @@ function inList(claims: unknown, name: string): object {
 describe('a session with something else than a login', () => {
   const stand = createStand()
 
-  async function logInAndChange(change: LoginChange): Promise<Browser> {
+  async function logInAndWrite(oidcOf: (record: object) => unknown): Promise<Browser> {
     const { browser } = await logIn(stand)
     for (const [id, record] of Object.entries(await stand.app.records())) {
-      const held = Object(Reflect.get(record, 'oidc'))
-      if (!isTokens(id)) await write(stand, id, { ...record, oidc: { ...held, login: change(held.login) } })
+      if (!isTokens(id)) await write(stand, id, { ...record, oidc: oidcOf(record) })
     }
     return browser
+  }
+
+  function logInAndChange(change: LoginChange): Promise<Browser> {
+    return logInAndWrite((record) => {
+      const { login, ...others } = Object(readOidcSession(record, { sessionKey: 'oidc' }))
+      return { ...others, login: change(login) }
+    })
   }
 
   async function assertNotLoggedIn(browser: Browser): Promise<void> {
@@ -266,13 +288,26 @@ describe('a session with something else than a login', () => {
     })
   }
 
+  for (const [member, values] of STORED) {
+    for (const value of values) {
+      it(`has no login if ${member} is ${String(JSON.stringify(value)).slice(0, 60)}`, async () => {
+        await assertNotLoggedIn(await logInAndWrite((record) => ({ ...Reflect.get(record, 'oidc'), [member]: value })))
+      })
+    }
+  }
+
+  it('has a login if everything that has a default is left out, and no more scopes than these', async () => {
+    const browser = await logInAndWrite((record) => {
+      const { claims, at, id } = Reflect.get(record, 'oidc')
+      return { claims, at, id }
+    })
+    assert.equal(await isLoggedIn(browser), true)
+    assert.equal((await browser.fetch('/reports')).status, 403)
+  })
+
   for (const held of [null, 5, true, '', EVIL_HTML, [], {}, { Login: {} }, { login: undefined }]) {
     it(`has no login if the whole value is ${JSON.stringify(held)}`, async () => {
-      const { browser } = await logIn(stand)
-      for (const [id, record] of Object.entries(await stand.app.records())) {
-        if (!isTokens(id)) await write(stand, id, { ...record, oidc: held })
-      }
-      await assertNotLoggedIn(browser)
+      await assertNotLoggedIn(await logInAndWrite(() => held))
     })
   }
 })

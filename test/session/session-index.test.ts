@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import type { Store } from 'express-session'
-import type { OidcSession } from '../../lib/session/current-login.ts'
 import { createProviderLogouts } from '../../lib/session/end-login.ts'
 import type { SessionRequest } from '../../lib/session/express-session.ts'
 import { createSessionIndex, keysOfLogin, keysOfTarget, matchesTarget } from '../../lib/session/session-index.ts'
 import { createStoreWatch } from '../../lib/session/store-watch.ts'
+import { type OidcSession, readOidcSession } from '../../lib/session/stored-session.ts'
 import { createTokenRecords } from '../../lib/session/token-record.ts'
 import { memoryState } from '../../lib/state/memory-state.ts'
 import type { SharedState, StoreLike } from '../../lib/state/shared-state.ts'
@@ -458,7 +458,7 @@ for (const [name, settings] of [
       const browser = await logIn(one)
       const subject = await subjectOf(browser, one)
       const [id, record] = Object.entries(await one.records()).find(([key]) => !key.includes(':')) ?? []
-      const { indexId: _, ...held } = Object(Reflect.get(record ?? {}, 'oidc'))
+      const { indexId: _, ...held } = Object(readOidcSession(record, { sessionKey: 'oidc' }))
       const sessions: Record<string, string> = Reflect.get(one.store, 'sessions')
       for (const key of Object.keys(sessions)) if (key.startsWith('oidc-state:')) Reflect.deleteProperty(sessions, key)
       sessions[id ?? ''] = JSON.stringify({ ...record, oidc: { ...held, tokensId: 'of-another-time' } })

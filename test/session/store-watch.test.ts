@@ -127,7 +127,7 @@ for (const [name, other] of [
       b.storeWatch.loginChanges.add('tokens-b', both().b.login, loginOf('bob', 'none'))
       await write(store, 'id', both())
       const stored = Object(await read(store, 'id'))
-      assert.deepEqual([stored.a.login.claims.groups, stored.b.login.claims.groups], [['none'], ['none']])
+      assert.deepEqual([stored.a.claims.groups, stored.b.claims.groups], [['none'], ['none']])
     })
 
     it('does not write a session that either has ended, whatever is in it', async () => {

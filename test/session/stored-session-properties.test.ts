@@ -2,8 +2,9 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import fc from 'fast-check'
 import type { Request } from '../../lib/http/request.ts'
-import { readLogin, readOidcSession } from '../../lib/session/current-login.ts'
+import { readLogin } from '../../lib/session/current-login.ts'
 import { indexIdOf, keysOfLogin, matchesTarget } from '../../lib/session/session-index.ts'
+import { readOidcSession } from '../../lib/session/stored-session.ts'
 import { createTokenRecords } from '../../lib/session/token-record.ts'
 import type { StoreLike } from '../../lib/state/shared-state.ts'
 import type { Login, TokenRecord } from '../../lib/types.ts'
@@ -22,10 +23,17 @@ const NAMESPACE = {
 
 const CLAIMS = { iss: ISSUER, sub: 'jane', sid: 'one', amr: ['pwd'], acr: '1' }
 const LOGIN = { claims: CLAIMS, scope: 'openid', loggedInAt: NOW - 10, expiresAt: NOW + 1000 }
+/** As version 0.2.0 stored it. */
 const SESSION = { login: LOGIN, tokensId: 'tokens', seenAt: NOW, checkedAt: NOW, indexId: 'id' }
+const STORED = {
+  ...{ claims: CLAIMS, at: NOW - 10, id: 'tokens', index: 'id', scope: 'openid', end: NOW + 1000 },
+  ...{ seenAt: NOW, checkedAt: NOW },
+}
 
 /** A session that is nearly one of ours: what a store, an application or an older version may have made of it. */
 const storedSession = fc.oneof(
+  nearly(STORED),
+  nearly(CLAIMS).map((claims) => ({ ...STORED, claims })),
   nearly(SESSION),
   nearly(LOGIN).map((login) => ({ ...SESSION, login })),
   nearly(CLAIMS).map((claims) => ({ ...SESSION, login: { ...LOGIN, claims } })),
@@ -58,10 +66,13 @@ describe('the session that a store gives back', () => {
   it('is none if one of its times is not a number, because a login would then outlive its idle timeout', () => {
     for (const name of ['seenAt', 'checkedAt']) {
       for (const time of [String(NOW), null, [NOW], {}]) {
-        assert.equal(readOidcSession({ oidc: { ...SESSION, [name]: time } }, CONFIG), undefined)
+        for (const held of [SESSION, STORED]) {
+          assert.equal(readOidcSession({ oidc: { ...held, [name]: time } }, CONFIG), undefined)
+        }
       }
     }
-    holds(readOidcSession({ oidc: SESSION }, CONFIG))
+    assert.deepEqual(readOidcSession({ oidc: STORED }, CONFIG), SESSION)
+    assert.deepEqual(readOidcSession({ oidc: SESSION }, CONFIG), SESSION)
   })
 
   it('holds a login only if it has not expired and is of a configured issuer', () => {
@@ -74,7 +85,7 @@ describe('the session that a store gives back', () => {
         holds(login.provider === undefined || login.provider === 'default')
         // What is made of a login must not fail on what else is in it.
         holds(keysOfLogin(NAMESPACE, login).every((key) => /^[\w-]{43}$/.test(key)))
-        assert.match(indexIdOf(NAMESPACE, login, 'session'), /^[\w-]{12}$/)
+        assert.match(indexIdOf(NAMESPACE, login, 'session'), /^[\w-]{8}$/)
         assert.equal(typeof matchesTarget(login, { provider: 'default', issuer: ISSUER, sid: 'one' }), 'boolean')
       }),
       { numRuns: 1000 },

@@ -13,6 +13,7 @@ import {
   type ProviderOptions,
   type SeveralProvidersOptions,
 } from '../../../lib/index.ts'
+import { readOidcSession } from '../../../lib/session/stored-session.ts'
 import { type Browser, createBrowser, type Navigation } from '../browser/browser.ts'
 import { type Listening, listen, sendJson } from '../servers/http-server.ts'
 import { startTlsProxy } from '../servers/tls.ts'
@@ -123,7 +124,8 @@ function assemble(app: HostApp, settings: AppOptions, origin: string): Omit<Test
   const answer = ERROR_HANDLERS[settings.errorHandler ?? 'page']()
   if (answer) app.useErrorHandler(answer)
   const records = (): Promise<Record<string, SessionData>> => readStore(store)
-  const isLoggedIn = (record: object): boolean => Reflect.get(record, options.sessionKey ?? 'oidc')?.login !== undefined
+  const isLoggedIn = (record: object): boolean =>
+    readOidcSession(record, { sessionKey: options.sessionKey ?? 'oidc' }) !== undefined
   return {
     origin,
     baseUrl,
