@@ -193,7 +193,7 @@ async function storeLoginInSession(
   // Parallel requests have read the previous login, and must not write it back.
   if (req.sessionID === before.id) rp.storeWatch.loginChanges.replace(before.tokensId, { login, tokensId })
   try {
-    await saveLogin(req, rp.config, { login, tokensId })
+    await saveLogin(req, rp.config, rp.storeWatch, { login, tokensId })
     await checkNotLoggedOutMeanwhile(rp, req, login, startedAt)
   } catch (error) {
     await rp.tokenRecords.remove(req.sessionStore, tokensId).catch(() => undefined)

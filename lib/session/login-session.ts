@@ -48,9 +48,15 @@ function applicationData(session: SessionLike, config: SessionConfig): Record<st
 }
 
 /** Saves the login in the session. Call it before the redirect, or the next request may come before the session is stored. */
-export async function saveLogin(req: SessionRequest, config: SessionConfig, oidcSession: OidcSession): Promise<void> {
+export async function saveLogin(
+  req: SessionRequest,
+  config: SessionConfig,
+  storeWatch: StoreWatch,
+  oidcSession: OidcSession,
+): Promise<void> {
   writeOidcSession(req.session, config, oidcSession)
   await storeOperation((done) => req.session.save(done))
+  storeWatch.markSaved(req)
 }
 
 /** Replaces the login in the session. express-session saves it at the end of the request. */

@@ -9,7 +9,9 @@
  *   1. does not write a session that has ended in this process,
  *   2. writes the login as it is now, if a refresh has changed it since the request read it (for example, a lost group),
  *   3. adds the login to the session index first, under whatever session id, so that a logout at the provider finds it,
- *   4. destroys the session again if the login has ended on another node meanwhile.
+ *   4. destroys the session again if the login has ended on another node meanwhile,
+ *   5. skips the second write of a login: express-session does not notice a save after `regenerate()`, and saves again at the
+ *      end of the request.
  * All other methods of the store stay as they are, and so does a write of a session without a login.
  *
  * What it costs. A request that writes nothing: one comparison. A write of a login: one read of the shared state, and two
@@ -35,6 +37,8 @@ export interface StoreWatch {
   markEnded(req: SessionRequest): Promise<void>
   /** Marks a session as ended in this process only. */
   markIdEnded(store: StoreLike, sessionId: string): void
+  /** Call it when the session has been saved. Until it changes, it is not written again. */
+  markSaved(req: SessionRequest): void
   /** True if another request of this process has ended the session of this request. */
   isEnded(req: SessionRequest): boolean
   /** Removes the login of this request from the index, because a new login of the user replaces it. Never rejects. */
@@ -50,6 +54,7 @@ const MAX_ENDED_SESSIONS = 10_000
 export function createStoreWatch(config: Pick<AppConfig, 'sessionKey'>, index: SessionIndex): StoreWatch {
   const endedAt = new Map<string, number>()
   const watched = new WeakSet<StoreLike>()
+  const saved = new WeakMap<object, string>()
   const loginChanges = createLoginChanges()
   let latest: StoreLike | undefined
 
@@ -59,6 +64,7 @@ export function createStoreWatch(config: Pick<AppConfig, 'sessionKey'>, index: S
     watched.add(store)
     addWatcher(store, {
       isEnded: (id) => endedAt.has(id),
+      isSaved: (session) => saved.has(session) && saved.get(session) === contentOf(session),
       hasLogin: (data) => readOidcSession(data, config) !== undefined,
       writeLogin: (id, data, write) => writeLogin(store, id, data, write),
     })
@@ -106,6 +112,7 @@ export function createStoreWatch(config: Pick<AppConfig, 'sessionKey'>, index: S
       ])
     },
     markIdEnded,
+    markSaved: ({ session }) => void saved.set(session, contentOf(session)),
     isEnded: ({ sessionID }) => endedAt.has(sessionID),
     async unindex({ sessionStore, sessionID, session }) {
       const oidcSession = readOidcSession(session, config)
@@ -113,6 +120,11 @@ export function createStoreWatch(config: Pick<AppConfig, 'sessionKey'>, index: S
     },
     loginChanges,
   }
+}
+
+/** Without the cookie: express-session moves its expiry at each request. */
+function contentOf(session: object): string {
+  return JSON.stringify({ ...session, cookie: undefined })
 }
 
 function publishError(error: unknown): void {
@@ -123,6 +135,8 @@ function publishError(error: unknown): void {
 interface StoreWatcher {
   /** True if this session has ended and must not be written. */
   isEnded(sessionId: string): boolean
+  /** True if this session was marked as saved, and has not changed since. */
+  isSaved(session: object): boolean
   /** True if the session holds a login of this `oidc()` call. */
   hasLogin(data: unknown): boolean
   /** Writes a session that holds such a login. `write` passes it on to the other watchers, and then to the store. */
@@ -146,7 +160,7 @@ function addWatcher(store: StoreLike & { [WATCHERS]?: StoreWatcher[] }, watcher:
   Object.defineProperty(store, WATCHERS, { value: watchers })
   const set = store.set
   store.set = function watchedSet(id, data, done) {
-    if (watchers.some(({ isEnded }) => isEnded(id))) return callLater(done)
+    if (watchers.some(({ isEnded, isSaved }) => isEnded(id) || isSaved(Object(data)))) return callLater(done)
     const concerned = watchers.filter(({ hasLogin }) => hasLogin(data))
     if (concerned.length === 0) return set.call(store, id, data, done)
     const write = concerned.reduce<() => Promise<void>>(

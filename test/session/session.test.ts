@@ -148,6 +148,53 @@ describe('the session of a login', () => {
     assert.deepEqual(calls, ['get'])
   })
 
+  describe('is written', () => {
+    /** A store that counts the writes of each session. */
+    function countingStore() {
+      const written: string[] = []
+      const store = new session.MemoryStore()
+      const { set } = store
+      store.set = (id, data, done) => {
+        if (!id.includes(':')) written.push(id)
+        set.call(store, id, data, done)
+      }
+      return { store, written }
+    }
+
+    for (const [name, options] of [
+      ['', {}],
+      [', with a lifetime', { cookie: { maxAge: 60_000 } }],
+      [', with resave', { resave: true }],
+    ] as const) {
+      it(`once at the login${name}`, async () => {
+        const { store, written } = countingStore()
+        const app = await start({}, { session: { store, ...options } })
+        const browser = app.browser()
+        const isProfile = ({ pathname }: URL): boolean => pathname === '/profile'
+        assert.equal((await browser.open('/login?returnTo=/profile', { stopBefore: isProfile })).status, 303)
+        assert.deepEqual(written, [sessionIdOf(browser)])
+        assert.equal((await browser.open('/profile')).status, 200)
+      })
+    }
+
+    it('once more if the application changes it after the login was saved', async () => {
+      const { store, written } = countingStore()
+      const addCart: Handler = (req, res, next) => {
+        const { end } = res
+        res.end = (...args: unknown[]) => {
+          if (req.url?.startsWith('/callback')) Object.assign((req as AppRequest).session, { cart: 'book' })
+          return Reflect.apply(end, res, args)
+        }
+        next()
+      }
+      const app = await start({}, { session: { store }, beforeOidc: [addCart] })
+      const browser = app.browser()
+      await browser.open('/login?returnTo=/profile')
+      assert.equal(written.length, 2)
+      assert.equal((await browser.open('/session')).json()['cart'], 'book')
+    })
+  })
+
   it('is not written for a visitor who is not logged in', async () => {
     const app = await start()
     const browser = app.browser()
