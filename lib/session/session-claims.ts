@@ -9,17 +9,19 @@ const EXCLUDED_CLAIMS: ReadonlySet<string> = new Set(['nonce', 'jti', 'at_hash',
 
 /** Returns the claims for the session: those that `sessionClaims` selects, and those that every session needs. */
 export function chooseSessionClaims(claims: IdTokenClaims, config: Pick<AppConfig, 'sessionClaims'>): IdTokenClaims {
-  const chosen = {
-    ...select(claims, config.sessionClaims),
-    ...pick(claims, REQUIRED_CLAIMS),
-    iss: claims.iss,
-    sub: claims.sub,
-  }
+  const { sessionClaims } = config
+  const { iss, sub } = claims
+  const chosen =
+    sessionClaims === undefined
+      ? claims
+      : { ...select(claims, sessionClaims), ...pick(claims, REQUIRED_CLAIMS), iss, sub }
   return Object.fromEntries(Object.entries(chosen).filter(([name]) => !EXCLUDED_CLAIMS.has(name))) as IdTokenClaims
 }
 
-function select(claims: IdTokenClaims, sessionClaims: AppConfig['sessionClaims']): Readonly<Record<string, unknown>> {
-  if (sessionClaims === undefined) return claims
+function select(
+  claims: IdTokenClaims,
+  sessionClaims: NonNullable<AppConfig['sessionClaims']>,
+): Readonly<Record<string, unknown>> {
   if (typeof sessionClaims !== 'function') return pick(claims, sessionClaims)
   const selected: unknown = sessionClaims(claims)
   if (typeof selected === 'object' && selected !== null && !isPromise(selected)) return { ...selected }

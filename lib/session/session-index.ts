@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import { type AppConfig, ONLY_PROVIDER } from '../options/config.ts'
 import type { SharedState, StoreLike } from '../state/shared-state.ts'
 import { nowInSeconds } from '../time/seconds.ts'
@@ -147,5 +147,5 @@ function keyOf(appNamespace: AppNamespace, { provider, issuer }: LogoutTarget, k
 
 /** A hash has a fixed length and does not show whom it names. */
 function hashOf(parts: readonly string[]): string {
-  return createHash('sha256').update(JSON.stringify(parts)).digest('base64url')
+  return hash('sha256', JSON.stringify(parts), 'base64url')
 }

@@ -1,4 +1,4 @@
-import { createHash, timingSafeEqual } from 'node:crypto'
+import { hash, timingSafeEqual } from 'node:crypto'
 import { OidcError } from '../errors.ts'
 import type { Request, Response } from '../http/request.ts'
 import type { AppConfig } from '../options/config.ts'
@@ -76,7 +76,7 @@ export function createTransactions(
 }
 
 function hashOf(state: string): string {
-  return createHash('sha256').update(state).digest('base64url').slice(0, 22)
+  return hash('sha256', state, 'base64url').slice(0, 22)
 }
 
 function isEqual(expected: string, given: string): boolean {

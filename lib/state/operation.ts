@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import { OidcError } from '../errors.ts'
 import { type TimeLimit, withTimeLimit } from '../time/limit.ts'
 
@@ -48,7 +48,7 @@ export function leaseExpired(): OidcError {
  * not show the user that the key may name.
  */
 export function entryName(key: string): string {
-  return createHash('sha256').update(asciiJson(key)).digest('base64url')
+  return hash('sha256', asciiJson(key), 'base64url')
 }
 
 /** JSON in printable ASCII, which every server stores unchanged in every encoding, even a NUL or half a surrogate pair. */
