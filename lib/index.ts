@@ -41,7 +41,8 @@ export type {
   ProviderOptions,
   TlsClientCertificate,
 } from './options/provider-options.ts'
-export { discoverIssuer, type WebFingerOptions } from './protocol/webfinger.ts'
+export { discoverIssuer } from './protocol/discover-issuer.ts'
+export type { WebFingerOptions } from './protocol/webfinger.ts'
 export type { Lease, SharedState } from './state/shared-state.ts'
 export type {
   AccessToken,

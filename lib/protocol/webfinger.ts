@@ -7,7 +7,7 @@ import { jsonBody, type ProviderResponse } from '../provider/http-transport.ts'
 import { createPublicLookup, hasInternalAddress } from '../provider/public-address.ts'
 import type { Json } from '../types.ts'
 
-/** Options of {@link discoverIssuer}. */
+/** Options of `discoverIssuer()`. */
 export interface WebFingerOptions {
   /**
    * The only hosts that may be requested, as `example.com` or `example.com:8080`. Set it if the users' hosts are known. They
@@ -46,23 +46,8 @@ export interface WebFingerOptions {
 
 const ISSUER = 'http://openid.net/specs/connect/1.0/issuer'
 
-/**
- * Finds the issuer of a user by WebFinger (OIDC Discovery 2). The identifier is what the user typed: `joe@example.com` or a
- * URL. Use it if users of many providers log in. Anybody can choose the host in the identifier, so requests go only to public
- * addresses over https, and redirects are not followed. The issuer is only a claim of that host: check that you trust it
- * before you log users in there.
- *
- * @throws OidcError `ERR_OIDC_WEBFINGER_IDENTIFIER` if the text is not an identifier or its host must not be requested,
- *   `ERR_OIDC_WEBFINGER_UNKNOWN` if the host knows no issuer, `ERR_OIDC_WEBFINGER_RESPONSE` if its response is invalid, and
- *   `ERR_OIDC_PROVIDER_…` if the request fails.
- * @example
- * ```ts
- * const found = await discoverIssuer('joe@example.com')
- * const atOkta = { server: 'https://example.okta.com', resourceScheme: 'okta:acct' }
- * const org = await discoverIssuer('joe@example.com', atOkta)
- * ```
- */
-export async function discoverIssuer(identifier: string, options: WebFingerOptions = {}): Promise<string> {
+/** See `discoverIssuer()`, which loads this file. */
+export async function findIssuer(identifier: string, options: WebFingerOptions): Promise<string> {
   const { rel = ISSUER, dangerouslyAllowInsecureRequests: isInsecure = false } = options
   const { resource, origin } = findServer(parseIdentifier(identifier, schemesOf(isInsecure)), options)
   const query = `resource=${encodeURIComponent(resource)}&rel=${encodeURIComponent(rel)}`

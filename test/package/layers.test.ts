@@ -147,6 +147,16 @@ describe('the rooms of lib/', () => {
     assert.deepEqual(foreign, [])
   })
 
+  it('are loaded at the start without openid-client, jose and the network of Node', () => {
+    const start = new Set(['index.ts'])
+    // A set grows while it is walked through.
+    for (const file of start) {
+      for (const { from, target, kind } of IMPORTS) if (from === file && kind === 'value') start.add(target)
+    }
+    const outside = [...start].filter((target) => !target.endsWith('.ts')).sort()
+    assert.deepEqual(outside, ['node:crypto', 'node:diagnostics_channel', 'node:util'])
+  })
+
   it('have no folder within a folder, and no barrel but index.ts', () => {
     assert.deepEqual(
       FILES.filter((file) => file.split('/').length > 2 || (file.endsWith('/index.ts') && file !== 'index.ts')),

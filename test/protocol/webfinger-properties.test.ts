@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { isIP } from 'node:net'
 import { describe, it } from 'node:test'
 import fc from 'fast-check'
-import { discoverIssuer } from '../../lib/protocol/webfinger.ts'
+import { discoverIssuer } from '../../lib/protocol/discover-issuer.ts'
 import { anyText, damaged, foreignJson, nearly, repeated, textOf } from '../support/properties/foreign-text.ts'
 import { holds, outcomeOf, stopped } from '../support/properties/outcome.ts'
 
