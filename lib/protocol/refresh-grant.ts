@@ -15,6 +15,15 @@ interface RefreshRequest {
   readonly resource?: string | undefined
 }
 
+/** The tokens of a login, as a refresh leaves them. */
+export interface RefreshableTokens extends TokenRecord {
+  /**
+   * True if the refresh token came with an ID Token that has not passed its checks. The next response must then have an ID
+   * Token: otherwise a response for another user would be refused once, and its successor accepted (OIDC Core 12.2).
+   */
+  readonly needsIdToken?: boolean
+}
+
 /** The result of a refresh. Its ID Token is verified. */
 export interface RefreshedTokens {
   readonly response: TokenResponse
@@ -28,12 +37,15 @@ export interface RefreshedTokens {
  * Uses the refresh token of a login (RFC 6749 6, OIDC Core 12). Sends a scope only if one is requested, because some
  * providers refuse the scope that they granted. Throws what {@link requestTokens} throws, `ERR_OIDC_REFRESH_REFUSED` if the
  * provider refuses the refresh token, and the codes of ID Tokens.
+ *
+ * @param keep Called with the tokens of the login and their new refresh token, before the rest of the response is checked.
  */
 export async function refreshTokens(
   provider: Provider,
   login: Login,
-  tokens: TokenRecord,
+  tokens: RefreshableTokens,
   { scope, resource }: RefreshRequest = {},
+  keep: (tokens: RefreshableTokens) => Promise<void> = async () => undefined,
 ): Promise<RefreshedTokens> {
   const { refreshToken, dpopKey } = tokens
   if (refreshToken === undefined) {
@@ -50,9 +62,12 @@ export async function refreshTokens(
     ...(scope === undefined ? {} : { scope }),
     ...(resource === undefined ? {} : { resource }),
   }
-  const response = await requestTokens(provider, grant, { dpopKey }).catch(refuse)
-  const idToken =
-    response.id_token === undefined ? undefined : await verifyRefreshed(provider, verify, login, tokens, response)
+  const keepRefreshToken = async (successor: string, hasIdToken: boolean): Promise<void> => {
+    if (successor === refreshToken) return
+    await keep({ ...tokens, refreshToken: successor, ...(hasIdToken ? { needsIdToken: true } : {}) })
+  }
+  const response = await requestTokens(provider, grant, { dpopKey, keepRefreshToken }).catch(refuse)
+  const idToken = await verifyRefreshed(provider, verify, login, tokens, response)
   return { response, idToken, requestedAt }
 }
 
@@ -81,9 +96,16 @@ async function verifyRefreshed(
   { config: { clientId, clockTolerance } }: Provider,
   verify: VerifyToken,
   { claims: { iss, sub } }: Login,
-  { nonce }: TokenRecord,
+  { nonce, needsIdToken }: RefreshableTokens,
   { id_token: idToken, access_token: accessToken }: TokenResponse,
-): Promise<VerifiedIdToken> {
+): Promise<VerifiedIdToken | undefined> {
+  if (idToken === undefined && needsIdToken !== true) return undefined
+  if (idToken === undefined) {
+    throw new OidcError(
+      'ERR_OIDC_ID_TOKEN_MISSING',
+      'The refresh response has no ID Token, but the one before was refused because of its ID Token. Log in again.',
+    )
+  }
   const expected = { issuer: iss, clientId, clockTolerance, nonce, accessToken, isRefreshed: true }
   const verified = await verifyIdToken(verify, idToken, expected)
   if (verified.claims.sub === sub) return verified

@@ -40,6 +40,16 @@ const MEMBERS: readonly (readonly [name: string, isValid: (value: Json | undefin
   ['expires_in', (value) => value === undefined || secondsOf(value) !== undefined],
 ]
 
+interface TokenRequestOptions {
+  readonly dpopKey?: DpopKey | undefined
+  /**
+   * Called with the refresh token of a response before anything else in it is checked: the one that was sent may be spent.
+   *
+   * @param hasIdToken True if the response has an ID Token too.
+   */
+  readonly keepRefreshToken?: ((refreshToken: string, hasIdToken: boolean) => Promise<void>) | undefined
+}
+
 /**
  * Sends a token request. It is never repeated, because a code is accepted only once; the exception is a DPoP proof that
  * lacked the server's nonce. Throws `ERR_OIDC_TOKEN_REQUEST` if the provider refuses, and `ERR_OIDC_TOKEN_RESPONSE` if the
@@ -48,7 +58,7 @@ const MEMBERS: readonly (readonly [name: string, isValid: (value: Json | undefin
 export async function requestTokens(
   provider: Provider,
   grant: FormParams,
-  { dpopKey }: { readonly dpopKey?: DpopKey | undefined } = {},
+  { dpopKey, keepRefreshToken }: TokenRequestOptions = {},
 ): Promise<TokenResponse> {
   const { config } = provider
   const response = await postForm(provider, 'token_endpoint', grant, { dpopKey })
@@ -57,6 +67,8 @@ export async function requestTokens(
     const url = endpointOf(provider, 'token_endpoint')
     throw errorFromResponse(response, 'ERR_OIDC_TOKEN_REQUEST', { url, config })
   }
+  const { refresh_token: refreshToken, id_token: idToken } = members ?? {}
+  if (isRefreshToken(refreshToken)) await keepRefreshToken?.(refreshToken, idToken !== undefined)
   const tokens = checkResponse(members, response.headers.get('content-type'))
   checkBinding(tokens.token_type, config.dpopBoundAccessTokens, dpopKey)
   return tokens
@@ -121,7 +133,7 @@ function isAccessToken(value: Json | undefined): boolean {
 }
 
 /** RFC 6749 A.17: printable ASCII with the space. */
-function isRefreshToken(value: Json | undefined): boolean {
+function isRefreshToken(value: Json | undefined): value is string {
   return typeof value === 'string' && /^[\x20-\x7e]+$/.test(value)
 }
 

@@ -1,7 +1,7 @@
 import { OidcError } from '../errors.ts'
 import { publish } from '../events.ts'
 import { type AppConfig, ONLY_PROVIDER } from '../options/config.ts'
-import type { RefreshedTokens } from '../protocol/refresh-grant.ts'
+import type { RefreshableTokens, RefreshedTokens } from '../protocol/refresh-grant.ts'
 import { clientOf, type RelyingParty } from '../relying-party.ts'
 import { readLogin, readTokensId } from '../session/current-login.ts'
 import { endLocalLogin } from '../session/end-login.ts'
@@ -80,16 +80,7 @@ async function refreshUnderLock(
     const wasStored = await isStored(req)
     // If this process was suspended, the lock may be lost, and another node may have used the refresh token.
     lease.assertHeld()
-    const { record, token } = await refresh(rp, req, login, id, tokens, query)
-    // The login may have ended during the refresh, here or on another node. Then nothing of it may remain.
-    syncLoginWithOtherRequests(req, rp.config, rp.storeWatch)
-    const isReplaced = readTokensId(req, rp.config) !== id
-    if (isReplaced || rp.storeWatch.isEnded(req) || (wasStored && !(await isStored(req)))) {
-      if (isReplaced) await rp.tokenRecords.remove(req.sessionStore, id)
-      // The claims have changed, so express-session would save the ended session at the end of this request.
-      else await endLocalLogin(rp, req)
-      return tokenUnavailable(LOGIN_ENDED)
-    }
+    const { record, token } = await refresh({ rp, req, login, id, query, wasStored }, tokens)
     await publishRefresh(rp, req, login, record)
     return token
   })
@@ -97,28 +88,59 @@ async function refreshUnderLock(
 
 const loadRefreshGrant = loadOnce(() => import('../protocol/refresh-grant.ts'))
 
-/** Uses the refresh token, and stores the new tokens before anything else can fail. */
+/** A refresh in progress, and what it is for. */
+interface Refresh {
+  readonly rp: RelyingParty
+  readonly req: SessionRequest
+  readonly login: Login
+  /** The id of the token record. */
+  readonly id: string
+  readonly query: AccessTokenQuery
+  /** True if the session was in its store before the refresh. */
+  readonly wasStored: boolean
+}
+
+/**
+ * Uses the refresh token. Its successor is stored before the response is judged: the old one is spent, and using it again
+ * can end the login (RFC 9700 4.14.2). The access token and the claims are stored only if the whole response is accepted.
+ */
 async function refresh(
-  rp: RelyingParty,
-  req: SessionRequest,
-  login: Login,
-  id: string,
-  tokens: TokenRecord,
-  query: AccessTokenQuery,
+  attempt: Refresh,
+  tokens: RefreshableTokens,
 ): Promise<{ readonly record: TokenRecord; readonly token: AccessToken }> {
+  const { rp, req, login, query } = attempt
   const { refreshTokens } = await loadRefreshGrant()
   const provider = await clientOf(rp, login).findProvider()
-  const refreshed = await refreshTokens(provider, login, tokens, query).catch(async (error: unknown) => {
+  const keep = (successor: TokenRecord): Promise<void> =>
+    storeTokens(attempt, successor, readLogin(req, rp.config) ?? login)
+  const refreshed = await refreshTokens(provider, login, tokens, query, keep).catch(async (error: unknown) => {
     if (error instanceof OidcError && error.code === 'ERR_OIDC_REFRESH_REFUSED') await endLocalLogin(rp, req)
     throw error
   })
   const idTokenClaims = [...new Set([...(tokens.pastClaims ?? []), ...Object.keys(claimsOf(tokens.idToken))])]
-  applyRefreshToSession(rp, req, id, idTokenClaims, refreshed, query)
+  const before = readLogin(req, rp.config)
+  const after = before && updatedLogin(rp.config, before, idTokenClaims, refreshed, query)
   const claims = refreshed.idToken?.claims
   const pastClaims = claims && { pastClaims: idTokenClaims.filter((name) => !Object.hasOwn(claims, name)) }
-  const record = { ...updatedRecord(tokens, refreshed, query), ...pastClaims }
-  await rp.tokenRecords.replace(req.sessionStore, id, record, readLogin(req, rp.config) ?? login)
+  const { needsIdToken: _isProven, ...proven } = tokens
+  const record = { ...updatedRecord(proven, refreshed, query), ...pastClaims }
+  await storeTokens(attempt, record, after ?? login)
+  if (before !== undefined && after !== undefined) applyToSession(attempt, before, after)
   return { record, token: tokenFor(record, query) ?? tokenUnavailable(NO_ACCESS_TOKEN) }
+}
+
+/** Stores the tokens, unless the login has ended during the refresh, here or on another node. Then nothing of it may remain. */
+async function storeTokens({ rp, req, id, wasStored }: Refresh, record: TokenRecord, login: Login): Promise<void> {
+  const replace = (): Promise<void> => rp.tokenRecords.replace(req.sessionStore, id, record, login)
+  // A second try, because a token that is not stored is lost.
+  await replace().catch(replace)
+  syncLoginWithOtherRequests(req, rp.config, rp.storeWatch)
+  const isReplaced = readTokensId(req, rp.config) !== id
+  if (!isReplaced && !rp.storeWatch.isEnded(req) && (!wasStored || (await isStored(req)))) return
+  if (isReplaced) await rp.tokenRecords.remove(req.sessionStore, id)
+  // Otherwise express-session could save the ended session at the end of this request.
+  else await endLocalLogin(rp, req)
+  tokenUnavailable(LOGIN_ENDED)
 }
 
 /** Reads the claims of an ID Token from the token record. It was verified when it was issued. */
@@ -127,25 +149,32 @@ function claimsOf(idToken: string): Readonly<Record<string, unknown>> {
   return JSON.parse(Buffer.from(payload, 'base64url').toString())
 }
 
-/** Updates the claims and the scope in the session, so that guards check the new ones. */
-function applyRefreshToSession(
-  { config, storeWatch }: RelyingParty,
-  req: SessionRequest,
-  id: string,
+/** Updates the login in the session, so that guards check the new claims and scope. */
+function applyToSession({ rp: { config, storeWatch }, req, id }: Refresh, before: Login, after: Login): void {
+  if (JSON.stringify(after) === JSON.stringify(before)) return
+  writeLogin(req, config, after)
+  storeWatch.loginChanges.add(id, before, after)
+}
+
+/**
+ * Returns the login with the scope and the claims of the response.
+ *
+ * @param idTokenClaims The names of all claims that an ID Token of this login has had before.
+ */
+function updatedLogin(
+  config: AppConfig,
+  login: Login,
   idTokenClaims: readonly string[],
   { response: { scope }, idToken }: RefreshedTokens,
   query: AccessTokenQuery,
-): void {
-  const before = readLogin(req, config)
+): Login {
   // A refresh may grant less than the login, never more (RFC 6749 6). The scope of one API's token is not that of the login.
   const isTokenOfLogin = query.scope === undefined && query.resource === undefined
-  if (before !== undefined && scope !== undefined && isTokenOfLogin) {
-    const remaining = intersectScopes(before.scope, scope)
-    if (remaining !== before.scope) writeLogin(req, config, { ...before, scope: remaining })
-  }
-  if (idToken !== undefined) updateSessionClaims(req, config, idTokenClaims, idToken.claims)
-  const after = readLogin(req, config)
-  if (before !== undefined && after !== undefined && before !== after) storeWatch.loginChanges.add(id, before, after)
+  const remaining = scope !== undefined && isTokenOfLogin ? intersectScopes(login.scope, scope) : login.scope
+  const narrowed = { ...login, scope: remaining }
+  return idToken === undefined
+    ? narrowed
+    : { ...narrowed, ...updatedClaims(config, login, idTokenClaims, idToken.claims) }
 }
 
 function intersectScopes(scope: string, granted: string): string {
@@ -162,26 +191,26 @@ const LOGIN_CLAIMS: readonly string[] = ['auth_time', 'acr', 'amr', 'sid', 'tid'
 /**
  * Replaces the claims of earlier ID Tokens by those of the refreshed one: a group that the user has lost disappears. Claims
  * that came from UserInfo stay. express-session saves the session at the end of the request.
- *
- * @param idTokenClaims The names of all claims that an ID Token of this login has had before.
  */
-function updateSessionClaims(
-  req: SessionRequest,
+function updatedClaims(
   config: AppConfig,
+  login: Login,
   idTokenClaims: readonly string[],
   refreshed: IdTokenClaims,
-): void {
-  const login = readLogin(req, config)
-  if (login === undefined) return
+): Pick<Login, 'claims' | 'expiresAt'> {
   const stays = ([name]: readonly [string, unknown]): boolean =>
     LOGIN_CLAIMS.includes(name) || !(idTokenClaims.includes(name) || Object.hasOwn(refreshed, name))
   const isNew = ([name]: readonly [string, unknown]): boolean => !LOGIN_CLAIMS.includes(name)
   const all = [...Object.entries(login.claims).filter(stays), ...Object.entries(refreshed).filter(isNew)]
   const claims = chooseSessionClaims(Object.fromEntries(all) as IdTokenClaims, config)
-  const expiresAt =
-    config.loginExpiry === 'lifetime' ? login.expiresAt : endOfLogin(config, refreshed, login.loggedInAt)
-  const changed: Login = { ...login, claims, expiresAt }
-  if (JSON.stringify(changed) !== JSON.stringify(login)) writeLogin(req, config, changed)
+  return { claims, expiresAt: updatedExpiry(config, login, refreshed) }
+}
+
+/** A refreshed ID Token need not have all claims of the first one (OIDC Core 12.2). Without session_expiry the old one stays. */
+function updatedExpiry(config: AppConfig, login: Login, refreshed: IdTokenClaims): number {
+  const { loginExpiry } = config
+  const isKept = loginExpiry === 'session_expiry' && (refreshed['session_expiry'] ?? undefined) === undefined
+  return loginExpiry === 'lifetime' || isKept ? login.expiresAt : endOfLogin(config, refreshed, login.loggedInAt)
 }
 
 async function publishRefresh(rp: RelyingParty, req: SessionRequest, login: Login, tokens: TokenRecord): Promise<void> {

@@ -194,12 +194,14 @@ describe('a refresh response', () => {
     ['bound to another access token', (claims) => ({ ...claims, at_hash: 'x' }), 'ERR_OIDC_ID_TOKEN_ACCESS_TOKEN_HASH'],
   ]
   for (const [name, change, code] of hostile) {
-    it(`with an ID Token ${name} is refused, and nothing of it is stored`, async () => {
+    it(`with an ID Token ${name} is refused, and nothing of it is stored but its refresh token`, async () => {
       const { app, browser } = await logInWithExpiringToken()
       const before = await tokensOf(browser)
       stage.provider.change.refreshedIdTokenClaims = change
       await browser.fetch('/access-token')
-      assert.deepEqual([codesOf(app), await tokensOf(browser), await isLoggedIn(browser)], [[code], before, true])
+      const { refreshToken } = await tokensOf(browser)
+      const expected = { ...before, refreshToken, needsIdToken: true }
+      assert.deepEqual([codesOf(app), await tokensOf(browser), await isLoggedIn(browser)], [[code], expected, true])
     })
   }
 

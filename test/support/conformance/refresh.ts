@@ -48,7 +48,7 @@ const refreshToken: Module<Variant> = async (suite) => {
   assert.notEqual(second, first)
 }
 
-/** Nothing of the answer is taken: neither is its access token shown to anybody, nor is it kept. */
+/** Only the refresh token of the response is kept, since the old one is spent. Its access token is neither used nor stored. */
 function refuses(claims: Edit, code: ErrorCode): Module<Variant> {
   return async (suite) => {
     const { run, browser } = await startAged(suite)
@@ -58,7 +58,8 @@ function refuses(claims: Edit, code: ErrorCode): Module<Variant> {
     run.end()
     assert.deepEqual([codesOf(run.app), page.status, run.provider.complaints], [[code], 502, []])
     assert.deepEqual([shownTokens(run.provider).length, run.provider.calls['/token']], [1, 2])
-    assert.deepEqual((await browser.fetch('/tokens')).json(), before)
+    const after = (await browser.fetch('/tokens')).json()
+    assert.deepEqual(after, { ...before, refreshToken: after['refreshToken'], needsIdToken: true })
     assertHarmless(run, page)
   }
 }

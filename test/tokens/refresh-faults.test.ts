@@ -1,0 +1,215 @@
+import assert from 'node:assert/strict'
+import { afterEach, describe, it } from 'node:test'
+import type { ErrorCode, IdTokenClaims, TokenRecord } from '../../lib/index.ts'
+import { type AnyOptions, codesOf, type TestApp } from '../support/app/app.ts'
+import { isIn } from '../support/app/logout-observer.ts'
+import { isTokens } from '../support/app/records.ts'
+import { createStage } from '../support/app/stage.ts'
+import type { Browser } from '../support/browser/browser.ts'
+import { FaultyStore, startAged } from '../support/hostile/fault-injection.ts'
+import type { StrictProvider } from '../support/strict-provider/provider.ts'
+
+// Faults of our own in refreshes, by their row in the list of issue 9.
+
+const stage = createStage({ app: { errorHandler: 'json' } })
+
+async function tokensOf(browser: Browser): Promise<TokenRecord> {
+  // The route sends what req.oidc.tokens() returned.
+  return (await browser.fetch('/tokens')).json() as unknown as TokenRecord
+}
+
+function spentTokens({ requests }: StrictProvider): readonly (string | null)[] {
+  return requests.flatMap(({ form }) => (form.has('refresh_token') ? [form.get('refresh_token')] : []))
+}
+
+/** The login in the only session of the store. */
+async function storedLogin(app: TestApp): Promise<Record<string, unknown>> {
+  const sessions = Object.values(await app.records()).map((record) => Object(Reflect.get(record, 'oidc')).login)
+  return Object(sessions.find((login) => login !== undefined))
+}
+
+/** Makes these writes of token records fail, counted from 1. Returns a function that counts them. */
+function failWrites(store: FaultyStore, ...failing: readonly number[]): () => number {
+  let writes = 0
+  store.act = (name, run, fail) => {
+    const [verb, id = ''] = name.split(' ')
+    if (verb !== 'set' || !isTokens(id)) run()
+    else if (failing.includes(++writes)) fail(new Error('the store fails'))
+    else run()
+  }
+  return () => writes
+}
+
+interface Judgement {
+  readonly name: string
+  readonly options?: Partial<AnyOptions>
+  readonly refuse: () => void
+  /** Absent for an error of the application. */
+  readonly code?: ErrorCode
+}
+
+let sessionClaimsFail = false
+afterEach(() => {
+  sessionClaimsFail = false
+})
+const sessionClaims = (claims: IdTokenClaims): Record<string, unknown> => {
+  if (sessionClaimsFail) throw new Error('the application fails')
+  return { ...claims }
+}
+
+const JUDGEMENTS: readonly Judgement[] = [
+  {
+    name: 'has an ID Token of another user',
+    refuse: () => {
+      stage.provider.change.refreshedIdTokenClaims = (claims) => ({ ...claims, sub: 'another-user' })
+    },
+    code: 'ERR_OIDC_ID_TOKEN_SUBJECT',
+  },
+  {
+    name: 'has an ID Token with an invalid signature',
+    refuse: () => {
+      stage.provider.change.refreshedIdToken = (jwt) => `${jwt.slice(0, -8)}AAAAAAAA`
+    },
+    code: 'ERR_OIDC_ID_TOKEN_SIGNATURE',
+  },
+  {
+    name: 'has a scope that is a number',
+    refuse: () => {
+      stage.provider.change.refreshResponse = (response) => ({ ...response, scope: 5 })
+    },
+    code: 'ERR_OIDC_TOKEN_RESPONSE',
+  },
+  {
+    name: 'has another token_type',
+    refuse: () => {
+      stage.provider.change.refreshResponse = (response) => ({ ...response, token_type: 'DPoP' })
+    },
+    code: 'ERR_OIDC_TOKEN_RESPONSE',
+  },
+  {
+    name: 'has claims for which sessionClaims throws',
+    options: { sessionClaims },
+    refuse: () => {
+      sessionClaimsFail = true
+      stage.provider.change.refreshResponse = (response) => ({ ...response, scope: 'openid' })
+    },
+  },
+  {
+    name: 'has a session_expiry that is not a number',
+    options: { loginExpiry: 'session_expiry' },
+    refuse: () => {
+      stage.provider.change.refreshedIdTokenClaims = (claims) => ({ ...claims, session_expiry: 'soon' })
+    },
+    code: 'ERR_OIDC_ID_TOKEN_SESSION_EXPIRY',
+  },
+]
+
+function refuseNothing(): void {
+  sessionClaimsFail = false
+  const { change } = stage.provider
+  change.refreshResponse = undefined
+  for (const name of ['refreshedIdTokenClaims', 'refreshedIdToken']) Reflect.deleteProperty(change, name)
+}
+
+/** Logs a user in whose access token is about to expire, and whose provider's session lasts another thousand seconds. */
+async function startWithSessionExpiry(options: Partial<AnyOptions> = {}): ReturnType<typeof startAged> {
+  const session_expiry = Math.floor(Date.now() / 1000) + 1000
+  stage.provider.change.idTokenClaims = (claims) => ({ ...claims, session_expiry })
+  return await startAged(stage, options)
+}
+
+describe('faults of our own: a refresh response that is refused', () => {
+  for (const { name, options, refuse, code } of JUDGEMENTS) {
+    it(`N-2: that ${name} is refused, and the next call uses its refresh token`, async () => {
+      const { app, browser } = await startWithSessionExpiry(options)
+      const [before, login] = [await tokensOf(browser), await storedLogin(app)]
+      refuse()
+      const { status } = await browser.fetch('/access-token')
+      const after = await tokensOf(browser)
+      refuseNothing()
+      assert.deepEqual([status >= 400, codesOf(app)], [true, code === undefined ? [] : [code]])
+      assert.notEqual(after.refreshToken, before.refreshToken)
+      assert.deepEqual([after.accessToken, after.idToken], [before.accessToken, before.idToken])
+      assert.deepEqual(await storedLogin(app), login)
+      assert.equal((await browser.fetch('/access-token')).status, 200)
+      assert.deepEqual(spentTokens(stage.provider), [before.refreshToken, after.refreshToken])
+      assert.deepEqual([await isIn(browser), stage.provider.complaints], [true, []])
+    })
+  }
+
+  it('N-2: for its ID Token must be followed by one with an ID Token, which proves the user again', async () => {
+    const { app, browser } = await startAged(stage)
+    stage.provider.change.refreshedIdTokenClaims = (claims) => ({ ...claims, sub: 'another-user' })
+    await browser.fetch('/access-token')
+    stage.provider.change.refreshResponse = ({ id_token: _, ...response }) => response
+    for (let count = 0; count < 2; count++) await browser.fetch('/access-token')
+    const codes = ['ERR_OIDC_ID_TOKEN_SUBJECT', 'ERR_OIDC_ID_TOKEN_MISSING', 'ERR_OIDC_ID_TOKEN_MISSING']
+    assert.deepEqual(codesOf(app), codes)
+    refuseNothing()
+    assert.equal((await browser.fetch('/access-token')).status, 200)
+    stage.provider.change.refreshResponse = ({ id_token: _, ...response }) => response
+    assert.equal((await browser.fetch('/access-token')).status, 200)
+    assert.deepEqual(stage.provider.complaints, [])
+  })
+
+  it('N-2: leaves nothing of a login that ended in the meantime', async () => {
+    const { app, browser } = await startAged(stage)
+    const other = browser.clone()
+    stage.provider.change.refreshedIdToken = async (jwt) => {
+      await other.post('/logout', {}, { follow: false })
+      return `${jwt.slice(0, -8)}AAAAAAAA`
+    }
+    assert.equal((await browser.fetch('/access-token')).status, 401)
+    assert.deepEqual(codesOf(app), ['ERR_OIDC_TOKEN_UNAVAILABLE'])
+    assert.deepEqual(Object.keys(await app.records()).filter(isTokens), [])
+  })
+})
+
+describe('faults of our own: a refreshed ID Token without session_expiry', () => {
+  for (const value of [undefined, null]) {
+    it(`N-2: keeps the expiry of the login (OIDC Core 12.2); session_expiry ${value}`, async () => {
+      const { app, browser } = await startWithSessionExpiry({ loginExpiry: 'session_expiry' })
+      const { expiresAt } = await storedLogin(app)
+      stage.provider.change.refreshedIdTokenClaims = (claims) => ({
+        ...claims,
+        session_expiry: value,
+        name: 'New Name',
+      })
+      assert.equal((await browser.fetch('/access-token')).status, 200)
+      const { expiresAt: after, claims } = await storedLogin(app)
+      assert.deepEqual([after, Object(claims).name, codesOf(app)], [expiresAt, 'New Name', []])
+    })
+  }
+})
+
+describe('faults of our own: a store that fails while it is to store refreshed tokens', () => {
+  for (const failing of [1, 2]) {
+    it(`N-2: is tried a second time; write ${failing}`, async () => {
+      const store = new FaultyStore()
+      const { app, browser } = await startAged(stage, {}, { session: { store } })
+      failWrites(store, failing)
+      const { token } = (await browser.fetch('/access-token')).json()
+      store.heal()
+      assert.deepEqual([codesOf(app), (await tokensOf(browser)).accessToken], [[], token])
+    })
+  }
+
+  it('N-2: is tried no third time', async () => {
+    const store = new FaultyStore()
+    const { app, browser } = await startAged(stage, {}, { session: { store } })
+    const writes = failWrites(store, 1, 2, 3, 4, 5)
+    assert.equal((await browser.fetch('/access-token')).status, 503)
+    assert.deepEqual([writes(), codesOf(app)], [2, ['ERR_OIDC_SESSION_STORE']])
+  })
+
+  it('N-2: has the new refresh token if only the access token could not be stored', async () => {
+    const store = new FaultyStore()
+    const { app, browser } = await startAged(stage, {}, { session: { store } })
+    failWrites(store, 2, 3)
+    assert.equal((await browser.fetch('/access-token')).status, 503)
+    store.heal()
+    assert.equal((await browser.fetch('/access-token')).status, 200)
+    assert.deepEqual([codesOf(app), stage.provider.complaints], [['ERR_OIDC_SESSION_STORE'], []])
+    assert.equal(new Set(spentTokens(stage.provider)).size, 2)
+  })
+})
