@@ -8,6 +8,7 @@ import { endLocalLogin } from '../session/end-login.ts'
 import { requireSession, type SessionRequest } from '../session/express-session.ts'
 import { isStored, syncLoginWithOtherRequests, writeLogin } from '../session/login-session.ts'
 import { chooseSessionClaims, endOfLogin } from '../session/session-claims.ts'
+import type { Lease } from '../state/shared-state.ts'
 import { loadOnce } from '../time/single-flight.ts'
 import type { AccessToken, IdTokenClaims, Login, TokenRecord } from '../types.ts'
 import {
@@ -57,7 +58,7 @@ const LOGIN_ENDED = 'The login has ended, so it has no access token. Log in agai
 
 /**
  * How long the lock is held at most, in seconds: a refresh makes at most two requests to the provider (the second one with
- * a DPoP nonce), and some to the session store.
+ * a DPoP nonce), and some to the session store. A refresh that another node was faster with starts again only if time is left.
  */
 function lockSeconds({ timeout }: AppConfig): number {
   return 2 * timeout + 2
@@ -78,11 +79,7 @@ async function refreshUnderLock(
     const usable = usableToken(tokens, query)
     if (usable !== undefined) return usable
     const wasStored = await isStored(req)
-    // If this process was suspended, the lock may be lost, and another node may have used the refresh token.
-    lease.assertHeld()
-    const { record, token } = await refresh({ rp, req, login, id, query, wasStored }, tokens)
-    await publishRefresh(rp, req, login, record)
-    return token
+    return await refreshLatest({ rp, req, login, id, query, wasStored, lease }, tokens)
   })
 }
 
@@ -98,6 +95,44 @@ interface Refresh {
   readonly query: AccessTokenQuery
   /** True if the session was in its store before the refresh. */
   readonly wasStored: boolean
+  readonly lease: Lease
+}
+
+/**
+ * Refreshes, and believes a refusal only if no other node has refreshed: without a common lock, or with one that was lost,
+ * both use the same refresh token and one of them is refused. It then goes on, once, with the tokens of the other node.
+ */
+async function refreshLatest(attempt: Refresh, tokens: TokenRecord, isRetry = false): Promise<AccessToken> {
+  const { rp, req, login, query, lease } = attempt
+  // If this process was suspended, the lock may be lost, and another node may have used the refresh token.
+  lease.assertHeld()
+  const result = await refresh(attempt, tokens).catch(async (error: unknown) => {
+    if (!(error instanceof OidcError) || error.code !== 'ERR_OIDC_REFRESH_REFUSED') throw error
+    const newer = await findNewerTokens(attempt, tokens)
+    if (newer === undefined) await endLocalLogin(rp, req)
+    if (newer === undefined || isRetry) throw error
+    return { newer }
+  })
+  if ('newer' in result) return usableToken(result.newer, query) ?? (await refreshLatest(attempt, result.newer, true))
+  await publishRefresh(rp, req, login, result.record)
+  return result.token
+}
+
+/** The other node may have its response, but may not have stored it yet. In milliseconds. */
+const MIN_WAIT = 100
+const MAX_WAIT = 300
+
+/** Returns the tokens of the login if their refresh token is no longer the refused one. Waits a moment for another node. */
+async function findNewerTokens({ rp, req, id }: Refresh, refused: TokenRecord): Promise<TokenRecord | undefined> {
+  const readNewer = async (): Promise<TokenRecord | undefined> => {
+    const tokens = await rp.tokenRecords.read(req.sessionStore, id)
+    return tokens?.refreshToken === refused.refreshToken ? undefined : tokens
+  }
+  const newer = await readNewer()
+  if (newer !== undefined) return newer
+  // Random, so that nodes that were refused together do not read together.
+  await new Promise((resolve) => setTimeout(resolve, MIN_WAIT + Math.random() * (MAX_WAIT - MIN_WAIT)))
+  return await readNewer()
 }
 
 /**
@@ -113,10 +148,7 @@ async function refresh(
   const provider = await clientOf(rp, login).findProvider()
   const keep = (successor: TokenRecord): Promise<void> =>
     storeTokens(attempt, successor, readLogin(req, rp.config) ?? login)
-  const refreshed = await refreshTokens(provider, login, tokens, query, keep).catch(async (error: unknown) => {
-    if (error instanceof OidcError && error.code === 'ERR_OIDC_REFRESH_REFUSED') await endLocalLogin(rp, req)
-    throw error
-  })
+  const refreshed = await refreshTokens(provider, login, tokens, query, keep)
   const idTokenClaims = [...new Set([...(tokens.pastClaims ?? []), ...Object.keys(claimsOf(tokens.idToken))])]
   const before = readLogin(req, rp.config)
   const after = before && updatedLogin(rp.config, before, idTokenClaims, refreshed, query)
