@@ -501,9 +501,9 @@ describe('a logout with several providers', () => {
     const app = await start()
     const browser = await logInAt(app, 'tide')
     for (const [id, record] of Object.entries(await app.records())) {
-      const login = Reflect.get(record, 'oidc')?.login
-      if (login === undefined) continue
-      Object.assign(login, { expiresAt: 1 })
+      const stored = Reflect.get(record, 'oidc')
+      if (stored === undefined) continue
+      Object.assign(stored, { end: 1 })
       await new Promise((resolve) => app.store.set(id, record, resolve))
     }
     assert.equal(await whoIn(browser), null)

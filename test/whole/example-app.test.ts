@@ -183,11 +183,11 @@ describe('the example app', { skip: skipWithoutChromium }, () => {
     await allow(page)
     const authorized = (): Promise<unknown> =>
       page.waitForRequest((request) => new URL(request.url()).searchParams.get('prompt') === 'none')
-    mock.timers.enable({ apis: ['Date'], now: Date.now() + 60_000 })
+    mock.timers.enable({ apis: ['Date'], now: Date.now() + 61_000 })
     await Promise.all([authorized(), page.reload()])
     await assertOnProfile([page])
     await page.context().clearCookies({ name: /^_harbourline_session/ })
-    mock.timers.tick(60_000)
+    mock.timers.tick(61_000)
     await Promise.all([authorized(), page.reload()])
     assert.equal(await heading(page), 'Where is your account?')
     await page.goto(`${example.baseUrl}/`)

@@ -108,7 +108,13 @@ function writeProject(folder: string, { module, moduleResolution, express, endin
 /** A project that a compiler must refuse. */
 function writeMistake(folder: string): void {
   mkdirSync(folder)
-  const compilerOptions = { target: 'es2022', module: 'esnext', moduleResolution: 'bundler', types: [], noEmit: true }
+  const compilerOptions = {
+    target: 'es2022',
+    module: 'esnext',
+    moduleResolution: 'bundler',
+    types: ['node'],
+    noEmit: true,
+  }
   writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify({ compilerOptions, include: ['.'] }))
   writeFileSync(join(folder, 'mistake.ts'), "import { requireScope } from 'express-oidc'\nrequireScope(1)\n")
 }
