@@ -31,7 +31,7 @@ export function createSingleFlight<Key, Value>(): (key: Key, run: () => Promise<
  *
  * @example
  * ```ts
- * const loadRoute = loadOnce(async () => (await import('./login/start.ts')).loginRoute)
+ * const loadCrypto = loadOnce(() => import('node:crypto'))
  * ```
  */
 export function loadOnce<Value>(load: () => Promise<Value>): () => Promise<Value> {

@@ -15,7 +15,7 @@ import { type AnyOptions, codesOf, type TestApp } from '../support/app/app.ts'
 import { answerBy, answerJson, type Routes } from '../support/app/app-routes.ts'
 import { HOSTS } from '../support/app/hosts.ts'
 import { observeLogouts } from '../support/app/logout-observer.ts'
-import { isTokens } from '../support/app/records.ts'
+import { isTokens, loginIn } from '../support/app/records.ts'
 import { createSeveralProviders } from '../support/app/several-providers.ts'
 import { type AppSettings, createStage, type Stage } from '../support/app/stage.ts'
 import { isAtProvider, isCallback } from '../support/app/url-predicates.ts'
@@ -94,8 +94,9 @@ function answerWithError(error: string): void {
 
 /** The logins in the store. */
 async function loginsIn(app: TestApp): Promise<readonly Login[]> {
-  const held = Object.values(await app.records()).map((record) => Reflect.get(record, 'oidc')?.login)
-  return held.filter((login) => login !== undefined)
+  return Object.values(await app.records())
+    .map(loginIn)
+    .filter((login) => login !== undefined)
 }
 
 const now = (): number => Math.floor(Date.now() / 1000)

@@ -9,7 +9,7 @@ import { ACCOUNTS } from '../support/app/accounts.ts'
 import { codesOf, startApp, type TestApp } from '../support/app/app.ts'
 import { answerBy, answerJson, type Routes } from '../support/app/app-routes.ts'
 import { HOSTS } from '../support/app/hosts.ts'
-import { isTokens } from '../support/app/records.ts'
+import { changeLogins, isTokens } from '../support/app/records.ts'
 import { createSeveralProviders } from '../support/app/several-providers.ts'
 import { isAtProvider } from '../support/app/url-predicates.ts'
 import type { Browser, Page } from '../support/browser/browser.ts'
@@ -500,12 +500,7 @@ describe('a logout with several providers', () => {
   it('goes there even if the login has expired', async () => {
     const app = await start()
     const browser = await logInAt(app, 'tide')
-    for (const [id, record] of Object.entries(await app.records())) {
-      const stored = Reflect.get(record, 'oidc')
-      if (stored === undefined) continue
-      Object.assign(stored, { end: 1 })
-      await new Promise((resolve) => app.store.set(id, record, resolve))
-    }
+    await changeLogins(app, (login) => ({ ...login, expiresAt: 1 }))
     assert.equal(await whoIn(browser), null)
     await browser.post('/logout')
     assert.deepEqual([stage.provider('harbour').requests.length, stage.provider('tide').calls['/logout']], [0, 1])

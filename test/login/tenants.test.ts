@@ -4,8 +4,10 @@ import session from 'express-session'
 import { ConfigError } from '../../lib/errors.ts'
 import type { ErrorCode } from '../../lib/index.ts'
 import { parseOptions } from '../../lib/options/parse-options.ts'
+import type { IdTokenClaims } from '../../lib/types.ts'
 import { type AnyOptions, codesOf, type TestApp } from '../support/app/app.ts'
 import { answerJson, type Routes } from '../support/app/app-routes.ts'
+import { changeLogins } from '../support/app/records.ts'
 import { createStage } from '../support/app/stage.ts'
 import { isAtProvider, isCallback } from '../support/app/url-predicates.ts'
 import type { Browser, Page } from '../support/browser/browser.ts'
@@ -176,12 +178,7 @@ describe('the session of a user of a tenant', () => {
     it(`is no login if the store returns it ${name}`, async () => {
       const app = await start()
       const browser = await logInOf(harbour, app)
-      for (const [id, record] of Object.entries(await app.records())) {
-        const login = Reflect.get(record, 'oidc')?.login
-        if (login === undefined) continue
-        login.claims = change(login.claims)
-        await new Promise((resolve) => app.store.set(id, record, resolve))
-      }
+      await changeLogins(app, (login) => ({ ...login, claims: change(login.claims as JsonObject) as IdTokenClaims }))
       assert.deepEqual((await browser.fetch('/who')).json(), { tid: null, iss: null })
       assert.equal((await browser.fetch('/profile')).status, 401)
     })

@@ -6,7 +6,7 @@ import { type AnyOptions, codesOf, type TestApp } from '../support/app/app.ts'
 import { answerJson, type Routes } from '../support/app/app-routes.ts'
 import { isIn } from '../support/app/logout-observer.ts'
 import { createSharedStores } from '../support/app/nodes.ts'
-import { isTokens } from '../support/app/records.ts'
+import { isTokens, loginIn } from '../support/app/records.ts'
 import { createStage } from '../support/app/stage.ts'
 import type { Browser } from '../support/browser/browser.ts'
 import { FaultyStore, REFRESH_SCOPE, startAged } from '../support/hostile/fault-injection.ts'
@@ -35,8 +35,8 @@ function spentTokens({ requests }: StrictProvider): readonly (string | null)[] {
 
 /** The login in the only session of the store. */
 async function storedLogin(app: TestApp): Promise<Record<string, unknown>> {
-  const sessions = Object.values(await app.records()).map((record) => Object(Reflect.get(record, 'oidc')).login)
-  return Object(sessions.find((login) => login !== undefined))
+  const logins = Object.values(await app.records()).map(loginIn)
+  return Object(logins.find((login) => login !== undefined))
 }
 
 /** Makes these writes of token records fail, counted from 1. Returns a function that counts them. */

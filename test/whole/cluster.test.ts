@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto'
 import { after, before, beforeEach, describe, it } from 'node:test'
 import { createClient } from 'redis'
 import { type Cluster, startCluster } from '../support/app/cluster.ts'
+import { loginIn } from '../support/app/records.ts'
 import { signJws } from '../support/app/signing-keys.ts'
 import { createStage } from '../support/app/stage.ts'
 import type { Browser } from '../support/browser/browser.ts'
@@ -53,7 +54,7 @@ describe('four nodes behind a round-robin proxy', { skip: skipWithoutRedis }, ()
   async function sessions(): Promise<number> {
     const keys = await client.keys('app:*')
     const records = keys.length === 0 ? [] : await client.mGet(keys)
-    return records.filter((record) => record?.includes('"login"')).length
+    return records.filter((record) => loginIn(JSON.parse(record ?? 'null')) !== undefined).length
   }
 
   /** A logout token for all sessions of the only user. */

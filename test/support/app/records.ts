@@ -1,4 +1,23 @@
+import { type OidcSession, readOidcSession, writeOidcSession } from '../../../lib/session/stored-session.ts'
+import type { Login } from '../../../lib/types.ts'
 import type { TestApp } from './app.ts'
+
+const SESSION_KEY = { sessionKey: 'oidc' }
+
+/** The login in a record of the session store, if it is a session with a login. */
+export function loginIn(record: unknown): Login | undefined {
+  return readOidcSession(record, SESSION_KEY)?.login
+}
+
+/** Writes another login into each session of the store that has one. */
+export async function changeLogins(app: TestApp, change: (login: Login) => Login): Promise<void> {
+  for (const [id, record] of Object.entries(await app.records())) {
+    const session: OidcSession | undefined = readOidcSession(record, SESSION_KEY)
+    if (session === undefined) continue
+    writeOidcSession(record, SESSION_KEY, { ...session, login: change(session.login) })
+    await new Promise((resolve) => app.store.set(id, record, resolve))
+  }
+}
 
 /** Whether a record of the session store holds the tokens of a login, and not its session. */
 export function isTokens(id: string): boolean {
