@@ -1,5 +1,6 @@
 import { AuthorizationError, OidcError, shown } from '../errors.ts'
 import { nounOf } from '../jose/compact-token.ts'
+import { presentMembers } from '../jose/json.ts'
 import { isIssuerOrTenant } from '../options/issuer.ts'
 import { contentsOf, type ResponseContents } from '../options/response-type.ts'
 import type { Provider } from '../provider/provider.ts'
@@ -160,7 +161,9 @@ export async function readResponseJwt(provider: Provider, params: ResponseParams
   const context = { issuer, clientId, clockTolerance, now: nowInSeconds() }
   checkClaims(nounOf('RESPONSE_JWT'), claims, RESPONSE_JWT_RULES, context)
   // The claim iss then serves as the parameter iss (RFC 9207).
-  return new Map(Object.entries(claims).flatMap(([name, value]) => (isPlain(value) ? [[name, String(value)]] : [])))
+  return new Map(
+    Object.entries(presentMembers(claims)).flatMap(([name, value]) => (isPlain(value) ? [[name, String(value)]] : [])),
+  )
 }
 
 /** JARM 2.4. The JWT names no tenant, so its issuer must equal the configured one. */

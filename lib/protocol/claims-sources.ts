@@ -2,7 +2,7 @@ import { OidcError, ProviderError, shown } from '../errors.ts'
 import { publish } from '../events.ts'
 import { findJwsAlgorithm, usesClientSecret } from '../jose/algorithms.ts'
 import { type CompactJws, parseCompactJws } from '../jose/compact-token.ts'
-import { isObject, type JsonObject, parseJsonObject } from '../jose/json.ts'
+import { isObject, type JsonObject, parseJsonObject, presentMembers } from '../jose/json.ts'
 import { verifyJws } from '../jose/jws.ts'
 import type { ClaimsContext } from '../provider/claims-providers.ts'
 import { errorFromStatus } from '../provider/error-response.ts'
@@ -95,8 +95,9 @@ async function readSource(
   context: ClaimsContext,
 ): Promise<JsonObject> {
   if (!isObject(source)) throw sourceError('_claim_sources lacks a source that _claim_names names.')
-  const { JWT: aggregated } = source
-  const jwt = typeof aggregated === 'string' ? aggregated : await fetchClaimsJwt(source, context)
+  const present = presentMembers(source)
+  const { JWT: aggregated } = present
+  const jwt = typeof aggregated === 'string' ? aggregated : await fetchClaimsJwt(present, context)
   return await verifyClaimsJwt(jwt, sub, context)
 }
 
@@ -135,7 +136,7 @@ async function verifyClaimsJwt(jwt: string, sub: Json | undefined, context: Clai
   const { claims } = await verifyJws('USERINFO_JWT', jwt, await findKeys(jws, context), { alg })
   const { issuer, clientId, clockTolerance } = context.config
   checkClaims('JWT of a claims source', claims, RULES, { issuer, clientId, clockTolerance, now: nowInSeconds(), sub })
-  return claims
+  return presentMembers(claims)
 }
 
 /** No algorithm is agreed on with a claims provider, so any with a key pair is accepted: no secret, and never `none`. */

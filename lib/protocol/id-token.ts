@@ -2,6 +2,7 @@ import { createHash, timingSafeEqual } from 'node:crypto'
 import { type ErrorCode, shown } from '../errors.ts'
 import { findJwsAlgorithm } from '../jose/algorithms.ts'
 import { nounOf } from '../jose/compact-token.ts'
+import { presentMembers } from '../jose/json.ts'
 import type { VerifyToken } from '../provider/provider-token.ts'
 import { isInstant, nowInSeconds } from '../time/seconds.ts'
 import type { IdTokenClaims, Json } from '../types.ts'
@@ -28,7 +29,7 @@ export interface VerifiedIdToken {
 
 /**
  * Verifies an ID Token completely (OIDC Core 3.1.3.7), whatever channel it came through: form, encryption, header,
- * signature, then claims. The claims are deeply frozen. Throws `ERR_OIDC_ID_TOKEN_…` and the errors of fetching the keys.
+ * signature, then claims. The claims are deeply frozen, without those that are null or empty. Throws `ERR_OIDC_ID_TOKEN_…` and the errors of fetching the keys.
  *
  * @param errorStatus 400 for a token that the browser brought.
  */
@@ -41,7 +42,7 @@ export async function verifyIdToken(
   const { claims, token, alg } = await verify(idToken, errorStatus)
   checkClaims(nounOf('ID_TOKEN'), claims, RULES, { ...expected, alg, now: nowInSeconds() }, errorStatus)
   // The rules have checked the types of `iss` and `sub`. The application decides about the other claims.
-  return { claims: claims as IdTokenClaims, token }
+  return { claims: presentMembers(claims) as unknown as IdTokenClaims, token }
 }
 
 interface IdTokenContext extends ClaimContext {
@@ -100,11 +101,11 @@ const authorizedParty: IdTokenRule = {
         },
 }
 
-/** OIDC Core 3.1.3.7 (11), 15.5.2. If no nonce was sent, no nonce matches. */
+/** OIDC Core 3.1.3.7 (11), 15.5.2. If no nonce was sent, no nonce matches. A refreshed one may be null as well as absent. */
 const nonce: IdTokenRule = {
   code: 'ERR_OIDC_ID_TOKEN_NONCE',
   findProblem: ({ nonce: given }, expected) => {
-    if (given === undefined && expected.isRefreshed === true) return undefined
+    if ((given ?? undefined) === undefined && expected.isRefreshed === true) return undefined
     const isExpected = typeof given === 'string' && given !== '' && isSame(given, expected.nonce ?? '')
     return isExpected ? undefined : { message: 'does not belong to this login: its nonce is missing or another one.' }
   },

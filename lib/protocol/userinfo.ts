@@ -1,6 +1,6 @@
 import { OidcError, ProviderError, shown } from '../errors.ts'
 import { nounOf } from '../jose/compact-token.ts'
-import type { JsonObject } from '../jose/json.ts'
+import { type JsonObject, presentMembers } from '../jose/json.ts'
 import type { Config } from '../options/config.ts'
 import { endpointOf } from '../provider/client-authentication.ts'
 import { errorFromResponse } from '../provider/error-response.ts'
@@ -109,14 +109,14 @@ function isUserInfoJwt(config: Pick<Config, 'userinfoSignedResponseAlg' | 'useri
 }
 
 /**
- * The claims of a UserInfo response (OIDC Core 5.3.2): plain JSON, or as registered signed, encrypted or both, and then in no
+ * The claims of a UserInfo response (OIDC Core 5.3.2), without those that are null or empty: plain JSON, or as registered signed, encrypted or both, and then in no
  * other form.
  */
 async function readClaims(provider: Provider, response: ProviderResponse, url: string): Promise<JsonObject> {
   const contentType = response.headers.get('content-type')
   if (!isUserInfoJwt(provider.config)) {
     const userinfo = jsonBody(response)
-    if (userinfo !== undefined) return userinfo
+    if (userinfo !== undefined) return presentMembers(userinfo)
     throw unexpectedForm(url, `a JSON object (content-type: ${shown(contentType)})`)
   }
   if (!/^application\/jwt *(;|$)/i.test(contentType ?? '')) {
@@ -126,7 +126,7 @@ async function readClaims(provider: Provider, response: ProviderResponse, url: s
   const token = Buffer.from(response.body).toString('latin1').trim()
   const { claims } = await verifyProviderToken(provider, 'USERINFO_JWT', token)
   checkJwtClaims(claims, provider.config)
-  return claims
+  return presentMembers(claims)
 }
 
 function unexpectedForm(url: string, expected: string): ProviderError {

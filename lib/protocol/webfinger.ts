@@ -1,5 +1,5 @@
 import { ConfigError, OidcError, ProviderError } from '../errors.ts'
-import { isObject } from '../jose/json.ts'
+import { isObject, presentMembers } from '../jose/json.ts'
 import { isIssuer, parseHttpUrl } from '../options/urls.ts'
 import { errorFromStatus, isRateLimit, readErrorResponse } from '../provider/error-response.ts'
 import { createHttpClient } from '../provider/http-client.ts'
@@ -105,11 +105,14 @@ function checkStatus(response: ProviderResponse): void {
 /** RFC 7033 4.3: a server may ignore `rel` and send all links. */
 function findLink(response: ProviderResponse, rel: string): Json | undefined {
   const descriptor = jsonBody(response)
-  const { links = [] } = descriptor ?? {}
+  const { links = [] } = presentMembers(descriptor ?? {})
   if (descriptor === undefined || !Array.isArray(links)) throw invalidResponse('is not a JSON resource descriptor')
-  const link = links.filter(isObject).find((one) => one['rel'] === rel)
-  if (link === undefined) throw unknownIdentifier()
-  return link['href']
+  const found = links
+    .filter(isObject)
+    .map(presentMembers)
+    .filter((link) => link['rel'] === rel)
+  if (found.length === 0) throw unknownIdentifier()
+  return found.find((link) => link['href'] !== undefined)?.['href']
 }
 
 function unknownIdentifier(): OidcError {

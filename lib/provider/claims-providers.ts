@@ -1,5 +1,5 @@
 import { ProviderError, shown } from '../errors.ts'
-import type { JsonObject } from '../jose/json.ts'
+import { type JsonObject, presentMembers } from '../jose/json.ts'
 import type { Config } from '../options/config.ts'
 import { createCachedDocument, createFetchBudget } from './cached-document.ts'
 import { discoveryUrl } from './discovery.ts'
@@ -64,7 +64,8 @@ function createKeysFinder(http: HttpClient, issuer: string): () => Promise<KeySt
 }
 
 /** OIDC Discovery 4.3: the issuer must be equal, character by character. */
-function readJwksUri({ issuer, jwks_uri: uri }: JsonObject, expected: string): string {
+function readJwksUri(metadata: JsonObject, expected: string): string {
+  const { issuer, jwks_uri: uri } = presentMembers(metadata)
   if (issuer !== expected) {
     throw new ProviderError(
       'ERR_OIDC_DISCOVERY_ISSUER',

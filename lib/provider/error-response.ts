@@ -1,5 +1,5 @@
 import { type ErrorCode, ProviderError, type ProviderRefusal } from '../errors.ts'
-import type { JsonObject } from '../jose/json.ts'
+import { type JsonObject, presentMembers } from '../jose/json.ts'
 import type { Config } from '../options/config.ts'
 import { nowInSeconds } from '../time/seconds.ts'
 import { jsonBody, type ProviderResponse, type ResponseHeaders, withoutQuery } from './http-transport.ts'
@@ -96,7 +96,7 @@ const OKTA_ERROR_CODE = /^E\d{7}$/
  * `WWW-Authenticate` alone (RFC 6750 3). Anything else is left out.
  */
 export function readErrorResponse({ status, headers, body }: ErrorHead): ErrorResponse {
-  const json = body === undefined ? {} : (jsonBody({ status, headers, body }) ?? {})
+  const json = presentMembers((body && jsonBody({ status, headers, body })) ?? {})
   return {
     refusal: refusalOfOAuth(json) ?? refusalOfOkta(json) ?? refusalInChallenge(headers),
     errorId: supportId(json['errorId']),

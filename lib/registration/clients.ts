@@ -1,5 +1,5 @@
 import { ConfigError, ProviderError } from '../errors.ts'
-import { isObject, type JsonObject } from '../jose/json.ts'
+import { isObject, type JsonObject, presentMembers } from '../jose/json.ts'
 import {
   type ClientChanges,
   type ClientInformation,
@@ -149,14 +149,16 @@ const MEMBERS: ReadonlyMap<string, (value: Json) => boolean> = new Map([
 ])
 
 /**
- * Checks a client in a response (RFC 7591 3.2.1), and removes the `null`s that Okta adds.
+ * Checks a client in a response (RFC 7591 3.2.1), without members that are null, as Okta adds them, or empty.
  *
  * @throws ProviderError `ERR_OIDC_REGISTRATION_RESPONSE` if it is not a client. The message contains no value of the
  *   response.
  */
 export function checkClient(endpoint: RegistrationEndpoint, value: Json | undefined): ClientInformation {
   if (!isObject(value)) throw invalidResponse('is not a JSON object. Check the URL of the endpoint')
-  const client = withoutNulls(value)
+  const { client_secret: secret } = value
+  // An empty secret is no secret: the client could not authenticate with it.
+  const client: JsonObject = { ...presentMembers(value), ...(secret === '' ? { client_secret: secret } : {}) }
   if (!isVisibleText(client['client_id']))
     throw invalidResponse('has no valid client_id. Check the URL of the endpoint')
   const wrong = Object.entries(client).find(([name, member]) => MEMBERS.get(name)?.(member) === false)
@@ -166,10 +168,6 @@ export function checkClient(endpoint: RegistrationEndpoint, value: Json | undefi
     throw invalidResponse('has a registration_client_uri that is not on the host of the provider')
   }
   return client as ClientInformation
-}
-
-function withoutNulls(json: JsonObject): JsonObject {
-  return Object.fromEntries(Object.entries(json).filter(([, member]) => member !== null))
 }
 
 /** RFC 6749 A.1 and A.2: VSCHAR. */

@@ -122,7 +122,7 @@ async function discoverEndpoint(http: HttpClient, issuer: string): Promise<strin
  */
 export function registrationEndpointOf(metadata: Readonly<Record<string, unknown>>): string {
   const url = metadata['registration_endpoint']
-  if (url === undefined || url === null) {
+  if (url === undefined || url === null || url === '') {
     throw new ProviderError(
       'ERR_OIDC_REGISTRATION_UNSUPPORTED',
       "The provider's metadata has no registration_endpoint. Enable dynamic client registration at the provider, or " +

@@ -590,7 +590,6 @@ const SECOND_TOKENS: readonly Row<Change>[] = [
       ['amr', ['pwd'], ['pwd', 'mfa']],
       ['sid', 'one', 'other'],
       ['address', { country: 'AT' }, { country: 'DE' }],
-      ['name', null, 'Alice'],
     ] as const
   ).map(([name, one, other]): Row<Change> => {
     return [`${name} ${JSON.stringify(one)}, then ${JSON.stringify(other)}`, saying(name, one, other), DIFFER]

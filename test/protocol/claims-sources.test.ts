@@ -478,10 +478,18 @@ describe('distributed claims', () => {
     return `${bank.issuer}/redirect`
   }
 
+  for (const nothing of [null, '']) {
+    it(`N-19: are fetched without an access token if it is ${JSON.stringify(nothing)}, as is a JWT that is`, async () => {
+      const endpoint = serveClaims(bank, jwtOf({ credit_score: 1 }))
+      const source = { JWT: nothing, endpoint, access_token: nothing }
+      const resolved = await resolveClaimsSources(contextOf(), withSource(source))
+      assert.deepEqual(resolved, { ...withoutSource(), credit_score: 1 })
+      assert.deepEqual(bank.asked[0]?.[1], undefined)
+    })
+  }
+
   const tokens: readonly (readonly [name: string, token: Json])[] = [
     ['is a number', 7],
-    ['is null', null],
-    ['is empty', ''],
     ['holds a line break', 'a\r\nx-evil: b'],
     ['holds a space', 'a b'],
     ['is not ASCII', '\u00e9'],

@@ -105,7 +105,8 @@ for (const [source, bring] of sources) {
       it('are stored in the session unchanged, and pollute nothing', async () => {
         bring()
         const { app, browser } = await stage.startLoggedIn(options)
-        const { '': nameless, ...others } = strange
+        // A claim that is null is absent (N-19).
+        const { '': nameless, nothing: _, ...others } = strange
         const expected = Array.isArray(options.sessionClaims) ? others : { ...others, '': nameless }
         // From the request that logged in, and again from the store.
         for (const _ of [1, 2]) {
@@ -153,14 +154,12 @@ describe('the standard claims', () => {
     ['email_verified', 'true'],
     ['email_verified', 'false'],
     ['email_verified', 1],
-    ['phone_number_verified', null],
     ['updated_at', '2026-01-01T00:00:00.000Z'],
     ['address', 'Ring 1, Wien'],
     ['address', { formatted: 'Ring 1', building: { floor: 3 } }],
     ['groups', 'admin'],
     ['locale', 'de_AT'],
     ['birthdate', '0000-04-01'],
-    ['name', ''],
   ]
   for (const [name, value] of raw) {
     it(`are passed on unchanged: ${name} ${JSON.stringify(value)}`, async () => {

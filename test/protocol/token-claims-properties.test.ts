@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { describe, it } from 'node:test'
 import fc, { type Arbitrary } from 'fast-check'
+import { presentMembers } from '../../lib/jose/json.ts'
 import { verifyJws } from '../../lib/jose/jws.ts'
 import { verifyIdToken } from '../../lib/protocol/id-token.ts'
 import { namesIssuerOf, verifyGlobalRevocationToken, verifyLogoutToken } from '../../lib/protocol/logout-token.ts'
@@ -75,7 +76,7 @@ describe('the claims of an ID Token', () => {
         const { value } = await outcomeOf(run, /^ERR_OIDC_ID_TOKEN_[A-Z_]+$/)
         if (value === undefined) return
         const claims: Readonly<Record<string, Json | undefined>> = JSON.parse(JSON.stringify(value.claims))
-        assert.deepEqual(claims, JSON.parse(JSON.stringify(given)))
+        assert.deepEqual(claims, presentMembers(JSON.parse(JSON.stringify(given))))
         holds(isDeeplyFrozen(value.claims))
         assert.equal(claims['iss'], ISSUER)
         assert.match(String(claims['sub']), /^[ -~]{1,255}$/)
