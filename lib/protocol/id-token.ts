@@ -1,7 +1,7 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
 import { type ErrorCode, shown } from '../errors.ts'
 import { findJwsAlgorithm } from '../jose/algorithms.ts'
-import { nounOf } from '../jose/compact-token.ts'
+import { nounOf, type TokenProblem, tokenProblemError } from '../jose/compact-token.ts'
 import { presentMembers } from '../jose/json.ts'
 import type { VerifyToken } from '../provider/provider-token.ts'
 import { isInstant, nowInSeconds } from '../time/seconds.ts'
@@ -25,6 +25,8 @@ export interface VerifiedIdToken {
   readonly claims: IdTokenClaims
   /** The signed token, never an encrypted one: the form that `id_token_hint` takes (OIDC Core 3.1.2.1). */
   readonly token: string
+  /** The algorithm of the signature. */
+  readonly alg: string
 }
 
 /**
@@ -42,7 +44,20 @@ export async function verifyIdToken(
   const { claims, token, alg } = await verify(idToken, errorStatus)
   checkClaims(nounOf('ID_TOKEN'), claims, RULES, { ...expected, alg, now: nowInSeconds() }, errorStatus)
   // The rules have checked the types of `iss` and `sub`. The application decides about the other claims.
-  return { claims: presentMembers(claims) as unknown as IdTokenClaims, token }
+  return { claims: presentMembers(claims) as unknown as IdTokenClaims, token, alg }
+}
+
+/**
+ * Compares the `at_hash` of an ID Token, if it has one, with an access token that came after it (OIDC Core 3.3.2.11). Throws
+ * `ERR_OIDC_ID_TOKEN_ACCESS_TOKEN_HASH`.
+ */
+export function checkAccessTokenHash(
+  { claims: { at_hash: given }, alg }: VerifiedIdToken,
+  accessToken: string,
+  errorStatus?: number,
+): void {
+  if (given === undefined || given === leftHalfOfHash(accessToken, alg)) return
+  throw tokenProblemError(nounOf('ID_TOKEN'), ACCESS_TOKEN_HASH, otherValue('at_hash', 'accessToken'), errorStatus)
 }
 
 interface IdTokenContext extends ClaimContext {
@@ -52,6 +67,8 @@ interface IdTokenContext extends ClaimContext {
   readonly isRefreshed?: boolean
   /** The access token that came with the ID Token. */
   readonly accessToken?: string | undefined
+  /** True if the access token comes later. Call {@link checkAccessTokenHash} then. */
+  readonly isAccessTokenLater?: boolean
   /** The code that was redeemed. */
   readonly code?: string | undefined
   /** The state of the transaction. */
@@ -128,16 +145,23 @@ const authTime: IdTokenRule = {
 }
 
 /** OIDC Core 3.1.3.6, 3.3.2.10, FAPI 1.0 Part 2 5.1: a hash must match the value that came along, which must be there. */
-function hashRule(claim: string, of: 'accessToken' | 'code' | 'state', code: ErrorCode): IdTokenRule {
+function hashRule(claim: string, of: keyof typeof NOUNS, code: ErrorCode): IdTokenRule {
   return {
     code,
-    findProblem: ({ [claim]: given }, { alg, requiredHashes, [of]: value }) => {
+    findProblem: ({ [claim]: given }, { alg, requiredHashes, isAccessTokenLater, [of]: value }) => {
       if (given === undefined && requiredHashes?.some((name) => name === claim) !== true) return undefined
       if (given !== undefined && value !== undefined && given === leftHalfOfHash(value, alg)) return undefined
-      return { message: `was issued with another ${NOUNS[of]}: ${claim} is missing or does not match.` }
+      const isLater = of === 'accessToken' && isAccessTokenLater === true && typeof given === 'string' && given !== ''
+      return isLater ? undefined : otherValue(claim, of)
     },
   }
 }
+
+function otherValue(claim: string, of: keyof typeof NOUNS): TokenProblem {
+  return { message: `was issued with another ${NOUNS[of]}: ${claim} is missing or does not match.` }
+}
+
+const ACCESS_TOKEN_HASH = 'ERR_OIDC_ID_TOKEN_ACCESS_TOKEN_HASH'
 
 const NOUNS = { accessToken: 'access token', code: 'code', state: 'state' } as const
 
@@ -152,7 +176,7 @@ const RULES: readonly IdTokenRule[] = [
   notBeforeRule('ERR_OIDC_ID_TOKEN_NOT_BEFORE'),
   nonce,
   authTime,
-  hashRule('at_hash', 'accessToken', 'ERR_OIDC_ID_TOKEN_ACCESS_TOKEN_HASH'),
+  hashRule('at_hash', 'accessToken', ACCESS_TOKEN_HASH),
   hashRule('c_hash', 'code', 'ERR_OIDC_ID_TOKEN_CODE_HASH'),
   hashRule('s_hash', 'state', 'ERR_OIDC_ID_TOKEN_STATE_HASH'),
 ]

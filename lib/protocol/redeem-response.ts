@@ -1,5 +1,4 @@
-import { isDeepStrictEqual } from 'node:util'
-import { OidcError, shown } from '../errors.ts'
+import { OidcError } from '../errors.ts'
 import type { Config } from '../options/config.ts'
 import { TENANT_PLACEHOLDER } from '../options/issuer.ts'
 import { responseDeliveryOf } from '../options/response-type.ts'
@@ -8,7 +7,7 @@ import { createTokenVerifier, type VerifyToken } from '../provider/provider-toke
 import { nowInSeconds } from '../time/seconds.ts'
 import type { DpopKey, IdTokenClaims, TokenRecord, Transaction } from '../types.ts'
 import type { AuthorizationResponse } from './authorization-response.ts'
-import { type IdTokenExpectations, type VerifiedIdToken, verifyIdToken } from './id-token.ts'
+import { checkAccessTokenHash, type IdTokenExpectations, type VerifiedIdToken, verifyIdToken } from './id-token.ts'
 import { requestTokens } from './token-endpoint.ts'
 
 /** The claims of the verified ID Token, and the tokens of a login. */
@@ -69,8 +68,14 @@ async function verifyFrontChannelIdToken(
   // OIDC Core 3.2.2.9 and 3.3.2.11.
   const hashes = [['at_hash', expected.accessToken] as const, ['c_hash', expected.code] as const]
   const requiredHashes = hashes.filter(([, value]) => value !== undefined).map(([hash]) => hash)
+  const checks = { ...expected, requiredHashes, isAccessTokenLater: isAccessTokenLater(expected) }
   // 400: the browser's request is wrong, not the provider.
-  return await verifyIdToken(verify, idToken, { ...expected, requiredHashes }, 400)
+  return await verifyIdToken(verify, idToken, checks, 400)
+}
+
+/** With `code id_token`, only the token response brings an access token. The first ID Token may have its hash already. */
+function isAccessTokenLater({ accessToken, code }: IdTokenExpectations): boolean {
+  return accessToken === undefined && code !== undefined
 }
 
 function acceptFrontChannelTokens(
@@ -122,7 +127,10 @@ async function redeemCode(
   const { access_token: accessToken, token_type: tokenType } = response
   const { refresh_token: refreshToken, expires_in: expiresIn } = response
   const { claims, token } = await verifyIdToken(verify, response.id_token, { ...expected, accessToken })
-  if (frontChannelIdToken !== undefined) checkIdTokensAgree(frontChannelIdToken.claims, claims)
+  if (frontChannelIdToken !== undefined) {
+    checkIdTokensAgree(frontChannelIdToken.claims, claims)
+    if (isAccessTokenLater(expected)) checkAccessTokenHash(frontChannelIdToken, accessToken, 400)
+  }
   return {
     claims: { ...frontChannelIdToken?.claims, ...claims },
     scope: response.scope,
@@ -158,26 +166,16 @@ async function isAllowed(tenants: Config['tenants'], tenantId: string): Promise<
 }
 
 /**
- * Claims that may differ between the two ID Tokens of a hybrid response: when each was issued, what it is bound to, and what
- * Entra ID marks each of its tokens with.
- */
-const PER_TOKEN_CLAIMS: ReadonlySet<string> = new Set([
-  ...['iat', 'exp', 'nbf', 'jti', 'at_hash', 'c_hash', 's_hash', 'rt_hash'],
-  ...['uti', 'aio', 'rh'],
-])
-
-/**
- * Both ID Tokens of a hybrid response are about the same login, so claims that both have must be equal (OIDC Core 3.3.3.6).
- * Throws `ERR_OIDC_ID_TOKENS_DIFFER`.
+ * Both ID Tokens of a hybrid response must be about the same user of the same issuer (OIDC Core 3.3.3.6). Each was compared
+ * with the nonce and the client of this login before. Other claims may differ, and those of the token response count: no
+ * browser has carried it. Throws `ERR_OIDC_ID_TOKENS_DIFFER`.
  */
 function checkIdTokensAgree(frontChannel: IdTokenClaims, tokenEndpoint: IdTokenClaims): void {
-  const different = Object.keys(frontChannel)
-    .filter((name) => Object.hasOwn(tokenEndpoint, name) && !PER_TOKEN_CLAIMS.has(name))
-    .find((name) => !isDeepStrictEqual(frontChannel[name], tokenEndpoint[name]))
-  if (different === undefined) return
+  if (frontChannel.iss === tokenEndpoint.iss && frontChannel.sub === tokenEndpoint.sub) return
   throw new OidcError(
     'ERR_OIDC_ID_TOKENS_DIFFER',
-    `The ID Token of the token response has another ${shown(different)} claim than that of the authorization response.`,
+    'The ID Token of the token response has another iss or sub than that of the authorization response. ' +
+      'Start the login again. If it happens at each login, report it to the provider.',
   )
 }
 

@@ -253,7 +253,7 @@ const C_HASHES: readonly Row<Change>[] = [
   [
     'an at_hash instead of the c_hash',
     ID_TOKEN.claims(({ c_hash, ...rest }) => ({ ...rest, at_hash: c_hash })),
-    AT_HASH,
+    C_HASH,
   ],
 ]
 
@@ -276,8 +276,11 @@ for (const responseType of WITH_ID_TOKEN) {
       await assertLoggedIn(stand, await logIn(stand))
     })
 
+    // The access token of code id_token comes later, and so does the check of its hash (N-22).
+    const isChecked = ([name]: Row<Change>): boolean =>
+      responseType !== 'code id_token' || name !== 'at_hash of another'
     const rows = [
-      ...ID_TOKEN_CLAIMS,
+      ...ID_TOKEN_CLAIMS.filter(isChecked),
       ...(has(responseType, 'token') ? AT_HASHES : []),
       ...(has(responseType, 'code') && !has(responseType, 'token') ? C_HASHES : []),
       ...(has(responseType, 'code') && has(responseType, 'token') ? C_HASHES.slice(0, 2) : []),
@@ -569,6 +572,20 @@ const second =
 
 const DIFFER = 'ERR_OIDC_ID_TOKENS_DIFFER'
 
+/** OIDC Core 3.3.3.6: only iss and sub must be equal. */
+const DIFFERENCES: readonly (readonly [name: string, one: unknown, other: unknown])[] = [
+  ['name', 'Alice', 'Bob'],
+  ['email_verified', false, true],
+  ['groups', ['a', 'b'], ['b', 'a']],
+  ['groups', 'staff', ['staff', 'admin']],
+  ['auth_time', now() - 1, now()],
+  ['acr', '1', 1],
+  ['amr', ['pwd'], ['pwd', 'mfa']],
+  ['sid', 'one', 'other'],
+  ['address', { country: 'AT' }, { country: 'DE' }],
+  ['https://op.example/token-id', 'one', 'other'],
+]
+
 const SECOND_TOKENS: readonly Row<Change>[] = [
   ['another iss', second((good) => ({ ...good, iss: 'https://evil.example' })), ISSUER],
   ['no sub', second(({ sub: _sub, ...rest }) => rest), SUBJECT],
@@ -576,24 +593,7 @@ const SECOND_TOKENS: readonly Row<Change>[] = [
   ['a sub in capitals', second((good) => ({ ...good, sub: String(good['sub']).toUpperCase() })), DIFFER],
   ['another nonce', second((good) => ({ ...good, nonce: 'n'.repeat(43) })), NONCE],
   ['another audience', second((good) => ({ ...good, aud: 'another-client' })), AUDIENCE],
-  ...(
-    [
-      ['name', 'Alice', 'Bob'],
-      ['email', 'alice@example.test', 'bob@example.test'],
-      ['email_verified', false, true],
-      ['groups', ['staff'], ['staff', 'admin']],
-      ['groups', ['a', 'b'], ['b', 'a']],
-      ['groups', 'staff', ['staff']],
-      ['auth_time', now() - 1000, now()],
-      ['acr', 'low', 'high'],
-      ['acr', '1', 1],
-      ['amr', ['pwd'], ['pwd', 'mfa']],
-      ['sid', 'one', 'other'],
-      ['address', { country: 'AT' }, { country: 'DE' }],
-    ] as const
-  ).map(([name, one, other]): Row<Change> => {
-    return [`${name} ${JSON.stringify(one)}, then ${JSON.stringify(other)}`, saying(name, one, other), DIFFER]
-  }),
+  ['an audience that another client shares', second((good) => ({ ...good, aud: [good['aud'], 'another'] })), AUDIENCE],
   ...(['at_hash', 'c_hash', 's_hash'] as const).map(
     (name): Row<Change> => [
       `a second ${name} that is wrong`,
@@ -621,8 +621,47 @@ for (const responseType of ['code id_token', 'code id_token token'] as const) {
   describe(`two ID Tokens of one response with ${responseType}`, () => {
     const stand = useStand({ responseType, userinfo: true })
     testRefusals(SECOND_TOKENS, stand, (change) => logInWith(stand, change), { '/token': 1 })
+
+    for (const [name, one, other] of DIFFERENCES) {
+      it(`N-21: may differ in ${name}, ${JSON.stringify(one)} and ${JSON.stringify(other)}: the second counts`, async () => {
+        const outcome = await logInWith(stand, saying(name, one, other))
+        await assertLoggedIn(stand, outcome)
+        assert.deepEqual((await outcome.browser.fetch('/profile')).json()[name], other)
+      })
+    }
   })
 }
+
+describe('two ID Tokens of one response to a request with max_age', () => {
+  const stand = useStand({ responseType: 'code id_token', authorizationParams: { max_age: 300 } })
+
+  it('N-21: are refused if the second has an old auth_time, which the message tells', async () => {
+    const outcome = await logInWith(stand, saying('auth_time', now(), 0))
+    await assertRefused(stand, outcome, { code: AUTH_TIME, calls: { '/token': 1 } })
+    assert.match(stand.app.errors[0]?.message ?? '', /auth_time/)
+  })
+})
+
+describe('N-22: an at_hash in the ID Token that comes with code id_token', () => {
+  const stand = useStand({ responseType: 'code id_token' })
+  /** Both tokens are made before either is sent, so the front channel can have the hash of a token that comes later. */
+  function bindTo(accessToken: string): Change {
+    return ({ change }) => {
+      change.frontIdTokenClaims = (good) => ({ ...good, at_hash: tokenHash('RS256', accessToken) })
+      change.idTokenClaims = (good) => ({ ...good, at_hash: tokenHash('RS256', 'the-later-token') })
+      change.tokenResponse = (good) => ({ ...good, access_token: 'the-later-token' })
+    }
+  }
+
+  it('N-22: is compared with the access token of the token response (OIDC Core 3.3.2.11)', async () => {
+    await assertLoggedIn(stand, await logInWith(stand, bindTo('the-later-token')))
+  })
+
+  it('N-22: is refused if it is of another access token', async () => {
+    const outcome = await logInWith(stand, bindTo('another-token'))
+    await assertRefused(stand, outcome, { code: AT_HASH, status: 400, calls: { '/token': 1 } })
+  })
+})
 
 describe('the ID Token of the token endpoint with code token', () => {
   const stand = useStand({ responseType: 'code token', userinfo: true })
