@@ -23,7 +23,7 @@ import { regenerateSession, saveLogin } from '../session/login-session.ts'
 import { chooseSessionClaims, endOfLogin } from '../session/session-claims.ts'
 import { nowInSeconds } from '../time/seconds.ts'
 import type { IdTokenClaims, Login, Transaction } from '../types.ts'
-import { repostResponse } from './repost-page.ts'
+import { checkResponseMode, repostResponse } from './repost-page.ts'
 import { completeLogin } from './silent-login.ts'
 
 /** `GET` or `POST /callback`: accepts the authorization response, saves the login in a new session and redirects. */
@@ -41,6 +41,7 @@ export async function callbackRoute(rp: RelyingParty, client: Client, req: Reque
   if (found === undefined) return redirect(res, rp.config.origin + homePage(rp.config))
   const { params, transaction } = found
   checkProvider(client.config, transaction)
+  checkResponseMode(client, req, response, params)
   const completed = await completeLogin(rp, sessionReq, res, transaction, () =>
     rp.redeemOnce(transaction.state, () => redeem(client, params, transaction)),
   )

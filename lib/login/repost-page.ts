@@ -1,3 +1,4 @@
+import { OidcError } from '../errors.ts'
 import { headerOf, type Request, type Response } from '../http/request.ts'
 import { SUBMIT_FORM_SCRIPT, sendFormPage } from '../http/response.ts'
 import { responseDeliveryOf } from '../options/response-type.ts'
@@ -23,11 +24,18 @@ export async function repostResponse(
   // Without the browser's cookie, express-session made a new session. Its cookie must not replace that of the real session.
   await destroyUnsentSession(req)
   if (isInFragment) sendFragmentPage(res, client.config.redirectUri)
-  else sendRepostPage(res, client.config.redirectUri, fields)
+  else
+    sendRepostPage(res, client.config.redirectUri, [
+      ...fields,
+      [REPOSTED_PARAM, isAsRequested(client, req) ? '1' : '0'],
+    ])
   return true
 }
 
-/** Marks a response that has been through the page, so that it never goes through it twice. */
+/**
+ * Marks a response that has been through the page, so that it never goes through it twice. `0`: it had come in another way than
+ * requested.
+ */
 const REPOSTED_PARAM = 'express_oidc_relayed'
 
 /** Removes the mark from the fields. Returns true if it was there. */
@@ -35,6 +43,35 @@ function removeRepostedParam(fields: URLSearchParams): boolean {
   const isReposted = fields.has(REPOSTED_PARAM)
   fields.delete(REPOSTED_PARAM)
   return isReposted
+}
+
+/**
+ * Throws `ERR_OIDC_CALLBACK_INVALID` if the response came in another way than `responseMode` requests: a code in a query that
+ * should be in a form stays in logs and histories. A provider may send an error in its default mode, because it does not know
+ * ours. Our own page says of a response that it posts whether it came as requested.
+ *
+ * @param response As it came.
+ * @param params Its parameters, if they came in a JWT.
+ */
+export function checkResponseMode(
+  client: Client,
+  req: Request,
+  response: ReadonlyMap<string, string>,
+  params: ReadonlyMap<string, string>,
+): void {
+  const [{ config }, reposted] = [client, response.get(REPOSTED_PARAM)]
+  if (params.has('error') || (reposted === undefined ? isAsRequested(client, req) : reposted === '1')) return
+  throw new OidcError(
+    'ERR_OIDC_CALLBACK_INVALID',
+    `The authorization response came in another way than requested: responseMode is '${config.responseMode}'. Set ` +
+      'responseMode to what the provider uses, or have the provider respond as requested.',
+  )
+}
+
+/** True if a response that came by this request was sent as `responseMode` requests. */
+function isAsRequested({ config }: Client, req: Request): boolean {
+  const by = req.method === 'POST' ? 'form_post' : 'query'
+  return responseDeliveryOf(config.responseMode, config.responseType).by === by
 }
 
 /** True if the response can only be in the fragment: we requested `fragment`, and the query is no response. */
@@ -51,14 +88,16 @@ function isCookieMissing(rp: RelyingParty, req: SessionRequest, fields: URLSearc
 }
 
 const TITLE = 'Signing in'
-const REPOSTED_FIELD = [REPOSTED_PARAM, '1'] as const
-
 /** Sends a page that posts the same fields. */
-function sendRepostPage(res: Response, callbackUrl: string, fields: URLSearchParams): void {
+function sendRepostPage(
+  res: Response,
+  callbackUrl: string,
+  fields: readonly (readonly [name: string, value: string])[],
+): void {
   const notice = '<noscript><p>One more step to sign in.</p></noscript><button>Continue</button>'
   sendFormPage(res, callbackUrl, {
     title: TITLE,
-    fields: [...fields, REPOSTED_FIELD],
+    fields,
     script: SUBMIT_FORM_SCRIPT,
     notice,
   })
@@ -67,7 +106,12 @@ function sendRepostPage(res: Response, callbackUrl: string, fields: URLSearchPar
 /** Sends a page that posts the parameters in the fragment of its URL. */
 function sendFragmentPage(res: Response, callbackUrl: string): void {
   const notice = '<noscript><p>Please allow JavaScript for this page, and load it again, to sign in.</p></noscript>'
-  sendFormPage(res, callbackUrl, { title: TITLE, fields: [REPOSTED_FIELD], script: SUBMIT_FRAGMENT_SCRIPT, notice })
+  sendFormPage(res, callbackUrl, {
+    title: TITLE,
+    fields: [[REPOSTED_PARAM, '1']],
+    script: SUBMIT_FRAGMENT_SCRIPT,
+    notice,
+  })
 }
 
 /**

@@ -204,6 +204,7 @@ export const PROVIDER_OPTIONS: OptionTable<NamedProviderOptions, ProviderWithout
   tenants: option(tenants),
   endSessionParams: option(anyOf(functionRule, endSessionParamsRule)),
   dangerouslyAssumeRequestedScope: option(booleanRule, false),
+  dangerouslyAllowMissingIss: option(booleanRule, false),
 }
 
 /** The routes that every application has. */

@@ -100,6 +100,11 @@ const REQUIREMENTS: readonly Requirement[] = [
     isMet: (options) => options.dangerouslyAssumeRequestedScope !== true,
   },
   {
+    option: 'dangerouslyAllowMissingIss',
+    must: 'be false',
+    isMet: (options) => options.dangerouslyAllowMissingIss !== true,
+  },
+  {
     option: 'responseMode',
     must: "be 'jwt' or another one with jwt",
     isMet: ({ profile, responseMode }) => profile === 'fapi2' || responseMode?.endsWith('jwt') === true,

@@ -259,6 +259,13 @@ export interface ProviderOptions {
    * @default false
    */
   dangerouslyAssumeRequestedScope?: boolean
+  /**
+   * Accept authorization responses without `iss` from a provider whose metadata announces it (RFC 9207 2.4). Then nothing
+   * in the response says which provider it is from. Use it only for a provider that forgets it, with one provider or with
+   * a callback for each. An `iss` that is there must still be right. Cannot be combined with `profile`.
+   * @default false
+   */
+  dangerouslyAllowMissingIss?: boolean
 }
 
 /** One of several providers. Options that it leaves out are those at the top. */

@@ -7,7 +7,7 @@ import type { Provider } from '../provider/provider.ts'
 import { verifyProviderToken } from '../provider/provider-token.ts'
 import { nowInSeconds } from '../time/seconds.ts'
 import type { Transaction } from '../types.ts'
-import { audienceRule, type ClaimRule, checkClaims, expiryRule, issuerRule } from './claim-rules.ts'
+import { audienceRule, type ClaimRule, checkClaims, expiryRule, issuerRule, notBeforeRule } from './claim-rules.ts'
 
 /** The parameters of a request to the callback, each at most once. */
 export type ResponseParams = ReadonlyMap<string, string>
@@ -132,7 +132,8 @@ function checkIssuer(
   const namesIssuer = iss !== undefined || (expected.idToken && params.has('id_token') && !params.has('error'))
   // FAPI 2.0 Security Profile 5.3.3.2: always, whatever the metadata says.
   const mustNameIssuer =
-    config.profile !== undefined || metadata['authorization_response_iss_parameter_supported'] === true
+    config.profile !== undefined ||
+    (metadata['authorization_response_iss_parameter_supported'] === true && !config.dangerouslyAllowMissingIss)
   if (!namesIssuer && mustNameIssuer) {
     throw new OidcError(
       'ERR_OIDC_RESPONSE_ISSUER_MISSING',
@@ -171,6 +172,7 @@ const RESPONSE_JWT_RULES: readonly ClaimRule[] = [
   issuerRule('ERR_OIDC_RESPONSE_JWT_ISSUER', (issuer, { iss }) => iss === issuer),
   audienceRule('ERR_OIDC_RESPONSE_JWT_AUDIENCE'),
   expiryRule('ERR_OIDC_RESPONSE_JWT_EXPIRED'),
+  notBeforeRule('ERR_OIDC_RESPONSE_JWT_NOT_BEFORE'),
 ]
 
 function isPlain(value: unknown): value is string | number {

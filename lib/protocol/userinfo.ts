@@ -18,6 +18,7 @@ import {
   expiryRule,
   ifPresent,
   issuerRule,
+  notBeforeRule,
   SECURITY_CLAIMS,
 } from './claim-rules.ts'
 import type { RedeemedTokens } from './redeem-response.ts'
@@ -133,18 +134,22 @@ function unexpectedForm(url: string, expected: string): ProviderError {
   return new ProviderError('ERR_OIDC_USERINFO', `${withoutQuery(url)} did not answer with ${expected}.`)
 }
 
-/** OIDC Core 5.3.2, RFC 7519 4.1: issuer and audience are recommended, exp is optional. If present, they must be right. */
+/** OIDC Core 5.3.2, RFC 7519 4.1: issuer and audience are recommended, exp and nbf are optional. If present, they must be right. */
 const JWT_RULES: readonly ClaimRule[] = [
   ifPresent('iss', issuerRule('ERR_OIDC_USERINFO_JWT_ISSUER')),
   ifPresent('aud', audienceRule('ERR_OIDC_USERINFO_JWT_AUDIENCE')),
 ]
-const EXPIRY_RULE: ClaimRule = ifPresent('exp', expiryRule('ERR_OIDC_USERINFO'))
+const TIME_RULES: readonly ClaimRule[] = [
+  ifPresent('exp', expiryRule('ERR_OIDC_USERINFO')),
+  notBeforeRule('ERR_OIDC_USERINFO'),
+]
 
 function checkJwtClaims(claims: JsonObject, { issuer, clientId, clockTolerance }: Config): void {
   const noun = nounOf('USERINFO_JWT')
   const context = { issuer, clientId, clockTolerance, now: nowInSeconds() }
   checkClaims(noun, claims, JWT_RULES, context)
-  const expired = EXPIRY_RULE.findProblem(claims, context)
-  if (expired !== undefined)
-    throw new ProviderError(EXPIRY_RULE.code, `The ${noun} ${expired.details ?? expired.message}`)
+  for (const { code, findProblem } of TIME_RULES) {
+    const problem = findProblem(claims, context)
+    if (problem !== undefined) throw new ProviderError(code, `The ${noun} ${problem.details ?? problem.message}`)
+  }
 }

@@ -121,6 +121,7 @@ describe('the configuration', () => {
       hooks: {},
       dangerouslyAssumeRequestedScope: false,
       dangerouslyAllowInsecureRequests: false,
+      dangerouslyAllowMissingIss: false,
     })
   })
 
