@@ -320,6 +320,7 @@ export const ERROR_STATUS = {
   // Tokens that the application requests, and revocation.
   ERR_OIDC_TOKEN_UNAVAILABLE: 401,
   ERR_OIDC_REFRESH_REFUSED: 401,
+  ERR_OIDC_INTERACTION_REQUIRED: 401,
   ERR_OIDC_REVOCATION: 502,
   // Guards.
   ERR_OIDC_LOGIN_REQUIRED: 401,

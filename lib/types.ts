@@ -265,7 +265,8 @@ export interface OidcMethods {
    * concurrent requests.
    *
    * Rejects with `ERR_OIDC_TOKEN_UNAVAILABLE` if there is no token and no refresh token, `ERR_OIDC_REFRESH_REFUSED` if the
-   * provider has revoked the refresh token (the login has ended then), and the codes of the token endpoint.
+   * provider has revoked the refresh token (the login has ended then), `ERR_OIDC_INTERACTION_REQUIRED` if it wants the user to
+   * log in first (the login has expired then), and the codes of the token endpoint.
    *
    * @example
    * ```ts

@@ -36,7 +36,7 @@ export interface RefreshedTokens {
 /**
  * Uses the refresh token of a login (RFC 6749 6, OIDC Core 12). Sends a scope only if one is requested, because some
  * providers refuse the scope that they granted. Throws what {@link requestTokens} throws, `ERR_OIDC_REFRESH_REFUSED` if the
- * provider refuses the refresh token, and the codes of ID Tokens.
+ * provider refuses the refresh token, `ERR_OIDC_INTERACTION_REQUIRED` if it wants the user first, and the codes of ID Tokens.
  *
  * @param keep Called with the tokens of the login and their new refresh token, before the rest of the response is checked.
  */
@@ -78,17 +78,28 @@ async function prepareVerification(provider: Provider): Promise<VerifyToken> {
   return await createTokenVerifier(provider, 'ID_TOKEN')
 }
 
-/** RFC 6749 5.2: only this error means that the refresh token is not valid any more, and so the login has ended. */
+/** Errors of OIDC Core 3.1.2.6. Entra ID answers a refresh with them if a policy demands that the user is there. */
+const INTERACTION_ERRORS: readonly string[] = [
+  ...['interaction_required', 'login_required', 'consent_required', 'account_selection_required'],
+]
+
+/**
+ * Names the two refusals that only a new login solves. RFC 6749 5.2: `invalid_grant` alone means that the refresh token is not
+ * valid any more, and so the login has ended.
+ */
 function refuse(error: unknown): never {
-  if (!(error instanceof ProviderError) || error.refusal?.error !== 'invalid_grant') throw error
+  if (!(error instanceof ProviderError)) throw error
   const { refusal, errorId, requestId } = error
-  const message = 'The provider refused the refresh token (invalid_grant): it has expired or was revoked. Log in again.'
-  throw new ProviderError('ERR_OIDC_REFRESH_REFUSED', message, {
-    cause: error,
-    refusal,
-    errorId,
-    requestId,
-  })
+  const options = { cause: error, refusal, errorId, requestId }
+  if (refusal?.error === 'invalid_grant') {
+    const message =
+      'The provider refused the refresh token (invalid_grant): it has expired or was revoked. Log in again.'
+    throw new ProviderError('ERR_OIDC_REFRESH_REFUSED', message, options)
+  }
+  const interaction = INTERACTION_ERRORS.find((name) => name === refusal?.error)
+  if (interaction === undefined) throw error
+  const message = `The provider refreshes no token until the user has been there (${interaction}). Log in again.`
+  throw new ProviderError('ERR_OIDC_INTERACTION_REQUIRED', message, options)
 }
 
 /** OIDC Core 12.2: verified as at login. It must be of the same user; if it has a nonce, that of the login. */

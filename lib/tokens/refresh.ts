@@ -9,6 +9,7 @@ import { requireSession, type SessionRequest } from '../session/express-session.
 import { isStored, syncLoginWithOtherRequests, writeLogin } from '../session/login-session.ts'
 import { chooseSessionClaims, endOfLogin } from '../session/session-claims.ts'
 import type { Lease } from '../state/shared-state.ts'
+import { nowInSeconds } from '../time/seconds.ts'
 import { loadOnce } from '../time/single-flight.ts'
 import type { AccessToken, IdTokenClaims, Login, TokenRecord } from '../types.ts'
 import {
@@ -25,7 +26,8 @@ import {
  * all concurrent requests of the session, on all nodes.
  *
  * Throws `ERR_OIDC_TOKEN_UNAVAILABLE` if there is no token and no refresh token. Throws `ERR_OIDC_REFRESH_REFUSED` if the
- * provider has revoked the refresh token; the login has ended then. Any other failed refresh leaves the login unchanged.
+ * provider has revoked the refresh token, and `ERR_OIDC_INTERACTION_REQUIRED` if it wants the user to log in first; the login has
+ * ended then. Any other failed refresh leaves the login unchanged.
  */
 export async function freshAccessToken(
   rp: RelyingParty,
@@ -107,6 +109,7 @@ async function refreshLatest(attempt: Refresh, tokens: TokenRecord, isRetry = fa
   // If this process was suspended, the lock may be lost, and another node may have used the refresh token.
   lease.assertHeld()
   const result = await refresh(attempt, tokens).catch(async (error: unknown) => {
+    if (error instanceof OidcError && error.code === 'ERR_OIDC_INTERACTION_REQUIRED') expireLogin(attempt)
     if (!(error instanceof OidcError) || error.code !== 'ERR_OIDC_REFRESH_REFUSED') throw error
     const newer = await findNewerTokens(attempt, tokens)
     if (newer === undefined) await endLocalLogin(rp, req)
@@ -116,6 +119,17 @@ async function refreshLatest(attempt: Refresh, tokens: TokenRecord, isRetry = fa
   if ('newer' in result) return usableToken(result.newer, query) ?? (await refreshLatest(attempt, result.newer, true))
   await publishRefresh(rp, req, login, result.record)
   return result.token
+}
+
+/**
+ * Expires the login, so that guards send the user to log in again. The session stays: the same user gets back what the
+ * application has stored in it. A token for another API may need more than the login did, so that ends no login.
+ */
+function expireLogin(attempt: Refresh): void {
+  const { rp, req, query } = attempt
+  const login = readLogin(req, rp.config)
+  if (login === undefined || query.scope !== undefined || query.resource !== undefined) return
+  applyToSession(attempt, login, { ...login, expiresAt: Math.floor(nowInSeconds()) })
 }
 
 /** The other node may have its response, but may not have stored it yet. In milliseconds. */
