@@ -203,7 +203,8 @@ export interface ProviderOptions {
   dpopSigningAlg?: string
   /**
    * When to call the UserInfo endpoint at login (OIDC Core 5.3): always, never, or if a granted scope has brought no
-   * claim into the ID Token. Its claims are added, and never replace those of the ID Token that secure the login.
+   * claim into the ID Token. Its claims are added, and never replace those of the ID Token that secure the login. With
+   * `'when-needed'`, a login continues without UserInfo if the endpoint fails, and an event says why.
    * @default 'when-needed'
    */
   userinfo?: boolean | 'when-needed'

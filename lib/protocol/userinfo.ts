@@ -1,4 +1,5 @@
 import { OidcError, ProviderError, shown } from '../errors.ts'
+import { publish } from '../events.ts'
 import { nounOf } from '../jose/compact-token.ts'
 import { type JsonObject, presentMembers } from '../jose/json.ts'
 import type { Config } from '../options/config.ts'
@@ -37,14 +38,25 @@ const CLAIMS_OF_SCOPE: Readonly<Record<string, readonly string[]>> = {
 
 /**
  * The claims of a login, with those of UserInfo if the option `userinfo` requests them. A claim of the ID Token wins over
- * one of UserInfo; claims that secure the login never come from UserInfo. Throws what {@link readUserInfo} throws.
+ * one of UserInfo; claims that secure the login never come from UserInfo. Throws what {@link readUserInfo} throws. With
+ * `'when-needed'`, UserInfo only fills in, so a login continues without it: an event says why. It still fails if UserInfo is
+ * about another user, or a JWT that is not signed and encrypted as registered.
  */
 export async function completeClaims(provider: Provider, redeemed: RedeemedTokens): Promise<IdTokenClaims> {
   const { claims, tokens } = redeemed
   if (tokens.accessToken === undefined || !needsUserInfo(provider, redeemed)) return claims
-  const userinfo = await readUserInfo(provider, tokens, claims.sub)
+  const request = readUserInfo(provider, tokens, claims.sub)
+  const userinfo = await (provider.config.userinfo === 'when-needed' ? request.catch(continueWithout) : request)
   const additional = Object.entries(userinfo ?? {}).filter(([name]) => !SECURITY_CLAIMS.has(name))
   return { ...Object.fromEntries(additional), ...claims } as IdTokenClaims
+}
+
+function continueWithout(error: unknown): undefined {
+  const isUnavailable =
+    error instanceof ProviderError &&
+    (error.code === 'ERR_OIDC_USERINFO' || error.code.startsWith('ERR_OIDC_PROVIDER_'))
+  if (!isUnavailable) throw error
+  publish['express-oidc:error'](() => ({ code: error.code, error }))
 }
 
 function needsUserInfo({ config, metadata }: Provider, { claims, scope = config.scope }: RedeemedTokens): boolean {

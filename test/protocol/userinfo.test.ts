@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { describe, it, mock } from 'node:test'
 import session from 'express-session'
-import { ProviderError } from '../../lib/index.ts'
+import { type Events, ProviderError } from '../../lib/index.ts'
 import type { TestApp } from '../support/app/app.ts'
 import { answerJson } from '../support/app/app-routes.ts'
 import { isTokens } from '../support/app/records.ts'
@@ -17,6 +18,20 @@ const thin = createStage({ provider: { idToken: 'thin' }, app: usual })
 async function claimsOf(app: TestApp): Promise<Record<string, unknown>> {
   const page = await app.browser().open('/profile')
   return page.status === 200 ? page.json() : { ...page.json(), status: page.status }
+}
+
+/** What the work returns, and the codes of the events of errors that were published during it. */
+async function observeErrors<Result>(
+  work: () => Promise<Result>,
+): Promise<{ result: Result; errors: readonly string[] }> {
+  const errors: string[] = []
+  const listener = (message: unknown): void => void errors.push((message as Events['express-oidc:error']).code)
+  subscribe('express-oidc:error', listener)
+  try {
+    return { result: await work(), errors }
+  } finally {
+    unsubscribe('express-oidc:error', listener)
+  }
 }
 
 describe("userinfo: 'when-needed'", () => {
@@ -180,14 +195,55 @@ describe('a login whose UserInfo fails', () => {
     ['has too much to do', answered(429, {}, { 'Retry-After': '7' }), 'ERR_OIDC_PROVIDER_BUSY', 503],
   ]
   for (const [name, change, code, status] of faults) {
-    it(`fails with ${code} if UserInfo ${name}`, async () => {
+    it(`fails with ${code} if UserInfo ${name} and is always requested`, async () => {
       thin.provider.change.userinfo = change
-      const app = await thin.start()
+      const app = await thin.start({ userinfo: true })
       assert.deepEqual(await claimsOf(app), { error: code, status })
       assert.ok(app.errors[0] instanceof ProviderError)
       assert.equal(await app.sessions(), 0)
     })
+
+    if (code === 'ERR_OIDC_USERINFO_SUBJECT') {
+      it(`N-30: fails if UserInfo ${name}, even if it only fills in`, async () => {
+        thin.provider.change.userinfo = change
+        assert.deepEqual(await claimsOf(await thin.start()), { error: code, status })
+      })
+    } else {
+      it(`N-30: continues if UserInfo ${name} and only fills in, and an event says why`, async () => {
+        thin.provider.change.userinfo = change
+        const app = await thin.start()
+        const { result: claims, errors } = await observeErrors(() => claimsOf(app))
+        assert.deepEqual([claims['sub'], claims['email'], errors], ['user-subject', undefined, [code]])
+        assert.deepEqual(app.errors, [])
+      })
+    }
   }
+
+  it('N-30: continues if UserInfo is announced, but nothing is there', async () => {
+    thin.provider.change.userinfo = answered(404, '<h1>Not found</h1>', { 'Content-Type': 'text/html' })
+    const app = await thin.start()
+    const { result: claims, errors } = await observeErrors(() => claimsOf(app))
+    assert.deepEqual([claims['sub'], errors], ['user-subject', ['ERR_OIDC_USERINFO']])
+  })
+
+  it('N-30: continues if the connection to UserInfo closes', async () => {
+    thin.provider.change.raw['/userinfo'] = (req) => void req.socket.destroy()
+    const app = await thin.start()
+    const { result: claims, errors } = await observeErrors(() => claimsOf(app))
+    assert.deepEqual([claims['sub'], errors], ['user-subject', ['ERR_OIDC_PROVIDER_UNREACHABLE']])
+  })
+})
+
+describe('a signed UserInfo that only fills in', () => {
+  const signed = createStage({
+    provider: { idToken: 'thin', userinfoSignedResponseAlg: 'RS256' },
+    app: { errorHandler: 'json' },
+  })
+
+  it('N-30: fails the login if its signature is wrong', async () => {
+    signed.provider.change.userinfoJwt = (jwt) => jwt.replace(/\.....([^.]*)$/, '.AAAA$1')
+    assert.equal((await claimsOf(await signed.start()))['error'], 'ERR_OIDC_USERINFO_JWT_SIGNATURE')
+  })
 })
 
 describe('req.oidc.userinfo()', () => {
