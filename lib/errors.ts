@@ -64,6 +64,26 @@ export function shown(value: unknown): string {
   return text.replace(/[^ -~]|[<>]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`)
 }
 
+/** A JWS or JWE in compact form: an ID Token, a client assertion. */
+const JWT = /\beyJ[\w-]{8,}(?:\.[\w-]*)+/g
+
+/**
+ * Hides secrets in a text of a provider: those that it was sent, which some providers repeat in their errors, in each form that
+ * a request has, and everything that looks like a JWT.
+ */
+export function concealSecrets(text: string, secrets: Iterable<string>): string {
+  const forms = [...secrets].flatMap((secret) => [secret, encodeURIComponent(secret), formEncoded(secret)])
+  // Of two secrets, the longer one may contain the other. A text of three characters is found in any error.
+  const longestFirst = forms.filter(({ length }) => length > 3).sort((one, other) => other.length - one.length)
+  return longestFirst.reduce((rest, secret) => rest.replaceAll(secret, CONCEALED), text.replace(JWT, CONCEALED))
+}
+
+const CONCEALED = '********'
+
+function formEncoded(text: string): string {
+  return new URLSearchParams([['', text]]).toString().slice(1)
+}
+
 /** JSON has no functions, BigInts or cycles. An invalid option may have any of these. */
 function jsonOrType(value: unknown): string {
   try {

@@ -1,4 +1,4 @@
-import { type ErrorCode, OidcError, ProviderError } from '../errors.ts'
+import { concealSecrets, type ErrorCode, OidcError, ProviderError } from '../errors.ts'
 import type { ClientInformation } from '../registration.ts'
 import type { Values } from './arguments.ts'
 
@@ -25,7 +25,7 @@ export function createTerminal(environment: CommandEnvironment): Terminal {
       if (secret !== undefined) secrets.add(secret)
     },
     warn(text) {
-      environment.warn([...secrets].reduce((rest, secret) => rest.replaceAll(secret, '********'), text))
+      environment.warn(concealSecrets(text, secrets))
     },
   }
 }

@@ -3,6 +3,7 @@ import { nounOf } from '../jose/compact-token.ts'
 import { presentMembers } from '../jose/json.ts'
 import { isIssuerOrTenant } from '../options/issuer.ts'
 import { contentsOf, type ResponseContents } from '../options/response-type.ts'
+import { concealRefusal } from '../provider/error-response.ts'
 import type { Provider } from '../provider/provider.ts'
 import { verifyProviderToken } from '../provider/provider-token.ts'
 import { nowInSeconds } from '../time/seconds.ts'
@@ -60,7 +61,7 @@ export function checkAuthorizationResponse(
 ): AuthorizationResponse {
   const expected = contentsOf(transaction.responseType ?? 'code')
   checkIssuer(params, expected, transaction, provider)
-  checkError(params)
+  checkError(params, transaction)
   rejectUnexpectedParams(params, expected)
   const { code, accessToken } = { code: textOf(params, 'code'), accessToken: textOf(params, 'access_token') }
   if (expected.code && code === undefined) {
@@ -142,14 +143,12 @@ function checkIssuer(
   }
 }
 
-function checkError(params: ResponseParams): void {
+/** The provider may repeat its request, and then only what we know is recognized. */
+function checkError(params: ResponseParams, { state, nonce }: Transaction): void {
   const error = params.get('error')
   if (error === undefined) return
-  throw new AuthorizationError({
-    error,
-    errorDescription: params.get('error_description'),
-    errorUri: params.get('error_uri'),
-  })
+  const refusal = { error, errorDescription: params.get('error_description'), errorUri: params.get('error_uri') }
+  throw new AuthorizationError(concealRefusal(refusal, [state, nonce]))
 }
 
 /**

@@ -1,4 +1,4 @@
-import { type ErrorCode, ProviderError, type ProviderRefusal } from '../errors.ts'
+import { concealSecrets, type ErrorCode, ProviderError, type ProviderRefusal } from '../errors.ts'
 import { type JsonObject, presentMembers } from '../jose/json.ts'
 import type { Config } from '../options/config.ts'
 import { nowInSeconds } from '../time/seconds.ts'
@@ -84,7 +84,7 @@ interface ErrorResponse {
 }
 
 /** An error response, of which the body may be unknown. */
-export type ErrorHead = Pick<ProviderResponse, 'status' | 'headers'> & Partial<Pick<ProviderResponse, 'body'>>
+export type ErrorHead = Pick<ProviderResponse, 'status' | 'headers'> & Partial<ProviderResponse>
 
 /** Both identifiers go to log lines and support tickets, so anything unusual is left out. */
 const SUPPORT_ID = /^[\w.@-]{1,64}$/
@@ -93,15 +93,30 @@ const OKTA_ERROR_CODE = /^E\d{7}$/
 
 /**
  * Reads an error response: OAuth's form (RFC 6749 5.2), Okta's (`errorCode`, `errorSummary`, `errorId`), or a challenge in
- * `WWW-Authenticate` alone (RFC 6750 3). Anything else is left out.
+ * `WWW-Authenticate` alone (RFC 6750 3). Anything else is left out, and a secret that we sent is concealed.
  */
-export function readErrorResponse({ status, headers, body }: ErrorHead): ErrorResponse {
+export function readErrorResponse({ status, headers, body, sentSecrets }: ErrorHead): ErrorResponse {
   const json = presentMembers((body && jsonBody({ status, headers, body })) ?? {})
   return {
-    refusal: refusalOfOAuth(json) ?? refusalOfOkta(json) ?? refusalInChallenge(headers),
+    refusal: concealed(refusalOfOAuth(json) ?? refusalOfOkta(json) ?? refusalInChallenge(headers), sentSecrets),
     errorId: supportId(json['errorId']),
     requestId: supportId(headers.get('x-okta-request-id')),
   }
+}
+
+/** Some providers repeat the request in their error, and errors go to logs. */
+function concealed(
+  refusal: ProviderRefusal | undefined,
+  sentSecrets: ErrorHead['sentSecrets'],
+): ProviderRefusal | undefined {
+  return refusal && concealRefusal(refusal, sentSecrets?.() ?? [])
+}
+
+/** The error of a provider without these secrets. */
+export function concealRefusal(refusal: ProviderRefusal, secrets: readonly string[]): ProviderRefusal {
+  const conceal = (text: string | undefined): string | undefined => text && concealSecrets(text, secrets)
+  const members = Object.entries(refusal).map(([name, text]) => [name, conceal(text)])
+  return { ...refusal, ...Object.fromEntries(members) }
 }
 
 function refusalOfOAuth({ error, error_description: text, error_uri: uri }: JsonObject): ProviderRefusal | undefined {

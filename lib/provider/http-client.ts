@@ -15,6 +15,7 @@ import {
   readResponse,
   withoutQuery,
 } from './http-transport.ts'
+import { secretsIn } from './sent-secrets.ts'
 
 /**
  * The only way to send a request to a provider. Everything is bounded: `timeout` seconds in all for connection, headers and
@@ -48,7 +49,10 @@ export function createHttpClient(
     return await withEvent(init.method, urlWithoutQuery, () =>
       withTimeLimit(
         config.timeout,
-        async (limit) => readResponse(await transport(target, complete, limit), urlWithoutQuery),
+        async (limit) => {
+          const response = await readResponse(await transport(target, complete, limit), urlWithoutQuery)
+          return { ...response, sentSecrets: () => secretsIn(init) }
+        },
         () => timeoutError(urlWithoutQuery, config.timeout),
       ),
     )

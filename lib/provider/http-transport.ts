@@ -155,6 +155,8 @@ export interface ProviderResponse {
   readonly headers: ResponseHeaders
   /** At most 1 MiB. */
   readonly body: Uint8Array
+  /** The secrets that were sent, which an error may repeat. Absent for a response that was not requested from a provider. */
+  readonly sentSecrets?: () => readonly string[]
 }
 
 /** Key sets and metadata have a few kilobytes. Even the claims of a user with very many groups are smaller than this. */
