@@ -148,6 +148,9 @@ const MEMBERS: ReadonlyMap<string, (value: Json) => boolean> = new Map([
   ['token_endpoint_auth_method', isVisibleText],
 ])
 
+/** A secret or an algorithm that is empty is not one that the provider has left to us. */
+const DECIDES = /^client_secret$|_(?:alg|enc)$/
+
 /**
  * Checks a client in a response (RFC 7591 3.2.1), without members that are null, as Okta adds them, or empty.
  *
@@ -156,9 +159,8 @@ const MEMBERS: ReadonlyMap<string, (value: Json) => boolean> = new Map([
  */
 export function checkClient(endpoint: RegistrationEndpoint, value: Json | undefined): ClientInformation {
   if (!isObject(value)) throw invalidResponse('is not a JSON object. Check the URL of the endpoint')
-  const { client_secret: secret } = value
-  // An empty secret is no secret: the client could not authenticate with it.
-  const client: JsonObject = { ...presentMembers(value), ...(secret === '' ? { client_secret: secret } : {}) }
+  const empty = Object.entries(value).filter(([name, member]) => member === '' && DECIDES.test(name))
+  const client: JsonObject = { ...presentMembers(value), ...Object.fromEntries(empty) }
   if (!isVisibleText(client['client_id']))
     throw invalidResponse('has no valid client_id. Check the URL of the endpoint')
   const wrong = Object.entries(client).find(([name, member]) => MEMBERS.get(name)?.(member) === false)
