@@ -48,16 +48,23 @@ export function formatClients(clients: readonly ClientInformation[], values: Val
   return formatTable(clients.map((client) => [client.client_id, client.client_name ?? '']))
 }
 
+/** JSON escapes only some control characters (RFC 8259 7). Those that it leaves get its escapes too: a parser reads the same. */
 export function formatJson(value: unknown): string {
-  return `${JSON.stringify(value, null, 2)}\n`
+  const lines = JSON.stringify(value, null, 2).split('\n')
+  return `${lines.map((line) => line.replace(CONTROL, jsonEscapes)).join('\n')}\n`
 }
 
-/**
- * Removes control characters, with which text of the provider could deceive the reader or send commands to the
- * terminal.
- */
+/** With these, text of the provider could deceive the reader or send commands to the terminal. */
+const CONTROL = /[\p{Cc}\p{Cf}\u2028\u2029]/gu
+
+function jsonEscapes(character: string): string {
+  // One escape for each UTF-16 unit (RFC 8259 7).
+  return character.replace(/[\s\S]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`)
+}
+
+/** Replaces control characters by spaces. */
 export function escapeForTerminal(text: string): string {
-  return text.replace(/[\p{Cc}\p{Cf}\u2028\u2029]/gu, ' ')
+  return text.replace(CONTROL, ' ')
 }
 
 function formatTable(rows: readonly (readonly [name: string, value: unknown])[]): string {

@@ -1,5 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto'
-import { mkdir, open, rename, rm } from 'node:fs/promises'
+import { constants } from 'node:fs'
+import { lstat, mkdir, open, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { OidcError } from '../errors.ts'
 import type { ClientStore, RegisteredClient } from '../options/registration-options.ts'
@@ -8,14 +9,18 @@ import type { ClientStore, RegisteredClient } from '../options/registration-opti
 const OWNER_ONLY = 0o600
 /** Permissions of the group and of others. Windows has none, and the ones that Node reports there mean nothing. */
 const FOREIGN = new Map<string, number>([['win32', 0]]).get(process.platform) ?? 0o077
+const WRITABLE_BY_ALL = FOREIGN & 0o002
+/** Does not follow a link, and does not wait for the other end of a pipe. Windows has neither flag. */
+const READ_ONLY = constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0)
 
 /**
  * Stores clients in a directory, one file for each, readable for the owner only. A write replaces the file in one step,
  * so a crash leaves the old client or the new one. Several processes may share the directory. The first write creates
  * it.
  *
- * A file that the group or others can read is rejected, because its secret is no longer secret. Every failure is an
- * `OidcError` with the code `ERR_OIDC_REGISTRATION_STORE`.
+ * A file that the group or others can read is rejected, because its secret is no longer secret. So is a directory that
+ * all users can write, because any of them could replace the client, and a link in the place of either. Every failure is
+ * an `OidcError` with the code `ERR_OIDC_REGISTRATION_STORE`.
  *
  * @param directory A directory that survives a deployment and that no web server serves.
  * @example
@@ -27,17 +32,28 @@ const FOREIGN = new Map<string, number>([['win32', 0]]).get(process.platform) ??
 export function fileClientStore(directory: string): ClientStore {
   const pathOf = (key: string): string => join(directory, `${createHash('sha256').update(key).digest('hex')}.json`)
   return {
-    read: (key) => withStoreErrors(pathOf(key), (path) => readFile(path, key)),
-    write: (key, client) => withStoreErrors(pathOf(key), (path) => writeFile(directory, path, { key, client })),
-    remove: (key) => withStoreErrors(pathOf(key), (path) => rm(path, { force: true })),
+    read: (key) => inStore(directory, pathOf(key), (path) => readFile(path, key)),
+    write: (key, client) => inStore(directory, pathOf(key), (path) => writeFile(directory, path, { key, client })),
+    remove: (key) => inStore(directory, pathOf(key), (path) => rm(path, { force: true })),
   }
 }
 
-async function withStoreErrors<T>(path: string, work: (path: string) => Promise<T>): Promise<T> {
+async function inStore<T>(directory: string, path: string, work: (path: string) => Promise<T>): Promise<T> {
   try {
+    await checkDirectory(directory)
     return await work(path)
   } catch (error) {
     throw error instanceof OidcError ? error : storeError(path, 'cannot be read or written. See the cause', error)
+  }
+}
+
+async function checkDirectory(directory: string): Promise<void> {
+  const found = await lstat(directory).catch(ignoreMissing)
+  if (found?.isSymbolicLink()) {
+    throw storeError(directory, 'is a symbolic link. Pass the path that it leads to')
+  }
+  if (found !== undefined && (found.mode & WRITABLE_BY_ALL) !== 0) {
+    throw storeError(directory, 'can be written by all users, so any of them can replace the client. Run chmod o-w')
   }
 }
 
@@ -46,11 +62,13 @@ function storeError(path: string, problem: string, cause?: unknown): OidcError {
 }
 
 async function readFile(path: string, key: string): Promise<RegisteredClient | undefined> {
-  const file = await open(path, 'r').catch(ignoreMissing)
+  const file = await open(path, READ_ONLY).catch(ignoreMissing).catch(rejectLink(path))
   if (file === undefined) return undefined
   try {
     // Of the open file, because the path may name another file by now.
-    const { mode } = await file.stat()
+    const stats = await file.stat()
+    if (!stats.isFile()) throw notAFile(path)
+    const { mode } = stats
     if ((mode & FOREIGN) !== 0) {
       throw storeError(path, 'can be read or written by other users. Run chmod 600, and renew the client secret')
     }
@@ -58,6 +76,17 @@ async function readFile(path: string, key: string): Promise<RegisteredClient | u
   } finally {
     await file.close()
   }
+}
+
+/** The errors of `O_NOFOLLOW` for a link: `ELOOP`, on FreeBSD `EMLINK`. */
+function rejectLink(path: string): (error: NodeJS.ErrnoException) => never {
+  return (error) => {
+    throw ['ELOOP', 'EMLINK'].includes(error.code ?? '') ? notAFile(path, error) : error
+  }
+}
+
+function notAFile(path: string, cause?: unknown): OidcError {
+  return storeError(path, 'is not a file of its own, but a link, a directory or a device. Remove it', cause)
 }
 
 function ignoreMissing(error: NodeJS.ErrnoException): undefined {

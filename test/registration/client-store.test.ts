@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
-import { chmod, mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, mkdtemp, readdir, readFile, rename, rm, stat, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, it } from 'node:test'
@@ -134,6 +134,46 @@ describe('a store of clients in files', () => {
     await store.write(KEY, CLIENT)
     assert.equal(await readFile(target, 'utf8'), 'untouched')
     assert.deepEqual(await store.read(KEY), CLIENT)
+  })
+
+  for (const mode of [0o777, 0o1777, 0o702]) {
+    it(`N-53: rejects a directory with the mode ${mode.toString(8)}, because everybody can replace its files`, async () => {
+      await store.write(KEY, CLIENT)
+      await chmod(folder, mode)
+      await refuses(store.read(KEY), /can be written by all users.*chmod o-w/)
+      await refuses(store.write(KEY, CLIENT), /can be written by all users/)
+      await refuses(store.remove(KEY), /can be written by all users/)
+      await chmod(folder, 0o770)
+      assert.deepEqual(await store.read(KEY), CLIENT)
+    })
+  }
+
+  it('N-53: does not read through a symbolic link', async () => {
+    await store.write(KEY, CLIENT)
+    const file = await onlyFile()
+    const target = join(folder, '..', 'target')
+    await rename(file, target)
+    await symlink(target, file)
+    await refuses(store.read(KEY), /is not a file of its own/)
+  })
+
+  it('N-53: does not follow a link that is its directory', async () => {
+    await store.write(KEY, CLIENT)
+    const link = join(folder, '..', 'link')
+    await symlink(folder, link)
+    const linked = fileClientStore(link)
+    await refuses(linked.read(KEY), /is a symbolic link/)
+    await refuses(linked.write(KEY, CLIENT), /is a symbolic link/)
+    await refuses(linked.remove(KEY), /is a symbolic link/)
+    assert.deepEqual(await store.read(KEY), CLIENT)
+  })
+
+  it('N-53: does not read a file that is a directory or a pipe', async () => {
+    await store.write(KEY, CLIENT)
+    const file = await onlyFile()
+    await rm(file)
+    await promisify(execFile)('mkfifo', ['-m', '600', file])
+    await refuses(store.read(KEY), /is not a file of its own/)
   })
 
   const contents: readonly [string, string][] = [

@@ -62,6 +62,22 @@ function at(provider: RegistrationProvider, command: string, ...more: readonly s
 
 const OKTA_ENV = { EXPRESS_OIDC_TOKEN: TOKEN }
 
+describe('the output of the command as JSON', () => {
+  it('N-53: escapes what a terminal could read as a command, and means the same', async () => {
+    const provider = await start()
+    const name = 'Portal\u001b[2J\u0007\u007f\u009b31m\u202e\u2028\u{e0041} \u00e9\n'
+    provider.tell = (members) => ({ ...members, client_name: name, ['x\u009d0;evil\u0007']: [name] })
+    const { code, printed, warned } = await run(
+      at(provider, 'register', '--store', store, '--json', '--redirect-uri', REDIRECT_URI),
+    )
+    assert.equal(code, 0, warned)
+    assert.doesNotMatch(printed, /[^\P{Cc}\n]|[\p{Cf}\u2028\u2029]/u)
+    const client = JSON.parse(printed)
+    assert.deepEqual([client.client_name, client['x\u009d0;evil\u0007']], [name, [name]])
+    assert.ok(printed.includes('\u00e9'))
+  })
+})
+
 describe('the command at a provider by RFC 7592', () => {
   it('saves a new client before it prints anything, and does not print its secrets', async () => {
     const provider = await start()
