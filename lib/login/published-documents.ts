@@ -7,6 +7,7 @@ import type { RelyingParty } from '../relying-party.ts'
 import { skipNewSession } from '../session/cookies.ts'
 import { requireSession, storeOperation } from '../session/express-session.ts'
 import type { StoreLike } from '../state/shared-state.ts'
+import { getRecord, recordKey } from '../state/store-record.ts'
 import { nowInSeconds } from '../time/seconds.ts'
 
 /** Long enough to save requests, short enough to replace a compromised key (OIDC Core 10.1.1). */
@@ -61,20 +62,16 @@ export async function storeRequestObject(
   const expires = new Date(Date.now() + maxAge)
   const cookie = { path: '/', httpOnly: true, originalMaxAge: maxAge, maxAge, expires }
   const record = { cookie, requestObject, expiresAt: Number(expires) / 1000 }
-  await storeOperation((done) => store.set(keyOf(id), record, done))
+  await storeOperation((done) => store.set(recordKey('request', id), record, done))
   return `${origin}${basePath}${routes.requestObjects}?id=${id}`
 }
 
 /** Returns the request object with this id if it has not expired. The provider may read it several times. */
 async function readRequestObject(store: StoreLike, id: string): Promise<string | undefined> {
   if (!/^[\w-]{32}$/.test(id)) return undefined
-  const record = await storeOperation<unknown>((done) => store.get(keyOf(id), done))
+  const record = await storeOperation((done) => getRecord(store, recordKey('request', id), done))
   const { requestObject, expiresAt }: Readonly<Record<string, unknown>> = Object(record)
   // Some stores return expired records until they clean up.
   const isLive = typeof expiresAt === 'number' && nowInSeconds() < expiresAt
   return isLive && typeof requestObject === 'string' && requestObject !== '' ? requestObject : undefined
-}
-
-function keyOf(id: string): string {
-  return `oidc-request:${id}`
 }

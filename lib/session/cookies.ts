@@ -1,5 +1,6 @@
 import { OidcError } from '../errors.ts'
 import { headerOf, type Request, type Response } from '../http/request.ts'
+import { unlessAbsent } from '../state/store-record.ts'
 import { type SessionCookie, type SessionRequest, storeOperation } from './express-session.ts'
 
 /** Writes this library's own cookies, all with HttpOnly, SameSite=Lax and Path=/. */
@@ -94,7 +95,7 @@ function decode(value: string): string {
  */
 export async function destroyUnsentSession(req: SessionRequest): Promise<void> {
   if (req.session !== undefined && sessionCookieName(req, req.sessionID) === undefined) {
-    await storeOperation((done) => req.session.destroy(done))
+    await storeOperation((done) => req.session.destroy(unlessAbsent(done)))
   }
 }
 

@@ -10,6 +10,7 @@ import { type Events, publish } from '../events.ts'
 import type { Response } from '../http/request.ts'
 import { type AppConfig, ONLY_PROVIDER } from '../options/config.ts'
 import type { StoreLike } from '../state/shared-state.ts'
+import { destroyRecord, getRecord, recordKey, unlessAbsent } from '../state/store-record.ts'
 import { nowInSeconds } from '../time/seconds.ts'
 import type { IdTokenClaims, Login, TokenRecord } from '../types.ts'
 import { expireSessionCookie } from './cookies.ts'
@@ -54,7 +55,7 @@ export async function endLocalLogin(
   const [login, tokensId] = [readLastLogin(req, config), readTokensId(req, config)]
   const { sessionID, session, sessionStore } = req
   await storeWatch.markEnded(req)
-  await storeOperation((done) => req.session.destroy(done))
+  await storeOperation((done) => req.session.destroy(unlessAbsent(done)))
   const tokens = tokensId === undefined ? undefined : await tokenRecords.take(sessionStore, tokensId)
   if (res !== undefined) {
     expireSessionCookie(req, res, sessionID, session.cookie)
@@ -142,7 +143,7 @@ async function endIndexedSession(
   // A session without a login belongs to the application, which has removed the login itself: it stays.
   if (oidcSession !== undefined || data === undefined) {
     storeWatch.markIdEnded(store, sessionId)
-    await storeOperation((done) => store.destroy(sessionId, done))
+    await storeOperation((done) => destroyRecord(store, sessionId, done))
   }
   await Promise.all(tokensIds.map((id) => tokenRecords.remove(store, id)))
   if (oidcSession !== undefined) await index.remove(store, sessionId, oidcSession)
@@ -151,8 +152,7 @@ async function endIndexedSession(
 
 /** A session that cannot be read is `undefined`, and is destroyed like one that matches. */
 async function readSession(store: StoreLike, id: string): Promise<object | undefined> {
-  const data = await storeOperation<unknown>((done) => store.get(id, done)).catch(() => undefined)
-  return typeof data === 'object' && data !== null ? data : undefined
+  return storeOperation<object>((done) => getRecord(store, id, done)).catch(() => undefined)
 }
 
 /**
@@ -161,19 +161,11 @@ async function readSession(store: StoreLike, id: string): Promise<object | undef
  */
 async function writeLogoutTime(store: StoreLike, key: string, loggedOutAt: number, seconds: number): Promise<void> {
   const record = { cookie: lifetimeUntil(loggedOutAt + seconds), loggedOutAt }
-  await storeOperation((done) => store.set(logoutRecordName(key), record, done))
+  await storeOperation((done) => store.set(recordKey('logout', key), record, done))
 }
 
 async function readLogoutTime(store: StoreLike, key: string): Promise<number> {
-  const record = await storeOperation<unknown>((done) => {
-    // File stores report a missing record as ENOENT.
-    const name = logoutRecordName(key)
-    store.get(name, (error, data) => done(Object(error).code === 'ENOENT' ? undefined : error, data))
-  })
+  const record = await storeOperation((done) => getRecord(store, recordKey('logout', key), done))
   const { loggedOutAt } = Object(record)
   return typeof loggedOutAt === 'number' ? loggedOutAt : Number.NEGATIVE_INFINITY
-}
-
-function logoutRecordName(key: string): string {
-  return `oidc-logout:${key}`
 }

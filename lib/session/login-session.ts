@@ -1,3 +1,4 @@
+import { getRecord, unlessAbsent } from '../state/store-record.ts'
 import type { Login } from '../types.ts'
 import type { SessionConfig } from './current-login.ts'
 import { type SessionLike, type SessionRequest, storeOperation } from './express-session.ts'
@@ -22,7 +23,7 @@ export async function regenerateSession(
     return storeWatch.unindex(req)
   const kept = previous === undefined || isSameUser(previous, login) ? applicationData(req.session, config) : {}
   if (previous !== undefined) await storeWatch.markEnded(req)
-  await storeOperation((done) => req.session.regenerate(done))
+  await storeOperation((done) => req.session.regenerate(unlessAbsent(done)))
   Object.assign(req.session, kept)
 }
 
@@ -79,6 +80,6 @@ export function syncLoginWithOtherRequests(
 
 /** False if the session is no longer in its store, for example because another node has ended it. */
 export async function isStored(req: SessionRequest): Promise<boolean> {
-  const data = await storeOperation<unknown>((done) => req.sessionStore.get(req.sessionID, done))
-  return data !== undefined && data !== null
+  const data = await storeOperation((done) => getRecord(req.sessionStore, req.sessionID, done))
+  return data !== undefined
 }

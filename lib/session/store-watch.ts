@@ -21,6 +21,7 @@ import { OidcError } from '../errors.ts'
 import { publish } from '../events.ts'
 import type { AppConfig } from '../options/config.ts'
 import type { StoreLike } from '../state/shared-state.ts'
+import { destroyRecord } from '../state/store-record.ts'
 import type { Login } from '../types.ts'
 import { asPromise, type SessionRequest, storeOf } from './express-session.ts'
 import type { SessionIndex } from './session-index.ts'
@@ -93,7 +94,7 @@ export function createStoreWatch(config: Pick<AppConfig, 'sessionKey'>, index: S
     await write()
     if (!endedAt.has(id) && !(await index.hasEnded(store, oidcSession.tokensId))) return
     markIdEnded(store, id)
-    await asPromise((done) => store.destroy(id, done))
+    await asPromise((done) => destroyRecord(store, id, done))
     await index.remove(store, id, oidcSession)
   }
 

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import type { AppConfig } from '../options/config.ts'
 import type { StoreLike } from '../state/shared-state.ts'
+import { destroyRecord, getRecord, tokenRecordKey } from '../state/store-record.ts'
 import type { Login, TokenRecord } from '../types.ts'
 import { storeOperation } from './express-session.ts'
 import { createSeal } from './seal.ts'
@@ -23,24 +24,27 @@ export interface TokenRecords {
 
 export function createTokenRecords(config: Pick<AppConfig, 'secrets'>): TokenRecords {
   const seal = createSeal(config.secrets, 'tokens')
-  const recordName = (id: string): string => `oidc-tokens:${id}`
 
   async function replace(store: StoreLike, id: string, tokens: TokenRecord, login: Login): Promise<void> {
-    const name = recordName(id)
+    const name = tokenRecordKey(id)
     const record = { cookie: lifetimeUntil(login.expiresAt), tokens: seal.seal(JSON.stringify(tokens), name) }
     await storeOperation((done) => store.set(name, record, done))
   }
 
   async function read(store: StoreLike, id: string): Promise<TokenRecord | undefined> {
-    const name = recordName(id)
-    const record = await storeOperation<unknown>((done) => store.get(name, done))
-    const sealed = typeof record === 'object' && record !== null && 'tokens' in record ? record.tokens : undefined
-    const text = typeof sealed === 'string' ? seal.open(sealed, name) : undefined
+    return (await readRecord(store, tokenRecordKey(id))) ?? (await readRecord(store, formerRecordKey(id)))
+  }
+
+  async function readRecord(store: StoreLike, key: string): Promise<TokenRecord | undefined> {
+    const record = await storeOperation<Readonly<Record<string, unknown>>>((done) => getRecord(store, key, done))
+    const sealed = record?.['tokens']
+    const text = typeof sealed === 'string' ? seal.open(sealed, key) : undefined
     return text === undefined ? undefined : JSON.parse(text)
   }
 
   async function remove(store: StoreLike, id: string): Promise<void> {
-    await storeOperation((done) => store.destroy(recordName(id), done))
+    const keys = [tokenRecordKey(id), formerRecordKey(id)]
+    await Promise.all(keys.map((key) => storeOperation((done) => destroyRecord(store, key, done))))
   }
 
   return {
@@ -59,6 +63,11 @@ export function createTokenRecords(config: Pick<AppConfig, 'secrets'>): TokenRec
       return tokens
     },
   }
+}
+
+/** The key in version 0.2.0. Such records are read and removed until the next minor version. */
+function formerRecordKey(id: string): string {
+  return `oidc-tokens:${id}`
 }
 
 /** The `cookie` of a record of ours. Stores read its lifetime from there: some from `expires`, others from `maxAge`. */

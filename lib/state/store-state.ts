@@ -1,6 +1,7 @@
 import { createLocalLock } from './locks.ts'
 import { entryName, stateOperation, toMilliseconds } from './operation.ts'
 import type { SharedState, StoreLike } from './shared-state.ts'
+import { destroyRecord, getRecord, recordKey } from './store-record.ts'
 
 /** A member and its expiry, in milliseconds since 1970. */
 type Member = readonly [member: string, expiresAt: number]
@@ -10,7 +11,7 @@ const MAX_WAIT_SECONDS = 30
 
 /**
  * Shared state in the application's session store, for applications without `sharedState`. Each set or mark is one record,
- * shaped like an anonymous session, under a key that starts with `oidc-state:`. Create only one for each store of a process.
+ * shaped like an anonymous session, under a key that looks like a session id. Create only one for each store of a process.
  *
  * Within one process nothing is lost. Between nodes it is a best effort, because a store can only read and write: if two
  * nodes write the same set at the same moment, one change may be lost; both may be the first to mark a key; and `lock` locks
@@ -35,46 +36,56 @@ export function createStoreState(store: StoreLike): SharedState {
   return {
     async add(key, member, seconds) {
       const expiresAt = Date.now() + toMilliseconds(seconds)
-      await change(recordName('set', key), (members) => {
+      await change(recordKey('set', key), (members) => {
         const known = members.find(([name]) => name === member)
         const others = members.filter(([name]) => name !== member)
         return [...others, [member, Math.max(expiresAt, known?.[1] ?? 0)]]
       })
     },
     async remove(key, member) {
-      await change(recordName('set', key), (members) => {
-        const others = members.filter(([name]) => name !== member)
-        return others.length === members.length ? undefined : others
-      })
+      for (const name of setKeys(key)) await change(name, (members) => without(members, member))
     },
     async members(key) {
-      return (await readMembers(store, recordName('set', key))).map(([member]) => member)
+      const members = await Promise.all(setKeys(key).map((name) => readMembers(store, name)))
+      return namesOf(members.flat())
     },
     async take(key) {
-      const taken = await change(recordName('set', key), (members) => (members.length === 0 ? undefined : []))
-      return taken.map(([member]) => member)
+      const empty = (members: readonly Member[]): [] | undefined => (members.length === 0 ? undefined : [])
+      const taken = await Promise.all(setKeys(key).map((name) => change(name, empty)))
+      return namesOf(taken.flat())
     },
     async once(key, seconds) {
       const mark: Member = ['', Date.now() + toMilliseconds(seconds)]
-      const earlier = await change(recordName('once', key), (members) => (members.length === 0 ? [mark] : undefined))
+      const earlier = await change(recordKey('once', key), (members) => (members.length === 0 ? [mark] : undefined))
       return earlier.length === 0
     },
     async seen(key) {
-      return (await readMembers(store, recordName('once', key))).length > 0
+      return (await readMembers(store, recordKey('once', key))).length > 0
     },
     lock: createLocalLock(),
   }
 }
 
-function recordName(kind: 'set' | 'once', key: string): string {
-  return `oidc-state:${kind}:${entryName(key)}`
+/**
+ * The keys of the records in which members of a set can be: today's, and that of version 0.2.0, which is read until the next
+ * minor version. Marks of that version are not: they live for minutes only.
+ */
+function setKeys(key: string): readonly string[] {
+  return [recordKey('set', key), `oidc-state:set:${entryName(key)}`]
+}
+
+function without(members: readonly Member[], member: string): readonly Member[] | undefined {
+  const others = members.filter(([name]) => name !== member)
+  return others.length === members.length ? undefined : others
+}
+
+function namesOf(members: readonly Member[]): readonly string[] {
+  return [...new Set(members.map(([member]) => member))]
 }
 
 /** Filters out expired members, because not every store checks the expiry of a record. */
 async function readMembers(store: StoreLike, name: string): Promise<Member[]> {
-  const record = await callStore((done) =>
-    store.get(name, (error, data) => (isNotFound(error) ? done() : done(error, data))),
-  )
+  const record = await callStore((done) => getRecord(store, name, done))
   const members: unknown = Object(record).oidcState
   if (!Array.isArray(members)) return []
   return members.filter(isLiveMember)
@@ -86,14 +97,9 @@ function isLiveMember(entry: unknown): entry is Member {
   return typeof member === 'string' && typeof endsAt === 'number' && endsAt > Date.now()
 }
 
-/** File stores report a missing record with this code. express-session ignores it too. */
-function isNotFound(error: unknown): boolean {
-  return Object(error).code === 'ENOENT'
-}
-
 async function writeMembers(store: StoreLike, name: string, members: readonly Member[]): Promise<void> {
   if (members.length === 0) {
-    await callStore((done) => store.destroy(name, done))
+    await callStore((done) => destroyRecord(store, name, done))
     return
   }
   const expiresAt = members.reduce((latest, [, expiry]) => Math.max(latest, expiry), 0)

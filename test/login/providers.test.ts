@@ -9,7 +9,7 @@ import { ACCOUNTS } from '../support/app/accounts.ts'
 import { codesOf, startApp, type TestApp } from '../support/app/app.ts'
 import { answerBy, answerJson, type Routes } from '../support/app/app-routes.ts'
 import { HOSTS } from '../support/app/hosts.ts'
-import { changeLogins, isTokens } from '../support/app/records.ts'
+import { changeLogins, isSharedRecord, isTokens } from '../support/app/records.ts'
 import { createSeveralProviders } from '../support/app/several-providers.ts'
 import { isAtProvider } from '../support/app/url-predicates.ts'
 import type { Browser, Page } from '../support/browser/browser.ts'
@@ -49,7 +49,7 @@ async function logInAt(app: TestApp, name: string, browser: Browser = app.browse
 
 /** The keys of the sessions and token records in the store. */
 async function recordsIn(app: TestApp): Promise<readonly string[]> {
-  return Object.keys(await app.records()).filter((id) => !id.startsWith('oidc-state:'))
+  return Object.keys(await app.records()).filter((id) => !isSharedRecord(id))
 }
 
 async function whoIn(browser: Browser): Promise<unknown> {

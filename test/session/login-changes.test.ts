@@ -148,7 +148,7 @@ describe('a login that another tab has completed in the same session', () => {
     write.open()
     await written
     const { oidc: held } = (await browser.fetch('/session')).json()
-    assert.deepEqual(latestTokens, [`oidc-tokens:${Object(held).id}`])
+    assert.deepEqual(latestTokens, [`oidc-tokens-${Object(held).id}`])
     await browser.post('/logout', {}, { follow: false })
     assert.deepEqual([await app.sessions(), Object.keys(await app.records()).filter(isTokens)], [0, []])
   })

@@ -14,6 +14,7 @@ import { codesOf, type TestApp } from '../support/app/app.ts'
 import { answerBy, answerJson } from '../support/app/app-routes.ts'
 import { isIn, logoutUri, observeLogouts, subjectOf } from '../support/app/logout-observer.ts'
 import { createGate, createSharedStores } from '../support/app/nodes.ts'
+import { isSharedRecord, isTokens } from '../support/app/records.ts'
 import { createStage } from '../support/app/stage.ts'
 import { isCallback } from '../support/app/url-predicates.ts'
 import type { Browser } from '../support/browser/browser.ts'
@@ -172,7 +173,7 @@ describe('the session index', () => {
     await two.logIn('c', loginOf('bob', 's3'))
     assert.deepEqual(await two.end({ sub: 'ada' }), ['ada', 'ada'])
     assert.deepEqual([await one.get('a'), await one.get('b')], [undefined, undefined])
-    assert.equal(await one.get(`oidc-tokens:${tokensId}`), undefined)
+    assert.equal(await one.get(`oidc-tokens-${tokensId}`), undefined)
     assert.ok(await one.get('c'))
   })
 
@@ -193,7 +194,7 @@ describe('the session index', () => {
     assert.deepEqual(await node.end({ sub: 'ada' }), [])
     await node.set('a', { cookie: {}, cart: 'books' })
     assert.deepEqual(await node.get('a'), { cookie: {}, cart: 'books' })
-    assert.equal(await node.get(`oidc-tokens:${tokensId}`), undefined)
+    assert.equal(await node.get(`oidc-tokens-${tokensId}`), undefined)
   })
 
   it('keeps the entry of a session that could not be ended, ends the others, and can be retried', async () => {
@@ -324,13 +325,7 @@ for (const [name, settings] of [
       const answer = await stage.provider.postLogoutToken(logoutUri(two), await subjectOf(browser, one))
       assert.equal(answer.status, 200)
       assert.deepEqual([await isIn(browser, one), await isIn(browser, two)], [false, false])
-      assert.deepEqual(
-        await one
-          .records()
-          .then(Object.keys)
-          .then((ids) => ids.filter((id) => !id.startsWith('oidc-logout:'))),
-        [],
-      )
+      assert.deepEqual(Object.keys(await one.records()), [])
     })
 
     for (const [how, session] of [
@@ -423,7 +418,7 @@ for (const [name, settings] of [
         [['ERR_OIDC_LOGIN_ENDED'], 0, false],
       )
       assert.deepEqual(
-        Object.keys(await one.records()).filter((id) => id.startsWith('oidc-tokens:')),
+        Object.keys(await one.records()).filter((id) => isTokens(id)),
         [],
       )
     })
@@ -457,10 +452,10 @@ for (const [name, settings] of [
       const [one, two] = await startNodes()
       const browser = await logIn(one)
       const subject = await subjectOf(browser, one)
-      const [id, record] = Object.entries(await one.records()).find(([key]) => !key.includes(':')) ?? []
+      const [id, record] = Object.entries(await one.records()).find(([key]) => !key.startsWith('oidc-')) ?? []
       const { indexId: _, ...held } = Object(readOidcSession(record, { sessionKey: 'oidc' }))
       const sessions: Record<string, string> = Reflect.get(one.store, 'sessions')
-      for (const key of Object.keys(sessions)) if (key.startsWith('oidc-state:')) Reflect.deleteProperty(sessions, key)
+      for (const key of Object.keys(sessions)) if (isSharedRecord(key)) Reflect.deleteProperty(sessions, key)
       sessions[id ?? ''] = JSON.stringify({ ...record, oidc: { ...held, tokensId: 'of-another-time' } })
       await browser.fetch(`${one.baseUrl}/write`)
       await stage.provider.postLogoutToken(logoutUri(two), subject)

@@ -3,6 +3,7 @@ import { after, before, beforeEach, describe, it } from 'node:test'
 import { RedisStore } from 'connect-redis'
 import { createClient } from 'redis'
 import { atNode, codesOf, type TestApp } from '../support/app/app.ts'
+import { isSharedRecord } from '../support/app/records.ts'
 import { createStage } from '../support/app/stage.ts'
 import { isCallback } from '../support/app/url-predicates.ts'
 import type { Browser } from '../support/browser/browser.ts'
@@ -49,7 +50,7 @@ describe('two nodes with one Redis', { skip: skipWithoutRedis }, () => {
 
   /** The keys of sessions and tokens, without those of the shared state. */
   async function keys(): Promise<readonly string[]> {
-    return (await allKeys()).filter((key) => !key.startsWith('app:oidc-state:'))
+    return (await allKeys()).filter((key) => !isSharedRecord(key.slice('app:'.length)))
   }
 
   async function isLoggedIn(browser: Browser, node: TestApp): Promise<boolean> {
@@ -89,7 +90,7 @@ describe('two nodes with one Redis', { skip: skipWithoutRedis }, () => {
       assert.equal(page.url.split('?')[0], `${node.baseUrl}/`)
       assert.deepEqual([await isLoggedIn(thief, first), await isLoggedIn(thief, second)], [false, false])
       const left = await allKeys()
-      assert.ok(left.every((key) => key.startsWith('app:oidc-state:once:')))
+      assert.ok(left.every((key) => isSharedRecord(key.slice('app:'.length))))
       for (const key of left) assert.ok(((await clients[0]?.ttl(key)) ?? 0) <= 600, key)
       assert.deepEqual([stage.provider.calls['/logout'], stage.provider.complaints], [1, []])
     })
@@ -100,7 +101,7 @@ describe('two nodes with one Redis', { skip: skipWithoutRedis }, () => {
     await browser.open('/profile')
     const found = await keys()
     assert.equal(found.length, 2)
-    assert.equal(found.filter((key) => /^app:oidc-tokens:[\w-]{16}$/.test(key)).length, 1)
+    assert.equal(found.filter((key) => /^app:oidc-tokens-[\w-]{16}$/.test(key)).length, 1)
     for (const key of found) {
       const life = (await clients[0]?.ttl(key)) ?? 0
       assert.ok(life > 86_000 && life <= 86_400, `${key}: ${life}`)

@@ -7,6 +7,7 @@ import { refreshTokens } from '../../lib/protocol/refresh-grant.ts'
 import { readUserInfo } from '../../lib/protocol/userinfo.ts'
 import { type AnyOptions, codesOf, type TestApp } from '../support/app/app.ts'
 import { answerJson, type Routes } from '../support/app/app-routes.ts'
+import { isSharedRecord } from '../support/app/records.ts'
 import { createStage } from '../support/app/stage.ts'
 import type { Browser } from '../support/browser/browser.ts'
 import { type Listening, listen } from '../support/servers/http-server.ts'
@@ -46,7 +47,7 @@ function refreshRequests({ requests }: StrictProvider): readonly URLSearchParams
 
 /** The keys of all records in the store. */
 async function recordsIn(app: TestApp): Promise<readonly string[]> {
-  return Object.keys(await app.records()).filter((id) => !id.startsWith('oidc-state:'))
+  return Object.keys(await app.records()).filter((id) => !isSharedRecord(id))
 }
 
 async function isLoggedIn(browser: Browser): Promise<boolean> {

@@ -3,7 +3,7 @@ import { describe, it, mock } from 'node:test'
 import session, { type Store } from 'express-session'
 import { codesOf, type TestApp } from '../support/app/app.ts'
 import { isIn, logoutUri, subjectOf } from '../support/app/logout-observer.ts'
-import { isTokens } from '../support/app/records.ts'
+import { isSharedRecord, isTokens } from '../support/app/records.ts'
 import { createStage } from '../support/app/stage.ts'
 import {
   assertNoSecret,
@@ -60,7 +60,7 @@ describe('a store that no longer responds', () => {
     const late: (() => void)[] = []
     mock.timers.enable({ apis: ['setTimeout'] })
     store.act = (name, run) => {
-      if (!name.startsWith('set ') || /oidc-(tokens|state)/.test(name)) return run()
+      if (!name.startsWith('set ') || name.startsWith('set oidc-')) return run()
       late.push(run)
       setImmediate(() => mock.timers.tick(11_000))
     }
@@ -249,7 +249,7 @@ describe('a store that loses records', () => {
   it('does not store tokens that it lost during their refresh', async () => {
     const { app, browser } = await startAged(stage)
     stage.provider.change.refreshedIdToken = async (jwt) => {
-      await destroyAll(app, (id) => !id.startsWith('oidc-state:'))
+      await destroyAll(app, (id) => !isSharedRecord(id))
       return jwt
     }
     assert.equal((await browser.fetch('/access-token')).status, 401)
@@ -271,7 +271,7 @@ describe('a store that loses records', () => {
   it('responds with 200 to a logout of the provider after it lost the index, and the login expires by itself', async () => {
     const { app, browser } = await stage.startLoggedIn({ loginLifetime: 600 })
     const subject = await subjectOf(browser)
-    await destroyAll(app, (id) => id.startsWith('oidc-state:'))
+    await destroyAll(app, isSharedRecord)
     assert.equal((await stage.provider.postLogoutToken(logoutUri(app), subject)).status, 200)
     mock.timers.enable({ apis: ['Date'], now: Date.now() + 601_000 })
     assert.equal(await isIn(browser), false)

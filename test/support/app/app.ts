@@ -20,6 +20,7 @@ import { startTlsProxy } from '../servers/tls.ts'
 import { defaultRoutes, type Routes } from './app-routes.ts'
 import { createHostApp, type HostApp } from './host-app.ts'
 import type { Host } from './hosts.ts'
+import { isSharedRecord } from './records.ts'
 
 /** The options of `oidc()`, of one provider or of several. */
 export type AnyOptions = ApplicationOptions & ProviderOptions & Pick<SeveralProvidersOptions, 'providers'>
@@ -204,7 +205,7 @@ function readStore(store: Store): Promise<Record<string, SessionData>> {
     if (!store.all) throw new Error('this store cannot be read')
     store.all((error, records) => {
       if (error) reject(error)
-      else resolve(Object.fromEntries(Object.entries(records ?? {}).filter(([id]) => !id.startsWith('oidc-state:'))))
+      else resolve(Object.fromEntries(Object.entries(records ?? {}).filter(([id]) => !isSharedRecord(id))))
     })
   })
 }

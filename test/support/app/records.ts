@@ -21,7 +21,12 @@ export async function changeLogins(app: TestApp, change: (login: Login) => Login
 
 /** Whether a record of the session store holds the tokens of a login, and not its session. */
 export function isTokens(id: string): boolean {
-  return id.startsWith('oidc-tokens:')
+  return id.startsWith('oidc-tokens-')
+}
+
+/** Whether a record of the session store holds shared state, the time of a logout or a request object, under a hash. */
+export function isSharedRecord(id: string): boolean {
+  return /^oidc-[\w-]{27}$/.test(id)
 }
 
 /** Takes records out of the store, as somebody does who can reach it. */
