@@ -434,7 +434,7 @@ describe('a request object by reference', () => {
     mock.timers.enable({ apis: ['Date'], now: Date.now() })
     const uri = await requestUri()
     const records = await new Promise<object>((resolve) => stand.app.store.all?.((_error, all) => resolve(Object(all))))
-    const [record] = Object.values(records).filter((one) => 'requestObject' in one)
+    const record = Object.values(records).findLast((one) => 'requestObject' in one)
     assert.equal(Date.parse(String(record?.cookie.expires)), Date.now() + 300_000)
     mock.timers.tick(299_000)
     assert.equal((await fetchObject(uri)).status, 200)
