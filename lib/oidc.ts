@@ -64,6 +64,7 @@ export function oidc(options: Options): OidcMiddleware {
     rp.storeWatch.watch(req)
     const loadRoute = routes.get(foldRoute(requestPath(req)))
     if (loadRoute !== undefined) return void runRoute(loadRoute, rp, req, res).catch((error) => passError(error, next))
+    rp.loopBrake.noteSession(req, res, () => context.isAuthenticated)
     const url = silentLogin ? context.silentLoginUrl() : undefined
     if (url === undefined) next()
     else redirect(res, url)

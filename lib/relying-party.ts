@@ -1,6 +1,7 @@
 import { shown } from './errors.ts'
 import { type AppConfig, type Config, type Configuration, ONLY_PROVIDER } from './options/config.ts'
 import type { FindProvider } from './provider/provider.ts'
+import { createSecureCookieCheck, type SecureCookieCheck } from './session/cookies.ts'
 import { createProviderLogouts, type ProviderLogouts } from './session/end-login.ts'
 import { createLoopBrake, createSilentLogins, type LoopBrake, type SilentLogins } from './session/login-attempts.ts'
 import { createSessionIndex } from './session/session-index.ts'
@@ -42,6 +43,7 @@ export interface RelyingParty {
   readonly transactions: Transactions
   readonly tokenRecords: TokenRecords
   readonly loopBrake: LoopBrake
+  readonly secureCookie: SecureCookieCheck
   readonly silentLogins: SilentLogins
   readonly requirements: SealedRequirements
   readonly storeWatch: StoreWatch
@@ -69,6 +71,7 @@ export function createRelyingParty({ app, clients }: Configuration): RelyingPart
     transactions: createTransactions(app),
     tokenRecords,
     loopBrake: createLoopBrake(app),
+    secureCookie: createSecureCookieCheck(),
     silentLogins: createSilentLogins(app),
     requirements: createSealedRequirements(app),
     storeWatch,

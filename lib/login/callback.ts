@@ -25,6 +25,7 @@ import { nowInSeconds } from '../time/seconds.ts'
 import type { IdTokenClaims, Login, Transaction } from '../types.ts'
 import { checkResponseMode, repostResponse } from './repost-page.ts'
 import { completeLogin } from './silent-login.ts'
+import { continueUsedLogin, isUsed, markUsed, responseId } from './used-response.ts'
 
 /** `GET` or `POST /callback`: accepts the authorization response, saves the login in a new session and redirects. */
 export async function callbackRoute(rp: RelyingParty, client: Client, req: Request, res: Response): Promise<void> {
@@ -42,12 +43,25 @@ export async function callbackRoute(rp: RelyingParty, client: Client, req: Reque
   const { params, transaction } = found
   checkProvider(client.config, transaction)
   checkResponseMode(client, req, response, params)
-  const completed = await completeLogin(rp, sessionReq, res, transaction, () =>
-    rp.redeemOnce(transaction.state, () => redeem(client, params, transaction)),
-  )
-  if (completed === undefined || (await startLoginSession(rp, sessionReq, res, completed, transaction))) {
-    redirect(res, rp.config.origin + transaction.returnTo)
+  try {
+    const completed = await completeLogin(rp, sessionReq, res, transaction, () =>
+      rp.redeemOnce(responseId(client, params, transaction), () => redeem(rp, client, sessionReq, found)),
+    )
+    if (completed === undefined || (await startLoginSession(rp, sessionReq, res, completed, transaction)))
+      redirectToPage(rp, res, transaction)
+  } catch (error) {
+    if (!isUsed(error) || readLogin(sessionReq, rp.config) === undefined)
+      return continueUsedLogin(rp, client, sessionReq, res, transaction, error)
+    redirectToPage(rp, res, transaction)
   }
+}
+
+/**
+ * The browser would keep the fragment of the callback, and some providers add one, such as `#_=_`. After a silent login it
+ * shall keep it: it is the fragment of the page.
+ */
+function redirectToPage({ config }: RelyingParty, res: Response, { returnTo, isSilent }: Transaction): void {
+  redirect(res, config.origin + (isSilent === true || returnTo.includes('#') ? returnTo : `${returnTo}#`))
 }
 
 /**
@@ -113,10 +127,16 @@ function checkProvider({ name, redirectUri }: Config, { provider = ONLY_PROVIDER
 }
 
 /** Redeems a response: checks it, verifies the ID Token, and makes the login and its tokens. */
-async function redeem(client: Client, params: ResponseParams, transaction: Transaction): Promise<CompletedLogin> {
+async function redeem(
+  rp: RelyingParty,
+  client: Client,
+  req: SessionRequest,
+  { params, transaction }: FoundTransaction,
+): Promise<CompletedLogin> {
   const provider = await client.findProvider()
   const { config } = provider
   const response = checkAuthorizationResponse(params, transaction, provider)
+  await markUsed(rp, req, transaction)
   const redeemed = await redeemResponse(provider, response, transaction)
   checkRequirement(config, transaction, redeemed.claims)
   const claims = await completeClaims(provider, redeemed)
@@ -128,7 +148,19 @@ async function redeem(client: Client, params: ResponseParams, transaction: Trans
     loggedInAt,
     expiresAt: endOfLogin(config, redeemed.claims, loggedInAt),
   }
+  checkNotExpired(config, login)
   return { login, claims, tokens: redeemed.tokens }
+}
+
+/** Otherwise the browser would come back logged out, log in again, and so on. */
+function checkNotExpired({ loginExpiry, issuer }: Config, { expiresAt, loggedInAt }: Login): void {
+  if (expiresAt > loggedInAt) return
+  const claim = loginExpiry === 'id_token' ? 'exp' : 'session_expiry'
+  throw new OidcError(
+    'ERR_OIDC_LOGIN_EXPIRED',
+    `The login at ${issuer} has expired already: its claim ${claim}, which the option loginExpiry names, is in the past. ` +
+      "Log in again, check the clocks of both servers, or set loginExpiry to 'lifetime'.",
+  )
 }
 
 /** Providers may ignore `acr_values` and `max_age`, so the result is checked. A login that existed before stays. */
@@ -170,6 +202,7 @@ async function startLoginSession(
     await endLocalLogin(rp, req)
     return false
   }
+  rp.secureCookie.observe(req, res)
   // The browser has returned the session of a rechecked login before, so it needs no loop brake.
   if (recheckedTokensId === undefined) rp.loopBrake.countLogin(req, res)
   const { claims, scope, provider = ONLY_PROVIDER } = completed.login

@@ -1,4 +1,4 @@
-import { AuthorizationError, type ErrorCode, OidcError, ProviderError } from '../errors.ts'
+import { AuthorizationError, OidcError, ProviderError } from '../errors.ts'
 import { publish } from '../events.ts'
 import { type Request, type Response, wantsPage } from '../http/request.ts'
 import { redirect } from '../http/response.ts'
@@ -149,7 +149,10 @@ function keepEarlierExpiry(
   return { ...completed, login: { ...completed.login, expiresAt } }
 }
 
-/** Ignores that no user is logged in at the provider, and in a recheck that it is unavailable. Rethrows other errors. */
+/**
+ * The user did not start a silent login, so the page must work whatever it results in: the error is published, unless it
+ * says that no user is logged in at the provider. Rethrows an error that is not ours, such as that of a hook.
+ */
 async function handleSilentFailure(
   rp: RelyingParty,
   req: SessionRequest,
@@ -157,10 +160,9 @@ async function handleSilentFailure(
   transaction: Transaction,
   error: unknown,
 ): Promise<void> {
-  const isRecheck = transaction.recheckedTokensId !== undefined
-  if (isRecheck && isProviderUnavailable(error)) publish['express-oidc:error'](() => ({ code: error.code, error }))
-  else if (!hasNoProviderSession(error)) throw error
-  if (!isRecheck || !belongsToCurrentLogin(rp, req, transaction)) return
+  if (!(error instanceof OidcError)) throw error
+  if (!hasNoProviderSession(error)) publish['express-oidc:error'](() => ({ code: error.code, error }))
+  if (transaction.recheckedTokensId === undefined || !belongsToCurrentLogin(rp, req, transaction)) return
   // Only login_required says that the session ended (OIDC Session Management 2). consent_required, for example, does not.
   if (authorizationErrorOf(error) === 'login_required') await endLocalLogin(rp, req, res, 'session-check')
   else await recordFailedCheck(req, rp.config)
@@ -171,24 +173,9 @@ const INTERACTION_ERRORS: ReadonlySet<string> = new Set([
   ...['login_required', 'interaction_required', 'consent_required', 'account_selection_required'],
 ])
 
-/** The errors of a provider that cannot respond at the moment (RFC 6749 4.1.2.1). */
-const TEMPORARY_ERRORS: ReadonlySet<string> = new Set(['server_error', 'temporarily_unavailable'])
-
-const UNAVAILABLE_CODES: ReadonlySet<ErrorCode> = new Set([
-  ...(['ERR_OIDC_PROVIDER_UNREACHABLE', 'ERR_OIDC_PROVIDER_TIMEOUT'] as const),
-  ...(['ERR_OIDC_PROVIDER_BUSY', 'ERR_OIDC_PROVIDER_STATUS'] as const),
-])
-
-function isProviderUnavailable(error: unknown): error is OidcError {
-  return (
-    TEMPORARY_ERRORS.has(authorizationErrorOf(error) ?? '') ||
-    (error instanceof OidcError && UNAVAILABLE_CODES.has(error.code))
-  )
-}
-
 /** True if no user is logged in at the provider, or the user's login there is too weak or too old. */
-function hasNoProviderSession(error: unknown): boolean {
-  if (error instanceof OidcError && error.code === 'ERR_OIDC_INSUFFICIENT_AUTHENTICATION') return true
+function hasNoProviderSession(error: OidcError): boolean {
+  if (error.code === 'ERR_OIDC_INSUFFICIENT_AUTHENTICATION') return true
   return INTERACTION_ERRORS.has(authorizationErrorOf(error) ?? '')
 }
 

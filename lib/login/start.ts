@@ -16,7 +16,7 @@ import { ONLY_PROVIDER } from '../options/config.ts'
 import { createAuthorizationRequest, type LoginRequest } from '../protocol/authorization-request.ts'
 import { parseRequirement } from '../protocol/step-up.ts'
 import type { Client, RelyingParty } from '../relying-party.ts'
-import { checkSecureCookie, isStrict } from '../session/cookies.ts'
+import { isStrict } from '../session/cookies.ts'
 import { readLogin } from '../session/current-login.ts'
 import { requireSession, type SessionRequest } from '../session/express-session.ts'
 import type { LoginOptions } from '../types.ts'
@@ -133,7 +133,7 @@ async function startLogin(
   if (isPrefetch(req)) return rejectPrefetch(res)
   const { config } = client
   const sessionReq = requireSession(req)
-  checkSecureCookie(sessionReq)
+  rp.secureCookie.check(sessionReq)
   if (login.isSilent === true && login.recheckedTokensId === undefined) rp.silentLogins.rememberAttempt(res)
   stopLoginLoops(rp, sessionReq, res, login)
   await config.hooks.beforeLogin?.({ req, res, provider: config.name, returnTo: login.returnTo })

@@ -100,11 +100,16 @@ const audience: IdTokenRule = {
 /** OIDC Core 2. The subject is personal data, so no message shows it. */
 const subject: IdTokenRule = {
   code: 'ERR_OIDC_ID_TOKEN_SUBJECT',
-  findProblem: ({ sub }) =>
-    typeof sub === 'string' && /^[\x20-\x7e]{1,255}$/.test(sub)
-      ? undefined
-      : { message: 'has no valid sub claim: it must be 1 to 255 ASCII characters.' },
+  findProblem: ({ sub }) => {
+    if (typeof sub !== 'string' || !/^[\x20-\x7e]{1,255}$/.test(sub))
+      return { message: 'has no valid sub claim: it must be 1 to 255 ASCII characters.' }
+    return COMMON_SUBJECT.test(sub) ? { message: `has the same sub for all users. ${SUBJECT_ADVICE}` } : undefined
+  },
 }
+
+/** Old policies of Azure AD B2C have this text for every user. One user would get the session of another. */
+const COMMON_SUBJECT = /^not supported currently/i
+const SUBJECT_ADVICE = 'Set the Subject claim of the Azure AD B2C policy to the object id of the user.'
 
 /** OIDC Core 3.1.3.7 (4, 5). */
 const authorizedParty: IdTokenRule = {

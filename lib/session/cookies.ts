@@ -1,4 +1,5 @@
 import { OidcError } from '../errors.ts'
+import { publish } from '../events.ts'
 import { headerOf, type Request, type Response } from '../http/request.ts'
 import { unlessAbsent } from '../state/store-record.ts'
 import { type SessionCookie, type SessionRequest, storeOperation } from './express-session.ts'
@@ -54,23 +55,60 @@ export function isStrict(cookie: SessionCookie): boolean {
 }
 
 /**
- * Throws `ERR_OIDC_SESSION_COOKIE_INSECURE` if express-session would not set its cookie, which it does not report: the cookie
- * is `secure`, but the request came over plain http, and no proxy says otherwise.
+ * Finds out whether express-session sets its cookie, which it does not report: it does not if the cookie is `secure`, but the
+ * request came over plain http, or over a proxy that it does not trust.
  */
-export function checkSecureCookie(req: SessionRequest): void {
-  if (req.session.cookie.secure !== true || isSecure(req)) return
-  throw new OidcError(
+export interface SecureCookieCheck {
+  /** Throws `ERR_OIDC_SESSION_COOKIE_INSECURE` if express-session will not set its cookie, as far as is known. */
+  check(req: SessionRequest): void
+  /** Call it before the response that must set the cookie. If express-session does not set it, the error is published. */
+  observe(req: SessionRequest, res: Response): void
+}
+
+export function createSecureCookieCheck(): SecureCookieCheck {
+  // Whether express-session trusts X-Forwarded-Proto is an option of its own, which cannot be read: it is observed.
+  let isHeaderTrusted: boolean | undefined
+
+  return {
+    check(req) {
+      if (req.session.cookie.secure !== true || isSecure(req)) return
+      if (isHeaderTrusted === false || !isForwardedAsSecure(req)) throw insecureCookie()
+    },
+    observe(req, res) {
+      if (isHeaderTrusted === true || req.session.cookie.secure !== true || isSecure(req)) return
+      const { sessionID } = req
+      res.once('finish', () => {
+        isHeaderTrusted = setCookiesOf(res).some((cookie) =>
+          decode(cookie.replace(/^[^=]*=/, '')).startsWith(`s:${sessionID}.`),
+        )
+        if (isHeaderTrusted) return
+        const error = insecureCookie()
+        publish['express-oidc:error'](() => ({ code: error.code, error }))
+      })
+    },
+  }
+}
+
+function isSecure(req: Request): boolean {
+  return Reflect.get(req, 'secure') === true || Reflect.get(req.socket, 'encrypted') === true
+}
+
+function isForwardedAsSecure(req: Request): boolean {
+  return headerOf(req, 'x-forwarded-proto')?.split(',')[0]?.trim() === 'https'
+}
+
+function setCookiesOf(res: Response): readonly string[] {
+  const header = res.getHeader('set-cookie') ?? []
+  return Array.isArray(header) ? header : [String(header)]
+}
+
+function insecureCookie(): OidcError {
+  return new OidcError(
     'ERR_OIDC_SESSION_COOKIE_INSECURE',
     'The session cookie has secure: true, but this request came over plain http, so express-session does not set it and ' +
       "the login would be lost. Behind a proxy that ends TLS, set app.set('trust proxy', 1) in Express or proxy: true in " +
       'express-session, and let the proxy send X-Forwarded-Proto.',
   )
-}
-
-function isSecure(req: Request): boolean {
-  if (Reflect.get(req, 'secure') === true || Reflect.get(req.socket, 'encrypted') === true) return true
-  // Whether the header is trusted is an option of express-session, which cannot be read here.
-  return headerOf(req, 'x-forwarded-proto')?.split(',')[0]?.trim() === 'https'
 }
 
 /**

@@ -1,17 +1,20 @@
 import { createHash } from 'node:crypto'
 import { AccessDeniedError, OidcError } from '../errors.ts'
-import { isPageVisit, type Request, type Response } from '../http/request.ts'
+import { headerOf, isPageVisit, type Request, type Response } from '../http/request.ts'
 import type { AppConfig } from '../options/config.ts'
 import { createCookieWriter, readCookies } from './cookies.ts'
 
 /**
  * Stops the endless loop of a browser that logs in, but never sends its session back. A short-lived cookie counts completed
- * logins. If a login starts without a session after two of them, it is stopped: one can happen when the application itself
- * ends the session, two are a loop. A page whose requirement three logins did not meet is stopped too.
+ * logins, and notes when the browser has sent the session of one. If a login starts without a session after two logins whose
+ * session never came back, it is stopped. So an application may end a session itself, as often as it likes. A page whose
+ * requirement three logins did not meet is stopped too.
  */
 export interface LoopBrake {
   /** Counts a completed login. */
   countLogin(req: Request, res: Response): void
+  /** Notes that the browser has sent the session of a login. Cheap: does nothing ten seconds after a login. */
+  noteSession(req: Request, res: Response, isLoggedIn: () => boolean): void
   reset(res: Response): void
   /** Throws `ERR_OIDC_SESSION_NOT_KEPT` after two logins in a row without a session. The next attempt is possible again. */
   stopLoginLoop(req: Request, res: Response): void
@@ -22,19 +25,30 @@ export interface LoopBrake {
   stopStepUpLoop(req: Request, res: Response): void
 }
 
-type BrowserConfig = Pick<AppConfig, 'origin' | 'basePath' | 'issuers' | 'sessionKey'>
+type BrowserConfig = Pick<AppConfig, 'origin' | 'basePath' | 'issuers' | 'clientIds' | 'sessionKey'>
 
 const LOOP_WINDOW_SECONDS = 10
 
 export function createLoopBrake(config: BrowserConfig): LoopBrake {
   const cookies = createCookieWriter(config.origin)
   const name = cookies.name(`oidc-landed.${appHash(config)}`)
-  const count = (req: Request): number => Number(/^[1-9]$/.exec(readCookies(req).get(name) ?? '')?.[0] ?? 0)
+  const read = (req: Request): { count: number; isKept: boolean } => {
+    const [, count = 0, kept] = /^([1-9])(k?)$/.exec(readCookies(req).get(name) ?? '') ?? []
+    return { count: Number(count), isKept: kept === 'k' }
+  }
+  const count = (req: Request): number => read(req).count
   return {
     countLogin: (req, res) => cookies.set(res, name, String(Math.min(count(req) + 1, 9)), LOOP_WINDOW_SECONDS),
+    noteSession(req, res, isLoggedIn) {
+      if (headerOf(req, 'cookie')?.includes(`${name}=`) !== true) return
+      const attempts = read(req)
+      if (attempts.count === 0 || attempts.isKept || !isLoggedIn()) return
+      cookies.set(res, name, `${attempts.count}k`, LOOP_WINDOW_SECONDS)
+    },
     reset: (res) => cookies.clear(res, name),
     stopLoginLoop(req, res) {
-      if (count(req) < 2) return
+      const attempts = read(req)
+      if (attempts.count < 2 || attempts.isKept) return
       cookies.clear(res, name)
       throw sessionNotKept()
     },
@@ -100,8 +114,8 @@ export function createSilentLogins(config: BrowserConfig & Pick<AppConfig, 'sile
   }
 }
 
-/** Part of a cookie's name: all applications on a host share its cookies. */
-function appHash({ issuers, basePath, sessionKey }: BrowserConfig): string {
-  const appNamespace = [...issuers.values(), basePath, sessionKey].join('\n')
+/** Part of a cookie's name: all applications on a host share its cookies, on all its ports. */
+function appHash({ origin, issuers, clientIds, basePath, sessionKey }: BrowserConfig): string {
+  const appNamespace = [origin, ...issuers.values(), ...clientIds.values(), basePath, sessionKey].join('\n')
   return createHash('sha256').update(appNamespace).digest('base64url').slice(0, 8)
 }

@@ -4,6 +4,7 @@ import { beforeEach, describe, it, mock } from 'node:test'
 import { attemptSilentLogin, type ErrorCode, type Handler, OidcError } from '../../lib/index.ts'
 import { type AnyOptions, codesOf, type TestApp } from '../support/app/app.ts'
 import { answerBy, answerJson, type Routes } from '../support/app/app-routes.ts'
+import { observeErrors } from '../support/app/error-observer.ts'
 import { HOSTS } from '../support/app/hosts.ts'
 import { type AppSettings, createStage } from '../support/app/stage.ts'
 import { isCallback } from '../support/app/url-predicates.ts'
@@ -11,7 +12,7 @@ import { type Browser, createBrowser, type OpenOptions, type Page } from '../sup
 import { skipWithoutChromium } from '../support/browser/chromium.ts'
 import { createChromiumPages } from '../support/browser/chromium-pages.ts'
 import { exchange } from '../support/browser/http-exchange.ts'
-import type { RawHandler } from '../support/strict-provider/context.ts'
+import { answered, type JsonChange, type RawHandler } from '../support/strict-provider/context.ts'
 
 const who = answerJson(({ oidc }) => ({ authenticated: oidc.isAuthenticated, sub: oidc.claims?.sub ?? null }))
 const routes: Routes = { '/visit': [attemptSilentLogin(), who], '/plain': who }
@@ -175,22 +176,34 @@ for (const [name, options, path] of WAYS) {
 }
 
 describe('a silent login', () => {
-  for (const [error, status] of [
-    ['access_denied', 403],
-    ['server_error', 502],
-    ['temporarily_unavailable', 503],
-    ['invalid_request', 400],
-    ['LOGIN_REQUIRED', 400],
-    ['login_required ', 400],
-    ['', 400],
-  ] as const) {
-    it(`reports the error ${JSON.stringify(error)}, and the page loads after it`, async () => {
+  const observed = observeErrors()
+
+  for (const error of [
+    ...['access_denied', 'server_error', 'temporarily_unavailable', 'invalid_request'],
+    ...['LOGIN_REQUIRED', 'login_required ', ''],
+  ]) {
+    it(`N-31: leads to the page, with an event, after the error ${JSON.stringify(error)}`, async () => {
       const app = await stage.start({ silentLogin: true })
       const browser = app.browser()
       answerWithError(error)
-      assert.equal((await browser.open('/plain')).status, status)
-      assert.deepEqual(codesOf(app), ['ERR_OIDC_AUTHORIZATION'])
-      assert.deepEqual([(await browser.open('/plain')).history.length, await app.records()], [1, {}])
+      await assertStillAnonymous(app, browser, await browser.open('/plain'), '/plain')
+      assert.deepEqual(observed.codes, ['ERR_OIDC_AUTHORIZATION'])
+      assert.equal((await browser.open('/plain')).history.length, 1)
+    })
+  }
+
+  const broken: readonly (readonly [string, JsonChange, ErrorCode])[] = [
+    ['responds with 503', answered(503, 'down'), 'ERR_OIDC_PROVIDER_STATUS'],
+    ['refuses the code', answered(400, { error: 'invalid_grant' }), 'ERR_OIDC_TOKEN_REQUEST'],
+    ['responds with HTML', answered(200, '<p>hello'), 'ERR_OIDC_TOKEN_RESPONSE'],
+  ]
+  for (const [name, response, code] of broken) {
+    it(`N-31: leads to the page, with an event, if the token endpoint ${name}`, async () => {
+      const app = await stage.start({ silentLogin: true })
+      const browser = app.browser()
+      stage.provider.change.tokenResponse = response
+      await assertStillAnonymous(app, browser, await browser.open('/plain'), '/plain')
+      assert.deepEqual(observed.codes, [code])
     })
   }
 
@@ -210,16 +223,16 @@ describe('a silent login', () => {
         return params
       }
       await app.browser().open('/plain')
-      assert.deepEqual([codesOf(app), await app.records()], [[code], {}])
+      assert.deepEqual([observed.codes, await app.records()], [[code], {}])
     })
   }
 
-  it('reports an invalid ID Token', async () => {
+  it('N-31: leads to the page, with an event, after an invalid ID Token', async () => {
     const app = await stage.start({ silentLogin: true })
+    const browser = app.browser()
     stage.provider.change.idTokenClaims = (claims) => ({ ...claims, nonce: 'another' })
-    const page = await app.browser().open('/plain')
-    assert.deepEqual([page.status, codesOf(app)], [502, ['ERR_OIDC_ID_TOKEN_NONCE']])
-    assert.equal(await app.sessions(), 0)
+    await assertStillAnonymous(app, browser, await browser.open('/plain'), '/plain')
+    assert.deepEqual(observed.codes, ['ERR_OIDC_ID_TOKEN_NONCE'])
   })
 
   it('treats a login that is too weak as none', async () => {
@@ -512,7 +525,7 @@ describe('a silent login in a real browser', { skip: skipWithoutChromium }, () =
     ])
     assert.deepEqual([fetched.status(), (await page.context().cookies()).length, prompts()], [503, 0, []])
     await page.click('a')
-    await page.waitForURL(`${app.origin}/plain`)
+    await page.waitForURL(`${app.origin}/plain#`)
     assert.match(await page.content(), /"authenticated":true/)
   })
 })

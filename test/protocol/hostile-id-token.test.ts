@@ -74,6 +74,11 @@ const CLAIMS: readonly Row<Change>[] = [
   ['an iss in a list', claims((good) => ({ ...good, iss: [good['iss']] })), ISSUER],
 
   ['no sub', without('sub'), 'ERR_OIDC_ID_TOKEN_SUBJECT'],
+  [
+    'N-27: the same sub for all users',
+    withClaim('sub', 'Not supported currently. Use oid claim.'),
+    'ERR_OIDC_ID_TOKEN_SUBJECT',
+  ],
   ...each('sub', 'ERR_OIDC_ID_TOKEN_SUBJECT', {
     ...NOT_TEXT,
     empty: '',

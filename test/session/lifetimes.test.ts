@@ -152,6 +152,20 @@ describe('loginExpiry', () => {
     assert.equal(await isLoggedIn(browser), false)
   })
 
+  for (const [loginExpiry, claim] of [
+    ['session_expiry', 'session_expiry'],
+    ['id_token', 'exp'],
+  ] as const) {
+    it(`N-50: '${loginExpiry}' refuses a login whose ${claim} is in the past`, async () => {
+      const past = Math.floor(Date.now() / 1000) - 5
+      stage.provider.change.idTokenClaims = (claims) => ({ ...claims, [claim]: past })
+      const app = await stage.start({ loginExpiry })
+      const page = await app.browser().open('/profile')
+      assert.deepEqual([page.status, codesOf(app), await app.sessions()], [400, ['ERR_OIDC_LOGIN_EXPIRED'], 0])
+      assert.equal(stage.provider.calls['/authorize'], 1)
+    })
+  }
+
   it("'session_expiry' never extends a login", async () => {
     stage.provider.change.idTokenClaims = (claims) => ({ ...claims, session_expiry: 9_999_999_999 })
     const { browser } = await stage.startLoggedIn({ loginExpiry: 'session_expiry', loginLifetime: 600 })

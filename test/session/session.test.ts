@@ -10,6 +10,7 @@ import { createSeal } from '../../lib/session/seal.ts'
 import { ACCOUNTS, type Account } from '../support/app/accounts.ts'
 import { codesOf, type TestApp, usualOptions } from '../support/app/app.ts'
 import { type AppRequest, answerBy, answerJson } from '../support/app/app-routes.ts'
+import { observeErrors } from '../support/app/error-observer.ts'
 import { destroyRecords, isTokens } from '../support/app/records.ts'
 import { createStage } from '../support/app/stage.ts'
 import { isCallback } from '../support/app/url-predicates.ts'
@@ -513,7 +514,8 @@ describe('a session store that fails', () => {
       const { next } = await browser.open('/profile', { stopBefore: isCallback })
       failing.add(operation)
       const page = await browser.go(next)
-      assert.deepEqual([page.status, page.json()], [503, { error: 'ERR_OIDC_SESSION_STORE' }])
+      const code = operation === 'set' ? 'ERR_OIDC_SHARED_STATE' : 'ERR_OIDC_SESSION_STORE'
+      assert.deepEqual([page.status, page.json()], [503, { error: code }])
       assert.ok(!app.errors[0]?.message.includes('s3cret'))
       assert.match(String(app.errors[0]?.cause), /store of s3cret is down/)
       failing.clear()
@@ -630,6 +632,7 @@ async function startByHand(
 }
 
 describe('a session cookie that is secure', () => {
+  const observed = observeErrors()
   const secure = { secret: 'x', resave: false, saveUninitialized: false, cookie: { secure: true } }
 
   it('is reported if the request came over plain http', async () => {
@@ -638,6 +641,32 @@ describe('a session cookie that is secure', () => {
     assert.deepEqual(codesOf(app), ['ERR_OIDC_SESSION_COOKIE_INSECURE'])
     assert.match(app.errors[0]?.message ?? '', /app\.set\('trust proxy', 1\)/)
     assert.equal(stage.provider.calls['/authorize'], 0)
+  })
+
+  it('N-33: is reported at the first login if a proxy ends TLS, but is not trusted, and stops the next one', async () => {
+    const { browser, seen } = await startByHand((app, auth) => {
+      app.use(session(secure))
+      app.use(auth)
+    })
+    const headers = { 'x-forwarded-proto': 'https' }
+    const { next } = await browser.open('/login', { headers, stopBefore: isCallback })
+    assert.equal((await browser.go(next, { headers, follow: false })).status, 303)
+    assert.deepEqual([observed.codes, seen], [['ERR_OIDC_SESSION_COOKIE_INSECURE'], []])
+    assert.equal((await browser.open('/login', { headers, follow: false })).status, 500)
+    assert.equal(Object(seen[0]).code, 'ERR_OIDC_SESSION_COOKIE_INSECURE')
+  })
+
+  it('N-33: is no problem if express-session itself trusts the proxy', async () => {
+    const { browser, seen } = await startByHand((app, auth) => {
+      app.use(session({ ...secure, proxy: true }))
+      app.use(auth)
+    })
+    const headers = { 'x-forwarded-proto': 'https' }
+    for (let login = 0; login < 2; login++) {
+      const { next } = await browser.open('/login', { headers, stopBefore: isCallback })
+      assert.equal((await browser.go(next, { headers, follow: false })).status, 303)
+    }
+    assert.deepEqual([observed.codes, seen], [[], []])
   })
 
   it('works if the framework trusts the proxy', async () => {
@@ -692,10 +721,30 @@ describe('a session that does not come back', () => {
     assert.deepEqual(codesOf(app), [])
   })
 
-  it('results in that error if the proxy sends https and is not trusted', async () => {
+  it('N-33: names the cookie at the second login if the proxy sends https and is not trusted', async () => {
     const app = await start({}, { tls: true, session: { proxy: false } })
     assert.equal((await app.browser().open('/profile')).status, 500)
-    assert.deepEqual(codesOf(app), ['ERR_OIDC_SESSION_NOT_KEPT'])
+    assert.deepEqual(codesOf(app), ['ERR_OIDC_SESSION_COOKIE_INSECURE'])
+  })
+
+  it('N-17: is no loop if it came back before the application ended it, as often as it likes', async () => {
+    const routes = { '/own-logout': answerBy((req, res) => Object(req.session).destroy(() => res.end())) }
+    const { app, browser } = await startLoggedIn({}, { routes })
+    for (let login = 0; login < 4; login++) {
+      await browser.fetch('/own-logout')
+      assert.equal((await browser.open('/profile')).status, 200)
+    }
+    assert.deepEqual([codesOf(app), await app.sessions()], [[], 1])
+  })
+
+  it('N-17: is not counted for another app at another port of the host', async () => {
+    const first = await start({}, { session: { cookie: { domain: 'another.test' } } })
+    const second = await start({}, { session: { name: 'second.sid' } })
+    const browser = first.browser()
+    assert.equal((await browser.open('/profile')).status, 500)
+    await browser.open('/login', { stopBefore: isCallback }).then(({ next }) => browser.go(next, { follow: false }))
+    const other = await browser.open(`${second.baseUrl}/profile`)
+    assert.deepEqual([other.status, codesOf(second)], [200, []])
   })
 
   it('no longer counts after some seconds', async () => {

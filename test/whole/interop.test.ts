@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { describe, it } from 'node:test'
 import { type Options, ProviderError } from '../../lib/index.ts'
-import type { AnyOptions, TestApp } from '../support/app/app.ts'
+import { type AnyOptions, codesOf, type TestApp } from '../support/app/app.ts'
 import { createStage } from '../support/app/stage.ts'
 import { isAtProvider, isCallback } from '../support/app/url-predicates.ts'
 import type { Browser, Page } from '../support/browser/browser.ts'
@@ -106,12 +106,13 @@ describe('5, form_post', () => {
     assert.equal(page.url, `${app.baseUrl}/profile`)
   })
 
-  it('authlib puts the code into the query whatever response_mode says: the response is accepted', async () => {
+  it('authlib puts the code into the query whatever response_mode says: the message names responseMode', async () => {
     const app = await start(BY_FORM)
     const browser = app.browser()
     const { next } = await browser.open('/profile', { stopBefore: isCallback })
     const page = await browser.go({ method: 'GET', url: `${next?.url}?${next?.fields}`, from: stage.provider.issuer })
-    assert.deepEqual([page.status, page.url], [200, `${app.baseUrl}/profile`])
+    assert.deepEqual([page.status, codesOf(app)], [400, ['ERR_OIDC_CALLBACK_INVALID']])
+    assert.match(app.errors[0]?.message ?? '', /Set responseMode to what the provider uses/)
   })
 })
 

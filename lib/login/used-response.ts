@@ -1,0 +1,59 @@
+import { hash } from 'node:crypto'
+import { OidcError } from '../errors.ts'
+import { publish } from '../events.ts'
+import { type Response, wantsPage } from '../http/request.ts'
+import type { ResponseParams } from '../protocol/authorization-response.ts'
+import type { Client, RelyingParty } from '../relying-party.ts'
+import type { SessionRequest } from '../session/express-session.ts'
+import type { Transaction } from '../types.ts'
+import { logIn } from './start.ts'
+
+/**
+ * A response counts once, on all nodes: a provider that gets a code twice revokes its tokens (RFC 6749 4.1.2), and a copied
+ * response must not log in again (OIDC Core 15.5.2). The mark lasts longer than the transaction.
+ */
+export async function markUsed(
+  { config, sharedStateOf }: RelyingParty,
+  req: SessionRequest,
+  { state }: Transaction,
+): Promise<void> {
+  if (await sharedStateOf(req.sessionStore).once(`state:${state}`, config.transactionLifetime + 1)) return
+  throw new OidcError(
+    'ERR_OIDC_STATE_USED',
+    'The authorization response was redeemed before: its state was used by the same response or a copy. Start the login again.',
+  )
+}
+
+/** True for the error of a response that was redeemed before. */
+export function isUsed(error: unknown): error is OidcError {
+  return error instanceof OidcError && error.code === 'ERR_OIDC_STATE_USED'
+}
+
+/** Holds all that a redemption depends on, so that only a repeated request shares it. */
+export function responseId({ config }: Client, params: ResponseParams, transaction: Transaction): string {
+  return hash('sha256', JSON.stringify([config.name, transaction, [...params]]), 'base64url')
+}
+
+/**
+ * A login that is completed already: a second click has reached another node, or a proxy has sent the request again. The
+ * browser may not get the session of the first response, so the login starts again. Rethrows any other error, and this one
+ * for a script. The loop brake stops the third login in a row.
+ */
+export async function continueUsedLogin(
+  rp: RelyingParty,
+  client: Client,
+  req: SessionRequest,
+  res: Response,
+  transaction: Transaction,
+  error: unknown,
+): Promise<void> {
+  if (!isUsed(error) || res.headersSent || !wantsPage(req)) throw error
+  publish['express-oidc:error'](() => ({ code: error.code, error }))
+  const { returnTo, requirement } = transaction
+  await logIn(rp, req, res, {
+    returnTo,
+    provider: client.config.name,
+    ...(requirement === undefined ? {} : { requirement }),
+  })
+  rp.loopBrake.countLogin(req, res)
+}
