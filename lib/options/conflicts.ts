@@ -182,6 +182,26 @@ export const PROVIDER_CONFLICTS: readonly Conflict<GivenProvider>[] = [
       requestObjectBy === 'reference' &&
       (isPushed === true || metadata?.['require_pushed_authorization_requests'] === true),
   ),
+  ...(['dangerouslyAllowMissingNonce', 'dangerouslyDisablePkce'] as const).map((name) =>
+    conflict<GivenProvider>(
+      [name, 'responseType'],
+      `${name} needs responseType 'code'. With any other, tokens come through the browser.`,
+      ({ responseType = 'code', [name]: isAllowed }) => isAllowed === true && responseType !== 'code',
+    ),
+  ),
+  conflict(
+    ['dangerouslyDisablePkce', 'tokenEndpointAuthMethod', 'clientSecret', 'registration'],
+    'dangerouslyDisablePkce needs a client that authenticates: without both, anyone who has a code can redeem it.',
+    ({ dangerouslyDisablePkce, tokenEndpointAuthMethod: method, clientSecret, registration }) =>
+      dangerouslyDisablePkce === true &&
+      registration === undefined &&
+      (method === 'none' || (method === undefined && clientSecret === undefined)),
+  ),
+  conflict(
+    ['assumeBearerTokenType', 'dpopBoundAccessTokens'],
+    'assumeBearerTokenType cannot be combined with dpopBoundAccessTokens, which rejects bearer tokens.',
+    (options) => options.assumeBearerTokenType === true && options.dpopBoundAccessTokens === true,
+  ),
   insecureProviderUrl('issuer'),
   insecureProviderUrl('discovery'),
   { between: ['dangerouslyAllowInsecureRequests', 'providerMetadata'], problems: insecureEndpoints },

@@ -205,6 +205,9 @@ export const PROVIDER_OPTIONS: OptionTable<NamedProviderOptions, ProviderWithout
   endSessionParams: option(anyOf(functionRule, endSessionParamsRule)),
   dangerouslyAssumeRequestedScope: option(booleanRule, false),
   dangerouslyAllowMissingIss: option(booleanRule, false),
+  dangerouslyAllowMissingNonce: option(booleanRule, false),
+  dangerouslyDisablePkce: option(booleanRule, false),
+  assumeBearerTokenType: option(booleanRule, false),
 }
 
 /** The routes that every application has. */

@@ -50,6 +50,12 @@ interface Requirement {
   readonly isMet: (options: Options) => boolean
 }
 
+/** The options for providers that do not follow the standard. */
+const LENIENT_OPTIONS = [
+  ...(['dangerouslyAllowMissingIss', 'dangerouslyAllowMissingNonce', 'dangerouslyDisablePkce'] as const),
+  ...(['assumeBearerTokenType'] as const),
+]
+
 const REQUIREMENTS: readonly Requirement[] = [
   {
     option: 'responseType',
@@ -99,11 +105,11 @@ const REQUIREMENTS: readonly Requirement[] = [
     must: 'be false',
     isMet: (options) => options.dangerouslyAssumeRequestedScope !== true,
   },
-  {
-    option: 'dangerouslyAllowMissingIss',
+  ...LENIENT_OPTIONS.map((option) => ({
+    option,
     must: 'be false',
-    isMet: (options) => options.dangerouslyAllowMissingIss !== true,
-  },
+    isMet: ({ [option]: isAllowed }: Options) => isAllowed !== true,
+  })),
   {
     option: 'responseMode',
     must: "be 'jwt' or another one with jwt",

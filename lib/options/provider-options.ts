@@ -267,6 +267,26 @@ export interface ProviderOptions {
    * @default false
    */
   dangerouslyAllowMissingIss?: boolean
+  /**
+   * Accept ID Tokens without `nonce` (OIDC Core 3.1.3.7 (11)), for a provider that never sends it (LinkedIn). Without the
+   * nonce, PKCE alone binds a login to the browser that started it. A nonce that is there must match. Needs `responseType`
+   * `'code'`. Cannot be combined with `profile`.
+   * @default false
+   */
+  dangerouslyAllowMissingNonce?: boolean
+  /**
+   * Send no PKCE challenge (RFC 7636), for a provider that refuses requests with one (LinkedIn). Without it, the nonce alone
+   * binds the code to the browser that started the login. Needs `responseType` `'code'` and a client that authenticates.
+   * Cannot be combined with `profile`.
+   * @default false
+   */
+  dangerouslyDisablePkce?: boolean
+  /**
+   * Take an access token without `token_type` as a bearer token, for a provider that leaves the type out (LinkedIn; RFC 6749
+   * 5.1 requires it). Another type is still refused. Cannot be combined with `dpopBoundAccessTokens` or `profile`.
+   * @default false
+   */
+  assumeBearerTokenType?: boolean
 }
 
 /** One of several providers. Options that it leaves out are those at the top. */

@@ -2,7 +2,7 @@ import { hash, randomBytes } from 'node:crypto'
 import { buildAuthorizationUrl } from 'openid-client'
 import { ConfigError, ProviderError } from '../errors.ts'
 import type { WireParams } from '../options/authorization-params.ts'
-import { ONLY_PROVIDER } from '../options/config.ts'
+import { type Config, ONLY_PROVIDER } from '../options/config.ts'
 import { contentsOf } from '../options/response-type.ts'
 import { endpointOf } from '../provider/client-authentication.ts'
 import { errorFromResponse } from '../provider/error-response.ts'
@@ -100,9 +100,14 @@ async function createParams(
     scope: config.scope,
     state,
     nonce,
-    ...(contentsOf(responseType).code ? codeChallengeOf(codeVerifier) : {}),
+    ...(usesPkce(config) ? codeChallengeOf(codeVerifier) : {}),
     ...(dpopKey === undefined || isPushed({ config, metadata }) ? {} : { dpop_jkt: await thumbprintOf(dpopKey) }),
   }
+}
+
+/** True if the code is bound to this browser by a challenge (RFC 7636), as it is unless the option gives it up. */
+export function usesPkce({ responseType, dangerouslyDisablePkce }: Config): boolean {
+  return contentsOf(responseType).code && !dangerouslyDisablePkce
 }
 
 /** RFC 9449 10: binds the code to the key, so that nobody else can redeem it. A pushed request has a proof instead (10.1). */

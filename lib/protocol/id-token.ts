@@ -63,6 +63,8 @@ export function checkAccessTokenHash(
 interface IdTokenContext extends ClaimContext {
   /** The nonce of the transaction. */
   readonly nonce: string | undefined
+  /** True if the ID Token may lack the nonce, although one was sent. A nonce that is there must match. */
+  readonly mayLackNonce?: boolean
   /** True for the ID Token of a refresh, which may lack the nonce (OIDC Core 12.2). */
   readonly isRefreshed?: boolean
   /** The access token that came with the ID Token. */
@@ -128,6 +130,7 @@ const nonce: IdTokenRule = {
   code: 'ERR_OIDC_ID_TOKEN_NONCE',
   findProblem: ({ nonce: given }, expected) => {
     if ((given ?? undefined) === undefined && expected.isRefreshed === true) return undefined
+    if (given === undefined && expected.mayLackNonce === true) return undefined
     const isExpected = typeof given === 'string' && given !== '' && isSame(given, expected.nonce ?? '')
     return isExpected ? undefined : { message: 'does not belong to this login: its nonce is missing or another one.' }
   },

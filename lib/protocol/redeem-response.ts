@@ -6,6 +6,7 @@ import type { Provider } from '../provider/provider.ts'
 import { createTokenVerifier, type VerifyToken } from '../provider/provider-token.ts'
 import { nowInSeconds } from '../time/seconds.ts'
 import type { DpopKey, IdTokenClaims, TokenRecord, Transaction } from '../types.ts'
+import { usesPkce } from './authorization-request.ts'
 import type { AuthorizationResponse } from './authorization-response.ts'
 import { checkAccessTokenHash, type IdTokenExpectations, type VerifiedIdToken, verifyIdToken } from './id-token.ts'
 import { requestTokens } from './token-endpoint.ts'
@@ -43,7 +44,7 @@ export async function redeemResponse(
 }
 
 function idTokenExpectations(
-  { config: { clientId, clockTolerance } }: Provider,
+  { config: { clientId, clockTolerance, dangerouslyAllowMissingNonce } }: Provider,
   response: AuthorizationResponse,
   transaction: Transaction,
 ): IdTokenExpectations {
@@ -52,6 +53,7 @@ function idTokenExpectations(
     clientId,
     clockTolerance,
     nonce: transaction.nonce,
+    mayLackNonce: dangerouslyAllowMissingNonce,
     accessToken: response.accessToken,
     code: response.code,
     state: transaction.state,
@@ -121,7 +123,7 @@ async function redeemCode(
     code,
     // As sent in the authorization request. Never built from the Host header of this request.
     redirect_uri: redirectUri,
-    code_verifier: codeVerifier,
+    ...(usesPkce(provider.config) ? { code_verifier: codeVerifier } : {}),
   }
   const response = await requestTokens(provider, grant, { dpopKey })
   const { access_token: accessToken, token_type: tokenType } = response

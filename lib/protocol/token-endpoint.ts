@@ -1,5 +1,6 @@
 import { ProviderError, shown } from '../errors.ts'
 import { type JsonObject, presentMembers } from '../jose/json.ts'
+import type { Config } from '../options/config.ts'
 import { endpointOf } from '../provider/client-authentication.ts'
 import { errorFromResponse } from '../provider/error-response.ts'
 import { jsonBody } from '../provider/http-transport.ts'
@@ -69,7 +70,7 @@ export async function requestTokens(
   }
   const { refresh_token: refreshToken, id_token: idToken } = members ?? {}
   if (isRefreshToken(refreshToken)) await keepRefreshToken?.(refreshToken, idToken !== undefined)
-  const tokens = checkResponse(members, response.headers.get('content-type'))
+  const tokens = checkResponse(members, response.headers.get('content-type'), config)
   checkBinding(tokens.token_type, config.dpopBoundAccessTokens, dpopKey)
   return tokens
 }
@@ -89,10 +90,11 @@ function isErrorBody(members: JsonObject | undefined): boolean {
   return typeof members?.['error'] === 'string' && !Object.hasOwn(members, 'access_token')
 }
 
-function checkResponse(members: JsonObject | undefined, contentType: string | null): TokenResponse {
-  if (members === undefined) {
+function checkResponse(given: JsonObject | undefined, contentType: string | null, config: Config): TokenResponse {
+  if (given === undefined) {
     throw invalidResponse(`is not a JSON object with a JSON content type (content-type: ${shown(contentType)})`)
   }
+  const members = config.assumeBearerTokenType ? { token_type: 'Bearer', ...given } : given
   const invalid = MEMBERS.find(([name, isValid]) => !isValid(Object.hasOwn(members, name) ? members[name] : undefined))
   if (invalid !== undefined) throw invalidResponse(`has no valid ${invalid[0]}`)
   const { token_type: type, scope: granted, expires_in: lifetime, ...others } = members

@@ -122,6 +122,9 @@ describe('the configuration', () => {
       dangerouslyAssumeRequestedScope: false,
       dangerouslyAllowInsecureRequests: false,
       dangerouslyAllowMissingIss: false,
+      dangerouslyAllowMissingNonce: false,
+      dangerouslyDisablePkce: false,
+      assumeBearerTokenType: false,
     })
   })
 

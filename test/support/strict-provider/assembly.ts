@@ -86,7 +86,7 @@ function createAddresses(
 }
 
 type Setting =
-  | ('profile' | 'assertionAudience' | 'issParameter' | 'idToken' | 'pushed' | 'dpop' | 'userinfoBearerMethod')
+  | ('profile' | 'assertionAudience' | 'issParameter' | 'pkce' | 'idToken' | 'pushed' | 'dpop' | 'userinfoBearerMethod')
   | ('refreshTokenRotation' | 'refreshedIdToken' | 'revocation' | 'registration' | 'registrationManagement')
   | ('initialAccessToken' | 'webfinger' | 'fapiKeys' | 'sessionManagement')
 
@@ -95,6 +95,7 @@ function createSettings(options: StrictProviderOptions): Pick<StrictContext, Set
     profile: options.profile,
     assertionAudience: options.assertionAudience ?? 'issuer',
     issParameter: options.issParameter ?? 'announced',
+    pkce: options.pkce ?? 'required',
     idToken: options.idToken ?? 'fat',
     pushed: options.pushed ?? 'absent',
     dpop: options.dpop ?? 'absent',

@@ -111,6 +111,7 @@ export interface StrictContext {
   readonly profile: 'fapi2' | 'fapi2-message-signing' | undefined
   readonly assertionAudience: 'issuer' | 'endpoint'
   readonly issParameter: 'announced' | 'sent' | 'absent'
+  readonly pkce: 'required' | 'refused'
   readonly idToken: 'fat' | 'thin'
   readonly pushed: 'optional' | 'required' | 'absent'
   readonly dpop: 'nonce' | 'no-nonce' | 'absent'

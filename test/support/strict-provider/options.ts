@@ -23,6 +23,8 @@ export interface StrictProviderOptions extends ClientSettings {
   readonly issParameter?: 'announced' | 'sent' | 'absent'
   /** `fat`, the default: the claims of the scopes are in the ID Token, as well as at UserInfo. */
   readonly idToken?: 'fat' | 'thin'
+  /** RFC 7636: `required` unless told. `refused`: an error for whoever sends it. */
+  readonly pkce?: 'required' | 'refused'
   /** RFC 9126: `absent` unless told. */
   readonly pushed?: 'optional' | 'required' | 'absent'
   /** RFC 9449: `absent` unless told. `nonce`: demanded of every proof. The client is held to prove, unless told. */

@@ -98,8 +98,7 @@ export function requestDemands(
     [!has('scope', /^[!#-[\]-~]+( [!#-[\]-~]+)*$/), 'invalid_scope', 'scope is malformed'],
     [!has('state', /^.{16,}$/), 'invalid_request', 'state is missing or easy to guess'],
     [!has('nonce', /^.{16,}$/), 'invalid_request', 'nonce is missing or easy to guess'],
-    [lacks('code_challenge', /^[\w-]{43}$/), 'invalid_request', 'code_challenge is missing or malformed'],
-    [lacks('code_challenge_method', /^S256$/), 'invalid_request', 'code_challenge_method is not S256'],
+    ...pkceDemands(context, params, lacks),
     [isMalformed('max_age', /^\d+$/), 'invalid_request', 'max_age is not a number'],
     [isMalformed('dpop_jkt', /^[\w-]{43}$/), 'invalid_request', 'dpop_jkt is no thumbprint'],
     [params.has('client_secret'), 'invalid_request', 'a secret was sent through the browser'],
@@ -107,6 +106,18 @@ export function requestDemands(
     ...structureDemands(params),
     ...hintDemands(context, params),
     ...(context.profile === undefined ? [] : profileDemands(context.profile, params, asked)),
+  ]
+}
+
+function pkceDemands(
+  { pkce }: StrictContext,
+  params: URLSearchParams,
+  lacks: (name: string, pattern: RegExp) => boolean,
+): readonly Demand[] {
+  if (pkce === 'refused') return [[params.has('code_challenge'), 'invalid_request', 'code_challenge is not allowed']]
+  return [
+    [lacks('code_challenge', /^[\w-]{43}$/), 'invalid_request', 'code_challenge is missing or malformed'],
+    [lacks('code_challenge_method', /^S256$/), 'invalid_request', 'code_challenge_method is not S256'],
   ]
 }
 

@@ -63,13 +63,11 @@ function grantTypeDemands({ form }: StrictRequest): readonly Demand[] {
 function readCodeRequest(context: StrictContext, { form }: StrictRequest, binding: TokenBinding): TokenRequest {
   const grant = context.codes.get(form.get('code') ?? '')
   const verifier = form.get('code_verifier') ?? ''
-  const challenge = createHash('sha256').update(verifier).digest('base64url')
   if (!grant) return { grant, refresh: undefined, demands: [[true, 'invalid_grant', 'code is not known']] }
   const demands: readonly Demand[] = [
     [grant.isRedeemed, 'invalid_grant', 'code was used before'],
     [form.get('redirect_uri') !== grant.redirectUri, 'invalid_grant', 'redirect_uri is another one'],
-    [!/^[\w.~-]{43,128}$/.test(verifier), 'invalid_grant', 'code_verifier is missing or malformed'],
-    [challenge !== grant.codeChallenge, 'invalid_grant', 'code_verifier does not match'],
+    ...verifierDemands(context, verifier, grant),
     // RFC 9449 10.
     [
       grant.dpopJkt !== undefined && grant.dpopJkt !== binding.jkt,
@@ -78,6 +76,15 @@ function readCodeRequest(context: StrictContext, { form }: StrictRequest, bindin
     ],
   ]
   return { grant, refresh: undefined, demands }
+}
+
+function verifierDemands({ pkce }: StrictContext, verifier: string, grant: AuthorizationGrant): readonly Demand[] {
+  if (pkce === 'refused') return [[verifier !== '', 'invalid_request', 'code_verifier is not allowed']]
+  const challenge = createHash('sha256').update(verifier).digest('base64url')
+  return [
+    [!/^[\w.~-]{43,128}$/.test(verifier), 'invalid_grant', 'code_verifier is missing or malformed'],
+    [challenge !== grant.codeChallenge, 'invalid_grant', 'code_verifier does not match'],
+  ]
 }
 
 function readRefreshRequest(context: StrictContext, { form }: StrictRequest, binding: TokenBinding): TokenRequest {
