@@ -197,10 +197,12 @@ export const PROVIDER_CONFLICTS: readonly Conflict<GivenProvider>[] = [
       registration === undefined &&
       (method === 'none' || (method === undefined && clientSecret === undefined)),
   ),
-  conflict(
-    ['assumeBearerTokenType', 'dpopBoundAccessTokens'],
-    'assumeBearerTokenType cannot be combined with dpopBoundAccessTokens, which rejects bearer tokens.',
-    (options) => options.assumeBearerTokenType === true && options.dpopBoundAccessTokens === true,
+  ...(['assumeBearerTokenType', 'allowMissingAccessToken'] as const).map((name) =>
+    conflict<GivenProvider>(
+      [name, 'dpopBoundAccessTokens'],
+      `${name} cannot be combined with dpopBoundAccessTokens, which requires DPoP tokens.`,
+      ({ [name]: isAllowed, dpopBoundAccessTokens }) => isAllowed === true && dpopBoundAccessTokens === true,
+    ),
   ),
   insecureProviderUrl('issuer'),
   insecureProviderUrl('discovery'),

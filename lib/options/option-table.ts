@@ -208,6 +208,7 @@ export const PROVIDER_OPTIONS: OptionTable<NamedProviderOptions, ProviderWithout
   dangerouslyAllowMissingNonce: option(booleanRule, false),
   dangerouslyDisablePkce: option(booleanRule, false),
   assumeBearerTokenType: option(booleanRule, false),
+  allowMissingAccessToken: option(booleanRule, false),
 }
 
 /** The routes that every application has. */

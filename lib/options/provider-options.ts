@@ -287,6 +287,13 @@ export interface ProviderOptions {
    * @default false
    */
   assumeBearerTokenType?: boolean
+  /**
+   * Accept token responses without `access_token`, at login and at a refresh, for a provider that issues none unless the scope
+   * of an API is requested (Azure AD B2C). UserInfo is not requested then. Cannot be combined with `dpopBoundAccessTokens` or
+   * `profile`.
+   * @default false
+   */
+  allowMissingAccessToken?: boolean
 }
 
 /** One of several providers. Options that it leaves out are those at the top. */

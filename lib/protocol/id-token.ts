@@ -53,10 +53,11 @@ export async function verifyIdToken(
  */
 export function checkAccessTokenHash(
   { claims: { at_hash: given }, alg }: VerifiedIdToken,
-  accessToken: string,
+  accessToken: string | undefined,
   errorStatus?: number,
 ): void {
-  if (given === undefined || given === leftHalfOfHash(accessToken, alg)) return
+  if (given === undefined) return
+  if (accessToken !== undefined && given === leftHalfOfHash(accessToken, alg)) return
   throw tokenProblemError(nounOf('ID_TOKEN'), ACCESS_TOKEN_HASH, otherValue('at_hash', 'accessToken'), errorStatus)
 }
 

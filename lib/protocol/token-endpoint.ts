@@ -13,7 +13,8 @@ type TokenType = 'Bearer' | 'DPoP'
 
 /** A token response (RFC 6749 5.1) in valid form. Its ID Token is not verified and may not even be text. */
 export interface TokenResponse {
-  readonly access_token: string
+  /** Absent only if the option `allowMissingAccessToken` allows it. */
+  readonly access_token?: string
   readonly token_type: TokenType
   readonly refresh_token?: string
   readonly scope?: string
@@ -94,8 +95,10 @@ function checkResponse(given: JsonObject | undefined, contentType: string | null
   if (given === undefined) {
     throw invalidResponse(`is not a JSON object with a JSON content type (content-type: ${shown(contentType)})`)
   }
-  const members = config.assumeBearerTokenType ? { token_type: 'Bearer', ...given } : given
-  const invalid = MEMBERS.find(([name, isValid]) => !isValid(Object.hasOwn(members, name) ? members[name] : undefined))
+  const lacksToken = config.allowMissingAccessToken && !Object.hasOwn(given, 'access_token')
+  const members = config.assumeBearerTokenType || lacksToken ? { token_type: 'Bearer', ...given } : given
+  const required = MEMBERS.filter(([name]) => !(lacksToken && name === 'access_token'))
+  const invalid = required.find(([name, isValid]) => !isValid(Object.hasOwn(members, name) ? members[name] : undefined))
   if (invalid !== undefined) throw invalidResponse(`has no valid ${invalid[0]}`)
   const { token_type: type, scope: granted, expires_in: lifetime, ...others } = members
   const [scope, expiresIn] = [scopeOf(granted), secondsOf(lifetime)]

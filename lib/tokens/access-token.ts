@@ -53,16 +53,17 @@ export function updatedRecord(
   query: AccessTokenQuery,
 ): TokenRecord {
   const { access_token: accessToken, token_type: tokenType, expires_in: expiresIn } = response
+  const kept = {
+    ...tokens,
+    ...(response.refresh_token === undefined ? {} : { refreshToken: response.refresh_token }),
+    ...(idToken === undefined ? {} : { idToken: idToken.token }),
+  }
+  if (accessToken === undefined) return kept
   const token: AccessToken = {
     accessToken,
     tokenType,
     ...(expiresIn === undefined ? {} : { expiresAt: requestedAt + expiresIn, issuedAt: requestedAt }),
     ...(tokenType === 'DPoP' && tokens.dpopKey !== undefined ? { dpopKey: tokens.dpopKey } : {}),
-  }
-  const kept = {
-    ...tokens,
-    ...(response.refresh_token === undefined ? {} : { refreshToken: response.refresh_token }),
-    ...(idToken === undefined ? {} : { idToken: idToken.token }),
   }
   const key = keyOf(query)
   if (key !== undefined) return { ...kept, others: addToken(tokens.others, key, token) }

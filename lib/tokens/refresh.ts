@@ -52,7 +52,8 @@ export async function freshAccessToken(
   return token
 }
 
-const NO_ACCESS_TOKEN = "The provider issued no access token for this login. Use a responseType that includes 'code'."
+const NO_ACCESS_TOKEN =
+  "The provider issued no access token for this login. Use a responseType that includes 'code', and request a scope of an API."
 const NO_REFRESH_TOKEN =
   'The access token has expired, or another one is needed, and the login has no refresh token. ' +
   "Add the scope 'offline_access' if the provider supports it, and log in again."
@@ -172,6 +173,7 @@ async function refresh(
   const record = { ...updatedRecord(proven, refreshed, query), ...pastClaims }
   await storeTokens(attempt, record, after ?? login)
   if (before !== undefined && after !== undefined) applyToSession(attempt, before, after)
+  if (refreshed.response.access_token === undefined) tokenUnavailable(NO_ACCESS_TOKEN)
   return { record, token: tokenFor(record, query) ?? tokenUnavailable(NO_ACCESS_TOKEN) }
 }
 

@@ -2,14 +2,13 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { ConfigError, type ErrorCode, type Options, oidc } from '../../lib/index.ts'
 import { type AnyOptions, codesOf } from '../support/app/app.ts'
-import { answerJson } from '../support/app/app-routes.ts'
 import { createStage, type Stage } from '../support/app/stage.ts'
+import type { JsonObject } from '../support/strict-provider/context.ts'
 
 // Providers that do not follow the standard in one point, by their facts, and the option for each point. docs/providers.md
 // has a section for each of them.
 
-const routes = { '/scope': answerJson(({ oidc: { scope } }) => ({ scope })) }
-const app = { errorHandler: 'json', routes } as const
+const app = { errorHandler: 'json' } as const
 
 async function codesAfterLogin(stage: Stage, options: Partial<AnyOptions>): Promise<readonly ErrorCode[]> {
   const started = await stage.start(options)
@@ -116,4 +115,96 @@ describe('LinkedIn: no nonce in the ID Token, no token_type, no PKCE', () => {
   for (const [options, problem] of conflicts) {
     it(`rejects ${JSON.stringify(Object.keys(options))} together`, () => assert.match(problemsOf(options), problem))
   }
+})
+
+describe('Azure AD B2C: no access_token in the token response', () => {
+  const b2c = createStage({ app })
+  const scope = 'openid offline_access'
+
+  function bend(): void {
+    const { change } = b2c.provider
+    const withoutToken = ({ access_token: _, expires_in: __, ...response }: JsonObject): JsonObject => response
+    change.idTokenClaims = ({ at_hash: _, ...claims }) => claims
+    change.tokenResponse = withoutToken
+    change.refreshedIdTokenClaims = ({ at_hash: _, ...claims }) => ({ ...claims, name: 'New Name' })
+    change.refreshResponse = withoutToken
+  }
+
+  it('logs in with allowMissingAccessToken, without UserInfo', async () => {
+    bend()
+    const { app: started, browser } = await b2c.startLoggedIn({ allowMissingAccessToken: true, scope, userinfo: true })
+    const { accessToken, tokenType, idToken, refreshToken } = (await browser.fetch('/tokens')).json()
+    assert.deepEqual(
+      [accessToken, tokenType, typeof idToken, typeof refreshToken],
+      [undefined, undefined, 'string', 'string'],
+    )
+    assert.deepEqual([b2c.provider.calls['/userinfo'], codesOf(started)], [0, []])
+  })
+
+  it('refreshes the claims, and says that there is no access token', async () => {
+    bend()
+    const { app: started, browser } = await b2c.startLoggedIn({ allowMissingAccessToken: true, scope })
+    const before = (await browser.fetch('/tokens')).json()['refreshToken']
+    assert.equal((await browser.fetch('/access-token')).json()['error'], 'ERR_OIDC_TOKEN_UNAVAILABLE')
+    assert.match(started.errors[0]?.message ?? '', /no access token/)
+    assert.notEqual((await browser.fetch('/tokens')).json()['refreshToken'], before)
+    assert.equal((await browser.fetch('/profile')).json()['name'], 'New Name')
+  })
+
+  it('returns no access token that has expired if only a refresh has none', async () => {
+    b2c.provider.change.tokenResponse = (response) => ({ ...response, expires_in: 0 })
+    const { app: started, browser } = await b2c.startLoggedIn({ allowMissingAccessToken: true, scope })
+    bend()
+    assert.equal((await browser.fetch('/access-token')).json()['error'], 'ERR_OIDC_TOKEN_UNAVAILABLE')
+    assert.deepEqual(codesOf(started), ['ERR_OIDC_TOKEN_UNAVAILABLE'])
+    assert.equal((await browser.fetch('/profile')).json()['name'], 'New Name')
+  })
+
+  it('may leave out the token_type with the token', async () => {
+    bend()
+    b2c.provider.change.tokenResponse = ({ id_token: idToken }) => ({ id_token: idToken, access_token: null })
+    assert.deepEqual(await codesAfterLogin(b2c, { allowMissingAccessToken: true }), [])
+  })
+
+  it('is refused without the option, at login and at a refresh', async () => {
+    bend()
+    assert.deepEqual(await codesAfterLogin(b2c, {}), ['ERR_OIDC_TOKEN_RESPONSE'])
+    b2c.provider.reset()
+    b2c.provider.change.tokenResponse = (response) => ({ ...response, expires_in: 0 })
+    const { browser } = await b2c.startLoggedIn({ scope })
+    bend()
+    assert.equal((await browser.fetch('/access-token')).json()['error'], 'ERR_OIDC_TOKEN_RESPONSE')
+  })
+
+  for (const token of [5, ['x'], {}, 'a\tb']) {
+    it(`is refused with the access_token ${JSON.stringify(token)}, because only a missing one is allowed`, async () => {
+      bend()
+      b2c.provider.change.tokenResponse = (response) => ({ ...response, access_token: token })
+      assert.deepEqual(await codesAfterLogin(b2c, { allowMissingAccessToken: true }), ['ERR_OIDC_TOKEN_RESPONSE'])
+    })
+  }
+
+  it('is refused with an at_hash, which then is of a token that was lost', async () => {
+    bend()
+    b2c.provider.change.idTokenClaims = (claims) => claims
+    assert.deepEqual(await codesAfterLogin(b2c, { allowMissingAccessToken: true }), [
+      'ERR_OIDC_ID_TOKEN_ACCESS_TOKEN_HASH',
+    ])
+  })
+
+  it('is refused with an error instead of the tokens', async () => {
+    b2c.provider.change.tokenResponse = () => ({ error: 'invalid_grant', error_description: 'AADB2C90080' })
+    assert.deepEqual(await codesAfterLogin(b2c, { allowMissingAccessToken: true }), ['ERR_OIDC_TOKEN_REQUEST'])
+  })
+
+  it('rejects the option together with dpopBoundAccessTokens, userinfo or a profile', () => {
+    assert.match(
+      problemsOf({ allowMissingAccessToken: true, dpopBoundAccessTokens: true }),
+      /allowMissingAccessToken cannot be combined with dpop/,
+    )
+    assert.match(
+      problemsOf({ allowMissingAccessToken: true, profile: 'fapi2' }),
+      /allowMissingAccessToken must be false/,
+    )
+  })
 })

@@ -318,7 +318,10 @@ describe('the tokens', () => {
       mock.timers.tick(29_000)
       const second = await refresh(refreshToken)
       assert.notEqual(first.access_token, second.access_token)
-      assert.ok(stage.okta.accessTokens.has(first.access_token) && stage.okta.accessTokens.has(second.access_token))
+      assert.ok(
+        stage.okta.accessTokens.has(String(first.access_token)) &&
+          stage.okta.accessTokens.has(String(second.access_token)),
+      )
     })
 
     it('Q-46: are dead with all of their family when it comes later', async () => {
@@ -329,7 +332,7 @@ describe('the tokens', () => {
       const late = { code: 'ERR_OIDC_TOKEN_REQUEST', status: 400 }
       await assert.rejects(refresh(refreshToken), late)
       await assert.rejects(refresh(String(newest)), late)
-      assert.ok(!stage.okta.accessTokens.has(accessToken))
+      assert.ok(!stage.okta.accessTokens.has(String(accessToken)))
     })
   })
 

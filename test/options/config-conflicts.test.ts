@@ -204,6 +204,25 @@ const PROVIDER: readonly Row[] = [
     good({ dpopSigningAlg: 'ES384', dpopBoundAccessTokens: false }),
     'dpopSigningAlg needs dpopBoundAccessTokens: true.',
   ],
+  ...['dangerouslyAllowMissingNonce', 'dangerouslyDisablePkce'].map(
+    (name): Row => [
+      `${name} with a token through the browser`,
+      good({ [name]: true, responseType: 'code id_token' }),
+      `${name} needs responseType 'code'. With any other, tokens come through the browser.`,
+    ],
+  ),
+  [
+    'no PKCE and no client authentication',
+    good({ dangerouslyDisablePkce: true, clientSecret: undefined }),
+    'dangerouslyDisablePkce needs a client that authenticates: without both, anyone who has a code can redeem it.',
+  ],
+  ...['assumeBearerTokenType', 'allowMissingAccessToken'].map(
+    (name): Row => [
+      `${name} with DPoP`,
+      good({ [name]: true, dpopBoundAccessTokens: true }),
+      `${name} cannot be combined with dpopBoundAccessTokens, which requires DPoP tokens.`,
+    ],
+  ),
   [
     'pushed requests without an endpoint for them',
     good({ requirePushedAuthorizationRequests: true, providerMetadata: METADATA }),

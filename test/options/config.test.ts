@@ -125,6 +125,7 @@ describe('the configuration', () => {
       dangerouslyAllowMissingNonce: false,
       dangerouslyDisablePkce: false,
       assumeBearerTokenType: false,
+      allowMissingAccessToken: false,
     })
   })
 

@@ -54,7 +54,7 @@ describe('a token response', () => {
         holds(Number(status) >= 200 && Number(status) < 300)
         assert.equal(value.token_type, 'Bearer')
         // An access token as a header carries it, a refresh token as RFC 6749 A.17 has it.
-        assert.match(value.access_token, /^[!-~](?:[ -~]*[!-~])?$/)
+        assert.match(String(value.access_token), /^[!-~](?:[ -~]*[!-~])?$/)
         assert.match(value.refresh_token ?? 'x', /^[ -~]+$/)
         const { expires_in: seconds = 0 } = value
         holds(seconds >= 0 && seconds <= 1e10)

@@ -203,7 +203,10 @@ describe('the certificate of the client', () => {
     const options = { clientSecret: CLIENT_SECRET, tlsClientCertificate: trusting(selfSigned) }
     const provider = await createDirectProvider(options, {}, lenient.origin)
     const { access_token: accessToken } = await requestTokens(provider, {})
-    await requestResource(provider, `${lenient.origin}/userinfo`, { accessToken, tokenType: 'Bearer' })
+    await requestResource(provider, `${lenient.origin}/userinfo`, {
+      accessToken: String(accessToken),
+      tokenType: 'Bearer',
+    })
     const shown = fingerprint(selfSigned)
     assert.deepEqual(
       lenient.seen.map(({ path, certificate }) => [path, certificate]),
