@@ -139,6 +139,12 @@ export const PROVIDER_CONFLICTS: readonly Conflict<GivenProvider>[] = [
       metadata !== undefined && (discovery !== undefined || discoveryWithClientId === true),
   ),
   conflict(
+    ['extraProviderMetadata', 'providerMetadata'],
+    'extraProviderMetadata cannot be combined with providerMetadata. Set the members there.',
+    ({ extraProviderMetadata, providerMetadata: metadata }) =>
+      extraProviderMetadata !== undefined && metadata !== undefined,
+  ),
+  conflict(
     ['issuer', 'tenants'],
     'tenants is required if issuer contains {tenantid}. List the tenants whose users may log in.',
     ({ issuer, tenants }) => tenants === undefined && isForTenants(issuer),
@@ -206,7 +212,7 @@ export const PROVIDER_CONFLICTS: readonly Conflict<GivenProvider>[] = [
   ),
   insecureProviderUrl('issuer'),
   insecureProviderUrl('discovery'),
-  { between: ['dangerouslyAllowInsecureRequests', 'providerMetadata'], problems: insecureEndpoints },
+  ...(['providerMetadata', 'extraProviderMetadata'] as const).map((name) => insecureEndpoints(name)),
   {
     between: ['dangerouslyAllowInsecureRequests', 'claimsProviders'],
     problems: ({ dangerouslyAllowInsecureRequests: isAllowed, claimsProviders = [] }) =>
@@ -243,9 +249,12 @@ function insecureProviderUrl(name: 'issuer' | 'discovery'): Conflict<GivenProvid
   }
 }
 
-function insecureEndpoints(options: Readonly<Partial<GivenProvider>>): readonly string[] {
-  const { issuer: _, ...metadata } = options.providerMetadata ?? {}
-  return Object.entries(metadata)
-    .filter(([name]) => /_(?:endpoint|uri)$/.test(name))
-    .flatMap(([name, url]) => insecureUrl(options.dangerouslyAllowInsecureRequests, url, `providerMetadata.${name}`))
+function insecureEndpoints(name: 'providerMetadata' | 'extraProviderMetadata'): Conflict<GivenProvider> {
+  return {
+    between: ['dangerouslyAllowInsecureRequests', name],
+    problems: ({ dangerouslyAllowInsecureRequests: isAllowed, [name]: metadata = {} }) =>
+      Object.entries(metadata)
+        .filter(([member]) => /_(?:endpoint|uri)$/.test(member))
+        .flatMap(([member, url]) => insecureUrl(isAllowed, url, `${name}.${member}`)),
+  }
 }

@@ -155,6 +155,9 @@ export const tenants: Rule = anyOf(
   ),
 )
 
+/** Compared with `aud` character by character. */
+export const trustedAudiences: Rule = listOf('audiences', nonEmptyString)
+
 /** Issuers of aggregated and distributed claims (OIDC Core 5.6.2), compared character by character. */
 export const claimsProviders: Rule = firstFailing(
   listOf('issuers', issuer),

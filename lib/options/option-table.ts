@@ -28,6 +28,7 @@ import {
   TEN_YEARS,
   tenants,
   timeout,
+  trustedAudiences,
 } from './option-rules.ts'
 import type { ApplicationOptions, RoutesOptions, SeveralProvidersOptions } from './options.ts'
 import type { NamedProviderOptions } from './provider-options.ts'
@@ -44,7 +45,7 @@ import {
   seconds,
   showValue,
 } from './rule.ts'
-import { afterLogoutUrlRule, baseUrl, issuer, providerMetadata, routePath } from './urls.ts'
+import { afterLogoutUrlRule, baseUrl, extraProviderMetadata, issuer, providerMetadata, routePath } from './urls.ts'
 
 // One row for each option: its name, its rule, and its default. What an option is for stands in options.ts and
 // provider-options.ts. A new option is a row here, a member there, and an entry in docs/options.md.
@@ -146,7 +147,7 @@ export type ProviderWithoutDefault =
   | ('idTokenEncryptedResponseAlg' | 'userinfoEncryptedResponseAlg' | 'authorizationEncryptedResponseAlg')
   | ('userinfoSignedResponseAlg' | 'requestObjectSigningAlg' | 'requestObjectEncryptionAlg')
   | ('tokenEndpointAuthMethod' | 'tokenEndpointAuthSigningAlg' | 'clientAssertionAudience' | 'tlsClientCertificate')
-  | ('providerMetadata' | 'tenants' | 'endSessionParams')
+  | ('providerMetadata' | 'tenants' | 'endSessionParams' | 'extraProviderMetadata')
 
 /** Options of a provider. They are given at the top for all providers, or for one under `providers`. */
 export const PROVIDER_OPTIONS: OptionTable<NamedProviderOptions, ProviderWithoutDefault> &
@@ -209,6 +210,9 @@ export const PROVIDER_OPTIONS: OptionTable<NamedProviderOptions, ProviderWithout
   dangerouslyDisablePkce: option(booleanRule, false),
   assumeBearerTokenType: option(booleanRule, false),
   allowMissingAccessToken: option(booleanRule, false),
+  logoutWithoutIdTokenHint: option(booleanRule, false),
+  trustedAudiences: option(trustedAudiences, []),
+  extraProviderMetadata: option(extraProviderMetadata),
 }
 
 /** The routes that every application has. */

@@ -294,6 +294,23 @@ export interface ProviderOptions {
    * @default false
    */
   allowMissingAccessToken?: boolean
+  /**
+   * Send no `id_token_hint` with a logout (OIDC RP-Initiated Logout 2), for a provider that refuses it (Login.gov). It then
+   * knows the client by `client_id`, and may ask the user whether to log out.
+   * @default false
+   */
+  logoutWithoutIdTokenHint?: boolean
+  /**
+   * Audiences that an ID Token may have beside `clientId` (OIDC Core 3.1.3.7 (3)), for a provider that always adds one
+   * (NetSuite). Each of them can use the ID Token, too. The token must still be for `clientId`.
+   */
+  trustedAudiences?: readonly string[]
+  /**
+   * Members that are added to the discovered metadata or replace its members, by the wire names of OIDC Discovery 3; `null`
+   * removes one. For a provider whose metadata lacks a member or has a wrong one. A member that you set no longer follows the
+   * provider. Cannot contain `issuer`. Cannot be combined with `providerMetadata`.
+   */
+  extraProviderMetadata?: Readonly<Record<string, Json>>
 }
 
 /** One of several providers. Options that it leaves out are those at the top. */

@@ -86,6 +86,17 @@ export const providerMetadata: Rule = firstFailing(
   must('contain only values that JSON can hold', (value) => isJson(value)),
 )
 
+/** Members beside discovery. The issuer is not among them, because it proves whose metadata it is. */
+export const extraProviderMetadata: Rule = firstFailing(
+  objectWith((given, name) => [
+    ...(Object.hasOwn(given, 'issuer') ? [`${name} must not contain issuer: set the option issuer.`] : []),
+    ...Object.entries(given)
+      .filter(([member, url]) => /_(?:endpoint|uri)$/.test(member) && url !== null)
+      .flatMap(([member, url]) => endpointUrl(url, `${name}.${member}`)),
+  ]),
+  must('contain only values that JSON can hold', (value) => isJson(value)),
+)
+
 /**
  * The longest local path in characters. It travels in a cookie, and RFC 6265 6.1 promises 4096 bytes for a whole
  * cookie.

@@ -30,14 +30,14 @@ export function createEndSessionRequest(
 ): EndSessionRequest | undefined {
   const { end_session_endpoint: endpoint } = provider.metadata
   if (endpoint === undefined) return undefined
-  const { clientId, postLogoutRedirectUri } = provider.config
+  const { clientId, postLogoutRedirectUri, logoutWithoutIdTokenHint } = provider.config
   const params = {
     ...endSessionParams,
     client_id: clientId,
     post_logout_redirect_uri: postLogoutRedirectUri,
     state: randomState(),
   }
-  const withHint = { id_token_hint: idToken, ...params }
+  const withHint = { ...(logoutWithoutIdTokenHint ? {} : { id_token_hint: idToken }), ...params }
   const { href } = buildEndSessionUrl(provider.client, withHint)
   if (href.length <= MAX_URL_LENGTH) {
     return { method: 'GET', url: href, params: new URLSearchParams(withHint), redirectUrl: href }

@@ -62,6 +62,8 @@ export function checkAccessTokenHash(
 }
 
 interface IdTokenContext extends ClaimContext {
+  /** Other audiences that the ID Token may have beside the client. */
+  readonly trustedAudiences?: readonly string[]
   /** The nonce of the transaction. */
   readonly nonce: string | undefined
   /** True if the ID Token may lack the nonce, although one was sent. A nonce that is there must match. */
@@ -89,13 +91,13 @@ type IdTokenRule = ClaimRule<IdTokenContext>
 /** How long ago an ID Token may have been issued, in seconds. It comes directly from the provider. */
 const MAX_AGE = 86_400
 
-/** OIDC Core 3.1.3.7 (3): no other audience is known to us, so others are accepted only in a token issued to us. */
+/** OIDC Core 3.1.3.7 (3): other audiences are accepted if the option trusts them, or in a token that was issued to us. */
 const audience: IdTokenRule = {
   code: 'ERR_OIDC_ID_TOKEN_AUDIENCE',
-  findProblem: ({ aud, azp }, { clientId }) => {
+  findProblem: ({ aud, azp }, { clientId, trustedAudiences = [] }) => {
     const audiences = typeof aud === 'string' ? [aud] : aud
     const isForUs = isStrings(audiences) && audiences.includes(clientId)
-    const isForUsAlone = isForUs && audiences.every((one) => one === clientId)
+    const isForUsAlone = isForUs && audiences.every((one) => one === clientId || trustedAudiences.includes(one))
     return isForUsAlone || (isForUs && azp === clientId) ? undefined : otherAudience(aud, clientId)
   },
 }

@@ -44,7 +44,7 @@ export async function redeemResponse(
 }
 
 function idTokenExpectations(
-  { config: { clientId, clockTolerance, dangerouslyAllowMissingNonce } }: Provider,
+  { config: { clientId, clockTolerance, trustedAudiences, dangerouslyAllowMissingNonce } }: Provider,
   response: AuthorizationResponse,
   transaction: Transaction,
 ): IdTokenExpectations {
@@ -52,6 +52,7 @@ function idTokenExpectations(
     issuer: transaction.issuer,
     clientId,
     clockTolerance,
+    trustedAudiences,
     nonce: transaction.nonce,
     mayLackNonce: dangerouslyAllowMissingNonce,
     accessToken: response.accessToken,

@@ -64,9 +64,12 @@ export function adviseOnDiscovery({ discovery, discoveryWithClientId }: Discover
   }
 }
 
-/** OIDC Discovery 4.3: the issuer must be equal, and each endpoint that we may call must be an https URL. */
+/**
+ * OIDC Discovery 4.3: the issuer must be equal, and each endpoint that we may call must be an https URL. The result has the members
+ * of `extraProviderMetadata`, too.
+ */
 export function checkMetadata(given: Document, config: Config): ProviderMetadata {
-  const document = presentMembers(given)
+  const document = presentMembers({ ...given, ...config.extraProviderMetadata })
   if (document['issuer'] !== config.issuer) {
     throw new ProviderError(
       'ERR_OIDC_DISCOVERY_ISSUER',

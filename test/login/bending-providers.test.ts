@@ -208,3 +208,149 @@ describe('Azure AD B2C: no access_token in the token response', () => {
     )
   })
 })
+
+describe('Login.gov: a logout without id_token_hint', () => {
+  const loginGov = createStage({ app })
+  const bend = (): void => {
+    loginGov.provider.change.raw['/logout'] = (req, res) => {
+      const { searchParams: params } = new URL(req.url ?? '/', loginGov.provider.issuer)
+      if (params.has('id_token_hint') || (params.get('state') ?? '').length < 22)
+        res.writeHead(400).end('<p>Bad request</p>')
+      else
+        res.writeHead(302, { Location: `${params.get('post_logout_redirect_uri')}?state=${params.get('state')}` }).end()
+    }
+  }
+
+  it('comes back with logoutWithoutIdTokenHint, which names the client instead', async () => {
+    bend()
+    const { app: started, browser } = await loginGov.startLoggedIn({ logoutWithoutIdTokenHint: true })
+    const page = await browser.post('/logout')
+    assert.equal(new URL(page.url).origin, started.origin)
+    const [request] = loginGov.provider.requests.filter(({ endpoint }) => endpoint === '/logout')
+    assert.deepEqual([...(request?.query.keys() ?? [])].sort(), ['client_id', 'post_logout_redirect_uri', 'state'])
+    assert.equal((await browser.fetch('/profile')).status, 401)
+  })
+
+  it('has no ID Token in its URL even if that would be short', async () => {
+    const { browser } = await loginGov.startLoggedIn({ logoutWithoutIdTokenHint: true })
+    const page = await browser.post('/logout', {}, { follow: false })
+    assert.doesNotMatch(String(page.headers.location), /eyJ/)
+  })
+
+  it('stays at the provider without the option', async () => {
+    bend()
+    const { browser } = await loginGov.startLoggedIn()
+    assert.equal((await browser.post('/logout')).status, 400)
+  })
+})
+
+describe('NetSuite: further audiences in the ID Token', () => {
+  const netsuite = createStage({ app })
+  const OTHER = '5c6a2f; https://1234567.app.netsuite.com'
+  const trustedAudiences = [OTHER, 'another-trusted-one']
+  const withAudience = (aud: unknown, azp?: unknown): void => {
+    netsuite.provider.change.idTokenClaims = (claims) => ({ ...claims, aud, ...(azp === undefined ? {} : { azp }) })
+  }
+
+  it('logs in if trustedAudiences lists them', async () => {
+    withAudience(['test-client', OTHER])
+    assert.deepEqual(await codesAfterLogin(netsuite, { trustedAudiences }), [])
+  })
+
+  it('refreshes with them', async () => {
+    withAudience([OTHER, 'test-client'])
+    netsuite.provider.change.refreshedIdTokenClaims = (claims) => ({ ...claims, aud: [OTHER, 'test-client'] })
+    netsuite.provider.change.tokenResponse = (response) => ({ ...response, expires_in: 0 })
+    const { browser } = await netsuite.startLoggedIn({ trustedAudiences, scope: 'openid offline_access' })
+    assert.equal((await browser.fetch('/access-token')).status, 200)
+  })
+
+  const refused: readonly (readonly [name: string, aud: unknown, azp: unknown, options: Partial<AnyOptions>])[] = [
+    ['without the option', ['test-client', OTHER], undefined, {}],
+    ['with one that is not listed', ['test-client', OTHER, 'evil-client'], undefined, { trustedAudiences }],
+    ['with the trusted one alone', [OTHER], undefined, { trustedAudiences }],
+    ['with the trusted one alone, as text', OTHER, undefined, { trustedAudiences }],
+    ['with none', [], undefined, { trustedAudiences }],
+    ['with a number', ['test-client', 5], undefined, { trustedAudiences }],
+  ]
+  for (const [name, aud, azp, options] of refused) {
+    it(`is refused ${name}`, async () => {
+      withAudience(aud, azp)
+      assert.deepEqual(await codesAfterLogin(netsuite, options), ['ERR_OIDC_ID_TOKEN_AUDIENCE'])
+    })
+  }
+
+  it('is refused if it was issued to the other audience (azp)', async () => {
+    withAudience(['test-client', OTHER], OTHER)
+    assert.deepEqual(await codesAfterLogin(netsuite, { trustedAudiences }), ['ERR_OIDC_ID_TOKEN_AUTHORIZED_PARTY'])
+  })
+
+  it('rejects an empty audience, and a list that is none', () => {
+    assert.match(problemsOf({ trustedAudiences: [''] }), /trustedAudiences\[0\] must/)
+    assert.match(problemsOf({ trustedAudiences: OTHER }), /trustedAudiences must be a list of audiences/)
+  })
+})
+
+describe('Discord and old Auth0 tenants: a member of the metadata that is missing or wrong', () => {
+  const discord = createStage({ app })
+
+  it('logs out at the provider if extraProviderMetadata adds end_session_endpoint', async () => {
+    discord.provider.change.discovery = ({ end_session_endpoint: _, ...metadata }) => metadata
+    const extraProviderMetadata = { end_session_endpoint: discord.provider.endpointUrls['/logout'] }
+    const { app: started, browser } = await discord.startLoggedIn({ extraProviderMetadata })
+    const page = await browser.post('/logout')
+    assert.deepEqual([new URL(page.url).origin, discord.provider.calls['/logout']], [started.origin, 1])
+  })
+
+  it('replaces a member that is wrong, and leaves the others to discovery', async () => {
+    discord.provider.change.discovery = (metadata) => ({ ...metadata, userinfo_endpoint: 'https://wrong.example/' })
+    const extraProviderMetadata = { userinfo_endpoint: discord.provider.endpointUrls['/userinfo'] }
+    const { browser } = await discord.startLoggedIn({ extraProviderMetadata, userinfo: true })
+    assert.equal((await browser.fetch('/profile')).json()['email'], 'alice@example.test')
+    assert.equal(discord.provider.calls['/discovery'], 1)
+  })
+
+  it('removes a member that is null', async () => {
+    discord.provider.change.authorizationResponse = (params) => {
+      params.delete('iss')
+      return params
+    }
+    const extraProviderMetadata = { authorization_response_iss_parameter_supported: null }
+    assert.deepEqual(await codesAfterLogin(discord, { extraProviderMetadata }), [])
+  })
+
+  it('repairs metadata that would be refused as a whole', async () => {
+    discord.provider.change.discovery = ({ jwks_uri: _, ...metadata }) => metadata
+    const extraProviderMetadata = { jwks_uri: discord.provider.endpointUrls['/jwks'] }
+    assert.deepEqual(await codesAfterLogin(discord, { extraProviderMetadata }), [])
+  })
+
+  it('does not change whose metadata it is', async () => {
+    discord.provider.change.discovery = (metadata) => ({ ...metadata, issuer: 'https://evil.example' })
+    const extraProviderMetadata = { scopes_supported: ['openid'] }
+    assert.deepEqual(await codesAfterLogin(discord, { extraProviderMetadata }), ['ERR_OIDC_DISCOVERY_ISSUER'])
+  })
+
+  const problems: readonly (readonly [options: Readonly<Record<string, unknown>>, problem: RegExp])[] = [
+    [{ extraProviderMetadata: { issuer: 'https://op.example' } }, /extraProviderMetadata must not contain issuer/],
+    [{ extraProviderMetadata: { token_endpoint: 'http://op.example/token' } }, /extraProviderMetadata\.token_endpoint/],
+    [{ extraProviderMetadata: { token_endpoint: 'token' } }, /extraProviderMetadata\.token_endpoint must be/],
+    [{ extraProviderMetadata: 'x' }, /extraProviderMetadata must be a plain object/],
+    [{ extraProviderMetadata: { x: () => 1 } }, /extraProviderMetadata must contain only values that JSON can hold/],
+    [
+      {
+        extraProviderMetadata: { a: 1 },
+        providerMetadata: {
+          issuer: 'https://op.example',
+          authorization_endpoint: 'https://op.example/a',
+          token_endpoint: 'https://op.example/t',
+          jwks_uri: 'https://op.example/j',
+        },
+      },
+      /extraProviderMetadata cannot be combined with providerMetadata/,
+    ],
+  ]
+  for (const [options, problem] of problems) {
+    it(`rejects ${JSON.stringify(options)}`, () => assert.match(problemsOf(options), problem))
+  }
+})

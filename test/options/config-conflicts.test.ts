@@ -212,6 +212,16 @@ const PROVIDER: readonly Row[] = [
     ],
   ),
   [
+    'all of the metadata and a part of it',
+    good({ providerMetadata: METADATA, extraProviderMetadata: { scopes_supported: [] } }),
+    'extraProviderMetadata cannot be combined with providerMetadata. Set the members there.',
+  ],
+  [
+    'an endpoint of the metadata over http',
+    good({ extraProviderMetadata: { end_session_endpoint: 'http://id.example/logout' } }),
+    'extraProviderMetadata.end_session_endpoint must be https. Received "http://id.example/logout". In development, allow http with dangerouslyAllowInsecureRequests: true.',
+  ],
+  [
     'no PKCE and no client authentication',
     good({ dangerouslyDisablePkce: true, clientSecret: undefined }),
     'dangerouslyDisablePkce needs a client that authenticates: without both, anyone who has a code can redeem it.',

@@ -126,6 +126,9 @@ describe('the configuration', () => {
       dangerouslyDisablePkce: false,
       assumeBearerTokenType: false,
       allowMissingAccessToken: false,
+      logoutWithoutIdTokenHint: false,
+      trustedAudiences: [],
+      extraProviderMetadata: undefined,
     })
   })
 
