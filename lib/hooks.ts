@@ -22,6 +22,12 @@ export interface AfterLoginEvent extends HookEvent {
   /** The granted scopes, separated by spaces. */
   readonly scope: string
   readonly tokens: TokenRecord
+  /**
+   * The other fields of the authorization response, by their wire names: those that are no part of OpenID Connect, `iss` and
+   * `scope`. Apple sends `user` there, with the name of the user, at the first login only. Anyone can change these fields in
+   * the browser, unless the response is a signed JWT, so they prove nothing. Parse them as request input.
+   */
+  readonly responseParams: Readonly<Record<string, string>>
 }
 
 /** The event of `afterRefresh`. */

@@ -25,6 +25,8 @@ export interface CompletedLogin {
   /** All claims, even those that the session does not keep. */
   readonly claims: IdTokenClaims
   readonly tokens: TokenRecord
+  /** The fields of the response that the library does not use. */
+  readonly responseParams: Readonly<Record<string, string>>
 }
 
 /** The app as a client of one provider. */

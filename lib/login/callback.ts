@@ -6,6 +6,7 @@ import { homePage } from '../http/return-to.ts'
 import { type Config, ONLY_PROVIDER } from '../options/config.ts'
 import { responseDeliveryOf } from '../options/response-type.ts'
 import {
+  additionalParams,
   checkAuthorizationResponse,
   type ResponseParams,
   readAuthorizationResponse,
@@ -20,10 +21,10 @@ import { readLogin, readTokensId } from '../session/current-login.ts'
 import { endLocalLogin } from '../session/end-login.ts'
 import { requireSession, type SessionRequest } from '../session/express-session.ts'
 import { regenerateSession, saveLogin } from '../session/login-session.ts'
-import { chooseSessionClaims, endOfLogin } from '../session/session-claims.ts'
+import { chooseSessionClaims, endOfNewLogin } from '../session/session-claims.ts'
 import { nowInSeconds } from '../time/seconds.ts'
 import type { IdTokenClaims, Login, Transaction } from '../types.ts'
-import { checkResponseMode, repostResponse } from './repost-page.ts'
+import { checkResponseMode, REPOSTED_PARAM, repostResponse } from './repost-page.ts'
 import { completeLogin } from './silent-login.ts'
 import { continueUsedLogin, isUsed, markUsed, responseId } from './used-response.ts'
 
@@ -99,8 +100,10 @@ async function findTransaction(
     const params = await openResponse(client, response)
     return { params, transaction: rp.transactions.take(req, res, stateOf(params)) }
   } catch (error) {
-    if (error instanceof OidcError && readLogin(req, rp.config) !== undefined) return undefined
-    throw error
+    if (!(error instanceof OidcError) || readLogin(req, rp.config) === undefined) throw error
+    // What a provider says without a state would be lost.
+    if (error.cause !== undefined) publish['express-oidc:error'](() => ({ code: error.code, error }))
+    return undefined
   }
 }
 
@@ -146,21 +149,10 @@ async function redeem(
     claims: chooseSessionClaims(claims, config),
     scope: redeemed.scope ?? defaultGrantedScope(config),
     loggedInAt,
-    expiresAt: endOfLogin(config, redeemed.claims, loggedInAt),
+    expiresAt: endOfNewLogin(config, redeemed.claims, loggedInAt),
   }
-  checkNotExpired(config, login)
-  return { login, claims, tokens: redeemed.tokens }
-}
-
-/** Otherwise the browser would come back logged out, log in again, and so on. */
-function checkNotExpired({ loginExpiry, issuer }: Config, { expiresAt, loggedInAt }: Login): void {
-  if (expiresAt > loggedInAt) return
-  const claim = loginExpiry === 'id_token' ? 'exp' : 'session_expiry'
-  throw new OidcError(
-    'ERR_OIDC_LOGIN_EXPIRED',
-    `The login at ${issuer} has expired already: its claim ${claim}, which the option loginExpiry names, is in the past. ` +
-      "Log in again, check the clocks of both servers, or set loginExpiry to 'lifetime'.",
-  )
+  const { [REPOSTED_PARAM]: _, ...responseParams } = additionalParams(params)
+  return { login, claims, tokens: redeemed.tokens, responseParams }
 }
 
 /** Providers may ignore `acr_values` and `max_age`, so the result is checked. A login that existed before stays. */
@@ -214,14 +206,15 @@ async function storeLoginInSession(
   rp: RelyingParty,
   req: SessionRequest,
   res: Response,
-  { login, claims, tokens }: CompletedLogin,
+  { login, claims, tokens, responseParams }: CompletedLogin,
   startedAt: number,
 ): Promise<boolean> {
   const before = { id: req.sessionID, tokensId: readTokensId(req, rp.config) }
   await regenerateSession(req, rp.config, rp.storeWatch, login, startedAt)
   // The login is not in the session yet, because express-session saves the session as soon as a hook sends a response.
   const { name } = clientOf(rp, login).config
-  await rp.config.hooks.afterLogin?.({ req, res, provider: name, claims, scope: login.scope, tokens })
+  const { scope } = login
+  await rp.config.hooks.afterLogin?.({ req, res, provider: name, claims, scope, tokens, responseParams })
   if (res.headersSent) return false
   const tokensId = await rp.tokenRecords.save(req.sessionStore, tokens, login)
   // Parallel requests have read the previous login, and must not write it back.

@@ -36,7 +36,7 @@ export async function repostResponse(
  * Marks a response that has been through the page, so that it never goes through it twice. `0`: it had come in another way than
  * requested.
  */
-const REPOSTED_PARAM = 'express_oidc_relayed'
+export const REPOSTED_PARAM = 'express_oidc_relayed'
 
 /** Removes the mark from the fields. Returns true if it was there. */
 function removeRepostedParam(fields: URLSearchParams): boolean {

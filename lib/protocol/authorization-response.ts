@@ -1,4 +1,4 @@
-import { AuthorizationError, OidcError, shown } from '../errors.ts'
+import { AuthorizationError, OidcError, type ProviderRefusal, shown } from '../errors.ts'
 import { nounOf } from '../jose/compact-token.ts'
 import { presentMembers } from '../jose/json.ts'
 import { isIssuerOrTenant } from '../options/issuer.ts'
@@ -28,13 +28,28 @@ export function readAuthorizationResponse(fields: URLSearchParams): ResponsePara
   return params
 }
 
-/** The `state` of a response. Throws `ERR_OIDC_STATE_MISSING` if it has none: then no login of ours has requested it. */
+/** What the library itself uses or checks, and secrets. */
+const USED_PARAMS: ReadonlySet<string> = new Set([
+  ...['state', 'code', 'id_token', 'access_token', 'token_type', 'expires_in', 'session_state', 'response'],
+  ...['aud', 'exp', 'nbf', 'iat', 'jti'],
+])
+
+/** The parameters of a response that the library does not use, by name. */
+export function additionalParams(params: ResponseParams): Readonly<Record<string, string>> {
+  return Object.fromEntries([...params].filter(([name]) => !USED_PARAMS.has(name)))
+}
+
+/**
+ * The `state` of a response. Throws `ERR_OIDC_STATE_MISSING` if it has none: then no login of ours has requested it. Some
+ * providers (Cognito) send an error without it, which is the `cause` then: for a log, because anyone could have sent it.
+ */
 export function stateOf(params: ResponseParams): string {
   const state = params.get('state') ?? ''
   if (state !== '' && state.length <= MAX_STATE_LENGTH) return state
   throw new OidcError(
     'ERR_OIDC_STATE_MISSING',
     'The authorization response has no state, so no login of ours requested it. Log in again.',
+    params.has('error') ? { cause: new AuthorizationError(refusalOf(params)) } : {},
   )
 }
 
@@ -145,10 +160,13 @@ function checkIssuer(
 
 /** The provider may repeat its request, and then only what we know is recognized. */
 function checkError(params: ResponseParams, { state, nonce }: Transaction): void {
-  const error = params.get('error')
-  if (error === undefined) return
+  if (params.has('error')) throw new AuthorizationError(refusalOf(params, [state, nonce]))
+}
+
+function refusalOf(params: ResponseParams, secrets: readonly string[] = []): ProviderRefusal {
+  const error = params.get('error') ?? ''
   const refusal = { error, errorDescription: params.get('error_description'), errorUri: params.get('error_uri') }
-  throw new AuthorizationError(concealRefusal(refusal, [state, nonce]))
+  return concealRefusal(refusal, secrets)
 }
 
 /**

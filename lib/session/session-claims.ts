@@ -60,3 +60,22 @@ export function endOfLogin(
       "Let the provider send it, or set loginExpiry to 'lifetime'.",
   )
 }
+
+/**
+ * When a login that begins now expires. Throws `ERR_OIDC_LOGIN_EXPIRED` if that is in the past: the browser would come back
+ * logged out, log in again, and so on.
+ */
+export function endOfNewLogin(
+  config: Pick<AppConfig, 'loginLifetime' | 'loginExpiry'>,
+  claims: IdTokenClaims,
+  loggedInAt: number,
+): number {
+  const expiresAt = endOfLogin(config, claims, loggedInAt)
+  if (expiresAt > loggedInAt) return expiresAt
+  const claim = config.loginExpiry === 'id_token' ? 'exp' : 'session_expiry'
+  throw new OidcError(
+    'ERR_OIDC_LOGIN_EXPIRED',
+    `The login at ${shown(claims.iss)} has expired already: its claim ${claim}, which the option loginExpiry names, is in ` +
+      "the past. Log in again, check the clocks of both servers, or set loginExpiry to 'lifetime'.",
+  )
+}

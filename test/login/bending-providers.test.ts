@@ -1,8 +1,21 @@
 import assert from 'node:assert/strict'
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { describe, it } from 'node:test'
-import { ConfigError, type ErrorCode, type Options, oidc } from '../../lib/index.ts'
+import {
+  type AfterLoginEvent,
+  ConfigError,
+  type ErrorCode,
+  type Events,
+  type Guard,
+  type Options,
+  oidc,
+  requireClaim,
+  requireGroup,
+} from '../../lib/index.ts'
 import { type AnyOptions, codesOf } from '../support/app/app.ts'
+import { answerJson } from '../support/app/app-routes.ts'
 import { createStage, type Stage } from '../support/app/stage.ts'
+import type { Browser, Page } from '../support/browser/browser.ts'
 import type { JsonObject } from '../support/strict-provider/context.ts'
 
 // Providers that do not follow the standard in one point, by their facts, and the option for each point. docs/providers.md
@@ -353,4 +366,167 @@ describe('Discord and old Auth0 tenants: a member of the metadata that is missin
   for (const [options, problem] of problems) {
     it(`rejects ${JSON.stringify(options)}`, () => assert.match(problemsOf(options), problem))
   }
+})
+
+describe('Apple: the name of the user in a form field, at the first login only', () => {
+  const apple = createStage({ app })
+  const USER = JSON.stringify({ name: { firstName: 'Ada', lastName: 'Lovelace' }, email: 'ada@example.test' })
+
+  function sendUser(): void {
+    apple.provider.change.authorizationResponse = (params) => {
+      params.set('user', USER)
+      return params
+    }
+  }
+
+  for (const sameSite of ['lax', 'strict'] as const) {
+    it(`hands the field to afterLogin, but nothing that proves the login, with a SameSite=${sameSite} session`, async () => {
+      sendUser()
+      const seen: Readonly<Record<string, string>>[] = []
+      const hooks = { afterLogin: ({ responseParams }: AfterLoginEvent) => void seen.push(responseParams) }
+      const started = await apple.start({ responseMode: 'form_post', hooks }, { session: { cookie: { sameSite } } })
+      assert.equal((await started.browser().open('/profile')).status, 200)
+      assert.deepEqual(
+        seen.map((params) => ({ ...params })),
+        [{ user: USER, iss: apple.provider.issuer }],
+      )
+    })
+  }
+
+  it('leaves the claims to the ID Token, because anyone can change the field', async () => {
+    sendUser()
+    const { browser } = await apple.startLoggedIn({ responseMode: 'form_post' })
+    const claims = (await browser.fetch('/profile')).json()
+    assert.deepEqual([claims['user'], claims['email']], [undefined, 'alice@example.test'])
+  })
+
+  it('hands over no token of an implicit response', async () => {
+    const names: string[] = []
+    const hooks = {
+      afterLogin: ({ responseParams }: AfterLoginEvent) => void names.push(...Object.keys(responseParams)),
+    }
+    await apple.startLoggedIn({ responseType: 'code id_token token', hooks })
+    assert.deepEqual(names.sort(), ['iss', 'scope'])
+  })
+
+  it('reads a field by any name, and pollutes nothing', async () => {
+    apple.provider.change.authorizationResponse = (params) => {
+      params.set('__proto__', 'x')
+      params.set('constructor', 'y')
+      return params
+    }
+    const seen: Readonly<Record<string, string>>[] = []
+    const hooks = { afterLogin: ({ responseParams }: AfterLoginEvent) => void seen.push(responseParams) }
+    await apple.startLoggedIn({ hooks })
+    const [given = {}] = seen
+    assert.deepEqual(Object.keys(given).sort(), ['__proto__', 'constructor', 'iss'])
+    assert.equal(Object.getPrototypeOf(given), Object.prototype)
+  })
+})
+
+describe('Cognito: an error without state', () => {
+  const cognito = createStage({ app })
+  const DESCRIPTION = 'redirect_mismatch: the callback is not registered'
+  const query = new URLSearchParams({ error: 'invalid_request', error_description: DESCRIPTION })
+
+  interface Seen {
+    readonly code: string
+    readonly refusal: unknown
+  }
+  async function openCallback(browser: Browser): Promise<{ page: Page; seen: readonly Seen[] }> {
+    const seen: Seen[] = []
+    const listener = (message: unknown): void => {
+      const { code, error } = message as Events['express-oidc:error']
+      seen.push({ code, refusal: Object(Object(error).cause).refusal })
+    }
+    subscribe('express-oidc:error', listener)
+    try {
+      return { page: await browser.open(`/callback?${query}`, { from: cognito.provider.issuer }), seen }
+    } finally {
+      unsubscribe('express-oidc:error', listener)
+    }
+  }
+  const refusal = { error: 'invalid_request', errorDescription: DESCRIPTION, errorUri: undefined }
+
+  it('is refused, and an event says what the provider said', async () => {
+    const started = await cognito.start()
+    const { page, seen } = await openCallback(started.browser())
+    assert.deepEqual([page.status, codesOf(started)], [400, ['ERR_OIDC_STATE_MISSING']])
+    assert.doesNotMatch(page.body + String(started.errors[0]), /redirect_mismatch/)
+    assert.deepEqual(seen, [{ code: 'ERR_OIDC_STATE_MISSING', refusal }])
+  })
+
+  it('leaves a user logged in who is, and the event comes all the same', async () => {
+    const { app: started, browser } = await cognito.startLoggedIn()
+    const { page, seen } = await openCallback(browser)
+    assert.deepEqual([page.status, codesOf(started)], [200, []])
+    assert.deepEqual(seen, [{ code: 'ERR_OIDC_STATE_MISSING', refusal }])
+    assert.equal((await browser.fetch('/profile')).status, 200)
+  })
+
+  it('is no error of a provider without the parameter error', async () => {
+    query.delete('error')
+    const { seen } = await openCallback((await cognito.start()).browser())
+    query.set('error', 'invalid_request')
+    assert.deepEqual(seen, [{ code: 'ERR_OIDC_STATE_MISSING', refusal: undefined }])
+  })
+})
+
+describe('Zitadel: roles as the keys of an object', () => {
+  const ROLES = 'urn:zitadel:iam:org:project:roles'
+  const hasRole = (role: string): Guard =>
+    requireClaim([ROLES, role], (orgs) => typeof orgs === 'object' && orgs !== null)
+  const ok = answerJson(() => ({ ok: true }))
+  const zitadel = createStage({
+    app: { ...app, routes: { '/admin': [hasRole('admin'), ok], '/proto': [hasRole('constructor'), ok] } },
+  })
+
+  for (const [roles, status] of [
+    [{ admin: { '1234': 'org.example' }, editor: { '1234': 'org.example' } }, 200],
+    [{ editor: { '1234': 'org.example' } }, 403],
+    [{ admin: null }, 403],
+    [{}, 403],
+    [['admin'], 403],
+    ['admin', 403],
+    [undefined, 403],
+  ] as const) {
+    it(`are required by requireClaim() with the role in its path: ${JSON.stringify(roles)} is ${status}`, async () => {
+      zitadel.provider.change.idTokenClaims = (claims) => ({ ...claims, [ROLES]: roles })
+      const { browser } = await zitadel.startLoggedIn()
+      assert.equal((await browser.open('/admin')).status, status)
+      assert.equal((await browser.open('/proto')).status, 403)
+    })
+  }
+})
+
+describe('GitLab, Authentik and Authelia: groups', () => {
+  const ok = answerJson(() => ({ ok: true }))
+  const routes = {
+    '/gitlab': [requireGroup('example/admins', { claim: 'groups_direct' }), ok],
+    '/groups': [requireGroup('admins'), ok],
+  }
+  const fat = createStage({ app: { ...app, routes } })
+  const thin = createStage({ provider: { idToken: 'thin' }, app: { ...app, routes } })
+
+  it('are in groups_direct of the ID Token at GitLab', async () => {
+    fat.provider.change.idTokenClaims = (claims) => ({ ...claims, groups_direct: ['example', 'example/admins'] })
+    const { browser } = await fat.startLoggedIn()
+    assert.equal((await browser.open('/gitlab')).status, 200)
+  })
+
+  it('are in groups at Authentik, which signs with the client secret if no key was chosen', async () => {
+    const authentik = await fat.startOther({ alg: 'HS256', issuerPath: '/application/o/portal/' })
+    authentik.change.idTokenClaims = (claims) => ({ ...claims, groups: ['admins'] })
+    const started = await fat.start({ idTokenSignedResponseAlg: 'HS256' }, { provider: authentik })
+    const browser = started.browser()
+    assert.equal((await browser.open('/groups')).status, 200, String(started.errors))
+    assert.match(authentik.issuer, /\/$/)
+  })
+
+  it('are only at UserInfo at Authelia, which is requested for the scope groups', async () => {
+    thin.provider.change.userinfo = (claims) => ({ ...claims, groups: ['admins'] })
+    const { browser } = await thin.startLoggedIn({ scope: 'openid profile email groups' })
+    assert.equal((await browser.open('/groups')).status, 200)
+    assert.equal(thin.provider.calls['/userinfo'], 1)
+  })
 })
