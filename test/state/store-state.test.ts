@@ -102,6 +102,98 @@ describe('shared state in the session store', () => {
     assert.ok([...store.records.values()].join().length < 500)
   })
 
+  it('N-43: adds and removes at the same cost, however many members a set has', async () => {
+    const store = createTextStore()
+    const costs: number[] = []
+    const count = (data: unknown): void => void costs.push(JSON.stringify(data ?? null).length)
+    const state = createStoreState({
+      get: (id, done) =>
+        store.get(id, (error, data) => {
+          count(data)
+          done(error, data)
+        }),
+      set(id, data, done) {
+        count(data)
+        store.set(id, data, done)
+      },
+      destroy: (id, done) => store.destroy(id, done),
+    })
+    const costOf = async (name: string): Promise<number> => {
+      costs.length = 0
+      await state.add('user', `${name} ${'x'.repeat(40)}`, 60)
+      await state.remove('user', `${name} ${'x'.repeat(40)}`)
+      return costs.reduce((sum, length) => sum + length, 0)
+    }
+    for (let index = 0; index < 64; index++) await state.add('user', `session ${index}`, 60)
+    const few: number[] = []
+    for (let index = 0; index < 33; index++) few.push(await costOf(`a${index}`))
+    for (let index = 0; index < 1000; index++) await state.add('user', `later session ${index}`, 60)
+    const many: number[] = []
+    for (let index = 0; index < 33; index++) many.push(await costOf(`b${index}`))
+    assert.ok(Math.max(...many) < 1.5 * Math.max(...few), `${Math.max(...many)} bytes after ${Math.max(...few)}`)
+    assert.equal((await state.members('user')).length, 1064)
+  })
+
+  it('N-43: forgets pages when they have expired', async (t) => {
+    stopTime(t)
+    const store = createTextStore()
+    const state = createStoreState(store)
+    for (let day = 0; day < 100; day++) {
+      for (let index = 0; index < 8; index++) await state.add('every day', `session ${day} ${index}`, 86_400 * 5)
+      mock.timers.tick(86_400_000)
+    }
+    const reads: string[] = []
+    const get: StoreLike['get'] = (id, done) => {
+      reads.push(id)
+      store.get(id, done)
+    }
+    assert.equal((await createStoreState({ ...store, get }).members('every day')).length, 32)
+    assert.ok(reads.length <= 6, `${reads.length} reads`)
+  })
+
+  it('N-43: takes a set of many records, and leaves none of them', async () => {
+    const store = createTextStore()
+    const state = createStoreState(store)
+    const members = Array.from({ length: 100 }, (_, index) => `session ${index}`)
+    for (const member of members) await state.add('user', member, 60)
+    assert.ok(store.records.size > 2)
+    await state.remove('user', 'session 0')
+    assert.deepEqual([...(await state.take('user'))].sort(), members.slice(1).sort())
+    assert.equal(store.records.size, 0)
+  })
+
+  it('N-43: reads at most four pages at the same time', async () => {
+    const store = createTextStore()
+    const state = createStoreState(store)
+    for (let index = 0; index < 400; index++) await state.add('user', `session ${index}`, 60)
+    let [running, most] = [0, 0]
+    const get: StoreLike['get'] = (id, done) => {
+      running += 1
+      most = Math.max(most, running)
+      store.get(id, (error, data) => {
+        running -= 1
+        done(error, data)
+      })
+    }
+    assert.equal((await createStoreState({ ...store, get }).members('user')).length, 400)
+    assert.equal(most, 4)
+  })
+
+  for (const pages of [7, [], {}, { first: -1e15, last: 1e15, until: 1e15 }, { first: 1, last: 1e300, until: 1e15 }]) {
+    it(`ignores pages that are ${JSON.stringify(pages)}, or reads a bounded number`, async () => {
+      let reads = 0
+      const state = createStoreState({
+        ...createTextStore(),
+        get(_id, done) {
+          reads += 1
+          done(null, reads === 1 ? { oidcState: [['one', 1e15]], pages } : undefined)
+        },
+      })
+      assert.deepEqual(await state.members('set'), ['one'])
+      assert.ok(reads <= 10_002)
+    })
+  }
+
   it('checks the expiry of a record itself, if the store does not', async (t) => {
     stopTime(t)
     const state = createStoreState(createTextStore())

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { describe, it } from 'node:test'
+import { describe, it, mock } from 'node:test'
 import fc from 'fast-check'
 import { asciiJson, entryName, toMilliseconds } from '../../lib/state/operation.ts'
 import type { StoreLike } from '../../lib/state/shared-state.ts'
@@ -83,5 +83,60 @@ describe('a record in the session store', () => {
       }),
       { numRuns: 500 },
     )
+  })
+})
+
+describe('a set in the session store', () => {
+  /** Small numbers, so that the same member is added and removed again in several pages. */
+  const change = fc.record({
+    act: fc.constantFrom('add', 'add', 'add', 'remove', 'wait', 'take'),
+    member: fc.integer({ min: 0, max: 50 }).map(String),
+    seconds: fc.integer({ min: 1, max: 60 }),
+    times: fc.integer({ min: 1, max: 20 }),
+  })
+
+  it('N-43: has the members that a simple set has', async () => {
+    mock.timers.enable({ apis: ['Date'], now: 1_000_000_000_000 })
+    try {
+      await fc.assert(
+        fc.asyncProperty(fc.array(change, { maxLength: 60 }), async (changes) => {
+          const records = new Map<string, string>()
+          const state = createStoreState({
+            get: (id, done) => done(null, JSON.parse(records.get(id) ?? 'null')),
+            set(id, data, done) {
+              records.set(id, JSON.stringify(data))
+              done()
+            },
+            destroy(id, done) {
+              records.delete(id)
+              done()
+            },
+          })
+          const model = new Map<string, number>()
+          const alive = (): string[] => [...model].flatMap(([name, end]) => (end > Date.now() ? [name] : [])).sort()
+          for (const { act, member, seconds, times } of changes) {
+            if (act === 'wait') mock.timers.tick(seconds * 500)
+            if (act === 'take') {
+              assert.deepEqual([...(await state.take('set'))].sort(), alive())
+              model.clear()
+            }
+            for (let index = 0; index < times && (act === 'add' || act === 'remove'); index++) {
+              const name = String((Number(member) + index) % 51)
+              if (act === 'add') {
+                await state.add('set', name, seconds)
+                model.set(name, Math.max(model.get(name) ?? 0, Date.now() + seconds * 1000))
+              } else {
+                await state.remove('set', name)
+                model.delete(name)
+              }
+            }
+            assert.deepEqual([...(await state.members('set'))].sort(), alive())
+          }
+        }),
+        { numRuns: 100 },
+      )
+    } finally {
+      mock.timers.reset()
+    }
   })
 })
