@@ -26,8 +26,14 @@ export interface ChildProvider extends ProviderSettings {
 
 const CLIENT = { clientId: 'benchmark', clientSecret: 'a-Secret_of.40-characters_0123456789abcd' }
 
-export async function startProvider(): Promise<ChildProvider> {
-  const child = forkChild('provider.ts', { CLIENT_ID: CLIENT.clientId })
+/** @param who With `one user` each login is of the same user. */
+export async function startProvider(
+  who: 'each another user' | 'one user' = 'each another user',
+): Promise<ChildProvider> {
+  const child = forkChild('provider.ts', {
+    CLIENT_ID: CLIENT.clientId,
+    ...(who === 'one user' ? { ONE_USER: 'yes' } : {}),
+  })
   return { ...CLIENT, issuer: await baseUrlOf(child), stop: () => end(child) }
 }
 
