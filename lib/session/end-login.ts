@@ -11,6 +11,7 @@ import type { Response } from '../http/request.ts'
 import { type AppConfig, ONLY_PROVIDER } from '../options/config.ts'
 import type { StoreLike } from '../state/shared-state.ts'
 import { destroyRecord, getRecord, recordKey, unlessAbsent } from '../state/store-record.ts'
+import { createLimiter } from '../time/limiter.ts'
 import { nowInSeconds } from '../time/seconds.ts'
 import type { IdTokenClaims, Login, TokenRecord } from '../types.ts'
 import { expireSessionCookie } from './cookies.ts'
@@ -100,6 +101,7 @@ interface ProviderLogoutServices extends Pick<LoginServices, 'storeWatch' | 'tok
 
 export function createProviderLogouts(config: ProviderLogoutConfig, services: ProviderLogoutServices): ProviderLogouts {
   const { index } = services
+  const limitOfProcess = createLimiter(MAX_PARALLEL_SESSIONS)
   return {
     async recordLogout(store, target) {
       const [keys, now] = [keysOfTarget(config, target), nowInSeconds()]
@@ -108,13 +110,11 @@ export function createProviderLogouts(config: ProviderLogoutConfig, services: Pr
     async endSessions(store, target, how) {
       const keys = keysOfTarget(config, target)
       const entries = await index.find(store, keys)
-      const results = await Promise.allSettled(
-        entries.map(async (entry) => {
-          const login = await endIndexedSession(config, services, store, entry, target)
-          await index.drop(store, keys, entry)
-          return login
-        }),
-      )
+      const results = await endEach(limitOfProcess, entries, async (entry) => {
+        const login = await endIndexedSession(config, services, store, entry, target)
+        await index.drop(store, keys, entry)
+        return login
+      })
       // A failure with one session must not keep the others alive, so it is thrown only now.
       for (const result of results) if (result.status === 'rejected') throw result.reason
       const logins = results.flatMap((result) => (result.status === 'fulfilled' ? (result.value ?? []) : []))
@@ -126,6 +126,36 @@ export function createProviderLogouts(config: ProviderLogoutConfig, services: Pr
       return times.some((time) => startedAt <= time)
     },
   }
+}
+
+/** Each takes some store operations at a time. The pool of the store is there for other users too. */
+const MAX_PARALLEL_SESSIONS = 4
+/** How long a logout goes on while every session fails, in seconds. */
+const MAX_FAILING_SECONDS = 10
+
+/**
+ * Ends sessions, a few at a time. A user, or a monitor, can have thousands. Logouts take turns: none waits until a larger one
+ * is done. If nothing but failures comes back, the store is down: then the others fail too, without a request to it.
+ */
+function endEach<Value>(
+  limitOfProcess: ReturnType<typeof createLimiter>,
+  entries: readonly IndexEntry[],
+  end: (entry: IndexEntry) => Promise<Value>,
+): Promise<PromiseSettledResult<Value>[]> {
+  const limit = createLimiter(MAX_PARALLEL_SESSIONS)
+  let failure: { readonly error: unknown; readonly since: number } | undefined
+  const endOne = async (entry: IndexEntry): Promise<Value> => {
+    if (failure !== undefined && nowInSeconds() - failure.since > MAX_FAILING_SECONDS) throw failure.error
+    try {
+      const result = await limitOfProcess(() => end(entry))
+      failure = undefined
+      return result
+    } catch (error) {
+      failure ??= { error, since: nowInSeconds() }
+      throw error
+    }
+  }
+  return Promise.allSettled(entries.map((entry) => limit(() => endOne(entry))))
 }
 
 async function endIndexedSession(

@@ -56,11 +56,13 @@ export function createStoreSets(store: StoreLike): Pick<SharedState, 'add' | 're
       withSetLock(key, MAX_WAIT_SECONDS, async () => {
         const head = await readHead(store, key)
         const entries = head.entries.filter(([name]) => name !== member)
-        // An entry in a page must stay hidden for as long as it lives.
-        if (head.pages !== undefined)
-          await append(store, key, { ...head, entries }, [member, head.pages.until, 'removed'])
-        else if (entries.length < head.entries.length) await writeHead(store, key, { ...head, entries })
-        await removeFormer(store, key, member)
+        const latest = [...head.entries].reverse().find(([name]) => name === member)
+        if (head.pages !== undefined) {
+          // An entry in a page must stay hidden for as long as it lives.
+          const removed: Entry = [member, head.pages.until, 'removed']
+          if (latest?.[2] === undefined) await append(store, key, { ...head, entries }, removed)
+        } else if (latest !== undefined) await writeHead(store, key, { ...head, entries })
+        else await removeFormer(store, key, member)
       }),
     async members(key) {
       return membersOf(await readAll(store, key, await readHead(store, key)))
