@@ -7,6 +7,7 @@ import type { SharedState, StoreLike } from '../lib/state/shared-state.ts'
 import { startRedis } from '../test/support/servers/redis.ts'
 import { startProvider } from './child-app.ts'
 import { earlierLoginsTable, measureEarlierLogins, type Place } from './earlier-logins.ts'
+import { heapTable, measureRefreshHeap } from './heap.ts'
 import { inMemory, measureLogouts, scaleTable } from './scale.ts'
 
 /** `npm run bench:scale`: what one login and one logout cost among few sessions and among many. */
@@ -27,6 +28,7 @@ async function createMemory(state?: SharedState): Promise<Place> {
   return state === undefined ? { name: 'MemoryStore', store } : { name: 'MemoryStore, memoryState()', store, state }
 }
 
+const heap = measureRefreshHeap()
 const provider = await startProvider('one user')
 const redis = await startRedis()
 try {
@@ -63,6 +65,7 @@ try {
   console.log(`Node ${process.version}\n`)
   console.log(earlierLoginsTable(logins))
   console.log(`\n${scaleTable(readings)}`)
+  console.log(`\n${heapTable(heap)}`)
 } finally {
   await redis?.stop()
   await provider.stop()

@@ -22,10 +22,10 @@ import { publish } from '../events.ts'
 import type { AppConfig } from '../options/config.ts'
 import type { StoreLike } from '../state/shared-state.ts'
 import { destroyRecord } from '../state/store-record.ts'
-import type { Login } from '../types.ts'
 import { asPromise, type SessionRequest, storeOf } from './express-session.ts'
+import { createLoginChanges, type LoginChanges } from './login-changes.ts'
 import type { SessionIndex } from './session-index.ts'
-import { type OidcSession, readOidcSession, writeOidcSession } from './stored-session.ts'
+import { readOidcSession, writeOidcSession } from './stored-session.ts'
 
 /** Knows which sessions have ended, and keeps requests in progress from writing them back. */
 export interface StoreWatch {
@@ -180,60 +180,4 @@ function addWatcher(store: StoreLike & { [WATCHERS]?: StoreWatcher[] }, watcher:
 /** Like a store, which calls back after the caller has returned. An error is the store's own, unchanged. */
 function callLater(done: ((error?: unknown) => void) | undefined, error?: unknown): void {
   if (done !== undefined) process.nextTick(done, error)
-}
-
-/**
- * Logins before a refresh changed them. A request that read its session before the refresh may write it afterwards, and would
- * bring back what the user has lost, such as a group: express-session keeps no order between requests. Of this process only.
- */
-interface LoginChanges {
-  /** Records that a refresh has changed the login. */
-  add(tokensId: string, before: Login, after: Login): void
-  /** Records that a later login of the same session has replaced this one for good. */
-  replace(tokensId: string | undefined, replacedBy: OidcSession): void
-  /** Returns the session with its login as it is now. */
-  latest(oidcSession: OidcSession): OidcSession
-}
-
-interface LoginChange {
-  /** What the login was before, as JSON. */
-  readonly earlier: readonly string[]
-  readonly login: Login
-  /** The id of the tokens of the login that has replaced this one, if any. */
-  readonly replacedBy?: string
-}
-
-/** More changes than can happen while a request is in progress: of all logins, and of one. */
-const MAX_CHANGED_LOGINS = 2000
-const MAX_CHANGES_OF_ONE = 8
-
-export function createLoginChanges(): LoginChanges {
-  const changes = new Map<string, LoginChange>()
-
-  function remember(tokensId: string, change: LoginChange): void {
-    changes.delete(tokensId)
-    changes.set(tokensId, change)
-    const [oldest] = changes.keys()
-    if (changes.size > MAX_CHANGED_LOGINS && oldest !== undefined) changes.delete(oldest)
-  }
-
-  return {
-    add(tokensId, before, login) {
-      if (changes.get(tokensId)?.replacedBy !== undefined) return
-      const all = [...(changes.get(tokensId)?.earlier ?? []), JSON.stringify(before)]
-      // A login can become again what it was before. It is then the latest, and not an earlier one.
-      const earlier = all.filter((one) => one !== JSON.stringify(login)).slice(-MAX_CHANGES_OF_ONE)
-      remember(tokensId, { earlier, login })
-    },
-    replace(tokensId, { login, tokensId: replacedBy }) {
-      if (tokensId !== undefined) remember(tokensId, { earlier: [], login, replacedBy })
-    },
-    latest(oidcSession) {
-      const change = changes.get(oidcSession.tokensId)
-      if (change?.replacedBy !== undefined)
-        return this.latest({ ...oidcSession, login: change.login, tokensId: change.replacedBy })
-      const isEarlier = change?.earlier.includes(JSON.stringify(oidcSession.login)) === true
-      return isEarlier ? { ...oidcSession, login: change.login } : oidcSession
-    },
-  }
 }

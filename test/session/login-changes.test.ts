@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
 import { describe, it, mock } from 'node:test'
-import { createLoginChanges } from '../../lib/session/store-watch.ts'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
+import { createLoginChanges } from '../../lib/session/login-changes.ts'
 import type { Login } from '../../lib/types.ts'
 import type { TestApp } from '../support/app/app.ts'
 import { answerJson, type Routes } from '../support/app/app-routes.ts'
@@ -91,6 +93,14 @@ describe('a refresh', () => {
   })
 })
 
+/** In bytes, without garbage. */
+function memoryInUse(): number {
+  setFlagsFromString('--expose_gc')
+  runInNewContext('gc')()
+  const { heapUsed, arrayBuffers } = process.memoryUsage()
+  return heapUsed + arrayBuffers
+}
+
 describe('the memory of changed logins', () => {
   const loginOf = (group: string): Login => {
     return { claims: { iss: 'i', sub: 's', groups: [group] } as never, scope: '', loggedInAt: 1, expiresAt: 2 }
@@ -109,6 +119,61 @@ describe('the memory of changed logins', () => {
     // Another node has changed it since, so it is newer than anything here.
     assert.deepEqual(logins.latest(held('t', 'elsewhere')), held('t', 'elsewhere'))
     assert.deepEqual(logins.latest(held('other', 'c')), held('other', 'c'))
+  })
+
+  /** A login with so many bytes of claims. */
+  const bigLogin = (bytes: number, version: number): Login => {
+    return {
+      claims: { iss: 'i', sub: 's', big: 'x'.repeat(bytes), version } as never,
+      scope: '',
+      loggedInAt: 1,
+      expiresAt: 2,
+    }
+  }
+
+  it('N-42: holds one copy of each login, however often it was refreshed', () => {
+    const logins = createLoginChanges()
+    const before = memoryInUse()
+    for (let version = 0; version < 9; version++) {
+      for (let user = 0; user < 300; user++)
+        logins.add(`t${user}`, bigLogin(35_000, version), bigLogin(35_000, version + 1))
+    }
+    const grown = memoryInUse() - before
+    assert.ok(grown < 25_000_000, `${grown} bytes`)
+    const stale = { tokensId: 't7', login: bigLogin(35_000, 8) }
+    assert.deepEqual(logins.latest(stale).login, bigLogin(35_000, 9))
+  })
+
+  it('N-42: forgets the oldest when the logins have more than 16 MiB', () => {
+    const logins = createLoginChanges()
+    for (let user = 0; user < 17; user++) logins.add(`t${user}`, bigLogin(2 ** 20, 1), bigLogin(2 ** 20, 2))
+    const stale = (user: number) => ({ tokensId: `t${user}`, login: bigLogin(2 ** 20, 1) })
+    assert.deepEqual(logins.latest(stale(0)), stale(0))
+    assert.deepEqual(logins.latest(stale(1)), stale(1))
+    assert.deepEqual(logins.latest(stale(2)).login, bigLogin(2 ** 20, 2))
+    assert.deepEqual(logins.latest(stale(16)).login, bigLogin(2 ** 20, 2))
+  })
+
+  it('N-42: counts what a login has now, not what it had', () => {
+    const logins = createLoginChanges()
+    logins.add('small', loginOf('a'), loginOf('b'))
+    for (let version = 0; version < 100; version++)
+      logins.add('big', bigLogin(2 ** 20, version), bigLogin(2 ** 20, version + 1))
+    assert.deepEqual(logins.latest(held('small', 'a')), held('small', 'b'))
+  })
+
+  it('N-42: forgets a change after ten minutes, when every request that it concerns is over', (t) => {
+    mock.timers.enable({ apis: ['Date'], now: Date.now() })
+    t.after(() => mock.timers.reset())
+    const logins = createLoginChanges()
+    logins.add('t', loginOf('a'), loginOf('b'))
+    logins.replace('r', held('other', 'c'))
+    mock.timers.tick(599_999)
+    assert.deepEqual(logins.latest(held('t', 'a')), held('t', 'b'))
+    assert.deepEqual(logins.latest(held('r', 'a')), held('other', 'c'))
+    mock.timers.tick(1)
+    assert.deepEqual(logins.latest(held('t', 'a')), held('t', 'a'))
+    assert.deepEqual(logins.latest(held('r', 'a')), held('r', 'a'))
   })
 
   it('forgets the oldest of more than 2,000', () => {
