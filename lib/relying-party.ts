@@ -13,6 +13,7 @@ import {
   type SealedRequirements,
   type Transactions,
 } from './session/transaction.ts'
+import { createGuardedState } from './state/guarded-state.ts'
 import type { SharedState, StoreLike } from './state/shared-state.ts'
 import { createStoreState } from './state/store-state.ts'
 import { createSingleFlight } from './time/single-flight.ts'
@@ -62,7 +63,7 @@ export interface RelyingParty {
 }
 
 export function createRelyingParty({ app, clients }: Configuration): RelyingParty {
-  const { sharedState } = app
+  const sharedState = app.sharedState && createGuardedState(app.sharedState)
   const sharedStateOf = sharedState === undefined ? createStoreStates() : () => sharedState
   const index = createSessionIndex(app, sharedStateOf)
   const storeWatch = createStoreWatch(app, index)

@@ -13,6 +13,7 @@ export async function stateOperation<T>(run: (limit: TimeLimit) => Promise<T>): 
   try {
     return await withTimeLimit(MAX_OPERATION_SECONDS, run, noResponse)
   } catch (cause) {
+    if (cause instanceof OidcError) throw cause
     throw new OidcError(
       'ERR_OIDC_SHARED_STATE',
       `An operation of sharedState failed or took longer than ${MAX_OPERATION_SECONDS} seconds. The cause has the error ` +

@@ -521,7 +521,7 @@ describe('the shared state', () => {
     probe.isDown = true
     const page = await app.browser().open('/profile')
     assert.equal(page.status, 503)
-    assert.deepEqual([codesOf(app), await app.records()], [['ERR_OIDC_SESSION_STORE'], {}])
+    assert.deepEqual([codesOf(app), await app.records()], [['ERR_OIDC_SHARED_STATE'], {}])
   })
 
   it('does not prevent a logout while it is down, and the error is published', async () => {
@@ -531,7 +531,7 @@ describe('the shared state', () => {
     seen.errors.length = 0
     const page = await browser.post('/logout')
     assert.deepEqual([page.status, await app.sessions(), codesOf(app)], [200, 0, []])
-    assert.deepEqual(seen.errors, ['unknown', 'unknown'])
+    assert.deepEqual(seen.errors, ['ERR_OIDC_SHARED_STATE', 'ERR_OIDC_SHARED_STATE'])
   })
 
   it('is checked when oidc() is called', async () => {
