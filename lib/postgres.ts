@@ -1,6 +1,6 @@
 import { ConfigError, shown } from './errors.ts'
 import { createPolledLock } from './state/locks.ts'
-import { asciiJson, entryName, stateOperation, toMilliseconds } from './state/operation.ts'
+import { asciiJson, entryName, parseAsciiJson, stateOperation, toMilliseconds } from './state/operation.ts'
 import { type PostgresPool, runStatement, type Statements, statementsFor } from './state/postgres-table.ts'
 import type { SharedState } from './state/shared-state.ts'
 
@@ -59,12 +59,14 @@ export function postgresState({ pool, table = 'oidc_state' }: PostgresStateOptio
   const statements = statementsFor(table)
   const query = (text: string, ...values: string[]): Promise<readonly unknown[]> =>
     stateOperation(({ signal }) => runStatement(pool, signal, text, values))
+  const readMembers = (text: string, name: string): Promise<readonly string[]> =>
+    stateOperation(async ({ signal }) => aliveValues(await runStatement(pool, signal, text, [name])))
   const hasRow = async (...parameters: Parameters<typeof query>): Promise<boolean> =>
     (await query(...parameters)).length > 0
   const clean = createCleaner(() => query(statements.clean, String(MAX_CLEANED_ROWS)))
 
   return {
-    ...createSets(statements, query, clean),
+    ...createSets(statements, query, readMembers, clean),
     async once(key, seconds) {
       const isFirst = await hasRow(statements.once, `once:${entryName(key)}`, '1', String(toMilliseconds(seconds)))
       await clean()
@@ -87,6 +89,7 @@ type Query = (text: string, ...values: string[]) => Promise<readonly unknown[]>
 function createSets(
   statements: Statements,
   query: Query,
+  readMembers: (text: string, name: string) => Promise<readonly string[]>,
   clean: () => Promise<void>,
 ): Pick<SharedState, 'add' | 'remove' | 'members' | 'take'> {
   const setName = (key: string): string => `set:${entryName(key)}`
@@ -99,15 +102,15 @@ function createSets(
     async remove(key, member) {
       await query(statements.remove, setName(key), entryName(member))
     },
-    members: async (key) => aliveValues(await query(statements.members, setName(key))),
-    take: async (key) => aliveValues(await query(statements.take, setName(key))),
+    members: (key) => readMembers(statements.members, setName(key)),
+    take: (key) => readMembers(statements.take, setName(key)),
   }
 }
 
 function aliveValues(rows: readonly unknown[]): readonly string[] {
   return rows.flatMap((row) => {
     const { value, lives } = Object(row)
-    return lives === true ? [JSON.parse(String(value))] : []
+    return lives === true ? [parseAsciiJson(value)] : []
   })
 }
 

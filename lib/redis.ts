@@ -1,6 +1,6 @@
 import { ConfigError, shown } from './errors.ts'
 import { createPolledLock } from './state/locks.ts'
-import { asciiJson, entryName, stateOperation, toMilliseconds } from './state/operation.ts'
+import { asciiJson, entryName, parseAsciiJson, stateOperation, toMilliseconds } from './state/operation.ts'
 import type { SharedState } from './state/shared-state.ts'
 
 export type { Lease, SharedState } from './state/shared-state.ts'
@@ -54,8 +54,11 @@ export function redisState({ client, prefix = 'oidc-state:' }: RedisStateOptions
   }
   const evaluate = evaluatorOf(client)
   // The hash tag {...} keeps everything of one key on one node of a cluster.
-  const run = (kind: string, script: string, key: string, ...args: string[]): Promise<unknown> =>
-    stateOperation(() => evaluate(script, `${prefix}${kind}:{${entryName(key)}}`, args))
+  const call = (kind: string, script: string, key: string, ...args: string[]): Promise<unknown> =>
+    evaluate(script, `${prefix}${kind}:{${entryName(key)}}`, args)
+  const run = (...parameters: Parameters<typeof call>): Promise<unknown> => stateOperation(() => call(...parameters))
+  const readMembers = (script: string, key: string): Promise<readonly string[]> =>
+    stateOperation(async () => parseMembers(await call('set', script, key)))
   const isOne = async (...parameters: Parameters<typeof run>): Promise<boolean> =>
     Number(await run(...parameters)) === 1
 
@@ -66,8 +69,8 @@ export function redisState({ client, prefix = 'oidc-state:' }: RedisStateOptions
     remove: async (key, member) => {
       await run('set', REMOVE, key, asciiJson(member))
     },
-    members: async (key) => parseMembers(await run('set', MEMBERS, key)),
-    take: async (key) => parseMembers(await run('set', TAKE, key)),
+    members: (key) => readMembers(MEMBERS, key),
+    take: (key) => readMembers(TAKE, key),
     once: async (key, seconds) => isOne('once', ONCE, key, String(toMilliseconds(seconds))),
     seen: async (key) => isOne('once', SEEN, key),
     lock: createPolledLock({
@@ -141,5 +144,5 @@ async function untilReady(isReady: () => boolean): Promise<void> {
 }
 
 function parseMembers(reply: unknown): readonly string[] {
-  return Array.isArray(reply) ? reply.map((member) => JSON.parse(String(member))) : []
+  return Array.isArray(reply) ? reply.map(parseAsciiJson) : []
 }

@@ -57,6 +57,19 @@ export function asciiJson(text: string): string {
   return JSON.stringify(text).replace(/[^ -~]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`)
 }
 
+/** Reads what {@link asciiJson} has written. The error does not show the value, which another program has written. */
+export function parseAsciiJson(value: unknown): string {
+  try {
+    const text: unknown = JSON.parse(String(value))
+    if (typeof text === 'string') return text
+  } catch {
+    // Not JSON: the same error as for JSON of something else.
+  }
+  throw new TypeError(
+    'A set of sharedState has a member that another program has written. Use another prefix or table.',
+  )
+}
+
 const TEN_YEARS = 315_360_000_000
 
 /** A lifetime in whole milliseconds, from one millisecond to ten years. Throws a RangeError for `NaN`. */

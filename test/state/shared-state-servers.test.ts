@@ -3,6 +3,7 @@ import { EventEmitter } from 'node:events'
 import { basename, dirname } from 'node:path'
 import { after, before, describe, it, mock } from 'node:test'
 import { setTimeout as wait } from 'node:timers/promises'
+import { inspect } from 'node:util'
 import type { Pool } from 'pg'
 import { createCluster } from 'redis'
 import { ConfigError } from '../../lib/errors.ts'
@@ -52,6 +53,27 @@ function poolOf(query: PostgresConnection['query'], lent: Lent = []): PostgresPo
       return Object.assign(new EventEmitter(), { query, release: (destroy?: boolean) => void lent.push(destroy) })
     },
   }
+}
+
+for (const foreign of ['of another program', '{"json":1}', '7', 'null', undefined, { an: 'object' }]) {
+  describe(`a member of another program, ${JSON.stringify(foreign)},`, () => {
+    const states = {
+      'node-redis': redisState({ client: { eval: async () => ['"good"', foreign] } }),
+      ioredis: redisState({ client: { call: async () => ['"good"', foreign] } }),
+      pg: postgresState({ pool: poolOf(async () => ({ rows: [{ value: foreign, lives: true }] })) }),
+    }
+    for (const [name, state] of Object.entries(states)) {
+      it(`is an error of the shared state over ${name}, which does not show it`, async () => {
+        for (const read of [state.members, state.take]) {
+          await assert.rejects(read('key'), (error) => {
+            assert.equal(Object(error).code, 'ERR_OIDC_SHARED_STATE')
+            assert.doesNotMatch(inspect(error), /of another|json/)
+            return true
+          })
+        }
+      })
+    }
+  })
 }
 
 for (const [name, stateOver] of Object.entries(FAKES)) {
