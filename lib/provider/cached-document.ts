@@ -1,11 +1,18 @@
+import { ProviderError } from '../errors.ts'
 import { nowInSeconds } from '../time/seconds.ts'
 import type { ResponseHeaders } from './http-transport.ts'
 
 /** A document of the provider. It is fetched when first needed, and cached for as long as its headers allow. */
 export interface CachedDocument<T> {
-  /** The cached copy while it is fresh, else a new one. If none can be fetched, the last good copy. */
+  /**
+   * The cached copy while it is fresh, else a new one. If none can be fetched, the last good copy. Without a copy, calls share
+   * the last failure until the next attempt.
+   */
   get(): Promise<T>
-  /** Fetches a new copy, however fresh the cached one is. If that fails it rejects, and the cached copy stays. */
+  /**
+   * Fetches a new copy, however fresh the cached one is. If that fails it rejects, and the cached copy stays. It sends no
+   * request before the time that the provider named in `Retry-After`, nor without a copy shortly after a failure.
+   */
   renew(): Promise<T>
 }
 
@@ -33,45 +40,113 @@ interface Copy<T> {
 const BOUNDS: CacheBounds = { minimum: 60, maximum: 86_400, unstated: 3600, backoff: 30, stale: 604_800 }
 
 /**
- * Caches what `load` returns, by a small part of RFC 9111. `get` and `renew` share one fetch at a time. A failure is not
- * cached.
+ * The pauses after the first, second, … failed fetch in a row, in milliseconds. Most failures are single ones, so the first
+ * retries come at once. The last pause is for all further failures: it bounds what an outage costs the provider, and how late
+ * its end is noticed.
+ */
+const PAUSES = [0, 0, 250, 500, 1000, 2000]
+/** The longest `Retry-After` that is obeyed, in seconds. A longer one would keep users out after the provider has recovered. */
+const MAX_RETRY_AFTER = 60
+
+/** What a fetch has returned. */
+interface Fetched<T> {
+  readonly value: T
+  readonly headers: ResponseHeaders
+}
+
+/**
+ * Caches what `load` returns, by a small part of RFC 9111. `get` and `renew` share one fetch at a time. If `isUseless` says
+ * that a document is worse than the last good one, its fetch counts as failed: the last good copy stays.
  */
 export function createCachedDocument<T>(options: {
-  readonly load: () => Promise<{ readonly value: T; readonly headers: ResponseHeaders }>
+  readonly load: () => Promise<Fetched<T>>
+  readonly isUseless?: (value: T, last: T | undefined) => boolean
   readonly bounds?: Partial<CacheBounds>
 }): CachedDocument<T> {
   const bounds = { ...BOUNDS, ...options.bounds }
+  const failures = createFailureMemory()
   let copy: Copy<T> | undefined
   let pending: Promise<T> | undefined
-  let failedAt = Number.NEGATIVE_INFINITY
+  /** Rejects with the last failure, or returns the last document if it was useless. */
+  let lastOutcome: () => T
 
   async function load(): Promise<T> {
     try {
       const { value, headers } = await options.load()
+      if (options.isUseless?.(value, usableCopy()?.value) === true) {
+        failures.add(undefined)
+        lastOutcome = () => value
+        return value
+      }
       copy = { value, loadedAt: nowInSeconds(), lifetime: lifetimeOf(headers, bounds) }
-      failedAt = Number.NEGATIVE_INFINITY
+      failures.clear()
       return value
     } catch (error) {
-      failedAt = nowInSeconds()
+      failures.add(error)
+      lastOutcome = () => {
+        throw error
+      }
       throw error
     }
   }
 
-  function renew(): Promise<T> {
+  async function renew(): Promise<T> {
+    const mustWait = usableCopy() === undefined ? failures.isPaused() : failures.mustWait()
+    if (pending === undefined && mustWait) return lastOutcome()
     pending ??= load().finally(() => {
       pending = undefined
     })
-    return pending
+    return await pending
+  }
+
+  function usableCopy(): Copy<T> | undefined {
+    return copy !== undefined && isWithin(bounds.stale, copy.loadedAt) ? copy : undefined
   }
 
   async function get(): Promise<T> {
-    const last = copy
-    if (last === undefined || !isWithin(bounds.stale, last.loadedAt)) return await renew()
-    if (isWithin(last.lifetime, last.loadedAt) || isWithin(bounds.backoff, failedAt)) return last.value
-    return await renew().catch(() => last.value)
+    const last = usableCopy()
+    if (last === undefined) return await renew()
+    if (isWithin(last.lifetime, last.loadedAt) || failures.isWithin(bounds.backoff)) return last.value
+    await renew().catch(() => undefined)
+    return (usableCopy() ?? last).value
   }
 
   return { get, renew }
+}
+
+/** Remembers the failed fetches since the last good one. */
+function createFailureMemory() {
+  let count = 0
+  let failedAt = Number.NEGATIVE_INFINITY
+  /** In milliseconds. */
+  let retryAfter = 0
+
+  /** False if the clock was set back. */
+  function isWithinMilliseconds(milliseconds: number): boolean {
+    const age = Date.now() - failedAt
+    return age >= 0 && age < milliseconds
+  }
+
+  return {
+    add(error: unknown): void {
+      count += 1
+      failedAt = Date.now()
+      const seconds = error instanceof ProviderError ? (error.retryAfter ?? 0) : 0
+      // A single 503 often comes from one node behind a balancer.
+      retryAfter = count === 1 ? 0 : Math.min(seconds, MAX_RETRY_AFTER) * 1000
+    },
+    clear(): void {
+      count = 0
+      failedAt = Number.NEGATIVE_INFINITY
+      retryAfter = 0
+    },
+    /** True until the provider accepts requests again, by its own word (RFC 9110 10.2.3). */
+    mustWait: () => isWithinMilliseconds(retryAfter),
+    /** True until the next attempt without a copy. */
+    isPaused: () => isWithinMilliseconds(Math.max(PAUSES[Math.min(count, PAUSES.length) - 1] ?? 0, retryAfter)),
+    /** True if the last attempt failed less than so many seconds ago, or if the provider asked for a longer pause. */
+    isWithin: (seconds: number) => isWithinMilliseconds(Math.max(seconds * 1000, retryAfter)),
+  }
 }
 
 /** True if less than so many seconds have passed. False if the clock was set back. */

@@ -31,7 +31,7 @@ const MAX_KEYS = 100
 /** The most signatures that are verified for one token. */
 const MAX_CANDIDATES = 16
 
-/** Creates the store of the keys at one `jwks_uri`. Tokens with invented `kid`s cause five fetches, then two a minute. */
+/** Creates the store of the keys at one `jwks_uri`. Tokens with invented `kid`s cause five fetches, then one every two seconds. */
 export function createKeyStore(http: Pick<HttpClient, 'getJson'>, jwksUri: string): KeyStore {
   const url = withoutQuery(jwksUri)
   const keySet = createCachedDocument({
@@ -39,8 +39,10 @@ export function createKeyStore(http: Pick<HttpClient, 'getJson'>, jwksUri: strin
       const { json, headers } = await http.getJson(jwksUri)
       return { value: readKeySet(json, url), headers }
     },
+    isUseless,
   })
-  const tryRequest = createFetchBudget({ capacity: 5, refillSeconds: 30 })
+  // Logins work again at most two seconds after the provider has published the right keys (N-14).
+  const tryRequest = createFetchBudget({ capacity: 5, refillSeconds: 2 })
   let renewing: Promise<boolean> | undefined
 
   async function select(hint: KeyHint): Promise<readonly KeyObject[]> {
@@ -69,7 +71,7 @@ export function createKeyStore(http: Pick<HttpClient, 'getJson'>, jwksUri: strin
     renewing ??= keySet
       .renew()
       .then(
-        () => true,
+        (keys) => keys.length > 0,
         () => false,
       )
       .finally(() => {
@@ -93,6 +95,16 @@ function readKeySet({ keys }: JsonObject, jwksUri: string): readonly PublicKey[]
     .slice(0, MAX_KEYS)
     .map(importPublicKey)
     .filter((key) => key !== undefined)
+}
+
+/**
+ * True if a key set must not replace the last good one: it verifies nothing. A provider in trouble publishes such a set. The
+ * price: keys that a provider withdraws by an empty set, and not by new keys, are used for as long as while it is down.
+ */
+function isUseless(keys: readonly PublicKey[], last: readonly PublicKey[] | undefined): boolean {
+  if (keys.length === 0) return true
+  const verifies = ({ uses }: PublicKey) => uses.includes('sig')
+  return last?.some(verifies) === true && !keys.some(verifies)
 }
 
 /** A public key of the provider, with what its JWK says about it (RFC 7517 4). */

@@ -572,7 +572,7 @@ describe('the public key for encryption', () => {
     assert.equal(fetches(), 2)
     const none = storeOf([])
     for (let count = 0; count < 20; count += 1) await none.store.encryptionKeyFor('RSA-OAEP')
-    assert.equal(none.fetches(), 6)
+    assert.equal(none.fetches(), 3)
   })
 
   it('is never used for signatures, nor a signature key for encryption', async () => {

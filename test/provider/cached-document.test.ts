@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { afterEach, beforeEach, describe, it, mock } from 'node:test'
+import { ProviderError } from '../../lib/errors.ts'
 import { type CachedDocument, createCachedDocument } from '../../lib/provider/cached-document.ts'
 
 /** A document whose copies are numbered, from an endpoint that can be set up in between. */
@@ -142,5 +143,49 @@ describe('a cached document', () => {
     mock.timers.setTime(1_700_000_000_000)
     assert.equal(await document.get(), 2)
     assert.equal(await document.get(), 2)
+  })
+
+  it('N-16: shares a failure between attempts that become rarer, without a copy too', async () => {
+    const { document, endpoint } = startDocument()
+    endpoint.fault = new Error('down')
+    const attempts: number[] = []
+    for (let tenths = 0; tenths < 100; tenths += 1) {
+      const before = endpoint.fetches
+      await Promise.all(Array.from({ length: 20 }, () => assert.rejects(document.get(), endpoint.fault)))
+      if (endpoint.fetches > before) attempts.push(tenths / 10)
+      passSeconds(0.1)
+    }
+    assert.deepEqual(attempts, [0, 0.1, 0.2, 0.5, 1, 2, 4, 6, 8])
+    endpoint.fault = undefined
+    passSeconds(2)
+    assert.equal(await document.get(), 10)
+  })
+
+  for (const hasCopy of [true, false]) {
+    it(`N-16: sends no request before Retry-After is over, ${hasCopy ? 'with' : 'without'} a copy`, async () => {
+      const { document, endpoint } = startDocument()
+      if (hasCopy) await document.get()
+      endpoint.fault = new ProviderError('ERR_OIDC_PROVIDER_BUSY', 'busy', { retryAfter: 45 })
+      await assert.rejects(document.renew(), endpoint.fault)
+      await assert.rejects(document.renew(), endpoint.fault)
+      const { fetches } = endpoint
+      passSeconds(44)
+      await assert.rejects(document.renew(), endpoint.fault)
+      await document.get().catch(() => undefined)
+      assert.equal(endpoint.fetches, fetches)
+      endpoint.fault = undefined
+      passSeconds(1)
+      assert.equal(await document.renew(), fetches + 1)
+    })
+  }
+
+  it('N-16: waits a minute at most, whatever Retry-After says', async () => {
+    const { document, endpoint } = startDocument()
+    endpoint.fault = new ProviderError('ERR_OIDC_PROVIDER_BUSY', 'busy', { retryAfter: 3600 })
+    await assert.rejects(document.get(), endpoint.fault)
+    await assert.rejects(document.get(), endpoint.fault)
+    endpoint.fault = undefined
+    passSeconds(60)
+    assert.equal(await document.get(), 3)
   })
 })

@@ -216,7 +216,7 @@ describe('the cache of keys', () => {
     assert.equal(endpoint.fetches, 2)
   })
 
-  it('allows one more fetch after each 30 seconds, and five at most after an hour', async () => {
+  it('allows one more fetch after each two seconds, and five at most after an hour', async () => {
     const { store, endpoint } = startStore({ ...rsa, kid: 'rsa' })
     endpoint.headers = { 'Cache-Control': 'max-age=86400' }
     const flood = async () => {
@@ -224,9 +224,9 @@ describe('the cache of keys', () => {
       return endpoint.fetches
     }
     assert.equal(await flood(), 6)
-    passSeconds(29)
+    passSeconds(1.9)
     assert.equal(await flood(), 6)
-    passSeconds(1)
+    passSeconds(0.1)
     assert.equal(await flood(), 7)
     passSeconds(3600)
     assert.equal(await flood(), 12)
@@ -267,6 +267,57 @@ describe('the cache of keys', () => {
     passSeconds(30)
     assert.equal((await store.keysFor(known)).length, 1)
   })
+
+  const useless: readonly (readonly [string, readonly unknown[]])[] = [
+    ['no key', []],
+    ['only keys for encryption', [{ ...rsa, kid: 'rsa', use: 'enc' }]],
+    ['only weak keys', [{ ...weakRsa, kid: 'rsa' }]],
+    ['only symmetric keys', [{ kty: 'oct', k: 'c2VjcmV0', kid: 'rsa' }]],
+  ]
+  for (const [name, keys] of useless) {
+    it(`N-13: keeps its good keys if a new set has ${name}`, async () => {
+      const { store, endpoint } = startStore({ ...rsa, kid: 'rsa' })
+      await store.keysFor(known)
+      endpoint.keys = keys
+      await store.keysFor(unknown)
+      assert.equal(endpoint.fetches, 2)
+      assert.deepEqual(materialOf(await store.keysFor(known)), [rsa['n']])
+      passSeconds(3600)
+      assert.deepEqual(materialOf(await store.keysFor(known)), [rsa['n']])
+      endpoint.keys = [{ ...otherRsa, kid: 'new' }]
+      passSeconds(30)
+      assert.deepEqual(materialOf(await store.keysFor({ alg: 'RS256', kid: 'new' })), [otherRsa['n']])
+      assert.deepEqual(await store.keysFor(known), [], 'The provider has withdrawn the old key.')
+    })
+  }
+
+  const outages: readonly (readonly [string, (endpoint: { keys: unknown; fault: Error | undefined }) => void])[] = [
+    ['an empty set', (endpoint) => Object.assign(endpoint, { keys: [] })],
+    ['a set of other keys', (endpoint) => Object.assign(endpoint, { keys: [{ ...otherRsa, kid: 'other' }] })],
+    ['no set', (endpoint) => Object.assign(endpoint, { fault: new Error('down') })],
+  ]
+  for (const [name, breakEndpoint] of outages) {
+    for (const hasCopy of [true, false]) {
+      it(`N-14: finds new keys two seconds after ${name} under traffic${hasCopy ? ', with old keys' : ''}`, async () => {
+        const { store, endpoint } = startStore({ ...otherRsa, kid: 'old' })
+        if (hasCopy) await store.keysFor({ alg: 'RS256', kid: 'old' })
+        breakEndpoint(endpoint)
+        for (let count = 0; count < 72_013; count += 1) {
+          await store.keysFor(known).catch(() => undefined)
+          passSeconds(0.05)
+        }
+        assert.ok(endpoint.fetches <= 1900, `An hour cost ${endpoint.fetches} requests.`)
+        Object.assign(endpoint, { fault: undefined, keys: [{ ...rsa, kid: 'rsa' }] })
+        let seconds = 0
+        const isFound = async () => (await store.keysFor(known).catch(() => [])).length > 0
+        while (seconds < 5 && !(await isFound())) {
+          passSeconds(0.05)
+          seconds += 0.05
+        }
+        assert.ok(seconds <= 2.01, `The keys were found after ${seconds} seconds.`)
+      })
+    }
+  }
 
   it('cannot be filled while the endpoint is down', async () => {
     const { store, endpoint } = startStore({ ...rsa, kid: 'rsa' })
