@@ -1,6 +1,6 @@
 import { OidcError } from './errors.ts'
 import { type Request, type Response, wantsPage } from './http/request.ts'
-import { currentPage, loginUrl, providerParam, safeReturnTo } from './http/return-to.ts'
+import { callingPage, currentPage, loginUrl, providerParam, safeReturnTo } from './http/return-to.ts'
 import { ONLY_PROVIDER } from './options/config.ts'
 import { meetsRequirement, parseRequirement } from './protocol/step-up.ts'
 import type { RelyingParty } from './relying-party.ts'
@@ -76,6 +76,11 @@ class Context implements OidcMethods {
     // Only the same provider can authenticate the same user more strongly.
     const sealed = this.#rp.requirements.seal(parseRequirement(requirement))
     return loginUrl(this.#rp.config, { returnTo, ...providerParam(this.#rp.config, this.#login), requirement: sealed })
+  }
+
+  /** For guards: the page that runs the script which has sent this request. */
+  callingPage(): string {
+    return callingPage(this.#rp.config, this.#req)
   }
 
   silentLoginUrl(): string | undefined {

@@ -1,11 +1,11 @@
 import { createContext } from './context.ts'
-import { OidcError } from './errors.ts'
+import { ConfigError, OidcError } from './errors.ts'
 import { publish } from './events.ts'
 import { foldRoute, ownRoutes } from './http/own-routes.ts'
 import { type Next, type Request, type Response, requestPath } from './http/request.ts'
 import { redirect } from './http/response.ts'
 import { usesClientSecret } from './jose/algorithms.ts'
-import type { Config } from './options/config.ts'
+import type { AppConfig, Config } from './options/config.ts'
 import type { Options } from './options/options.ts'
 import { parseOptions } from './options/parse-options.ts'
 import { contentsOf } from './options/response-type.ts'
@@ -58,6 +58,8 @@ export function oidc(options: Options): OidcMiddleware {
   const { silentLogin, idleTimeout } = rp.config
 
   function oidcMiddleware(req: Request & { oidc?: OidcContext }, res: Response, next: Next): void {
+    const misplaced = findMisplacement(rp.config, req)
+    if (misplaced !== undefined) return void passError(misplaced, next)
     const context = createContext(rp, req, res)
     req.oidc = context
     if (idleTimeout !== undefined) recordActivity(req, rp.config)
@@ -75,6 +77,27 @@ export function oidc(options: Options): OidcMiddleware {
       await Promise.all([...rp.clients.values()].map(loadProvider))
     },
   })
+}
+
+/**
+ * Below a mount path that `baseUrl` does not have, the browser would be sent to routes where nobody responds. A proxy may
+ * remove the beginning of the path of `baseUrl`, so its end counts.
+ */
+function findMisplacement({ origin, basePath }: AppConfig, req: Request): ConfigError | undefined {
+  const mountPath = mountPathOf(req)
+  if (mountPath === '' || foldRoute(basePath).endsWith(foldRoute(mountPath))) return undefined
+  return new ConfigError([
+    `baseUrl is ${origin}${basePath}, but oidc() is mounted below another path, so the browser does not find its routes. ` +
+      'Mount it with app.use(oidc({ ... })), or add the mount path to baseUrl.',
+  ])
+}
+
+/** Express has it in `req.baseUrl`. Connect has only the URL before and after it removed the mount path. */
+function mountPathOf(req: Request): string {
+  const { originalUrl, url = '' } = req
+  const baseUrl: unknown = Reflect.get(req, 'baseUrl')
+  if (typeof baseUrl === 'string') return baseUrl
+  return originalUrl?.endsWith(url) ? originalUrl.slice(0, originalUrl.length - url.length) : ''
 }
 
 async function loadProvider({ findProvider, config }: Client): Promise<void> {

@@ -87,7 +87,7 @@ function forwardRejection(result: unknown, next: Next): unknown {
 }
 
 /** A request that `oidc()` has handled. */
-type OidcRequest = Request & { readonly oidc: OidcContext }
+type OidcRequest = Request & { readonly oidc: OidcContext & { callingPage?(): string } }
 
 /** True if `oidc()` has handled this request. Otherwise passes `ERR_OIDC_NOT_MOUNTED` to `next`. */
 export function requireContext(req: Request, next: Next): req is OidcRequest {
@@ -143,14 +143,14 @@ function sendChallenge(req: OidcRequest, res: Response, denial: Denial, requirem
   sendLoginRequired(req, res, denial, requirement)
 }
 
-/** The page that runs the script is unknown here, so `returnTo` is `/`. The script may replace it in `loginUrl`. */
+/** The login leads back to the page that runs the script, or to `/` if it is unknown. A script may replace it in `loginUrl`. */
 function sendLoginRequired(
   req: OidcRequest,
   res: Response,
   { code, message }: Denial,
   requirement: AuthenticationRequirement | undefined,
 ): void {
-  const loginUrl = req.oidc.loginUrl('/', requirement)
+  const loginUrl = req.oidc.loginUrl(req.oidc.callingPage?.() ?? '/', requirement)
   send(res, 401, 'application/json', JSON.stringify({ error: code, message, loginUrl }))
 }
 

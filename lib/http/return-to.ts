@@ -2,7 +2,7 @@ import { type AppConfig, ONLY_PROVIDER } from '../options/config.ts'
 import { parseLocalPath } from '../options/urls.ts'
 import type { Login } from '../types.ts'
 import { isOwnRoute, type RoutesConfig } from './own-routes.ts'
-import type { Request } from './request.ts'
+import { headerOf, type Request } from './request.ts'
 
 /**
  * Returns the path of this application that `value` names, with query and fragment, or `undefined` if the browser must not
@@ -39,10 +39,18 @@ function isAtOrBelow(path: string, basePath: string): boolean {
   return path === basePath || path.startsWith(`${basePath}/`)
 }
 
-/** Returns the page that this request is for, or the home page if the request is not a GET or HEAD. */
+/** Returns the page that this request is for, or the page with the form if the request is not a GET or HEAD. */
 export function currentPage(config: AppConfig, req: Request): string {
   const isRead = req.method === 'GET' || req.method === 'HEAD'
-  return isRead ? appPath(req.originalUrl ?? req.url ?? '/', config) : homePage(config)
+  return isRead ? appPath(req.originalUrl ?? req.url ?? '/', config) : callingPage(config, req)
+}
+
+/** Returns our page that has sent this request, by a form or script: its `Referer`. Without one, the home page. */
+export function callingPage(config: AppConfig, req: Request): string {
+  const referer = headerOf(req, 'referer') ?? ''
+  const url = URL.canParse(referer) ? new URL(referer) : undefined
+  const page = url?.origin === config.origin ? safeReturnTo(url.pathname + url.search, config) : undefined
+  return page ?? homePage(config)
 }
 
 /** Returns the path of the home page: `/`, or `/portal/` if `baseUrl` has the path `/portal`. */

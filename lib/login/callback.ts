@@ -51,10 +51,17 @@ export async function callbackRoute(rp: RelyingParty, client: Client, req: Reque
     if (completed === undefined || (await startLoginSession(rp, sessionReq, res, completed, transaction)))
       redirectToPage(rp, res, transaction)
   } catch (error) {
-    if (!isUsed(error) || readLogin(sessionReq, rp.config) === undefined)
-      return continueUsedLogin(rp, client, sessionReq, res, transaction, error)
-    redirectToPage(rp, res, transaction)
+    if (isQuiet(transaction, error) || (isUsed(error) && readLogin(sessionReq, rp.config) !== undefined))
+      return redirectToPage(rp, res, transaction)
+    await continueUsedLogin(rp, client, sessionReq, res, transaction, error)
   }
+}
+
+/** The user did not start a silent login, so also a login that ends while it is completed leads to the page. */
+function isQuiet({ isSilent }: Transaction, error: unknown): boolean {
+  if (isSilent !== true || !(error instanceof OidcError)) return false
+  publish['express-oidc:error'](() => ({ code: error.code, error }))
+  return true
 }
 
 /**

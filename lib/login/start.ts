@@ -41,7 +41,7 @@ interface LoginStart extends LoginRequest {
 export async function loginRoute(rp: RelyingParty, req: Request, res: Response): Promise<void> {
   allowMethods(req, 'GET')
   const query = requestQuery(req)
-  const returnTo = safeReturnTo(query.get('returnTo'), rp.config) ?? homePage(rp.config)
+  const returnTo = readReturnTo(rp, query.get('returnTo'))
   const isSilent = query.get('prompt') === 'none'
   const provider = query.get('provider') ?? undefined
   // A silent login must not show a page, not even the provider chooser.
@@ -55,6 +55,20 @@ export async function loginRoute(rp: RelyingParty, req: Request, res: Response):
   } catch (error) {
     await redirectBackToPage(rp, req, res, login, error)
   }
+}
+
+/** A `returnTo` that is ignored is published: a deep link would get lost without a trace. It is not shown: anyone can write it. */
+function readReturnTo({ config }: RelyingParty, given: string | null): string {
+  const returnTo = safeReturnTo(given, config)
+  if (returnTo === undefined && given !== null) {
+    const error = new OidcError(
+      'ERR_OIDC_RETURN_TO',
+      `The returnTo of ${config.routes.login} is ignored, and the login leads to ${homePage(config)}: it is no path of this ` +
+        'application, is one of our own routes, or is longer than 4096 characters.',
+    )
+    publish['express-oidc:error'](() => ({ code: error.code, error }))
+  }
+  return returnTo ?? homePage(config)
 }
 
 /**

@@ -97,11 +97,8 @@ export const extraProviderMetadata: Rule = firstFailing(
   must('contain only values that JSON can hold', (value) => isJson(value)),
 )
 
-/**
- * The longest local path in characters. It travels in a cookie, and RFC 6265 6.1 promises 4096 bytes for a whole
- * cookie.
- */
-const MAX_LENGTH = 1024
+/** The longest local path in characters. It travels in cookies, and proxies reject a Cookie header of about 8 kB. */
+const MAX_LENGTH = 4096
 
 /** How many times a path may change when it is decoded again and again. */
 const MAX_DECODINGS = 8
@@ -154,10 +151,13 @@ function isHarmless(path: string): boolean {
 }
 
 /**
- * Checks the compatibility form too: NFKC turns U+FF0F into a slash and U+2025 into two dots, as UTS 46 does in hosts.
+ * Checks the compatibility form too: NFKC turns U+FF0F into a slash and U+2025 into two dots, as UTS 46 does in hosts. A
+ * space of another script, such as U+3000 in Japanese, is a letter here, but not at the beginning of the path: no parser
+ * removes it.
  */
 function isHarmlessReading(path: string): boolean {
-  return [path, path.normalize('NFKC')].every((form) => !HOSTILE.some((pattern) => pattern.test(form)))
+  const letters = path.replace(/(?<!^\/)(?! )\p{Zs}/gu, '_')
+  return [letters, letters.normalize('NFKC')].every((form) => !HOSTILE.some((pattern) => pattern.test(form)))
 }
 
 /** The path as it is, and after each decoding until nothing is left to decode. */

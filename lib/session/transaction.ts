@@ -24,9 +24,12 @@ export interface Transactions {
 }
 
 const PREFIX = 'oidc-tx.'
-/** Proxies reject a Cookie header of about 8 kB. All transactions together stay below that. */
+/** Proxies reject a Cookie header of about 8 kB. All transactions together stay below that, or there is only one. */
 const MAX_COOKIES = 6
 const MAX_CHARACTERS = 6000
+/** RFC 6265 6.1 promises 4096 bytes for a whole cookie. A longer value, for a long returnTo, goes into several. */
+const MAX_PIECE = 3500
+const MAX_PIECES = 4
 
 export function createTransactions(
   config: Pick<AppConfig, 'origin' | 'secrets' | 'transactionLifetime'>,
@@ -39,17 +42,33 @@ export function createTransactions(
     return text === undefined ? undefined : JSON.parse(text)
   }
 
+  /** Reads the value of a transaction. Its pieces after the first have the name of the cookie and a number. */
+  function readValue(present: ReadonlyMap<string, string>, name: string): string | undefined {
+    const pieces = Array.from({ length: MAX_PIECES }, (_, index) => present.get(pieceName(name, index)) ?? '')
+    return pieces[0] === '' ? undefined : pieces.join('')
+  }
+
+  function setValue(req: Request, res: Response, name: string, value: string): void {
+    for (let index = 0; index < MAX_PIECES; index++) {
+      const piece = value.slice(index * MAX_PIECE, (index + 1) * MAX_PIECE)
+      if (piece !== '') cookies.set(res, pieceName(name, index), piece, config.transactionLifetime)
+      else if (readCookies(req).has(pieceName(name, index))) cookies.clear(res, pieceName(name, index))
+    }
+  }
+
   function makeRoom(req: Request, res: Response, size: number): void {
-    const present = [...readCookies(req)]
-      .filter(([name]) => name.startsWith(prefix))
-      .map(([name, value]) => ({ name, size: value.length, startedAt: open(name, value)?.startedAt ?? 0 }))
+    const all = readCookies(req)
+    const present = [...all.keys()]
+      .filter((name) => name.startsWith(prefix) && !PIECE.test(name))
+      .map((name) => ({ name, value: readValue(all, name) ?? '' }))
+      .map(({ name, value }) => ({ name, size: value.length, startedAt: open(name, value)?.startedAt ?? 0 }))
       // Browsers send older cookies first (RFC 6265 5.4). Reversed, the newest of the same second stays in front.
       .reverse()
       .sort((one, other) => other.startedAt - one.startedAt)
     let characters = size
     present.forEach((cookie, index) => {
       characters += cookie.size
-      if (index >= MAX_COOKIES - 1 || characters > MAX_CHARACTERS) cookies.clear(res, cookie.name)
+      if (index >= MAX_COOKIES - 1 || characters > MAX_CHARACTERS) setValue(req, res, cookie.name, '')
     })
   }
 
@@ -58,14 +77,14 @@ export function createTransactions(
       const name = prefix + hashOf(transaction.state)
       const value = seal.seal(JSON.stringify(transaction), name)
       makeRoom(req, res, value.length)
-      cookies.set(res, name, value, config.transactionLifetime)
+      setValue(req, res, name, value)
     },
     hasAny: (req) => [...readCookies(req).keys()].some((name) => name.startsWith(prefix)),
     take(req, res, state) {
       const name = prefix + hashOf(state)
-      const value = readCookies(req).get(name)
+      const value = readValue(readCookies(req), name)
       if (value === undefined) throw missing(config)
-      cookies.clear(res, name)
+      setValue(req, res, name, '')
       const transaction = open(name, value)
       if (transaction === undefined || !isEqual(transaction.state, state)) throw invalid()
       // The browser deletes the cookie in time, but a copied cookie would live on.
@@ -73,6 +92,13 @@ export function createTransactions(
       return transaction
     },
   }
+}
+
+/** The name of a piece of a transaction after the first. A hash has no dot. */
+const PIECE = /\.[1-9]$/
+
+function pieceName(name: string, index: number): string {
+  return index === 0 ? name : `${name}.${index}`
 }
 
 function hashOf(state: string): string {

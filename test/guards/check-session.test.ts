@@ -220,7 +220,7 @@ describe('checkSession()', () => {
 
   it('leads to the home page if the URL of the page is too long to return to', async () => {
     const { app, browser } = await startAged()
-    const page = await browser.open(`/account?long=${'x'.repeat(1100)}`)
+    const page = await browser.open(`/account?long=${'x'.repeat(4200)}`)
     assert.deepEqual([page.url, prompts(), page.json()['authenticated']], [`${app.origin}/`, [null, 'none'], true])
   })
 

@@ -132,7 +132,6 @@ const hostile: Readonly<Record<string, readonly unknown[]>> = {
     '/\u3000/evil.example',
     '/\ufeff/evil.example',
     '/%ef%bb%bf/evil.example',
-    '/a%e2%80%83b',
     '/?x=a b',
   ],
   'slashes, dots and letters of other alphabets': [
@@ -236,10 +235,10 @@ const hostile: Readonly<Record<string, readonly unknown[]>> = {
     '/%25c0%25afevil.example',
   ],
   'what is too long': [
-    `/${'a'.repeat(1024)}`,
+    `/${'a'.repeat(4096)}`,
     `/?${'x'.repeat(5000)}`,
     `/${'/'.repeat(2000)}`,
-    `/${'\u00fc'.repeat(300)}`,
+    `/${'\u00fc'.repeat(700)}`,
   ],
   'what is no string': [
     undefined,
@@ -354,6 +353,10 @@ const good: readonly (string | readonly [string, string])[] = [
   '/search?q=%zz',
   '/search?q=a%5Cb',
   '/files/my%20report.pdf',
+  // N-37: spaces of other scripts.
+  '/%e6%96%87%e3%80%80%e6%9b%b8',
+  '/a%e2%80%83b',
+  '/x/%e3%80%80/y%c2%a0',
   '/files/100%25',
   '/files/a%2Fb',
   '/view/https%3A%2F%2Fother.example%2Fx',
@@ -376,7 +379,7 @@ const good: readonly (string | readonly [string, string])[] = [
   '/x/login',
   '/login/help',
   '/callbacks',
-  `/${'a'.repeat(1023)}`,
+  `/${'a'.repeat(4095)}`,
   `/?state=x&code=y&nonce=z`,
 ]
 

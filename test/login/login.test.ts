@@ -4,6 +4,7 @@ import { describe, it, mock } from 'node:test'
 import { type LoginOptions, oidc, type Response } from '../../lib/index.ts'
 import { type AnyOptions, atNode, codesOf, type TestApp, usualOptions } from '../support/app/app.ts'
 import { type AppRequest, answerBy, answerJson } from '../support/app/app-routes.ts'
+import { observeErrors } from '../support/app/error-observer.ts'
 import { createStage } from '../support/app/stage.ts'
 import { isAtProvider, isCallback } from '../support/app/url-predicates.ts'
 import type { Browser, Page } from '../support/browser/browser.ts'
@@ -273,7 +274,7 @@ describe('req.oidc.login()', () => {
 
   it('leads to the home page from a page that is no valid returnTo', async () => {
     const app = await startWithEnter({})
-    const page = await app.browser().open(`/enter?long=${'x'.repeat(2000)}`)
+    const page = await app.browser().open(`/enter?long=${'x'.repeat(5000)}`)
     assert.deepEqual([page.status, page.url], [200, `${app.baseUrl}/`])
   })
 
@@ -317,6 +318,8 @@ describe('req.oidc.loginUrl()', () => {
 })
 
 describe('several logins of one browser', () => {
+  const observed = observeErrors()
+
   const orders = [
     [0, 1, 2, 3, 4],
     [4, 3, 2, 1, 0],
@@ -366,6 +369,22 @@ describe('several logins of one browser', () => {
     assert.deepEqual(codesOf(app), ['ERR_OIDC_TRANSACTION_MISSING'])
     assert.equal((await browser.clone().go(tabs[3]?.next)).status, 200)
     assert.equal((await browser.clone().go(tabs[8]?.next)).status, 200)
+  })
+
+  it('N-37: keep a returnTo of 4,000 characters, in several cookies', async () => {
+    const app = await start()
+    const browser = app.browser()
+    const long = `/profile?long=${'x'.repeat(4000)}`
+    const { next } = await browser.open(long, { stopBefore: isCallback })
+    assert.equal(browser.cookies('127.0.0.1').filter(isTransaction).length, 2)
+    assert.equal((await browser.go(next)).url.replace(/#$/, ''), app.baseUrl + long)
+    assert.deepEqual([browser.jar.refused, browser.cookies('127.0.0.1').filter(isTransaction)], [[], []])
+  })
+
+  it('N-37: publish an event if a returnTo is ignored', async () => {
+    const app = await start()
+    await app.browser().open('/login?returnTo=//evil.example', { follow: false })
+    assert.deepEqual([observed.codes, codesOf(app)], [['ERR_OIDC_RETURN_TO'], []])
   })
 
   it('take less than 8 kB of cookies, however long their returnTo is', async () => {

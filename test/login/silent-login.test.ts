@@ -360,7 +360,7 @@ describe('the requests that start a silent login', () => {
   it('do not include a page that is no valid returnTo', async () => {
     const app = await stage.start({ silentLogin: true }, { routes: { ...routes, '/{*any}': who } })
     for (const path of [
-      `/plain?long=${'x'.repeat(1100)}`,
+      `/plain?long=${'x'.repeat(4200)}`,
       '//evil.example/',
       '/%5cevil.example',
       '/%6cogin',

@@ -36,5 +36,5 @@ export const RETURN_TO_PAYLOADS: readonly string[] = [
     '/logout',
     '/callback?a=b',
   ],
-  ...['<script>alert(1)</script>', '"><img src=x onerror=alert(1)>', `/${'x'.repeat(1024)}`, '/%', '/%ff', '/%zz'],
+  ...['<script>alert(1)</script>', '"><img src=x onerror=alert(1)>', `/${'x'.repeat(4096)}`, '/%', '/%ff', '/%zz'],
 ]
