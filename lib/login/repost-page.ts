@@ -24,19 +24,13 @@ export async function repostResponse(
   // Without the browser's cookie, express-session made a new session. Its cookie must not replace that of the real session.
   await destroyUnsentSession(req)
   if (isInFragment) sendFragmentPage(res, client.config.redirectUri)
-  else
-    sendRepostPage(res, client.config.redirectUri, [
-      ...fields,
-      [REPOSTED_PARAM, isAsRequested(client, req) ? '1' : '0'],
-    ])
+  else sendRepostPage(res, client.config.redirectUri, [...fields, [REPOSTED_PARAM, markOf(client, req)]])
   return true
 }
 
-/**
- * Marks a response that has been through the page, so that it never goes through it twice. `0`: it had come in another way than
- * requested.
- */
+/** Marks a response that has been through the page, so that it never goes through it twice. */
 export const REPOSTED_PARAM = 'express_oidc_relayed'
+const AS_REQUESTED = '1'
 
 /** Removes the mark from the fields. Returns true if it was there. */
 function removeRepostedParam(fields: URLSearchParams): boolean {
@@ -54,24 +48,36 @@ function removeRepostedParam(fields: URLSearchParams): boolean {
  * @param params Its parameters, if they came in a JWT.
  */
 export function checkResponseMode(
-  client: Client,
+  { config }: Client,
   req: Request,
   response: ReadonlyMap<string, string>,
   params: ReadonlyMap<string, string>,
 ): void {
-  const [{ config }, reposted] = [client, response.get(REPOSTED_PARAM)]
-  if (params.has('error') || (reposted === undefined ? isAsRequested(client, req) : reposted === '1')) return
+  const by = deliveryOf(req, response)
+  if (params.has('error') || by === 'as requested' || by === requestedDelivery(config)) return
   throw new OidcError(
     'ERR_OIDC_CALLBACK_INVALID',
-    `The authorization response came in another way than requested: responseMode is '${config.responseMode}'. Set ` +
-      'responseMode to what the provider uses, or have the provider respond as requested.',
+    `The authorization response came by ${by}, but responseMode is '${config.responseMode}'. Set responseMode to what the ` +
+      'provider uses, or have the provider respond as requested.',
   )
 }
 
-/** True if a response that came by this request was sent as `responseMode` requests. */
-function isAsRequested({ config }: Client, req: Request): boolean {
-  const by = req.method === 'POST' ? 'form_post' : 'query'
-  return responseDeliveryOf(config.responseMode, config.responseType).by === by
+/** How a response came first. Our own page, which posts, writes it into its mark. */
+function deliveryOf(req: Request, response: ReadonlyMap<string, string>): 'query' | 'form_post' | 'as requested' {
+  if (req.method !== 'POST') return 'query'
+  const mark = response.get(REPOSTED_PARAM)
+  if (mark === AS_REQUESTED) return 'as requested'
+  return mark === 'query' ? 'query' : 'form_post'
+}
+
+function requestedDelivery({ responseMode, responseType }: Client['config']): string {
+  return responseDeliveryOf(responseMode, responseType).by
+}
+
+/** The mark of a response that our page posts: how it came, unless that was as requested. */
+function markOf({ config }: Client, req: Request): string {
+  const by = deliveryOf(req, new Map())
+  return by === requestedDelivery(config) ? AS_REQUESTED : by
 }
 
 /** True if the response can only be in the fragment: we requested `fragment`, and the query is no response. */
@@ -88,6 +94,7 @@ function isCookieMissing(rp: RelyingParty, req: SessionRequest, fields: URLSearc
 }
 
 const TITLE = 'Signing in'
+
 /** Sends a page that posts the same fields. */
 function sendRepostPage(
   res: Response,
@@ -108,7 +115,7 @@ function sendFragmentPage(res: Response, callbackUrl: string): void {
   const notice = '<noscript><p>Please allow JavaScript for this page, and load it again, to sign in.</p></noscript>'
   sendFormPage(res, callbackUrl, {
     title: TITLE,
-    fields: [[REPOSTED_PARAM, '1']],
+    fields: [[REPOSTED_PARAM, AS_REQUESTED]],
     script: SUBMIT_FRAGMENT_SCRIPT,
     notice,
   })

@@ -74,7 +74,7 @@ describe('N-28: the requested response mode', () => {
     it(`N-28: is ${responseMode}, so a code by ${by} is refused before it is redeemed`, async () => {
       const { page, codes, message, tokenCalls } = await start()
       assert.deepEqual([page.status, codes, tokenCalls], [400, ['ERR_OIDC_CALLBACK_INVALID'], 0])
-      assert.match(message, new RegExp(`responseMode is '${responseMode}'`))
+      assert.match(message, new RegExp(`came by ${by}, but responseMode is '${responseMode}'`))
     })
   }
 
@@ -86,6 +86,14 @@ describe('N-28: the requested response mode', () => {
       })
     }
   }
+
+  it('N-28: is not replaced by the mark of our own page in a query', async () => {
+    const app = await stage.start({ responseMode: 'form_post' })
+    const browser = app.browser()
+    const { url, ...answer } = sentBy('query', await answerOf(browser), stage.provider.issuer)
+    await browser.go({ ...answer, url: `${url}&express_oidc_relayed=1` })
+    assert.deepEqual(codesOf(app), ['ERR_OIDC_CALLBACK_INVALID'])
+  })
 
   it('N-28: need not be that of an error, because a provider may not know the mode', async () => {
     stage.provider.change.authorizationResponse = (params) => {
