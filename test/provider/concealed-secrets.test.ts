@@ -3,6 +3,7 @@ import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http'
 import { afterEach, beforeEach, describe, it } from 'node:test'
 import { inspect } from 'node:util'
+import { runInNewContext } from 'node:vm'
 import { concealSecrets } from '../../lib/errors.ts'
 import type { TestApp } from '../support/app/app.ts'
 import { answerJson } from '../support/app/app-routes.ts'
@@ -144,6 +145,17 @@ describe('concealSecrets()', () => {
   it('N-52: hides the longer secret first, and every JWT', () => {
     assert.equal(concealSecrets('abcd-efgh abcd', ['abcd', 'abcd-efgh']), '******** ********')
     assert.equal(concealSecrets('got eyJhbGciOiJub25lIn0.eyJzdWIiOiJqYW5lIn0.', []), 'got ********')
+  })
+
+  it('N-52: takes no time that grows with the square of the text', () => {
+    for (const part of ['eyJ-', 'eyJaaaaaaaa-', 'eyJ.', '.', 'eyJaaaaaaaa.']) {
+      const text = part.repeat(1_000_000 / part.length)
+      assert.ok(runInNewContext('conceal()', { conceal: () => concealSecrets(text, ['secret']) }, { timeout: 5000 }))
+    }
+  })
+
+  it('N-52: takes half of a surrogate pair, and no secret at all', () => {
+    assert.equal(concealSecrets('a text', ['\ud800secret', undefined]), 'a text')
   })
 
   it('N-52: leaves a text without secrets as it is', () => {
