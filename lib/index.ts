@@ -43,6 +43,7 @@ export type {
 } from './options/provider-options.ts'
 export { discoverIssuer } from './protocol/discover-issuer.ts'
 export type { WebFingerOptions } from './protocol/webfinger.ts'
+export { type BoundedStoreOptions, boundedStore } from './state/bounded-store.ts'
 export type { Lease, SharedState } from './state/shared-state.ts'
 export type {
   AccessToken,

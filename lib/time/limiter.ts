@@ -5,7 +5,7 @@
  * @example
  * ```ts
  * const limit = createLimiter(4)
- * await Promise.all(sessionIds.map((id) => limit(() => destroy(id))))
+ * const documents = await Promise.all([jwksUri, issuer].map((uri) => limit(() => fetchKeys(uri))))
  * ```
  */
 export function createLimiter(max: number): <Value>(work: () => Promise<Value>) => Promise<Value> {

@@ -55,6 +55,8 @@ const ALLOWED: readonly Reason[] = [
       // The scopes that a guard of the app requires.
       // biome-ignore lint/suspicious/noTemplateCurlyInString: the expression as the source has it.
       "scopes.map((one)=>`'${one}'`).join(isAny?' or ':' and ')",
+      // A method of a store.
+      'operation',
       ...['command', 'invalid[0]', "Object.keys(requirement).join(', ')", "[...GENERATORS.keys()].join(', ')"],
     ],
   },

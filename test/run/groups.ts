@@ -25,6 +25,12 @@ const ALONE: readonly string[] = [
   'whole/fault-injection-redis',
   'whole/fault-injection-stores',
   'whole/fault-injection',
+  'whole/frozen-store',
+  // Each starts several servers.
+  'session/real-stores',
+  'logout/many-sessions',
+  // Measures the heap.
+  'session/login-changes',
   'package/compilers',
   'package/package',
   'whole/glewlwyd',
