@@ -66,8 +66,8 @@ export function createRelyingParty({ app, clients }: Configuration): RelyingPart
   const sharedState = app.sharedState && createGuardedState(app.sharedState)
   const sharedStateOf = sharedState === undefined ? createStoreStates() : () => sharedState
   const index = createSessionIndex(app, sharedStateOf)
-  const storeWatch = createStoreWatch(app, index)
   const tokenRecords = createTokenRecords(app)
+  const storeWatch = createStoreWatch(app, index, tokenRecords)
   return {
     config: app,
     clients: new Map(clients.map((config) => [config.name, createClient(config)])),

@@ -191,8 +191,6 @@ async function startLoginSession(
   completed: CompletedLogin,
   { startedAt, recheckedTokensId }: Pick<Transaction, 'startedAt' | 'recheckedTokensId'>,
 ): Promise<boolean> {
-  const previousTokensId = readTokensId(req, rp.config)
-  if (previousTokensId !== undefined) await rp.tokenRecords.remove(req.sessionStore, previousTokensId)
   const isStarted = await storeLoginInSession(rp, req, res, completed, startedAt).catch(async (error: unknown) => {
     await endLocalLogin(rp, req).catch(() => undefined)
     throw error
@@ -217,7 +215,7 @@ async function storeLoginInSession(
   startedAt: number,
 ): Promise<boolean> {
   const before = { id: req.sessionID, tokensId: readTokensId(req, rp.config) }
-  await regenerateSession(req, rp.config, rp.storeWatch, login, startedAt)
+  await regenerateSession(req, rp, login, startedAt)
   // The login is not in the session yet, because express-session saves the session as soon as a hook sends a response.
   const { name } = clientOf(rp, login).config
   const { scope } = login
@@ -233,6 +231,9 @@ async function storeLoginInSession(
     await rp.tokenRecords.remove(req.sessionStore, tokensId).catch(() => undefined)
     throw error
   }
+  // Only now: until the session holds the new login, a write of the previous one would destroy the session.
+  if (req.sessionID === before.id && before.tokensId !== undefined)
+    await rp.tokenRecords.remove(req.sessionStore, before.tokensId)
   return true
 }
 

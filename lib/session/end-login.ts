@@ -2,9 +2,10 @@
  * How a login ends in this application: the login of the current request (`endLocalLogin`), and the logins that a provider
  * names (`ProviderLogouts`). What the provider must be told is in logout/logout.ts.
  *
- * Both take the same steps. First the session is marked as ended, so that no request in progress writes it back (see
- * store-watch.ts), and destroyed. Then its tokens are removed: a refresh in progress has stored its tokens by then, or it
- * finds that the login has ended.
+ * Both take the same steps, in this order: mark the login as ended, delete its token record, destroy the session, remove it
+ * from the index. So no refresh and no request in progress can bring the login back: store-watch.ts explains why, in every
+ * order of the steps. Each step runs even if an earlier one has failed. A login stays in the index until its record and its
+ * session are gone, so that a logout at the provider finds what is left.
  */
 import { type Events, publish } from '../events.ts'
 import type { Response } from '../http/request.ts'
@@ -26,7 +27,7 @@ import {
   matchesTarget,
   type SessionIndex,
 } from './session-index.ts'
-import type { StoreWatch } from './store-watch.ts'
+import { publishError, type StoreWatch } from './store-watch.ts'
 import { readOidcSession } from './stored-session.ts'
 import { lifetimeUntil, type TokenRecords } from './token-record.ts'
 
@@ -42,7 +43,8 @@ type LogoutChannel = Events['express-oidc:logout']['how']
 
 /**
  * Ends the session of this request, with everything that the application stored in it, for parallel requests too. Returns
- * the tokens of its login, if any, so that the caller can revoke them.
+ * the tokens of its login, if any, so that the caller can revoke them. Rejects if the session could not be destroyed: the
+ * cookie stays then, so that the user can try again. Other failures do not keep the login alive: they are published.
  *
  * @param res Pass it to delete the browser's session cookie as well.
  * @param how Pass it to publish the logout, if there was a login.
@@ -55,9 +57,17 @@ export async function endLocalLogin(
 ): Promise<TokenRecord | undefined> {
   const [login, tokensId] = [readLastLogin(req, config), readTokensId(req, config)]
   const { sessionID, session, sessionStore } = req
+  const failures: unknown[] = []
+  const report = (error: unknown): undefined => void failures.push(error)
   await storeWatch.markEnded(req)
-  await storeOperation((done) => req.session.destroy(unlessAbsent(done)))
-  const tokens = tokensId === undefined ? undefined : await tokenRecords.take(sessionStore, tokensId)
+  const tokens = tokensId === undefined ? undefined : await tokenRecords.read(sessionStore, tokensId).catch(report)
+  if (tokensId !== undefined) await tokenRecords.remove(sessionStore, tokensId).catch(report)
+  try {
+    await storeOperation((done) => req.session.destroy(unlessAbsent(done)))
+  } finally {
+    failures.forEach(publishError)
+  }
+  if (failures.length === 0) await storeWatch.unindex({ sessionStore, sessionID, session })
   if (res !== undefined) {
     expireSessionCookie(req, res, sessionID, session.cookie)
     loopBrake.reset(res)
@@ -111,15 +121,13 @@ export function createProviderLogouts(config: ProviderLogoutConfig, services: Pr
       const keys = keysOfTarget(config, target)
       const entries = await index.find(store, keys)
       const results = await endEach(limitOfProcess, entries, async (entry) => {
-        const login = await endIndexedSession(config, services, store, entry, target)
+        const login = await endIndexedSession(config, services, store, entry, target, how)
         await index.drop(store, keys, entry)
         return login
       })
       // A failure with one session must not keep the others alive, so it is thrown only now.
       for (const result of results) if (result.status === 'rejected') throw result.reason
-      const logins = results.flatMap((result) => (result.status === 'fulfilled' ? (result.value ?? []) : []))
-      for (const login of logins) publishLogout(how, login)
-      return logins
+      return results.flatMap((result) => (result.status === 'fulfilled' ? (result.value ?? []) : []))
     },
     async wasLoggedOutSince(store, login, startedAt) {
       const times = await Promise.all(keysOfLogin(config, login).map((key) => readLogoutTime(store, key)))
@@ -164,18 +172,28 @@ async function endIndexedSession(
   store: StoreLike,
   { sessionId, tokensId }: IndexEntry,
   target: LogoutTarget,
+  how: LogoutChannel,
 ): Promise<Login | undefined> {
   const data = await readSession(store, sessionId)
   const oidcSession = readOidcSession(data, config)
   if (oidcSession !== undefined && !matchesTarget(oidcSession.login, target)) return undefined
   const tokensIds = [...new Set([tokensId, oidcSession?.tokensId ?? tokensId])]
-  await Promise.all(tokensIds.map((id) => index.markEnded(store, id)))
+  const failures: unknown[] = []
+  const step = async (run: () => Promise<unknown>): Promise<boolean> =>
+    await run().then(
+      () => true,
+      (error: unknown) => failures.push(error) === 0,
+    )
+  await Promise.all(tokensIds.map((id) => step(() => index.markEnded(store, id))))
+  await Promise.all(tokensIds.map((id) => step(() => tokenRecords.remove(store, id))))
   // A session without a login belongs to the application, which has removed the login itself: it stays.
   if (oidcSession !== undefined || data === undefined) {
     storeWatch.markIdEnded(store, sessionId)
-    await storeOperation((done) => destroyRecord(store, sessionId, done))
+    const isDestroyed = await step(() => storeOperation((done) => destroyRecord(store, sessionId, done)))
+    if (isDestroyed && oidcSession !== undefined) publishLogout(how, oidcSession.login)
   }
-  await Promise.all(tokensIds.map((id) => tokenRecords.remove(store, id)))
+  // The session stays in the index, and the provider can try again.
+  if (failures.length > 0) throw failures[0]
   if (oidcSession !== undefined) await index.remove(store, sessionId, oidcSession)
   return oidcSession?.login
 }

@@ -4,6 +4,13 @@ import type { SessionConfig } from './current-login.ts'
 import { type SessionLike, type SessionRequest, storeOperation } from './express-session.ts'
 import type { StoreWatch } from './store-watch.ts'
 import { type OidcSession, readOidcSession, writeOidcSession } from './stored-session.ts'
+import type { TokenRecords } from './token-record.ts'
+
+interface LoginServices {
+  readonly config: SessionConfig
+  readonly storeWatch: StoreWatch
+  readonly tokenRecords: TokenRecords
+}
 
 /**
  * Prepares the session for a login: gives it a new session id, against session fixation. What the application stored in it is
@@ -13,17 +20,23 @@ import { type OidcSession, readOidcSession, writeOidcSession } from './stored-se
  */
 export async function regenerateSession(
   req: SessionRequest,
-  config: SessionConfig,
-  storeWatch: StoreWatch,
+  { config, storeWatch, tokenRecords }: LoginServices,
   login: Login,
   startedAt: number,
 ): Promise<void> {
-  const previous = readOidcSession(req.session, config)?.login
+  const stored = readOidcSession(req.session, config)
+  const previous = stored?.login
   if (previous !== undefined && isCompletedMeanwhile(previous, login, startedAt) && !storeWatch.isEnded(req))
     return storeWatch.unindex(req)
   const kept = previous === undefined || isSameUser(previous, login) ? applicationData(req.session, config) : {}
-  if (previous !== undefined) await storeWatch.markEnded(req)
+  const { sessionStore, sessionID, session } = req
+  // In the order that store-watch.ts explains.
+  if (stored !== undefined) {
+    await storeWatch.markEnded(req)
+    await tokenRecords.remove(sessionStore, stored.tokensId)
+  }
   await storeOperation((done) => req.session.regenerate(unlessAbsent(done)))
+  await storeWatch.unindex({ sessionStore, sessionID, session })
   Object.assign(req.session, kept)
 }
 

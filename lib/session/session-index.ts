@@ -7,8 +7,7 @@ import type { OidcSession } from './stored-session.ts'
 
 /**
  * Finds the sessions of a user, and of a session at the provider, so that any node can end them (OIDC Back-Channel Logout
- * 2.7). Also knows which logins have ended while a request of theirs may still be in progress on some node. It is kept in the
- * shared state.
+ * 2.7). Also marks logins as ended, for refreshes that are in progress on some node. It is kept in the shared state.
  */
 export interface SessionIndex {
   /** The value of {@link OidcSession.indexId} for a session that is in the index. Another value: index it (again). */
@@ -18,7 +17,7 @@ export interface SessionIndex {
   /** Returns the entries under these keys. They stay until each is dropped, so that a logout that fails can be retried. */
   find(store: StoreLike, keys: readonly string[]): Promise<readonly IndexEntry[]>
   drop(store: StoreLike, keys: readonly string[], entry: IndexEntry): Promise<void>
-  /** Marks a login as ended on all nodes: no request in progress may write it back. */
+  /** Marks a login as ended on all nodes: no refresh in progress may keep its tokens. See store-watch.ts. */
   markEnded(store: StoreLike, tokensId: string): Promise<void>
   hasEnded(store: StoreLike, tokensId: string): Promise<boolean>
 }

@@ -9,50 +9,74 @@
  *   1. does not write a session that has ended in this process,
  *   2. writes the login as it is now, if a refresh has changed it since the request read it (for example, a lost group),
  *   3. adds the login to the session index first, under whatever session id, so that a logout at the provider finds it,
- *   4. destroys the session again if the login has ended on another node meanwhile,
+ *   4. destroys the session again if the login is over,
  *   5. skips the second write of a login: express-session does not notice a save after `regenerate()`, and saves again at the
  *      end of the request.
  * All other methods of the store stay as they are, and so does a write of a session without a login.
  *
- * What it costs. A request that writes nothing: one comparison. A write of a login: one read of the shared state, and two
- * writes to it if the login or its session id is new.
+ * When a login is over. The fact is that its token record is gone, however long ago that happened. A logout L marks the login
+ * in the shared state, deletes the record, then destroys the session. A write W sets the session, then reads the record. A
+ * refresh R replaces the record, then looks for the mark. In every order of these steps nothing of the login remains:
+ *   - W reads the record before L deletes it: W has set the session by then, and L destroys it afterwards.
+ *   - W reads the record after L deleted it: W destroys the session itself.
+ *   - R replaces the record before L deletes it: L deletes the new record.
+ *   - R replaces the record after L deleted it: L has set the mark by then. R finds it, deletes the record and then destroys
+ *     the session, so a W that has read the new record is undone too.
+ * So only a refresh needs the mark, and the mark need not last longer than a refresh.
+ *
+ * What it costs. A request that writes nothing: one comparison. A write of a login: one read of the session store, and two
+ * writes to the shared state if the login or its session id is new.
  */
 import { OidcError } from '../errors.ts'
 import { publish } from '../events.ts'
 import type { AppConfig } from '../options/config.ts'
 import type { StoreLike } from '../state/shared-state.ts'
 import { destroyRecord } from '../state/store-record.ts'
+import { nowInSeconds } from '../time/seconds.ts'
 import { asPromise, type SessionRequest, storeOf } from './express-session.ts'
 import { createLoginChanges, type LoginChanges } from './login-changes.ts'
 import type { SessionIndex } from './session-index.ts'
-import { readOidcSession, writeOidcSession } from './stored-session.ts'
+import { type OidcSession, readOidcSession, writeOidcSession } from './stored-session.ts'
+import type { TokenRecords } from './token-record.ts'
 
 /** Knows which sessions have ended, and keeps requests in progress from writing them back. */
 export interface StoreWatch {
   /** Starts to watch the store of this request, if it is not watched yet. */
   watch(req: object): void
   /**
-   * Marks the session of this request as ended, in this process and on all nodes. Never rejects: if the other nodes cannot
-   * be reached, the session must end here all the same, and the error is published.
+   * Marks the session of this request as ended, in this process, and its login on all nodes. Never rejects: if the other
+   * nodes cannot be reached, the session must end here all the same, and the error is published.
    */
   markEnded(req: SessionRequest): Promise<void>
   /** Marks a session as ended in this process only. */
   markIdEnded(store: StoreLike, sessionId: string): void
+  /** True if a logout on any node has marked the login with these tokens. Call it after its token record is replaced. */
+  isMarkedEnded(store: StoreLike, tokensId: string): Promise<boolean>
   /** Call it when the session has been saved. Until it changes, it is not written again. */
   markSaved(req: SessionRequest): void
   /** True if another request of this process has ended the session of this request. */
   isEnded(req: SessionRequest): boolean
-  /** Removes the login of this request from the index, because a new login of the user replaces it. Never rejects. */
-  unindex(req: SessionRequest): Promise<void>
+  /** Removes the login of a session from the index, because it has ended or a new login replaces it. Never rejects. */
+  unindex(session: StoredSession): Promise<void>
   /** Logins that were changed or replaced while requests with the old ones may still be in progress. */
   readonly loginChanges: LoginChanges
 }
+
+/** A session and its place in the store, as a request has them. */
+type StoredSession = Pick<SessionRequest, 'sessionStore' | 'sessionID' | 'session'>
+
+/** How far the clock of the store may be ahead, in seconds. The store then removes records of ours too early. */
+const MAX_CLOCK_DIFFERENCE = 60
 
 /** How long an ended session is remembered, in milliseconds: longer than a request takes. */
 const MEMORY_MILLISECONDS = 600_000
 const MAX_ENDED_SESSIONS = 10_000
 
-export function createStoreWatch(config: Pick<AppConfig, 'sessionKey'>, index: SessionIndex): StoreWatch {
+export function createStoreWatch(
+  config: Pick<AppConfig, 'sessionKey'>,
+  index: SessionIndex,
+  tokenRecords: Pick<TokenRecords, 'has'>,
+): StoreWatch {
   const endedAt = new Map<string, number>()
   const watched = new WeakSet<StoreLike>()
   const saved = new WeakMap<object, string>()
@@ -80,6 +104,12 @@ export function createStoreWatch(config: Pick<AppConfig, 'sessionKey'>, index: S
     }
   }
 
+  async function isOver(store: StoreLike, { login, tokensId }: OidcSession): Promise<boolean> {
+    if (await tokenRecords.has(store, tokensId)) return false
+    // The record of an expired login has expired with it. What the application stored in the session stays.
+    return login.expiresAt > nowInSeconds() + MAX_CLOCK_DIFFERENCE || (await index.hasEnded(store, tokensId))
+  }
+
   async function writeLogin(store: StoreLike, id: string, data: unknown, write: () => Promise<void>): Promise<void> {
     const stored = readOidcSession(data, config)
     if (stored === undefined) return write()
@@ -92,7 +122,7 @@ export function createStoreWatch(config: Pick<AppConfig, 'sessionKey'>, index: S
       writeOidcSession(Object(data), config, { ...oidcSession, indexId })
     }
     await write()
-    if (!endedAt.has(id) && !(await index.hasEnded(store, oidcSession.tokensId))) return
+    if (!endedAt.has(id) && !(await isOver(store, oidcSession))) return
     markIdEnded(store, id)
     await asPromise((done) => destroyRecord(store, id, done))
     await index.remove(store, id, oidcSession)
@@ -106,13 +136,10 @@ export function createStoreWatch(config: Pick<AppConfig, 'sessionKey'>, index: S
     async markEnded({ sessionStore: store, sessionID, session }) {
       markIdEnded(store, sessionID)
       const oidcSession = readOidcSession(session, config)
-      if (oidcSession === undefined) return
-      await Promise.all([
-        index.markEnded(store, oidcSession.tokensId).catch(publishError),
-        index.remove(store, sessionID, oidcSession).catch(publishError),
-      ])
+      if (oidcSession !== undefined) await index.markEnded(store, oidcSession.tokensId).catch(publishError)
     },
     markIdEnded,
+    isMarkedEnded: (store, tokensId) => index.hasEnded(store, tokensId),
     markSaved: ({ session }) => void saved.set(session, contentOf(session)),
     isEnded: ({ sessionID }) => endedAt.has(sessionID),
     async unindex({ sessionStore, sessionID, session }) {
@@ -128,7 +155,8 @@ function contentOf(session: object): string {
   return JSON.stringify({ ...session, cookie: undefined })
 }
 
-function publishError(error: unknown): void {
+/** Publishes an error that does not fail the request. */
+export function publishError(error: unknown): void {
   publish['express-oidc:error'](() => ({ code: error instanceof OidcError ? error.code : 'unknown', error }))
 }
 

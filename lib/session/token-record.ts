@@ -17,9 +17,9 @@ export interface TokenRecords {
   /** Replaces the tokens of a login. */
   replace(store: StoreLike, id: string, tokens: TokenRecord, login: Login): Promise<void>
   read(store: StoreLike, id: string): Promise<TokenRecord | undefined>
+  /** False if the login is over: each way of ending a login deletes its record. Does not decrypt the record. */
+  has(store: StoreLike, id: string): Promise<boolean>
   remove(store: StoreLike, id: string): Promise<void>
-  /** Removes the tokens and returns them. */
-  take(store: StoreLike, id: string): Promise<TokenRecord | undefined>
 }
 
 export function createTokenRecords(config: Pick<AppConfig, 'secrets'>): TokenRecords {
@@ -36,9 +36,8 @@ export function createTokenRecords(config: Pick<AppConfig, 'secrets'>): TokenRec
   }
 
   async function readRecord(store: StoreLike, key: string): Promise<TokenRecord | undefined> {
-    const record = await storeOperation<Readonly<Record<string, unknown>>>((done) => getRecord(store, key, done))
-    const sealed = record?.['tokens']
-    const text = typeof sealed === 'string' ? seal.open(sealed, key) : undefined
+    const sealed = await readSealed(store, key)
+    const text = sealed === undefined ? undefined : seal.open(sealed, key)
     return text === undefined ? undefined : JSON.parse(text)
   }
 
@@ -56,13 +55,18 @@ export function createTokenRecords(config: Pick<AppConfig, 'secrets'>): TokenRec
     },
     replace,
     read,
-    remove,
-    async take(store, id) {
-      const tokens = await read(store, id)
-      await remove(store, id)
-      return tokens
+    async has(store, id) {
+      const sealed = (await readSealed(store, tokenRecordKey(id))) ?? (await readSealed(store, formerRecordKey(id)))
+      return sealed !== undefined
     },
+    remove,
   }
+}
+
+async function readSealed(store: StoreLike, key: string): Promise<string | undefined> {
+  const record = await storeOperation<Readonly<Record<string, unknown>>>((done) => getRecord(store, key, done))
+  const sealed = record?.['tokens']
+  return typeof sealed === 'string' ? sealed : undefined
 }
 
 /** The key in version 0.2.0. Such records are read and removed until the next minor version. */

@@ -184,11 +184,16 @@ async function storeTokens({ rp, req, id, wasStored }: Refresh, record: TokenRec
   await replace().catch(replace)
   syncLoginWithOtherRequests(req, rp.config, rp.storeWatch)
   const isReplaced = readTokensId(req, rp.config) !== id
-  if (!isReplaced && !rp.storeWatch.isEnded(req) && (!wasStored || (await isStored(req)))) return
+  if (!isReplaced && (!wasStored || (await isStored(req))) && !(await isLoginOver(rp, req, id))) return
   if (isReplaced) await rp.tokenRecords.remove(req.sessionStore, id)
   // Otherwise express-session could save the ended session at the end of this request.
   else await endLocalLogin(rp, req)
   tokenUnavailable(LOGIN_ENDED)
+}
+
+/** True if the login has ended on any node. Call it after its token record is replaced: store-watch.ts explains why. */
+async function isLoginOver({ storeWatch }: RelyingParty, req: SessionRequest, id: string): Promise<boolean> {
+  return storeWatch.isEnded(req) || (await storeWatch.isMarkedEnded(req.sessionStore, id))
 }
 
 /** Reads the claims of an ID Token from the token record. It was verified when it was issued. */

@@ -3,6 +3,7 @@ import type { ServerResponse } from 'node:http'
 import { describe, it } from 'node:test'
 import { type AnyOptions, codesOf, type TestApp } from '../support/app/app.ts'
 import { answerBy } from '../support/app/app-routes.ts'
+import { observeLogouts } from '../support/app/logout-observer.ts'
 import { destroyRecords, isTokens } from '../support/app/records.ts'
 import { createStage } from '../support/app/stage.ts'
 import { isAtProvider } from '../support/app/url-predicates.ts'
@@ -13,6 +14,7 @@ import { firstRequest } from '../support/strict-provider/provider.ts'
 
 const stage = createStage({ app: { errorHandler: 'json' } })
 const { startLoggedIn } = stage
+const seen = observeLogouts()
 
 async function isLoggedIn(browser: Browser): Promise<boolean> {
   return (await browser.fetch('/profile')).status === 200
@@ -111,6 +113,35 @@ describe('a logout', () => {
     const page = await browser.post('/logout')
     assert.equal(page.url, `${app.baseUrl}/`)
     assert.deepEqual([page.json()['authenticated'], stage.provider.calls['/logout']], [false, 0])
+  })
+
+  it('N-6: goes on to the end if the tokens cannot be deleted, and publishes the error', async () => {
+    const { app, browser } = await startLoggedIn()
+    const { destroy } = app.store
+    app.store.destroy = (id, done) => {
+      if (isTokens(id)) done?.(new Error('the store is down'))
+      else destroy.call(app.store, id, done)
+    }
+    seen.errors.length = 0
+    const thief = browser.clone()
+    const page = await browser.post('/logout', {}, { stopBefore: isAtProvider })
+    assert.ok(new URL(page.next?.url ?? '').searchParams.has('id_token_hint'))
+    assert.deepEqual([seen.errors, seen.logouts.length, await app.sessions()], [['ERR_OIDC_SESSION_STORE'], 1, 0])
+    assert.deepEqual([browser.cookies('127.0.0.1'), await isLoggedIn(thief)], [[], false])
+  })
+
+  it('N-6: deletes the tokens and keeps the cookie if the session cannot be destroyed, so that the user can retry', async () => {
+    const { app, browser } = await startLoggedIn()
+    const { destroy } = app.store
+    app.store.destroy = (id, done) => {
+      if (isTokens(id)) destroy.call(app.store, id, done)
+      else done?.(new Error('the store is down'))
+    }
+    assert.equal((await browser.post('/logout', {}, { follow: false })).status, 503)
+    assert.deepEqual(Object.keys(await app.records()).filter(isTokens), [])
+    app.store.destroy = destroy
+    await browser.post('/logout')
+    assert.deepEqual([await app.sessions(), browser.cookies('127.0.0.1')], [0, []])
   })
 
   it('redirects to the home page without a login', async () => {

@@ -81,8 +81,8 @@ function createNode(stateOf: (store: StoreLike) => ReturnType<typeof memoryState
   const like = store as unknown as StoreLike
   const state = stateOf(like)
   const index = createSessionIndex(CONFIG, () => state)
-  const storeWatch = createStoreWatch(CONFIG, index)
   const tokenRecords = createTokenRecords(CONFIG)
+  const storeWatch = createStoreWatch(CONFIG, index, tokenRecords)
   const logouts = createProviderLogouts(CONFIG, { index, storeWatch, tokenRecords })
   return {
     store,

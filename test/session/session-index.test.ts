@@ -40,8 +40,8 @@ function loginOf(sub: string, sid?: string, issuer: string = ISSUER): Login {
 function createNode(store: Store, state: SharedState) {
   const like = store as unknown as StoreLike
   const index = createSessionIndex(PLACE, () => state)
-  const storeWatch = createStoreWatch(PLACE, index)
   const tokenRecords = createTokenRecords(PLACE)
+  const storeWatch = createStoreWatch(PLACE, index, tokenRecords)
   const providerLogouts = createProviderLogouts(PLACE, { index, storeWatch, tokenRecords })
   storeWatch.watch({ sessionStore: like })
   const run = (act: (done: (error?: unknown, data?: unknown) => void) => void): Promise<unknown> =>
@@ -49,6 +49,7 @@ function createNode(store: Store, state: SharedState) {
   return {
     store: like,
     index,
+    tokenRecords,
     storeWatch,
     providerLogouts,
     get: (id: string) => run((done) => like.get(id, done)),
@@ -141,11 +142,7 @@ describe('the session index', () => {
     const entry = { sessionId: 'id', tokensId: held.tokensId }
     for (const key of keys) assert.deepEqual(await node.index.find(node.store, [key]), [entry])
     const session = { oidc: held } as unknown as SessionRequest['session']
-    await node.storeWatch.markEnded({
-      sessionID: 'id',
-      sessionStore: node.store,
-      session,
-    } as unknown as SessionRequest)
+    await node.storeWatch.unindex({ sessionID: 'id', sessionStore: node.store, session })
     assert.deepEqual(await node.index.find(node.store, keys), [])
   })
 
@@ -181,7 +178,9 @@ describe('the session index', () => {
     const [node] = createNodes(1)
     const held = await node.logIn('a', loginOf('ada', 's1'))
     // Another user in the same session, without a new id.
-    await node.set('a', { cookie: {}, oidc: { login: loginOf('bob', 's2'), tokensId: 'other' } })
+    const login = loginOf('bob', 's2')
+    const tokensId = await node.tokenRecords.save(node.store, { idToken: 'token' }, login)
+    await node.set('a', { cookie: {}, oidc: { login, tokensId } })
     assert.deepEqual(await node.end({ sub: 'ada' }), [])
     assert.ok(await node.get('a'))
     assert.deepEqual(await node.index.find(node.store, keysOfLogin(PLACE, held.login).slice(0, 1)), [])
@@ -231,6 +230,58 @@ describe('the session index', () => {
     assert.deepEqual(await one.index.find(one.store, keysOfLogin(PLACE, held.login)), [])
   })
 
+  it('N-9: destroys a login again that a request writes long after its logout on another node', async (context) => {
+    context.mock.timers.enable({ apis: ['Date'] })
+    const [one, two] = createNodes(2)
+    const held = await one.logIn('a', { ...loginOf('ada', 's1'), expiresAt: Date.now() / 1000 + 3600 })
+    await two.end({ sid: 's1' })
+    context.mock.timers.tick(605_000)
+    for (const id of ['a', 'another']) {
+      await one.set(id, { cookie: {}, oidc: { ...held } })
+      assert.equal(await one.get(id), undefined)
+    }
+    assert.deepEqual(await one.index.find(one.store, keysOfLogin(PLACE, held.login)), [])
+  })
+
+  it('N-9: deletes the token record before it destroys the session', async () => {
+    const [node] = createNodes(1)
+    const { tokensId } = await node.logIn('a', loginOf('ada', 's1'))
+    const destroyed: string[] = []
+    const { destroy } = node.store
+    node.store.destroy = (id, done) => {
+      destroyed.push(id)
+      destroy.call(node.store, id, done)
+    }
+    await node.end({ sub: 'ada' })
+    const deletedAt = destroyed.findIndex((id) => id.includes(tokensId))
+    assert.ok(deletedAt >= 0 && deletedAt < destroyed.indexOf('a'), destroyed.join(' '))
+  })
+
+  it('N-9: keeps what the application stored beside a login that has expired', async () => {
+    const [node] = createNodes(1)
+    const held = { login: { ...loginOf('ada', 's1'), expiresAt: Date.now() / 1000 - 1 }, tokensId: 'expired' }
+    await node.set('a', { cookie: {}, oidc: held, cart: 'book' })
+    assert.equal(Object(await node.get('a')).cart, 'book')
+  })
+
+  for (const failing of ['the token record', 'the session'] as const) {
+    it(`N-6: ends the rest if ${failing} cannot be deleted, and ends all when the provider tries again`, async () => {
+      const [node] = createNodes(1)
+      const { tokensId } = await node.logIn('a', loginOf('ada', 's1'))
+      const { destroy } = node.store
+      node.store.destroy = (id, done) => {
+        if ((id === 'a') === (failing === 'the session')) done(new Error('the store is down'))
+        else destroy.call(node.store, id, done)
+      }
+      await assert.rejects(node.end({ sub: 'ada' }), { code: 'ERR_OIDC_SESSION_STORE' })
+      const left = [(await node.get('a')) !== undefined, await node.tokenRecords.has(node.store, tokensId)]
+      assert.deepEqual(left, failing === 'the session' ? [true, false] : [false, true])
+      node.store.destroy = destroy
+      await node.end({ sub: 'ada' })
+      assert.deepEqual([await node.get('a'), await node.tokenRecords.has(node.store, tokensId)], [undefined, false])
+    })
+  }
+
   it('works with a store that reports a missing record as an error', async () => {
     const [node] = createNodes(1)
     const { get } = node.store
@@ -259,11 +310,11 @@ describe('the session index', () => {
   })
 
   it('has no session after a logout at the same moment as the login, in any order of the steps', async () => {
-    const steps = ['add', 'set', 'seen'] as const
+    const steps = ['add', 'set', 'has'] as const
     for (const step of steps) {
       const [one, two] = createNodes(2)
       const startedAt = Date.now() / 1000
-      const original = { add: one.index.add, set: one.store.set, seen: one.index.hasEnded }
+      const original = { add: one.index.add, set: one.store.set, has: one.tokenRecords.has }
       const logout = async (): Promise<void> => void (await two.end({ sub: 'ada' }))
       if (step === 'add')
         Object.assign(one.index, {
@@ -272,11 +323,11 @@ describe('the session index', () => {
             await original.add(...args)
           },
         })
-      if (step === 'seen')
-        Object.assign(one.index, {
-          hasEnded: async (...args: Parameters<typeof original.seen>) => {
+      if (step === 'has')
+        Object.assign(one.tokenRecords, {
+          has: async (...args: Parameters<typeof original.has>) => {
             await logout()
-            return await original.seen(...args)
+            return await original.has(...args)
           },
         })
       if (step === 'set')
@@ -350,6 +401,25 @@ for (const [name, settings] of [
         assert.deepEqual([await one.sessions(), await isIn(browser, one), await isIn(browser, two)], [0, false, false])
       })
     }
+
+    it('N-9: do not bring a login back by a request that ends 605 seconds after its logout at the other node', async (context) => {
+      const gate = createGate()
+      const slow = answerBy(async (req, res) => {
+        await gate.pass()
+        req.session['seen'] = 'late'
+        res.end('done')
+      })
+      const [one, two] = await startNodes({ routes: { '/slow': slow } })
+      const browser = await logIn(one)
+      const subject = await subjectOf(browser, one)
+      const answer = browser.fetch(`${one.baseUrl}/slow`)
+      await gate.hasArrived
+      assert.equal((await stage.provider.postLogoutToken(logoutUri(two), subject)).status, 200)
+      context.mock.timers.enable({ apis: ['Date'], now: Date.now() + 605_000 })
+      gate.open()
+      assert.equal((await answer).body, 'done')
+      assert.deepEqual([await one.sessions(), await isIn(browser, one), await isIn(browser, two)], [0, false, false])
+    })
 
     it('do not write a session back after a logout of the user at the other node', async () => {
       const gate = createGate()
@@ -457,6 +527,9 @@ for (const [name, settings] of [
       const sessions: Record<string, string> = Reflect.get(one.store, 'sessions')
       for (const key of Object.keys(sessions)) if (isSharedRecord(key)) Reflect.deleteProperty(sessions, key)
       sessions[id ?? ''] = JSON.stringify({ ...record, oidc: { ...held, tokensId: 'of-another-time' } })
+      const [[tokens, content] = ['', '']] = Object.entries(sessions).filter(([key]) => isTokens(key))
+      sessions['oidc-tokens-of-another-time'] = content
+      Reflect.deleteProperty(sessions, tokens)
       await browser.fetch(`${one.baseUrl}/write`)
       await stage.provider.postLogoutToken(logoutUri(two), subject)
       assert.deepEqual([await isIn(browser, one), await one.sessions()], [false, 0])
@@ -502,8 +575,10 @@ describe('the shared state', () => {
     calls.length = 0
     assert.equal((await browser.fetch('/profile')).status, 200)
     assert.deepEqual([asked, calls], [['get', 'touch'], []])
+    // One read of the token record: is the login over?
+    asked.length = 0
     await browser.fetch('/write')
-    assert.deepEqual(calls, ['seen'])
+    assert.deepEqual([asked, calls], [['get', 'set', 'get'], []])
   })
 
   it('is not called for visitors who are not logged in', async () => {

@@ -35,12 +35,13 @@ function loginOf(sub: string, group = 'staff'): Login {
 function createCall(store: StoreLike, sessionKey: string, create: CreateStoreWatch = createStoreWatch) {
   const [config, state]: [ReturnType<typeof configFor>, SharedState] = [configFor(sessionKey), memoryState()]
   const index = createSessionIndex(config, () => state)
-  const storeWatch = create(config, index)
   const tokenRecords = createTokenRecords({ secrets: SECRETS })
+  const storeWatch = create(config, index, tokenRecords)
   const logouts = createProviderLogouts(config, { index, storeWatch, tokenRecords })
   storeWatch.watch({ sessionStore: store })
   return {
-    ...{ index, storeWatch },
+    ...{ index, storeWatch, tokenRecords },
+    saveTokens: (tokensId: string, login: Login) => tokenRecords.replace(store, tokensId, { idToken: 'token' }, login),
     endAtProvider: async (sub: string) => {
       const target = { provider: 'default', issuer: ISSUER, sub }
       return (await logouts.endSessions(store, target, 'backchannel')).map(({ claims }) => claims.sub)
@@ -85,6 +86,8 @@ for (const [name, other] of [
       const a = createCall(store, 'a')
       const { set } = store
       const b = createCall(store, 'b', await other())
+      await a.saveTokens('tokens-a', loginOf('ada'))
+      await b.saveTokens('tokens-b', loginOf('bob'))
       return { store, a, b, set }
     }
     const both = () => ({
@@ -115,7 +118,7 @@ for (const [name, other] of [
         const { store, ...calls } = await createBoth()
         await write(store, 'id', both())
         assert.notEqual(await read(store, 'id'), undefined)
-        await calls[key].index.markEnded(store, `tokens-${key}`)
+        await calls[key].tokenRecords.remove(store, `tokens-${key}`)
         await write(store, 'id', both())
         assert.equal(await read(store, 'id'), undefined)
       })
@@ -237,6 +240,7 @@ describe('the memory of ended sessions', () => {
     createStoreWatch(
       configFor('oidc'),
       createSessionIndex(configFor('oidc'), () => memoryState()),
+      createTokenRecords({ secrets: SECRETS }),
     )
 
   it('forgets the oldest of more than 10,000, and all after ten minutes', async (context) => {
