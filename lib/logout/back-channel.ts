@@ -105,15 +105,15 @@ export async function tokenRevocationRoute(rp: RelyingParty, req: Request, res: 
   allowMethods(req, 'POST')
   const sessionReq = requireSession(req)
   await destroyUnsentSession(sessionReq)
-  const verified = await verifyRevocation(rp, bearerTokenOf(req)).catch((error: unknown) => refuseToken(error, res))
+  const verified = await verifyRevocations(rp, bearerTokenOf(req)).catch((error: unknown) => refuseToken(error, res))
   if (verified === undefined) return
   const subject = subjectOf(await readJsonBody(req))
   if (subject === undefined) return sendJson(res, 400, { error: 'invalid_request' })
   // Sessions are found by issuer and subject only, not by e-mail or phone number (RFC 9493 3.2.2, 3.2.6).
-  if (subject.sub === undefined || subject.iss !== verified.token.issuer) {
-    return sendJson(res, 422, { error: 'unprocessable' })
-  }
-  await endUserSessions(rp, sessionReq.sessionStore, verified, subject.sub)
+  const { iss, sub } = subject
+  const named = verified.filter(({ token }) => token.issuer === iss)
+  if (sub === undefined || named.length === 0) return sendJson(res, 422, { error: 'unprocessable' })
+  for (const one of named) await endUserSessions(rp, sessionReq.sessionStore, one, sub)
   sendEmpty(res, 204)
 }
 
@@ -126,18 +126,21 @@ interface VerifiedRevocation {
   readonly token: GlobalRevocationToken
 }
 
-async function verifyRevocation(rp: RelyingParty, text: string | undefined): Promise<VerifiedRevocation> {
+/** Several names in `providers` can stand for the same client, and a user can have sessions of each. */
+async function verifyRevocations(rp: RelyingParty, text: string | undefined): Promise<readonly VerifiedRevocation[]> {
   const { origin, basePath, routes } = rp.config
+  const verified: VerifiedRevocation[] = []
   const failures: unknown[] = []
   for (const client of rp.clients.values()) {
     try {
       const provider = await client.findProvider()
       const url = `${origin}${basePath}${routes.tokenRevocation}`
-      return { client, token: await verifyGlobalRevocationToken(provider, text, url) }
+      verified.push({ client, token: await verifyGlobalRevocationToken(provider, text, url) })
     } catch (error) {
       failures.push(error)
     }
   }
+  if (verified.length > 0) return verified
   throw mostRelevant(failures)
 }
 
@@ -164,7 +167,8 @@ async function endUserSessions(
   sub: string,
 ): Promise<void> {
   const provider = client.config.name
-  const key = replayKey('revocation', [provider, issuer, jti])
+  // The token does not name the user: the same token for another user is no replay.
+  const key = replayKey('revocation', [provider, issuer, jti, sub])
   // A retry of the provider does no harm, but a copy of a token must not log the user out again and again.
   if (await rp.sharedStateOf(store).seen(key)) return
   await rp.providerLogouts.recordLogout(store, { provider, issuer, sub })

@@ -2,12 +2,14 @@ import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
 import { describe, it } from 'node:test'
 import { codesOf, type TestApp } from '../support/app/app.ts'
+import { createSeveralProviders } from '../support/app/several-providers.ts'
 import { signJws } from '../support/app/signing-keys.ts'
 import { createStage } from '../support/app/stage.ts'
 import { isCallback } from '../support/app/url-predicates.ts'
 
 const ROUTE = '/global-token-revocation'
 const stage = createStage({ app: { errorHandler: 'json' } })
+const several = createSeveralProviders({ one: {} })
 const options = { routes: { tokenRevocation: ROUTE } }
 
 type Members = Readonly<Record<string, unknown>>
@@ -23,8 +25,8 @@ interface RevocationRequest {
   readonly text?: string
 }
 
-function tokenFor(app: TestApp, { header, claims }: RevocationRequest): string {
-  const { issuer, clientId, keys } = stage.provider
+function tokenFor(app: TestApp, { header, claims }: RevocationRequest, provider = stage.provider): string {
+  const { issuer, clientId, keys } = provider
   const now = Math.floor(Date.now() / 1000)
   const good = {
     iss: issuer,
@@ -98,6 +100,31 @@ describe('a global token revocation', () => {
     await browser.open('/profile')
     assert.equal((await postRevocation(app, { token })).status, 204)
     assert.equal((await browser.fetch('/profile')).status, 200)
+  })
+
+  it('N-11: ends the sessions of each user that one token is sent for', async () => {
+    const { app, browser } = await stage.startLoggedIn(options)
+    stage.provider.account = { ...stage.provider.account, sub: 'another-user' }
+    const other = app.browser()
+    await other.open('/profile')
+    const token = tokenFor(app, {})
+    for (const sub of ['user-subject', 'another-user'])
+      assert.equal((await postRevocation(app, { token, body: userOf(stage.provider, sub) })).status, 204)
+    const left = await Promise.all([browser, other].map(async (one) => (await one.fetch('/profile')).status))
+    assert.deepEqual([left, await app.sessions()], [[401, 401], 0])
+  })
+
+  it('N-12: ends the sessions of all provider names that stand for the client of the token', async () => {
+    const one = several.optionsFor('one')
+    const app = await several.start({ providers: { first: one, second: one }, ...options })
+    const browsers = [app.browser(), app.browser()] as const
+    await browsers[0].open('/login?returnTo=/profile&provider=first')
+    await browsers[1].open('/login?returnTo=/profile&provider=second')
+    assert.equal(await app.sessions(), 2, String(app.errors))
+    const provider = several.provider('one')
+    const request = { token: tokenFor(app, {}, provider), body: userOf(provider) }
+    assert.equal((await postRevocation(app, request)).status, 204)
+    assert.equal(await app.sessions(), 0)
   })
 
   it('has no route by default', async () => {
