@@ -2,6 +2,16 @@ import { randomBytes } from 'node:crypto'
 import type { Response } from './request.ts'
 
 /**
+ * The origin of a URL, if it is safe in a Content-Security-Policy, where a semicolon or comma would start a new directive or
+ * policy. A URL may have both in its host.
+ */
+export function policyOriginOf(url: unknown): string | undefined {
+  if (typeof url !== 'string' || !URL.canParse(url)) return undefined
+  const { origin } = new URL(url)
+  return /^https?:\/\/[\w.:[\]-]+$/.test(origin) ? origin : undefined
+}
+
+/**
  * Redirects the browser with 303, so that it continues with GET (RFC 9700 4.12). Caches keep nothing, and the next page
  * gets no referrer.
  */

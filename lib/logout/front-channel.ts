@@ -1,6 +1,6 @@
 import { OidcError, shown } from '../errors.ts'
 import { allowMethods, headerOf, type Request, type Response, readForm, requestQuery } from '../http/request.ts'
-import { send } from '../http/response.ts'
+import { policyOriginOf, send } from '../http/response.ts'
 import { isIssuerOrTenant } from '../options/issuer.ts'
 import { type Client, clientOf, type RelyingParty } from '../relying-party.ts'
 import { destroyUnsentSession } from '../session/cookies.ts'
@@ -90,5 +90,5 @@ async function originsOf({ config, findProvider }: Client): Promise<readonly str
     () => undefined,
   )
   const pages = [config.issuer, metadata?.authorization_endpoint, metadata?.end_session_endpoint]
-  return pages.flatMap((page) => (page !== undefined && URL.canParse(page) ? [new URL(page).origin] : []))
+  return pages.flatMap((page) => policyOriginOf(page) ?? [])
 }

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { ProviderError } from '../errors.ts'
 import { publish } from '../events.ts'
 import { allowMethods, type Request, type Response } from '../http/request.ts'
-import { send } from '../http/response.ts'
+import { policyOriginOf, send } from '../http/response.ts'
 import { loginUrl, providerParam } from '../http/return-to.ts'
 import type { Provider } from '../provider/provider.ts'
 import { type Client, clientOf, type RelyingParty } from '../relying-party.ts'
@@ -70,16 +70,13 @@ async function providerIfAvailable({ findProvider }: Client): Promise<Provider |
   }
 }
 
-/**
- * The URL of the provider's frame, if it is safe to use. Its origin becomes part of a Content-Security-Policy, where a
- * semicolon or comma would start a new directive or policy. A URL may have both in its host.
- */
+/** The URL of the provider's frame, if it is safe to use. Its origin becomes part of a Content-Security-Policy. */
 function frameOf({ metadata, config }: Provider): string | undefined {
   const frame = metadata['check_session_iframe']
   if (typeof frame !== 'string' || !URL.canParse(frame)) return undefined
-  const { origin, protocol } = new URL(frame)
+  const { protocol } = new URL(frame)
   const isSecure = protocol === 'https:' || (config.dangerouslyAllowInsecureRequests && protocol === 'http:')
-  return isSecure && /^https?:\/\/[\w.:[\]-]+$/.test(origin) ? frame : undefined
+  return isSecure && policyOriginOf(frame) !== undefined ? frame : undefined
 }
 
 function sendCheckPage(res: Response, frame: string, settings: Settings): void {

@@ -238,6 +238,15 @@ describe('an invalid front-channel logout', () => {
   })
 })
 
+describe('a front-channel logout of a provider with odd metadata', () => {
+  it('N-54: takes only origins into the policy that cannot start another directive', async () => {
+    const { issuer } = stage.provider
+    stage.provider.change.discovery = (good) => ({ ...good, end_session_endpoint: 'https://a;sandbox,b.test/logout' })
+    const app = await stage.start()
+    assertFramed(await frame(app.browser(), frameUrl(app)), originOf(issuer))
+  })
+})
+
 describe('a front-channel logout without a sid', () => {
   type Case = readonly [name: string, headers: () => Record<string, string>, isEnded: boolean]
   const provider = (): string => originOf(stage.provider.issuer)
