@@ -58,13 +58,16 @@ export function createHttpClient(
     )
   }
 
-  async function getJson(url: string): Promise<{ json: JsonObject; headers: ResponseHeaders }> {
+  return { request, getJson: createJsonGetter(request) }
+}
+
+/** {@link HttpClient.getJson} by this way to send a request. */
+export function createJsonGetter(request: HttpClient['request']): HttpClient['getJson'] {
+  return async (url) => {
     const response = await request(url, { method: 'GET', headers: { accept: 'application/json' } })
     if (response.status !== 200) throw errorFromStatus(response, withoutQuery(url))
     return { json: readJson(response, withoutQuery(url)), headers: response.headers }
   }
-
-  return { request, getJson }
 }
 
 function parseTarget(url: string, protocols: readonly string[]): URL {

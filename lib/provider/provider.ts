@@ -1,12 +1,14 @@
 import { allowInsecureRequests, Configuration, type ServerMetadata } from 'openid-client'
+import { ProviderError } from '../errors.ts'
 import { type ClientKeys, createClientKeys } from '../jose/client-keys.ts'
 import type { Config } from '../options/config.ts'
 import type { ProviderMetadata } from '../options/provider-options.ts'
-import { createCachedDocument } from './cached-document.ts'
+import { type CachedDocument, createCachedDocument, createFetchBudget } from './cached-document.ts'
 import { type ClaimsProviders, createClaimsProviders } from './claims-providers.ts'
 import { adviseOnDiscovery, checkMetadata, discoveryUrl } from './discovery.ts'
 import { createDpopNonces, type DpopNonces } from './dpop-nonces.ts'
-import { createHttpClient, type HttpClient } from './http-client.ts'
+import { createHttpClient, createJsonGetter, type HttpClient } from './http-client.ts'
+import type { ProviderResponse } from './http-transport.ts'
 import { createKeyStore, type KeyStore } from './keys.ts'
 
 /** A provider with its current metadata, and this application as its client. */
@@ -39,7 +41,9 @@ export type ConfigFor = (metadata: ProviderMetadata, http: HttpClient) => Promis
  * a time, and uses the last metadata while the provider is down. A failure is not cached.
  */
 export function createProviderFinder(config: Config, configFor: ConfigFor = async () => config): FindProvider {
-  const http = createHttpClient(config)
+  const ownHttp = createHttpClient(config)
+  let renewMetadata: (() => Promise<void>) | undefined
+  const http = watchEndpoints(ownHttp, async () => renewMetadata?.())
   const permanent = {
     http,
     clientKeys: createClientKeys(config.clientKeys),
@@ -69,11 +73,48 @@ export function createProviderFinder(config: Config, configFor: ConfigFor = asyn
   }
   const discovery = createCachedDocument({
     load: async () => {
-      const { json, headers } = await http.getJson(discoveryUrl(config)).catch(adviseOnDiscovery(config))
+      const { json, headers } = await ownHttp.getJson(discoveryUrl(config)).catch(adviseOnDiscovery(config))
       return { value: fromMetadata(json), headers }
     },
   })
+  renewMetadata = renewerOf(discovery)
   return async () => asRegistered(await discovery.get())
+}
+
+/**
+ * Sends requests, and renews the metadata if an endpoint is gone: it may have moved (N-15). The request itself is not sent
+ * again, because a code must not be sent twice (RFC 6749 4.1.2).
+ */
+function watchEndpoints(http: HttpClient, renewMetadata: () => Promise<void>): HttpClient {
+  const request: HttpClient['request'] = async (url, init) => {
+    try {
+      const response = await http.request(url, init)
+      if (isGone(response)) await renewMetadata()
+      return response
+    } catch (error) {
+      // The metadata may be out of reach, too: nobody waits for it then.
+      if (error instanceof ProviderError && UNREACHABLE.has(error.code)) void renewMetadata()
+      throw error
+    }
+  }
+
+  return { request, getJson: createJsonGetter(request) }
+}
+
+const UNREACHABLE: ReadonlySet<string> = new Set(['ERR_OIDC_PROVIDER_UNREACHABLE', 'ERR_OIDC_PROVIDER_TIMEOUT'])
+
+/** 404 and 410: nothing is there, or not any more (RFC 9110 15.5.5, 15.5.11). */
+function isGone({ status }: ProviderResponse): boolean {
+  return status === 404 || status === 410
+}
+
+/** Renews metadata three times at once, then once a minute: anybody can cause requests that fail. Never rejects. */
+function renewerOf(discovery: CachedDocument<unknown>): () => Promise<void> {
+  const tryRequest = createFetchBudget({ capacity: 3, refillSeconds: 60 })
+  return async () => {
+    if (!tryRequest()) return
+    await discovery.renew().catch(() => undefined)
+  }
 }
 
 /** Keeps the latest client: openid-client copies all metadata for each one that is created. */

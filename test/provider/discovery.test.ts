@@ -145,6 +145,43 @@ describe('discovery', () => {
     assert.equal(await logIn(app), 200)
   })
 
+  const gone: readonly (readonly [string, RawHandler])[] = [
+    ['404', (_req, res) => void res.writeHead(404).end()],
+    ['410', (_req, res) => void res.writeHead(410).end()],
+    ['no response', hangUp],
+  ]
+  for (const [name, handler] of gone) {
+    it(`N-15: is renewed if an endpoint answers with ${name}, at most three times at once`, async () => {
+      const app = await start()
+      await logIn(app)
+      stage.provider.change.raw['/token'] = handler
+      const moved = `${stage.provider.endpointUrls['/authorize']}?moved=1`
+      stage.provider.change.discovery = (json) => ({ ...json, authorization_endpoint: moved })
+      await logIn(app)
+      let url = ''
+      for (let count = 0; count < 50 && !url.includes('moved=1'); count += 1) {
+        url = (await app.browser().open('/login', { stopBefore: isAtProvider })).next?.url ?? ''
+      }
+      assert.match(url, /moved=1/)
+      for (let count = 0; count < 6; count += 1) await logIn(app)
+      assert.equal(stage.provider.calls['/discovery'], 4)
+    })
+  }
+
+  it('N-15: is renewed if the keys are gone', async () => {
+    stopTime()
+    const app = await start()
+    await logIn(app)
+    const other = await startOther()
+    await stage.provider.rotateKeys()
+    stage.provider.change.raw['/jwks'] = (_req, res) => void res.writeHead(404).end()
+    stage.provider.change.discovery = (json) => ({ ...json, jwks_uri: other.endpointUrls['/jwks'] })
+    other.change.jwks = () => ({ keys: [stage.provider.keys.rsa.jwk] })
+    assert.equal(await logIn(app), 502)
+    assert.equal(await logIn(app), 200)
+    assert.equal(stage.provider.calls['/discovery'], 2)
+  })
+
   it('finds rotated keys at once', async () => {
     const other = await startOther()
     const app = await start({}, { provider: other })
