@@ -184,7 +184,7 @@ export const PROVIDER_OPTIONS: OptionTable<NamedProviderOptions, ProviderWithout
     ...algorithm('sign', signature, 'token_endpoint_auth_signing_alg'),
     defaultInWords: 'what the first signing key of `clientKeys` is for, or HS256',
   },
-  clientAssertionAudience: derived(nonEmptyString, "'issuer', at Okta 'endpoint'"),
+  clientAssertionAudience: derived(nonEmptyString, "'issuer', at Okta without `profile` 'endpoint'"),
   clientKeys: option(clientKeysRule, []),
   tlsClientCertificate: option(certificate),
 

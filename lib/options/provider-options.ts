@@ -147,7 +147,7 @@ export interface ProviderOptions {
   /**
    * The audience of the client's assertions: `'issuer'` (FAPI 2.0 Security Profile 5.3.3.1), `'endpoint'` for the URL
    * that is called, or a value of your own. Only for `private_key_jwt` and `client_secret_jwt`.
-   * @default 'issuer', at Okta 'endpoint'
+   * @default 'issuer', at Okta without `profile` 'endpoint'
    */
   clientAssertionAudience?: string
   /**

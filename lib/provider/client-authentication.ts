@@ -149,7 +149,9 @@ export function assertionAudience(
   { config, metadata }: Pick<Provider, 'config' | 'metadata'>,
   endpoint: string,
 ): string {
-  const { clientAssertionAudience: audience = isOkta(metadata.token_endpoint) ? 'endpoint' : 'issuer' } = config
+  // A profile demands the issuer, and leaves Okta no choice (FAPI 2.0 Security Profile 5.3.3.1).
+  const usual = config.profile === undefined && isOkta(metadata.token_endpoint) ? 'endpoint' : 'issuer'
+  const { clientAssertionAudience: audience = usual } = config
   if (audience === 'endpoint') return endpoint
   return audience === 'issuer' ? config.issuer : audience
 }

@@ -144,6 +144,14 @@ describe('the audience of an assertion', () => {
   }
 })
 
+it("N-51: the audience of an assertion is the issuer with profile 'fapi2', whatever the token endpoint", async () => {
+  const provider = await createDirectProvider(
+    { tokenEndpointAuthMethod: 'private_key_jwt', clientKeys: [jwkOf(p256)], profile: 'fapi2' },
+    { token_endpoint: 'https://op.example/oauth2/default/v1/token' },
+  )
+  assert.equal(assertionAudience(provider, 'https://op.example/par'), 'https://op.example')
+})
+
 describe('the key that the client signs with', () => {
   const withKeys = (clientKeys: readonly JsonWebKey[], options = {}, metadata = {}) => {
     return createDirectProvider({ tokenEndpointAuthMethod: 'private_key_jwt', clientKeys, ...options }, metadata)
