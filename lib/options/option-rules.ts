@@ -1,4 +1,5 @@
 import { RESERVED_PARAMS } from './authorization-params.ts'
+import { isCredential } from './credential.ts'
 import { hasPlaceholder } from './issuer.ts'
 import { objectOf, option, required } from './option-row.ts'
 import type { TlsClientCertificate } from './provider-options.ts'
@@ -92,12 +93,9 @@ export const providers: Rule = firstFailing(
     }),
 )
 
-/** RFC 6749 A.1 and A.2 allow VSCHAR only. Spaces and line breaks at the ends come from copying. */
 export const credential: Rule = firstFailing(
   nonEmptyString,
-  must('contain only printable ASCII characters, without spaces or line breaks at the ends', (value) =>
-    /^[!-~](?:[ -~]*[!-~])?$/.test(String(value)),
-  ),
+  must('contain only printable ASCII characters, without a space at the start or a line break', isCredential),
   must('be the value of your own client, not a placeholder from documentation', (value) => {
     return !hasPlaceholder(String(value))
   }),

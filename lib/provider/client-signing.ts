@@ -4,6 +4,7 @@ import { usesClientSecret } from '../jose/algorithms.ts'
 import { algorithmsOf } from '../jose/client-keys.ts'
 import { MIN_SECRET_LENGTH } from '../jose/jwk.ts'
 import type { Config } from '../options/config.ts'
+import { isCredential } from '../options/credential.ts'
 import { PROFILE_ALGORITHMS } from '../options/profile.ts'
 import type { Json } from '../types.ts'
 import type { Provider } from './provider.ts'
@@ -56,9 +57,6 @@ function secretKey(secret: string | undefined, alg: string): KeyObject {
   throw new OidcError('ERR_OIDC_CLIENT_SECRET', `To sign with ${alg}, set clientSecret.`)
 }
 
-/** RFC 6749 A.2, but without spaces at the ends: they come from a file that was read whole. */
-const SECRET = /^[!-~](?:[ -~]*[!-~])?$/
-
 /**
  * The current client secret. If it is a function, it is called each time, so that the secret can change without a restart.
  * Returns `undefined` for a client without a secret. Throws `ERR_OIDC_CLIENT_SECRET` if the function fails (status 503) or
@@ -67,10 +65,10 @@ const SECRET = /^[!-~](?:[ -~]*[!-~])?$/
 export async function readClientSecret({ clientSecret }: Pick<Config, 'clientSecret'>): Promise<string | undefined> {
   if (typeof clientSecret !== 'function') return clientSecret
   const secret = await callSecretFunction(clientSecret)
-  if (typeof secret === 'string' && SECRET.test(secret)) return secret
+  if (isCredential(secret)) return secret
   throw new OidcError(
     'ERR_OIDC_CLIENT_SECRET',
-    'The function clientSecret must return printable ASCII text without spaces at its ends.',
+    'The function clientSecret must return printable ASCII text without a space at its start.',
   )
 }
 

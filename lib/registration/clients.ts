@@ -1,5 +1,6 @@
 import { ConfigError, ProviderError } from '../errors.ts'
 import { isObject, type JsonObject, presentMembers } from '../jose/json.ts'
+import { isCredential } from '../options/credential.ts'
 import {
   type ClientChanges,
   type ClientInformation,
@@ -137,7 +138,7 @@ function readClientResponse(endpoint: RegistrationEndpoint, response: ProviderRe
 
 /** What a member must be if the response has it. Other members are not checked. */
 const MEMBERS: ReadonlyMap<string, (value: Json) => boolean> = new Map([
-  ['client_secret', isVisibleText],
+  ['client_secret', isCredential],
   ['client_id_issued_at', isEpochSeconds],
   ['client_secret_expires_at', isEpochSeconds],
   ['registration_access_token', isHeaderToken],
@@ -161,8 +162,7 @@ export function checkClient(endpoint: RegistrationEndpoint, value: Json | undefi
   if (!isObject(value)) throw invalidResponse('is not a JSON object. Check the URL of the endpoint')
   const empty = Object.entries(value).filter(([name, member]) => member === '' && DECIDES.test(name))
   const client: JsonObject = { ...presentMembers(value), ...Object.fromEntries(empty) }
-  if (!isVisibleText(client['client_id']))
-    throw invalidResponse('has no valid client_id. Check the URL of the endpoint')
+  if (!isCredential(client['client_id'])) throw invalidResponse('has no valid client_id. Check the URL of the endpoint')
   const wrong = Object.entries(client).find(([name, member]) => MEMBERS.get(name)?.(member) === false)
   if (wrong !== undefined) throw invalidResponse(`has no valid ${wrong[0]}`)
   const url = client['registration_client_uri']

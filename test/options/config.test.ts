@@ -186,6 +186,11 @@ describe('the configuration', () => {
     for (const issuer of exact) assert.equal(parse({ issuer }).issuer, issuer)
   })
 
+  it('N-23: accepts a client id and a secret that end in a space, as registered', () => {
+    const { clientId, clientSecret } = parse({ clientId: 'web ', clientSecret: `${SECRET} ` })
+    assert.deepEqual([clientId, clientSecret], ['web ', `${SECRET} `])
+  })
+
   it('accepts the issuers of Okta', () => {
     for (const path of ['', '/oauth2/default', '/oauth2/aus1a2b3c4d5', '/oauth2/v1beta']) {
       assert.equal(parse({ issuer: `https://dev-1.okta.com${path}` }).issuer, `https://dev-1.okta.com${path}`)
@@ -331,6 +336,7 @@ const wrong: readonly (readonly [string, unknown, RegExp])[] = [
   ['clientId', undefined, /^clientId is required, unless registration is given\.$/],
   ['clientId', '', /^clientId must be a non-empty string\./],
   ['clientId', 7, /^clientId must be a non-empty string\./],
+  ['clientId', 'web \n', /^clientId must contain only printable ASCII/],
   ['clientId', ' web', /^clientId must contain only printable ASCII/],
   ['clientId', 'web\n', /^clientId must contain only printable ASCII/],
   ['clientId', 'we\u0000b', /^clientId must contain only printable ASCII/],

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, it, mock } from 'node:test'
 import { inspect } from 'node:util'
 import { OidcError, ProviderError } from '../../lib/index.ts'
+import { readClientSecret } from '../../lib/provider/client-signing.ts'
 import { type AnyOptions, codesOf } from '../support/app/app.ts'
 import { answerJson } from '../support/app/app-routes.ts'
 import { createStage } from '../support/app/stage.ts'
@@ -179,6 +180,10 @@ describe('a function clientSecret that returns no secret', () => {
       await assertSecretFault(stand, 500, 'must return printable ASCII text')
     })
   }
+
+  it('N-23: may return a secret that ends in a space', async () => {
+    assert.equal(await readClientSecret({ clientSecret: () => `${FIRST} ` }), `${FIRST} `)
+  })
 
   it('is called again by the next login', async () => {
     vault.secret = undefined
