@@ -28,6 +28,8 @@ export interface EncryptionKey {
 
 /** A key set usually has one to three keys, or some dozens if tenants share it. */
 const MAX_KEYS = 100
+/** The most members of a key set that are looked at. */
+const MAX_MEMBERS = 10_000
 /** The most signatures that are verified for one token. */
 const MAX_CANDIDATES = 16
 
@@ -91,7 +93,10 @@ function readKeySet({ keys }: JsonObject, jwksUri: string): readonly PublicKey[]
       `The member keys of ${jwksUri} is not a list. Check jwks_uri in the provider's metadata.`,
     )
   }
+  // Symmetric keys and keys of unknown kinds cost nothing, so they do not push out those that can be used.
   return keys
+    .slice(0, MAX_MEMBERS)
+    .filter((key) => isObject(key) && findKeyKind(key) !== undefined)
     .slice(0, MAX_KEYS)
     .map(importPublicKey)
     .filter((key) => key !== undefined)
@@ -134,7 +139,9 @@ function importPublicKey(given: Json): PublicKey | undefined {
   const jwk = presentMembers(given)
   const kind = findKeyKind(jwk)
   const uses = (['sig', 'enc'] as const).filter((use) => allowsUse(jwk, use, 'public'))
-  const { crv, kid, alg } = jwk
+  const { crv, kid } = jwk
+  // `RSA` and `EC` are no algorithms (RFC 7518 3.1): the key type, written twice, restricts nothing.
+  const alg = jwk['alg'] === kind?.kty ? undefined : jwk['alg']
   if (kind === undefined || kind.crv !== crv || isPrivate(given, kind) || uses.length === 0) return undefined
   if (!isOptionalString(kid) || !isOptionalString(alg)) return undefined
   const key = importMembers(jwk, kind)

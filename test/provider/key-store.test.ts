@@ -103,6 +103,17 @@ describe('the choice of keys', () => {
     assert.deepEqual(await store.keysFor({ alg: 'RS256' }), [])
   })
 
+  it('N-25: takes a key whose alg is its type', async () => {
+    assert.equal((await startStore({ ...rsa, alg: 'RSA' }).store.keysFor({ alg: 'RS256' })).length, 1)
+    assert.equal((await startStore({ ...p256, alg: 'EC' }).store.keysFor({ alg: 'ES256' })).length, 1)
+    assert.deepEqual(await startStore({ ...rsa, alg: 'EC' }).store.keysFor({ alg: 'RS256' }), [])
+  })
+
+  it('N-25: takes a key after more than 100 keys of kinds that cannot be used', async () => {
+    const others = Array.from({ length: 500 }, () => secp256k1)
+    assert.deepEqual(materialOf(await startStore(...others, rsa).store.keysFor({ alg: 'RS256' })), [rsa['n']])
+  })
+
   const ignored: readonly [string, unknown][] = [
     ['a number', 1],
     ['null', null],

@@ -88,8 +88,7 @@ describe('a set of keys', () => {
         const good = Array.from({ length: 20 }, (_, index) => ({ ...jwk, alg: 'ES256', kid: `key ${index}` }))
         const { store } = storeOf({ keys: isLast ? [...others, ...good] : [...good, ...others] })
         const keys = await store.keysFor({ alg: 'ES256' })
-        const read = isLast ? Math.min(20, Math.max(0, 100 - count)) : 20
-        assert.equal(keys.length, Math.min(16, read))
+        assert.equal(keys.length, 16)
       }),
       { numRuns: 20 },
     )
