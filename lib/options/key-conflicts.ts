@@ -56,6 +56,11 @@ export const CLIENT_CONFLICTS: readonly Conflict<Given>[] = [
     ({ tlsClientCertificate, fetch }) => tlsClientCertificate !== undefined && fetch !== undefined,
   ),
   conflict(
+    ['agent', 'fetch'],
+    'agent cannot be combined with fetch. Let your fetch function use the agent.',
+    ({ agent, fetch }) => agent !== undefined && fetch !== undefined,
+  ),
+  conflict(
     ['tokenEndpointAuthMethod', 'tokenEndpointAuthSigningAlg', 'clientAssertionAudience'],
     "tokenEndpointAuthSigningAlg and clientAssertionAudience need tokenEndpointAuthMethod 'private_key_jwt' or 'client_secret_jwt'.",
     ({ tokenEndpointAuthMethod: method = '', tokenEndpointAuthSigningAlg: alg, clientAssertionAudience: audience }) =>

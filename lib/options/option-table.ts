@@ -44,6 +44,7 @@ import {
   oneOf,
   seconds,
   showValue,
+  withMethods,
 } from './rule.ts'
 import { afterLogoutUrlRule, baseUrl, extraProviderMetadata, issuer, providerMetadata, routePath } from './urls.ts'
 
@@ -81,7 +82,7 @@ export type AppOptions = ApplicationOptions & Partial<Pick<SeveralProvidersOptio
 /** Options of the application without a fixed default. */
 export type AppWithoutDefault =
   | ('providers' | 'routes' | 'providerChooser' | 'secret' | 'postLogoutRedirectUri' | 'idleTimeout')
-  | ('sessionClaims' | 'sharedState' | 'fetch')
+  | ('sessionClaims' | 'sharedState' | 'fetch' | 'agent')
 
 /** Options of the application. They are given at the top only. */
 export const APP_OPTIONS: OptionTable<AppOptions, AppWithoutDefault> = {
@@ -106,6 +107,7 @@ export const APP_OPTIONS: OptionTable<AppOptions, AppWithoutDefault> = {
   sessionClaims: derived(sessionClaims, 'all'),
   sharedState: derived(sharedState, 'the session store'),
   fetch: option(functionRule),
+  agent: option(withMethods('be an https.Agent', 'addRequest', 'destroy')),
   hooks: group(HOOKS, {}),
   dangerouslyAllowInsecureRequests: option(booleanRule, false),
 }

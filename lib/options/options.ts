@@ -1,3 +1,4 @@
+import type { Agent } from 'node:https'
 import type { Hooks } from '../hooks.ts'
 import type { SharedState } from '../state/shared-state.ts'
 import type { IdTokenClaims } from '../types.ts'
@@ -197,6 +198,15 @@ export interface ApplicationOptions {
    * combined with `tlsClientCertificate`.
    */
   fetch?: (url: string, init: RequestInit) => Promise<Response>
+  /**
+   * The agent for the https connections to the provider: with `ca` for a private certificate authority, or one that
+   * connects through a proxy. It decides itself which certificates it accepts. Cannot be combined with `fetch`.
+   * @example
+   * ```js
+   * agent: new https.Agent({ keepAlive: true, ca: readFileSync('authority.pem') })
+   * ```
+   */
+  agent?: Agent
   /**
    * Your functions that run before and after a login, a refresh and a logout.
    * @example

@@ -31,6 +31,8 @@ type Transport = (url: URL, request: HttpRequest, limit: TimeLimit) => Promise<R
 export interface ConnectionSettings {
   /** The client's certificate in TLS (RFC 8705 2). */
   readonly tlsClientCertificate?: Config['tlsClientCertificate']
+  /** For https connections. Default: one of our own. */
+  readonly agent?: https.Agent | undefined
   /** Resolves host names. Default: Node's own. */
   readonly lookup?: LookupFunction | undefined
 }
@@ -43,16 +45,23 @@ const IDLE_MILLISECONDS = 4000
  * alive. A GET is retried once, on a new connection, if the server had just closed the old one. A POST is never retried,
  * because a code must not be sent twice (RFC 6749 4.1.2). Throws `ERR_OIDC_CONFIG` if certificate and key do not match.
  */
-export function createNodeTransport({ tlsClientCertificate, lookup }: ConnectionSettings = {}): Transport {
+export function createNodeTransport({
+  tlsClientCertificate,
+  agent: given,
+  lookup,
+}: ConnectionSettings = {}): Transport {
   const options = { keepAlive: true, timeout: IDLE_MILLISECONDS }
-  const agents = { 'http:': new http.Agent(options), 'https:': new https.Agent(options) }
+  const agents = { 'http:': new http.Agent(options), 'https:': given ?? new https.Agent(options) }
   const connection = {
     ...(lookup === undefined ? {} : { lookup }),
     // Set on each request, because the retry has no agent.
     ...(tlsClientCertificate === undefined ? {} : { secureContext: secureContextOf(tlsClientCertificate) }),
   }
 
-  function send(url: URL, request: HttpRequest, limit: TimeLimit, agent: http.Agent | false): Promise<ResponseHead> {
+  function send(url: URL, request: HttpRequest, limit: TimeLimit, isRetry: boolean): Promise<ResponseHead> {
+    const usual = agents[url.protocol === 'https:' ? 'https:' : 'http:']
+    // A retry has a new connection, but never leaves the proxy or the authorities of an agent that was given.
+    const agent = isRetry && usual !== given ? false : usual
     return new Promise((resolve, reject) => {
       const { method, headers, body } = request
       const start = url.protocol === 'https:' ? https.request : http.request
@@ -63,14 +72,14 @@ export function createNodeTransport({ tlsClientCertificate, lookup }: Connection
       outgoing.on('error', (error) => {
         const isClosedUnused = outgoing.reusedSocket && isReset(error) && !hasReceived()
         // Only while this promise is pending: a retry that starts later would have no owner (N-1).
-        if (method === 'GET' && isClosedUnused && !limit.isStopped) resolve(send(url, request, limit, false))
+        if (!isRetry && method === 'GET' && isClosedUnused && !limit.isStopped) resolve(send(url, request, limit, true))
         else reject(withoutPacket(error))
       })
       outgoing.end(body)
     })
   }
 
-  return (url, request, limit) => send(url, request, limit, agents[url.protocol === 'https:' ? 'https:' : 'http:'])
+  return (url, request, limit) => send(url, request, limit, false)
 }
 
 /** Returns a function that tells whether any byte of the response has arrived. */

@@ -118,6 +118,7 @@ describe('the configuration', () => {
       userinfo: 'when-needed',
       providerMetadata: undefined,
       fetch: undefined,
+      agent: undefined,
       hooks: {},
       dangerouslyAssumeRequestedScope: false,
       dangerouslyAllowInsecureRequests: false,

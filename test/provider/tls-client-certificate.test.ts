@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { createPrivateKey, X509Certificate } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { createServer } from 'node:https'
+import { Agent, createServer } from 'node:https'
 import { after, before, beforeEach, describe, it } from 'node:test'
 import type { TLSSocket } from 'node:tls'
 import { inspect } from 'node:util'
@@ -87,6 +87,27 @@ async function refuses(work: Promise<unknown>, code: string): Promise<void> {
   assert.ok(error instanceof OidcError, inspect(error))
   assert.equal(error.code, code)
 }
+
+describe('the option agent', () => {
+  let server: TlsServer
+  before(async () => {
+    server = await startTlsServer('lenient')
+  })
+  after(() => server.stop())
+
+  const clientWith = (agent?: Agent) =>
+    createHttpClient({ timeout: 5, fetch: undefined, dangerouslyAllowInsecureRequests: false, agent })
+
+  it('reaches a provider with a private certificate authority', async () => {
+    await refuses(clientWith().request(`${server.origin}/a`, { method: 'GET' }), 'ERR_OIDC_PROVIDER_UNREACHABLE')
+    const agent = new Agent({ keepAlive: true, ca: LOOPBACK_CERTIFICATE.cert })
+    const client = clientWith(agent)
+    assert.equal((await client.request(`${server.origin}/b`, { method: 'GET' })).status, 200)
+    server.breaksNext = true
+    assert.equal((await client.request(`${server.origin}/c`, { method: 'GET' })).status, 200, 'The retry uses it too.')
+    agent.destroy()
+  })
+})
 
 describe('the certificate of the client', () => {
   let strict: TlsServer
