@@ -26,7 +26,10 @@ export interface ClaimsContext {
   readonly claimsProviders: ClaimsProviders
 }
 
-type ClaimsProvidersConfig = Pick<Config, 'claimsProviders' | 'timeout' | 'fetch' | 'dangerouslyAllowInsecureRequests'> &
+type ClaimsProvidersConfig = Pick<
+  Config,
+  'claimsProviders' | 'timeout' | 'fetch' | 'dangerouslyAllowInsecureRequests'
+> &
   Partial<Pick<Config, 'agent'>>
 
 /** The claims providers of one configuration. Create it once, because it caches their keys. */
