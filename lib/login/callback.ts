@@ -26,7 +26,7 @@ import { nowInSeconds } from '../time/seconds.ts'
 import type { IdTokenClaims, Login, Transaction } from '../types.ts'
 import { checkResponseMode, REPOSTED_PARAM, repostResponse } from './repost-page.ts'
 import { completeLogin } from './silent-login.ts'
-import { continueUsedLogin, isUsed, markUsed, responseId } from './used-response.ts'
+import { isUsed, markUsed, responseId, restartUsedLogin } from './used-response.ts'
 
 /** `GET` or `POST /callback`: accepts the authorization response, saves the login in a new session and redirects. */
 export async function callbackRoute(rp: RelyingParty, client: Client, req: Request, res: Response): Promise<void> {
@@ -48,12 +48,15 @@ export async function callbackRoute(rp: RelyingParty, client: Client, req: Reque
     const completed = await completeLogin(rp, sessionReq, res, transaction, () =>
       rp.redeemOnce(responseId(client, params, transaction), () => redeem(rp, client, sessionReq, found)),
     )
+    // Without a completed login the session stays as it is. False: the hook `afterLogin` has sent the response.
     if (completed === undefined || (await startLoginSession(rp, sessionReq, res, completed, transaction)))
       redirectToPage(rp, res, transaction)
   } catch (error) {
-    if (isQuiet(transaction, error) || (isUsed(error) && readLogin(sessionReq, rp.config) !== undefined))
-      return redirectToPage(rp, res, transaction)
-    await continueUsedLogin(rp, client, sessionReq, res, transaction, error)
+    if (isQuiet(transaction, error)) return redirectToPage(rp, res, transaction)
+    if (!isUsed(error)) throw error
+    // The user is logged in, usually by another request with the same response.
+    if (readLogin(sessionReq, rp.config) !== undefined) return redirectToPage(rp, res, transaction)
+    await restartUsedLogin(rp, client, sessionReq, res, transaction, error)
   }
 }
 
@@ -65,8 +68,8 @@ function isQuiet({ isSilent }: Transaction, error: unknown): boolean {
 }
 
 /**
- * The browser would keep the fragment of the callback, and some providers add one, such as `#_=_`. After a silent login it
- * shall keep it: it is the fragment of the page.
+ * Adds an empty fragment, because the browser would otherwise keep that of the callback, and some providers add one, such as
+ * `#_=_`. After a silent login the browser keeps it: it is the fragment of the page that the user was on.
  */
 function redirectToPage({ config }: RelyingParty, res: Response, { returnTo, isSilent }: Transaction): void {
   redirect(res, config.origin + (isSilent === true || returnTo.includes('#') ? returnTo : `${returnTo}#`))
@@ -93,8 +96,8 @@ interface FoundTransaction {
 }
 
 /**
- * Finds the login in progress that this response belongs to. If there is none, but the user is logged in, the result is
- * `undefined`: a late or repeated response (the back button, a second tab) is no error then.
+ * Finds the login in progress that this response belongs to. Returns `undefined` if there is none, but the user
+ * is logged in: then a late or repeated response (the back button, a second tab) is not an error.
  */
 async function findTransaction(
   rp: RelyingParty,
@@ -162,7 +165,7 @@ async function redeem(
   return { login, claims, tokens: redeemed.tokens, responseParams }
 }
 
-/** Providers may ignore `acr_values` and `max_age`, so the result is checked. A login that existed before stays. */
+/** Providers may ignore `acr_values` and `max_age`, so the result is checked. If it fails, the current login stays. */
 function checkRequirement(config: Config, { requirement }: Transaction, claims: IdTokenClaims): void {
   if (requirement === undefined || meetsRequirement(claims, requirement, config)) return
   throw new AccessDeniedError(
@@ -222,7 +225,8 @@ async function storeLoginInSession(
   await rp.config.hooks.afterLogin?.({ req, res, provider: name, claims, scope, tokens, responseParams })
   if (res.headersSent) return false
   const tokensId = await rp.tokenRecords.save(req.sessionStore, tokens, login)
-  // Parallel requests have read the previous login, and must not write it back.
+  // The session id stays if another tab has just completed the same login. Requests in progress have read that login,
+  // and must not write it back.
   if (req.sessionID === before.id) rp.storeWatch.loginChanges.replace(before.tokensId, { login, tokensId })
   try {
     await saveLogin(req, rp.config, rp.storeWatch, { login, tokensId })

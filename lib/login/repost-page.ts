@@ -42,7 +42,7 @@ function removeRepostedParam(fields: URLSearchParams): boolean {
 /**
  * Throws `ERR_OIDC_CALLBACK_INVALID` if the response came in another way than `responseMode` requests: a code in a query that
  * should be in a form stays in logs and histories. A provider may send an error in its default mode, because it does not know
- * ours. Our own page says of a response that it posts whether it came as requested.
+ * ours. If our own page posts the response, its mark says whether the response came as requested.
  *
  * @param response As it came.
  * @param params Its parameters, if they came in a JWT.

@@ -58,8 +58,9 @@ function tokensIdOfLoginAt(rp: RelyingParty, { config }: Client, req: SessionReq
 }
 
 /**
- * If the request cannot be sent: redirects back to the page that started a silent login on its own, because pages must work
- * while the provider is down. Rethrows the error of any other login, and an error that the provider did not cause.
+ * If the authorization request cannot be created: redirects back to the page that started the silent login, because
+ * pages must work while the provider is down. Rethrows the error of any other login, and an error that the provider did
+ * not cause.
  */
 export async function redirectBackToPage(
   rp: RelyingParty,
@@ -81,8 +82,8 @@ function isStartedByPage(rp: RelyingParty, req: Request, { isSilent, recheckedTo
 }
 
 /**
- * At the callback: returns the completed login, or `undefined` if the session stays as it is. That is so if a silent login
- * found no user, and if the login of a recheck has ended or was renewed in the meantime. Rejects if the login failed.
+ * At the callback, for every login, silent or not: returns the completed login. Returns `undefined` if a silent login
+ * found no user, or if the login of a recheck has ended or was renewed in the meantime. Rejects if the login failed.
  */
 export async function completeLogin(
   rp: RelyingParty,
@@ -118,8 +119,8 @@ function belongsToCurrentLogin(rp: RelyingParty, req: SessionRequest, { rechecke
   )
 }
 
-/** How long a request may take, in seconds. */
-const MAX_REQUEST_SECONDS = 60
+/** How long the first response is remembered, in seconds: longer than the responses of other tabs take. */
+const FIRST_RESPONSE_SECONDS = 60
 
 /**
  * Several tabs may recheck one login at once. Each response would start a new session, but the browser keeps one, so only
@@ -132,7 +133,7 @@ async function claimFirstResponse(
 ): Promise<boolean> {
   return (
     recheckedTokensId === undefined ||
-    rp.sharedStateOf(req.sessionStore).once(`checked:${recheckedTokensId}`, MAX_REQUEST_SECONDS)
+    rp.sharedStateOf(req.sessionStore).once(`checked:${recheckedTokensId}`, FIRST_RESPONSE_SECONDS)
   )
 }
 
@@ -143,15 +144,15 @@ function keepEarlierExpiry(
   { recheckedTokensId }: Transaction,
   completed: CompletedLogin,
 ): CompletedLogin {
-  const checked = recheckedTokensId === undefined ? undefined : readLogin(req, rp.config)
-  if (checked?.claims.sub !== completed.login.claims.sub) return completed
-  const expiresAt = Math.min(checked.expiresAt, completed.login.expiresAt)
+  const rechecked = recheckedTokensId === undefined ? undefined : readLogin(req, rp.config)
+  if (rechecked === undefined || rechecked.claims.sub !== completed.login.claims.sub) return completed
+  const expiresAt = Math.min(rechecked.expiresAt, completed.login.expiresAt)
   return { ...completed, login: { ...completed.login, expiresAt } }
 }
 
 /**
  * The user did not start a silent login, so the page must work whatever it results in: the error is published, unless it
- * says that no user is logged in at the provider. Rethrows an error that is not ours, such as that of a hook.
+ * says that the provider would have to show a page. Rethrows an error that is not ours, such as that of a hook.
  */
 async function handleSilentFailure(
   rp: RelyingParty,
@@ -161,7 +162,7 @@ async function handleSilentFailure(
   error: unknown,
 ): Promise<void> {
   if (!(error instanceof OidcError)) throw error
-  if (!hasNoProviderSession(error)) publish['express-oidc:error'](() => ({ code: error.code, error }))
+  if (!requiresInteraction(error)) publish['express-oidc:error'](() => ({ code: error.code, error }))
   if (transaction.recheckedTokensId === undefined || !belongsToCurrentLogin(rp, req, transaction)) return
   // Only login_required says that the session ended (OIDC Session Management 2). consent_required, for example, does not.
   if (authorizationErrorOf(error) === 'login_required') await endLocalLogin(rp, req, res, 'session-check')
@@ -173,8 +174,8 @@ const INTERACTION_ERRORS: ReadonlySet<string> = new Set([
   ...['login_required', 'interaction_required', 'consent_required', 'account_selection_required'],
 ])
 
-/** True if no user is logged in at the provider, or the user's login there is too weak or too old. */
-function hasNoProviderSession(error: OidcError): boolean {
+/** True if the provider would have to show a page, or if the user's login there is too weak or too old. */
+function requiresInteraction(error: OidcError): boolean {
   if (error.code === 'ERR_OIDC_INSUFFICIENT_AUTHENTICATION') return true
   return INTERACTION_ERRORS.has(authorizationErrorOf(error) ?? '')
 }

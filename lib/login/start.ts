@@ -25,14 +25,14 @@ import { findLoginToRecheck, idTokenHintParam, redirectBackToPage, withoutLoginH
 
 /** The login that one request starts. */
 interface LoginStart extends LoginRequest {
-  /** The parameters come from a URL, which anyone can write. */
+  /** True if the parameters come from a URL, which anyone can write. */
   readonly isFromLink?: boolean
 }
 
 /**
  * `GET /login`: starts a login. The query parameters are all optional:
  *
- * - `returnTo`: the path to return to. Another value is ignored, and the login leads to the home page.
+ * - `returnTo`: the page to return to. If it is not a page of this application, the user returns to the home page.
  * - `provider`: the name of one of several providers. Without it, `providerChooser` or the first provider is used.
  * - `prompt=none`: a silent login, which shows no page of the provider.
  * - `requirement`: how strong and recent the login must be, sealed by `req.oidc.loginUrl()`.
@@ -90,8 +90,9 @@ export async function initiateLoginRoute(rp: RelyingParty, req: Request, res: Re
  * application, `ERR_OIDC_PROVIDER_UNKNOWN`, and `ERR_OIDC_CONFIG` for parameters that the application may not set.
  */
 export async function logIn(rp: RelyingParty, req: Request, res: Response, options: LoginOptions): Promise<void> {
-  const login = readLogin(req, rp.config)
-  const client = findClientByName(rp, options.provider ?? (login && (login.provider ?? ONLY_PROVIDER)))
+  const current = readLogin(req, rp.config)
+  // Without a name, a user who is logged in logs in again at the same provider.
+  const client = findClientByName(rp, options.provider ?? (current && (current.provider ?? ONLY_PROVIDER)))
   await startLogin(rp, client, req, res, readLoginOptions(rp, req, options))
 }
 
@@ -152,7 +153,8 @@ async function startLogin(
   stopLoginLoops(rp, sessionReq, res, login)
   await config.hooks.beforeLogin?.({ req, res, provider: config.name, returnTo: login.returnTo })
   if (res.headersSent) return
-  // The user did not ask for a recheck, so it must not lead to a provider that is down. Cached metadata would hide that.
+  // The user did not ask for a recheck, so it must not lead to a provider that is down.
+  // `findProvider()` would not notice that, because it caches the metadata.
   if (login.recheckedTokensId !== undefined) await client.checkAvailability()
   const provider = await client.findProvider()
   const authorizationParams = await createAuthorizationParams(rp, client, sessionReq, login)
@@ -202,8 +204,8 @@ async function createAuthorizationParams(
 
 /** A link may demand more than the options, never less: the callback checks `max_age` and essential `claims`. */
 function keepConfiguredMinimum(linked: WireParams, { max_age: maxAge, claims }: WireParams): WireParams {
-  const isLooser = maxAge !== undefined && Number(linked['max_age'] ?? maxAge) >= Number(maxAge)
-  return { ...linked, ...(isLooser ? { max_age: maxAge } : {}), ...(claims === undefined ? {} : { claims }) }
+  const isNotStricter = maxAge !== undefined && Number(linked['max_age'] ?? maxAge) >= Number(maxAge)
+  return { ...linked, ...(isNotStricter ? { max_age: maxAge } : {}), ...(claims === undefined ? {} : { claims }) }
 }
 
 /** Events must not contain the query of a page, which may be private. */

@@ -35,11 +35,11 @@ export function responseId({ config }: Client, params: ResponseParams, transacti
 }
 
 /**
- * A login that is completed already: a second click has reached another node, or a proxy has sent the request again. The
- * browser may not get the session of the first response, so the login starts again. Rethrows any other error, and this one
- * for a script. The loop brake stops the third login in a row.
+ * Starts a login again whose response was redeemed before: a second click has reached another node, or a proxy has sent the
+ * request again. The browser may not get the session of the first response. Rethrows any other error, and this one for a
+ * script. The loop brake stops the third login in a row.
  */
-export async function continueUsedLogin(
+export async function restartUsedLogin(
   rp: RelyingParty,
   client: Client,
   req: SessionRequest,

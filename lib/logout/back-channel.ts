@@ -84,6 +84,7 @@ async function verifyForClients(
   const possible = all.filter(({ config }) => namesIssuerOf(text, config))
   const verified: VerifiedLogoutToken[] = []
   const failures: unknown[] = []
+  // If no provider is possible, the first one verifies the token, only to get the error.
   for (const client of possible.length === 0 ? all.slice(0, 1) : possible) {
     try {
       verified.push({ client, token: await verifyLogoutToken(await client.findProvider(), text) })

@@ -12,9 +12,9 @@ import { matchesTarget } from '../session/session-index.ts'
 const PAGE = '<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>Signed out</title></head></html>\n'
 
 /**
- * The page that the provider loads in a hidden frame when the user logs out there (OIDC Front-Channel Logout 2), by GET. One
- * example of Okta's uses POST. A frame of another site usually gets no cookies, so the session is found by its `sid`. The
- * response is always the same, so that it does not show whether the user was logged in.
+ * The page that the provider loads in a hidden frame when the user logs out there (OIDC Front-Channel Logout 2). The
+ * specification uses GET, an example of Okta uses POST. A frame of another site usually gets no cookies, so the session
+ * is found by its `sid`. The response is always the same, so that it does not show whether the user was logged in.
  */
 export async function frontchannelLogoutRoute(rp: RelyingParty, req: Request, res: Response): Promise<void> {
   allowMethods(req, 'GET', 'POST')
@@ -51,7 +51,7 @@ function readLogoutParams(rp: RelyingParty, params: URLSearchParams): LogoutPara
   )
 }
 
-/** To know the `sid` is enough: besides the provider, only the ID Token and this frame have it. */
+/** The `sid` is proof enough: besides the provider, only the ID Token and the URL of this frame contain it. */
 async function endSessionBySid(
   rp: RelyingParty,
   req: SessionRequest,
@@ -68,7 +68,7 @@ async function endSessionBySid(
   }
 }
 
-/** Without a `sid`: ends the login of this browser if it is of that issuer. */
+/** Without a `sid`: ends the login of this browser if it is of that issuer. Without an `iss`, any issuer will do. */
 async function endSessionOfThisBrowser(
   rp: RelyingParty,
   req: SessionRequest,

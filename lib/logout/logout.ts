@@ -28,6 +28,7 @@ export async function logOut(rp: RelyingParty, req: Request, res: Response): Pro
   const { config } = rp
   const sessionReq = requireSession(req)
   const [login, lastLogin] = [readLogin(req, config), readLastLogin(req, config)]
+  // The hooks get the claims of a valid login only, but the provider of an expired one too.
   const event = { req, res, provider: lastLogin?.provider ?? ONLY_PROVIDER, claims: login?.claims }
   await config.hooks.beforeLogout?.(event)
   if (res.headersSent) return
@@ -81,7 +82,7 @@ async function endProviderSession(
   return createEndSessionRequest(provider, tokens.idToken, readEndSessionParams(provider.config, login.claims))
 }
 
-/** How long the user waits for the revocation, in seconds. It goes on after that. */
+/** How long the user waits for the revocation, in seconds. The revocation continues after that. */
 const MAX_REVOCATION_SECONDS = 2
 
 async function revokeWithinLimit(provider: Provider, tokens: TokenRecord): Promise<void> {

@@ -42,7 +42,7 @@ interface Settings {
 /** How often the provider's frame is asked, in milliseconds. It responds from a cookie, without a request. */
 const INTERVAL = 5000
 
-/** How long a page does without the frame after a recheck that failed, in seconds: or it would recheck again and again. */
+/** After a failed recheck the page has no frame for this many seconds. Otherwise it would recheck again and again. */
 const PAUSE_SECONDS = 60
 
 async function prepareCheck(rp: RelyingParty, req: Request): Promise<SessionCheck | undefined> {
@@ -93,11 +93,12 @@ provider.src = frame</script>`
 
 /**
  * Asks the provider's frame whether its session has changed, and makes the page around this one recheck the login if it has.
- * `error` means that to ask again would not help.
+ * After `error` it stops, because another question would not help.
  *
  * If the browser withholds the provider's cookies from frames, the provider's frame always responds `changed`, and a recheck
  * would not help. So `changed` counts only after the frame has responded `unchanged` once, and after a recheck only for
- * another session state. The key in `localStorage` is empty after `unchanged`, and holds the message that was followed.
+ * another session state. The value in `localStorage` is empty after `unchanged`, and is the message
+ * of the last recheck after a recheck.
  */
 const SCRIPT = `const provider = document.getElementById('provider')
 const key = 'express-oidc ' + settings.origin + settings.loginUrl
