@@ -84,20 +84,14 @@ export function oidc(options: Options): OidcMiddleware {
  * remove the beginning of the path of `baseUrl`, so its end counts.
  */
 function findMisplacement({ origin, basePath }: AppConfig, req: Request): ConfigError | undefined {
-  const mountPath = mountPathOf(req)
-  if (mountPath === '' || foldRoute(basePath).endsWith(foldRoute(mountPath))) return undefined
+  // Connect does not say where it has mounted a handler.
+  const mountPath: unknown = Reflect.get(req, 'baseUrl')
+  if (typeof mountPath !== 'string' || mountPath === '' || foldRoute(basePath).endsWith(foldRoute(mountPath)))
+    return undefined
   return new ConfigError([
     `baseUrl is ${origin}${basePath}, but oidc() is mounted below another path, so the browser does not find its routes. ` +
       'Mount it with app.use(oidc({ ... })), or add the mount path to baseUrl.',
   ])
-}
-
-/** Express has it in `req.baseUrl`. Connect has only the URL before and after it removed the mount path. */
-function mountPathOf(req: Request): string {
-  const { originalUrl, url = '' } = req
-  const baseUrl: unknown = Reflect.get(req, 'baseUrl')
-  if (typeof baseUrl === 'string') return baseUrl
-  return originalUrl?.endsWith(url) ? originalUrl.slice(0, originalUrl.length - url.length) : ''
 }
 
 async function loadProvider({ findProvider, config }: Client): Promise<void> {

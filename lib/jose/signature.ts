@@ -16,12 +16,18 @@ export function isSignedBy({ token, signature }: CompactJws, alg: string, key: K
   const signed = Buffer.from(token.slice(0, token.lastIndexOf('.')), 'latin1')
   if (row.usesClientSecret) return key.type === 'secret' && isEqual(hmac(hash, key, signed), signature)
   if (row.scheme === undefined || !row.keyKinds.some((kind) => isPublicKeyOf(kind, key))) return false
+  if (key.asymmetricKeyType === 'rsa' && signature.byteLength !== modulusBytes(key)) return false
   try {
     return verify(row.hashesItself ? null : hash, signed, { key, ...row.scheme }, signature)
   } catch {
     // OpenSSL throws for some signatures of a wrong length.
     return false
   }
+}
+
+/** OpenSSL takes an RSA signature without its leading zero bytes. It must have the length of the modulus (RFC 8017 8.1.2). */
+function modulusBytes(key: KeyObject): number {
+  return Math.ceil((key.asymmetricKeyDetails?.modulusLength ?? 0) / 8)
 }
 
 function hmac(hash: string, key: KeyObject, signed: Uint8Array): Uint8Array {

@@ -40,7 +40,7 @@ export async function callbackRoute(rp: RelyingParty, client: Client, req: Reque
   if (await repostResponse(rp, client, sessionReq, res, fields)) return
 
   const found = await findTransaction(rp, client, sessionReq, res, response)
-  if (found === undefined) return redirect(res, rp.config.origin + homePage(rp.config))
+  if (found === undefined) return redirectToPage(rp, res, { returnTo: homePage(rp.config) })
   const { params, transaction } = found
   checkProvider(client.config, transaction)
   checkResponseMode(client, req, response, params)
@@ -52,12 +52,24 @@ export async function callbackRoute(rp: RelyingParty, client: Client, req: Reque
     if (completed === undefined || (await startLoginSession(rp, sessionReq, res, completed, transaction)))
       redirectToPage(rp, res, transaction)
   } catch (error) {
-    if (isQuiet(transaction, error)) return redirectToPage(rp, res, transaction)
-    if (!isUsed(error)) throw error
-    // The user is logged in, usually by another request with the same response.
-    if (readLogin(sessionReq, rp.config) !== undefined) return redirectToPage(rp, res, transaction)
-    await restartUsedLogin(rp, client, sessionReq, res, transaction, error)
+    await handleFailure(rp, client, sessionReq, res, transaction, error)
   }
+}
+
+/** Sends the browser on where an error page helps nobody. Rethrows any other error. */
+async function handleFailure(
+  rp: RelyingParty,
+  client: Client,
+  req: SessionRequest,
+  res: Response,
+  transaction: Transaction,
+  error: unknown,
+): Promise<void> {
+  if (isQuiet(transaction, error)) return redirectToPage(rp, res, transaction)
+  if (!isUsed(error)) throw error
+  // The user is logged in, usually by another request with the same response.
+  if (readLogin(req, rp.config) !== undefined) return redirectToPage(rp, res, transaction)
+  await restartUsedLogin(rp, client, req, res, transaction, error)
 }
 
 /** The user did not start a silent login, so also a login that ends while it is completed leads to the page. */
@@ -71,7 +83,11 @@ function isQuiet({ isSilent }: Transaction, error: unknown): boolean {
  * Adds an empty fragment, because the browser would otherwise keep that of the callback, and some providers add one, such as
  * `#_=_`. After a silent login the browser keeps it: it is the fragment of the page that the user was on.
  */
-function redirectToPage({ config }: RelyingParty, res: Response, { returnTo, isSilent }: Transaction): void {
+function redirectToPage(
+  { config }: RelyingParty,
+  res: Response,
+  { returnTo, isSilent }: Pick<Transaction, 'returnTo' | 'isSilent'>,
+): void {
   redirect(res, config.origin + (isSilent === true || returnTo.includes('#') ? returnTo : `${returnTo}#`))
 }
 

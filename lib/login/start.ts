@@ -63,8 +63,8 @@ function readReturnTo({ config }: RelyingParty, given: string | null): string {
   if (returnTo === undefined && given !== null) {
     const error = new OidcError(
       'ERR_OIDC_RETURN_TO',
-      `The returnTo of ${config.routes.login} is ignored, and the login leads to ${homePage(config)}: it is no path of this ` +
-        'application, is one of our own routes, or is longer than 4096 characters.',
+      '`returnTo` of the login route is ignored, and the login leads to the home page: it is no path below baseUrl, is a ' +
+        'route of this middleware, or is longer than 4096 characters. Correct the link that has it.',
     )
     publish['express-oidc:error'](() => ({ code: error.code, error }))
   }

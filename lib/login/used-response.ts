@@ -4,7 +4,7 @@ import { publish } from '../events.ts'
 import { type Response, wantsPage } from '../http/request.ts'
 import type { ResponseParams } from '../protocol/authorization-response.ts'
 import type { Client, RelyingParty } from '../relying-party.ts'
-import type { SessionRequest } from '../session/express-session.ts'
+import { type SessionRequest, storeError } from '../session/express-session.ts'
 import type { Transaction } from '../types.ts'
 import { logIn } from './start.ts'
 
@@ -17,7 +17,13 @@ export async function markUsed(
   req: SessionRequest,
   { state }: Transaction,
 ): Promise<void> {
-  if (await sharedStateOf(req.sessionStore).once(`state:${state}`, config.transactionLifetime + 1)) return
+  const isFirst = await sharedStateOf(req.sessionStore)
+    .once(`state:${state}`, config.transactionLifetime + 1)
+    .catch((error: unknown) => {
+      // Without the option sharedState, the mark is in the session store.
+      throw config.sharedState === undefined ? storeError(Object(error).cause) : error
+    })
+  if (isFirst) return
   throw new OidcError(
     'ERR_OIDC_STATE_USED',
     'The authorization response was redeemed before: its state was used by the same response or a copy. Start the login again.',

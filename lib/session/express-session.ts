@@ -79,14 +79,18 @@ export async function storeOperation<Value>(
   try {
     return await withTimeLimit(MAX_OPERATION_SECONDS, () => asPromise(run), noResponse)
   } catch (error) {
-    if (error instanceof OidcError) throw error
-    throw new OidcError(
-      'ERR_OIDC_SESSION_STORE',
-      `The session store failed or did not respond within ${MAX_OPERATION_SECONDS} seconds. The cause has the error of ` +
-        'the store. Check the connection of the store that you passed to express-session.',
-      { cause: error },
-    )
+    throw error instanceof OidcError ? error : storeError(error)
   }
+}
+
+/** The error of a session store that failed. */
+export function storeError(cause: unknown): OidcError {
+  return new OidcError(
+    'ERR_OIDC_SESSION_STORE',
+    `The session store failed or did not respond within ${MAX_OPERATION_SECONDS} seconds. The cause has the error of ` +
+      'the store. Check the connection of the store that you passed to express-session.',
+    { cause },
+  )
 }
 
 /** A store's callback as a promise, which rejects with the store's own error. */

@@ -75,7 +75,7 @@ export function endOfNewLogin(
   const claim = config.loginExpiry === 'id_token' ? 'exp' : 'session_expiry'
   throw new OidcError(
     'ERR_OIDC_LOGIN_EXPIRED',
-    `The login at ${shown(claims.iss)} has expired already: its claim ${claim}, which the option loginExpiry names, is in ` +
+    `The login has expired already: the claim ${claim} of its ID Token, which the option loginExpiry names, is in ` +
       "the past. Log in again, check the clocks of both servers, or set loginExpiry to 'lifetime'.",
   )
 }

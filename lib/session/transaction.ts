@@ -44,8 +44,8 @@ export function createTransactions(
 
   /** Reads the value of a transaction. Its pieces after the first have the name of the cookie and a number. */
   function readValue(present: ReadonlyMap<string, string>, name: string): string | undefined {
-    const pieces = Array.from({ length: MAX_PIECES }, (_, index) => present.get(pieceName(name, index)) ?? '')
-    return pieces[0] === '' ? undefined : pieces.join('')
+    if (!present.has(name)) return undefined
+    return Array.from({ length: MAX_PIECES }, (_, index) => present.get(pieceName(name, index)) ?? '').join('')
   }
 
   function setValue(req: Request, res: Response, name: string, value: string): void {

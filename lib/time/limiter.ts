@@ -5,7 +5,7 @@
  * @example
  * ```ts
  * const limit = createLimiter(4)
- * const documents = await Promise.all([jwksUri, issuer].map((uri) => limit(() => fetchKeys(uri))))
+ * const pages = await Promise.all(['/a', '/b'].map((path) => limit(() => fetch('https://example.com' + path))))
  * ```
  */
 export function createLimiter(max: number): <Value>(work: () => Promise<Value>) => Promise<Value> {

@@ -69,7 +69,7 @@ for (const host of HOSTS) {
         assert.deepEqual(page.json(), {
           error: 'ERR_OIDC_LOGIN_REQUIRED',
           message: 'Please sign in.',
-          loginUrl: '/portal/login?returnTo=%2F',
+          loginUrl: '/portal/login?returnTo=%2Fportal%2F',
         })
         assert.equal(page.headers['content-type'], 'application/json; charset=utf-8')
         assert.equal(page.headers['cache-control'], 'no-store')
@@ -164,6 +164,24 @@ describe('a request without a login', () => {
   it('gets a redirect for a navigation by HEAD', async () => {
     const answer = await exchange({ method: 'HEAD', url: new URL('/profile?a=1', app.origin), headers: navigate })
     assert.deepEqual([answer.status, answer.headers.location], [303, '/login?returnTo=%2Fprofile%3Fa%3D1'])
+  })
+
+  it('N-47: leads back to the page of the script or form, if it is of this origin', async () => {
+    const rows: readonly (readonly [referer: string, returnTo: string])[] = [
+      [`${app.origin}/board?tab=2`, '/board?tab=2'],
+      ['https://evil.example/board', '/'],
+      [`${app.origin}/logout`, '/'],
+      [`${app.origin}//evil.example`, '/'],
+      ['no URL', '/'],
+    ]
+    for (const [referer, returnTo] of rows) {
+      const expected = `/login?returnTo=${encodeURIComponent(returnTo)}`
+      const script = await app.browser().fetch('/profile', { headers: { referer } })
+      assert.deepEqual([script.status, script.json()['loginUrl']], [401, expected], referer)
+      const url = new URL('/profile', app.origin)
+      const form = await exchange({ method: 'POST', url, headers: { ...navigate, referer } })
+      assert.deepEqual([form.status, form.headers.location], [303, expected], referer)
+    }
   })
 
   it('gets a login URL with which a script can log the user in', async () => {

@@ -26,7 +26,7 @@ function methodsOf(page: Page): readonly string[] {
 }
 
 describe('a response in the query', () => {
-  it('is accepted at once, is not cached, and sends no referrer', async () => {
+  it('N-38: is accepted at once, is not cached, sends no referrer, and ends a fragment', async () => {
     const app = await start()
     const browser = app.browser()
     const page = await browser.go(await startLogin(browser), { follow: false })
@@ -229,7 +229,7 @@ describe('a response that comes a second time', () => {
     const { next } = await browser.open('/portal/profile', { stopBefore: (url) => url.pathname.endsWith('/callback') })
     await browser.go(next)
     const page = await browser.go(next, { follow: false })
-    assert.deepEqual([page.status, page.headers.location], [303, `${app.baseUrl}/`])
+    assert.deepEqual([page.status, page.headers.location], [303, `${app.baseUrl}/#`])
   })
 })
 

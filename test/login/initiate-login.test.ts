@@ -353,7 +353,7 @@ describe('a login that another site starts in a real browser', { skip: skipWitho
     await page.goto(`${app.origin}/write`)
     await page.goto(`${portal.origin}/portal`)
     await page.click('button')
-    await page.waitForURL(`${app.origin}/page?a=1`)
+    await page.waitForURL(`${app.origin}/page?a=1#`)
     await page.goto(`${app.origin}/session`)
     assert.match(await page.content(), /"cart":"book"/)
     assert.deepEqual([app.errors, stage.provider.complaints, await app.sessions()], [[], [], 1])

@@ -142,7 +142,7 @@ describe('a node whose Redis is gone', { skip: skipWithoutRedis }, () => {
       const { next } = await browser.open('/profile', { stopBefore: isCallback })
       client.destroy()
       assert.equal((await browser.go(next)).status, 503)
-      assert.deepEqual(codesOf(app), ['ERR_OIDC_SHARED_STATE'])
+      assert.deepEqual(codesOf(app), ['ERR_OIDC_SESSION_STORE'])
     } finally {
       await redis?.stop()
     }

@@ -81,7 +81,7 @@ describe('the example app', { skip: skipWithoutChromium }, () => {
 
   async function assertOnProfile(pages: readonly Page[]): Promise<void> {
     for (const page of pages) {
-      await page.waitForURL(`${example.baseUrl}/profile`)
+      await page.waitForURL(`${example.baseUrl}/profile#`)
       assert.equal(await heading(page), 'Bob Brown')
     }
   }
@@ -155,7 +155,7 @@ describe('the example app', { skip: skipWithoutChromium }, () => {
     await page.goto(`${example.baseUrl}/admin`)
     await signIn(page, 'alice')
     await allow(page)
-    assert.equal(page.url(), `${example.baseUrl}/admin`)
+    assert.equal(page.url(), `${example.baseUrl}/admin#`)
     assert.equal(await heading(page), 'People and groups')
   })
 
@@ -207,7 +207,7 @@ describe('the example app', { skip: skipWithoutChromium }, () => {
     await page.screenshot({ path: 'screenshots/step-up.png' })
     await page.getByLabel('Password').fill(PASSWORDS.carol)
     await page.getByRole('button', { name: 'Sign in' }).click()
-    assert.equal(page.url(), `${example.baseUrl}/refunds`)
+    assert.equal(page.url(), `${example.baseUrl}/refunds#`)
     assert.equal(await page.getByText('Approved').count(), 0)
     await page.getByRole('button', { name: 'Approve the refund for Ida Holm' }).click()
     await page.getByText('Approved').waitFor()
@@ -245,7 +245,7 @@ describe('the example app', { skip: skipWithoutChromium }, () => {
     assert.equal(await heading(page), 'Reports need your permission')
     await page.getByRole('link', { name: 'Choose what to allow' }).click()
     await allow(page)
-    assert.equal(page.url(), `${example.baseUrl}/reports`)
+    assert.equal(page.url(), `${example.baseUrl}/reports#`)
     assert.equal(await heading(page), 'Traffic report')
   })
 

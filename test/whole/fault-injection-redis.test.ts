@@ -109,7 +109,7 @@ describe('a Redis that is killed and started again', { skip: skipWithoutRedis },
     const { browser: visitor, next } = await onItsWay(app)
     await die()
     const page = await inTime(() => visitor.go(next))
-    assert.deepEqual([page.status, codesOf(app), app.otherErrors], [503, ['ERR_OIDC_SESSION_STORE'], []])
+    assert.deepEqual([page.status, codesOf(app), app.otherErrors], [503, ['ERR_OIDC_SHARED_STATE'], []])
     assertNoSecret(stage, app, page)
     assert.deepEqual((await visitor.open('/')).json(), { authenticated: false, claims: null })
     await revive()

@@ -33,14 +33,14 @@ async function start(framework: 'express' | 'connect', mountPath: string, basePa
 }
 
 describe('the mount path', () => {
-  for (const framework of ['express', 'connect'] as const) {
-    it(`N-46: that baseUrl does not have is an error at the first request: ${framework}`, async () => {
-      const { browser, errors } = await start(framework, '/app', '')
-      assert.equal((await browser.open('/app/profile')).status, 500)
-      assert.equal(Object(errors[0]).code, 'ERR_OIDC_CONFIG')
-      assert.match(String(errors[0]), /baseUrl is .*mounted below another path/)
-    })
+  it('N-46: that baseUrl does not have is an error at the first request', async () => {
+    const { browser, errors } = await start('express', '/app', '')
+    assert.equal((await browser.open('/app/profile')).status, 500)
+    assert.equal(Object(errors[0]).code, 'ERR_OIDC_CONFIG')
+    assert.match(String(errors[0]), /baseUrl is .*mounted below another path/)
+  })
 
+  for (const framework of ['express', 'connect'] as const) {
     for (const [mountPath, basePath] of [
       ['', ''],
       ['', '/portal'],
