@@ -208,6 +208,7 @@ export const PROVIDER_OPTIONS: OptionTable<NamedProviderOptions, ProviderWithout
   endSessionParams: option(anyOf(functionRule, endSessionParamsRule)),
   dangerouslyAssumeRequestedScope: option(booleanRule, false),
   dangerouslyAllowMissingIss: option(booleanRule, false),
+  dangerouslyAllowLogoutTokenWithoutExp: option(booleanRule, false),
   dangerouslyAllowMissingNonce: option(booleanRule, false),
   dangerouslyDisablePkce: option(booleanRule, false),
   assumeBearerTokenType: option(booleanRule, false),

@@ -53,6 +53,7 @@ interface Requirement {
 /** The options for providers that do not follow the standard. */
 const LENIENT_OPTIONS = [
   ...(['dangerouslyAllowMissingIss', 'dangerouslyAllowMissingNonce', 'dangerouslyDisablePkce'] as const),
+  'dangerouslyAllowLogoutTokenWithoutExp' as const,
   ...(['assumeBearerTokenType', 'allowMissingAccessToken'] as const),
 ]
 

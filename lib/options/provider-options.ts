@@ -268,6 +268,12 @@ export interface ProviderOptions {
    */
   dangerouslyAllowMissingIss?: boolean
   /**
+   * Accept logout tokens without `exp` (OIDC Back-Channel Logout 2.4), for a provider that leaves it out (glewlwyd). Such a token
+   * is accepted for two minutes after its `iat`. An `exp` that is there must be right. Cannot be combined with `profile`.
+   * @default false
+   */
+  dangerouslyAllowLogoutTokenWithoutExp?: boolean
+  /**
    * Accept ID Tokens without `nonce` (OIDC Core 3.1.3.7 (11)), for a provider that never sends it (LinkedIn). Without the
    * nonce, PKCE alone binds a login to the browser that started it. A nonce that is there must match. Needs `responseType`
    * `'code'`. Cannot be combined with `profile`.

@@ -35,7 +35,10 @@ export interface LogoutToken {
  */
 export async function verifyLogoutToken(provider: Provider, token: unknown): Promise<LogoutToken> {
   const { claims } = await verifyProviderToken(provider, 'LOGOUT_TOKEN', token)
-  checkClaims(nounOf('LOGOUT_TOKEN'), claims, LOGOUT_RULES, contextOf(provider.config))
+  checkClaims(nounOf('LOGOUT_TOKEN'), claims, LOGOUT_RULES, {
+    ...contextOf(provider.config),
+    mayOmitExpiry: provider.config.dangerouslyAllowLogoutTokenWithoutExp,
+  })
   const { iss, sub, sid, jti } = claims
   return { issuer: String(iss), sub: textOf(sub), sid: textOf(sid), jti: String(jti) }
 }
@@ -68,13 +71,23 @@ function rule<Context extends ClaimContext>(
   return { code, findProblem: (claims, context) => (isValid(claims, context) ? undefined : problem) }
 }
 
+const EXPIRY = expiryRule('ERR_OIDC_LOGOUT_TOKEN_EXPIRED')
+
+interface LogoutContext extends ClaimContext {
+  readonly mayOmitExpiry: boolean
+}
+
 /** The rules for claims (OIDC Back-Channel Logout 2.4, 2.6), checked in this order. Other claims are ignored. */
-const LOGOUT_RULES: readonly ClaimRule[] = [
+const LOGOUT_RULES: readonly ClaimRule<LogoutContext>[] = [
   issuerRule('ERR_OIDC_LOGOUT_TOKEN_ISSUER'),
   audienceRule('ERR_OIDC_LOGOUT_TOKEN_AUDIENCE'),
   issuedAtRule('ERR_OIDC_LOGOUT_TOKEN_ISSUED_AT', ({ exp }) => (exp === undefined ? MAX_AGE_WITHOUT_EXP : MAX_AGE)),
-  // Required since the first errata. Older providers (glewlwyd) omit exp; the rule for iat limits their tokens.
-  ifPresent('exp', expiryRule('ERR_OIDC_LOGOUT_TOKEN_EXPIRED')),
+  {
+    ...EXPIRY,
+    // Required since the first errata. An option lets in older providers (glewlwyd); the rule for iat limits their tokens.
+    findProblem: (claims, context) =>
+      (context.mayOmitExpiry ? ifPresent('exp', EXPIRY) : EXPIRY).findProblem(claims, context),
+  },
   notBeforeRule('ERR_OIDC_LOGOUT_TOKEN_NOT_BEFORE'),
   rule(
     'ERR_OIDC_LOGOUT_TOKEN_EVENT',

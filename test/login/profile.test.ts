@@ -158,6 +158,7 @@ const CONTRADICTIONS: readonly (readonly [options: object, sentence: string])[] 
   [{ clientAssertionAudience: 'endpoint' }, "clientAssertionAudience must be 'issuer'"],
   [{ clientAssertionAudience: 'https://id.example/token' }, "clientAssertionAudience must be 'issuer'"],
   [{ dangerouslyAssumeRequestedScope: true }, 'dangerouslyAssumeRequestedScope must be false'],
+  [{ dangerouslyAllowLogoutTokenWithoutExp: true }, 'dangerouslyAllowLogoutTokenWithoutExp must be false'],
   [{ idTokenSignedResponseAlg: 'RS256' }, 'idTokenSignedResponseAlg must be PS256, ES256 or EdDSA'],
   [{ idTokenSignedResponseAlg: 'PS384' }, 'idTokenSignedResponseAlg must be PS256, ES256 or EdDSA'],
   [

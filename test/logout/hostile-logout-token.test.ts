@@ -163,6 +163,7 @@ const TIMES: readonly Row[] = [
     claims(({ exp: _, ...good }) => ({ ...good, iat: now() - 185 })),
     `${CODE}ISSUED_AT`,
   ],
+  ['no exp', without('exp'), `${CODE}EXPIRED`],
   ['an exp in the past', claims((good) => ({ ...good, exp: now() - 61 })), `${CODE}EXPIRED`],
   ...values('exp', ['5', null, [], 1e300], `${CODE}EXPIRED`),
   ['nbf in the future', claims((good) => ({ ...good, nbf: now() + 65 })), `${CODE}NOT_BEFORE`],
@@ -195,8 +196,6 @@ const GOOD: readonly (readonly [name: string, change: Change])[] = [
     (typ) => [`with typ ${typ}`, header((good) => ({ ...good, typ }))] as const,
   ),
   ['with aud in a list, among others', claims((good) => ({ ...good, aud: ['another', good['aud']] }))],
-  ['without exp', without('exp')],
-  ['without exp, two minutes old', claims(({ exp: _, ...good }) => ({ ...good, iat: now() - 120 }))],
   ['nine minutes old, after an outage', claims((good) => ({ ...good, iat: now() - 540, exp: now() + 1 }))],
   ['with an exp of years', claims((good) => ({ ...good, exp: now() + 1e9 }))],
   ['with only a sub', without('sid')],
@@ -350,6 +349,28 @@ describe('a logout token signed with the client secret', () => {
     ['another secret', signedAnew('HS256', () => 'another secret of at least 32 characters'), `${CODE}SIGNATURE`],
     ['the key of the provider', signedAnew('RS256', ({ keys }) => keys.rsa.privateKey), `${CODE}ALG`],
   ])
+})
+
+describe('N-61: a logout token, with dangerouslyAllowLogoutTokenWithoutExp', () => {
+  const stand = createStand({ app: { options: { dangerouslyAllowLogoutTokenWithoutExp: true } } })
+
+  for (const [name, change] of [
+    ['without exp', without('exp')],
+    ['without exp, two minutes old', claims(({ exp: _, ...good }) => ({ ...good, iat: now() - 120 }))],
+    ['with exp', () => undefined],
+  ] as const) {
+    it(`ends the session ${name}`, async () => {
+      const { browser, subject } = await arrive(stand)
+      change(stand.provider)
+      const answer = await stand.provider.postLogoutToken(logoutUri(stand.app), subject)
+      assert.deepEqual([answer.status, await isIn(browser), seen.errors], [200, false, []])
+    })
+  }
+
+  testRows(
+    stand,
+    TIMES.filter(([name]) => name !== 'no exp'),
+  )
 })
 
 describe('the verification of a logout token', () => {

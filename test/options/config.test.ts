@@ -123,6 +123,7 @@ describe('the configuration', () => {
       dangerouslyAssumeRequestedScope: false,
       dangerouslyAllowInsecureRequests: false,
       dangerouslyAllowMissingIss: false,
+      dangerouslyAllowLogoutTokenWithoutExp: false,
       dangerouslyAllowMissingNonce: false,
       dangerouslyDisablePkce: false,
       assumeBearerTokenType: false,
