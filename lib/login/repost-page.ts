@@ -3,7 +3,7 @@ import { headerOf, type Request, type Response } from '../http/request.ts'
 import { SUBMIT_FORM_SCRIPT, sendFormPage } from '../http/response.ts'
 import { responseDeliveryOf } from '../options/response-type.ts'
 import type { Client, RelyingParty } from '../relying-party.ts'
-import { destroyUnsentSession, isStrict } from '../session/cookies.ts'
+import { isStrict, skipNewSession } from '../session/cookies.ts'
 import type { SessionRequest } from '../session/express-session.ts'
 
 /**
@@ -22,7 +22,7 @@ export async function repostResponse(
   const isInFragment = expectsFragment(client, req, fields)
   if (isReposted || !(isInFragment || isCookieMissing(rp, req, fields))) return false
   // Without the browser's cookie, express-session made a new session. Its cookie must not replace that of the real session.
-  await destroyUnsentSession(req)
+  skipNewSession(req)
   if (isInFragment) sendFragmentPage(res, client.config.redirectUri)
   else sendRepostPage(res, client.config.redirectUri, [...fields, [REPOSTED_PARAM, markOf(client, req)]])
   return true

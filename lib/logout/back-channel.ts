@@ -13,7 +13,7 @@ import {
   verifyLogoutToken,
 } from '../protocol/logout-token.ts'
 import type { Client, RelyingParty } from '../relying-party.ts'
-import { destroyUnsentSession } from '../session/cookies.ts'
+import { skipNewSession } from '../session/cookies.ts'
 import { requireSession } from '../session/express-session.ts'
 import type { StoreLike } from '../state/shared-state.ts'
 
@@ -24,7 +24,7 @@ import type { StoreLike } from '../state/shared-state.ts'
 export async function backchannelLogoutRoute(rp: RelyingParty, req: Request, res: Response): Promise<void> {
   allowMethods(req, 'POST')
   const sessionReq = requireSession(req)
-  await destroyUnsentSession(sessionReq)
+  skipNewSession(sessionReq)
   try {
     await handleLogoutToken(rp, sessionReq.sessionStore, await readLogoutToken(req))
   } catch (error) {
@@ -105,7 +105,7 @@ async function verifyForClients(
 export async function tokenRevocationRoute(rp: RelyingParty, req: Request, res: Response): Promise<void> {
   allowMethods(req, 'POST')
   const sessionReq = requireSession(req)
-  await destroyUnsentSession(sessionReq)
+  skipNewSession(sessionReq)
   const verified = await verifyRevocations(rp, bearerTokenOf(req)).catch((error: unknown) => refuseToken(error, res))
   if (verified === undefined) return
   const subject = subjectOf(await readJsonBody(req))

@@ -3,7 +3,7 @@ import { allowMethods, headerOf, type Request, type Response, readForm, requestQ
 import { policyOriginOf, send } from '../http/response.ts'
 import { isIssuerOrTenant } from '../options/issuer.ts'
 import { type Client, clientOf, type RelyingParty } from '../relying-party.ts'
-import { destroyUnsentSession } from '../session/cookies.ts'
+import { skipNewSession } from '../session/cookies.ts'
 import { readLastLogin } from '../session/current-login.ts'
 import { endLocalLogin } from '../session/end-login.ts'
 import { requireSession, type SessionRequest } from '../session/express-session.ts'
@@ -23,7 +23,7 @@ export async function frontchannelLogoutRoute(rp: RelyingParty, req: Request, re
   const { issuer, sid } = readLogoutParams(rp, params)
   if (issuer !== undefined && sid !== undefined) await endSessionBySid(rp, sessionReq, res, issuer, sid)
   else await endSessionOfThisBrowser(rp, sessionReq, res, issuer)
-  await destroyUnsentSession(sessionReq)
+  skipNewSession(sessionReq)
   const origins = await Promise.all([...rp.clients.values()].map(originsOf))
   // Another middleware may forbid frames. Pages of the providers must be able to frame this one.
   res.removeHeader('X-Frame-Options')

@@ -1,8 +1,7 @@
 import { OidcError } from '../errors.ts'
 import { publish } from '../events.ts'
 import { headerOf, type Request, type Response } from '../http/request.ts'
-import { unlessAbsent } from '../state/store-record.ts'
-import { type SessionCookie, type SessionRequest, storeOperation } from './express-session.ts'
+import type { SessionCookie, SessionRequest } from './express-session.ts'
 
 /** Writes this library's own cookies, all with HttpOnly, SameSite=Lax and Path=/. */
 interface CookieWriter {
@@ -128,22 +127,17 @@ function decode(value: string): string {
 }
 
 /**
- * Destroys the session if express-session made it for this request, because the request brought no cookie. Its cookie must
- * not replace the browser's real session cookie, which the browser withheld, and a request from a server needs no session.
+ * Drops the session if express-session made it for this request, because the request brought none. Returns true if it did so.
+ * The store is not asked for anything: the session is not in it yet. A request from a server, such as one for `/jwks`, needs no
+ * session; and a new cookie must not replace the browser's real session cookie, which the browser may have withheld.
  */
-export async function destroyUnsentSession(req: SessionRequest): Promise<void> {
-  if (req.session !== undefined && sessionCookieName(req, req.sessionID) === undefined) {
-    await storeOperation((done) => req.session.destroy(unlessAbsent(done)))
-  }
-}
-
-/**
- * Keeps express-session from storing a new session for a request without one (`saveUninitialized: true`). A provider that
- * fetches `/jwks`, for example, does not use a session.
- */
-export function skipNewSession(req: Request): void {
+export function skipNewSession(req: Request): boolean {
   const sessionId: unknown = Reflect.get(req, 'sessionID')
-  if (sessionCookieName(req, String(sessionId)) === undefined) Reflect.deleteProperty(req, 'session')
+  if (sessionCookieName(req, String(sessionId)) !== undefined) return false
+  Reflect.deleteProperty(req, 'session')
+  // With `unset: 'destroy'`, express-session destroys what has this id.
+  Reflect.deleteProperty(req, 'sessionID')
+  return true
 }
 
 /** Deletes the browser's cookie of a destroyed session, so that later requests do not look for it in the store. */

@@ -15,7 +15,7 @@ import { destroyRecord, getRecord, recordKey, unlessAbsent } from '../state/stor
 import { createLimiter } from '../time/limiter.ts'
 import { nowInSeconds } from '../time/seconds.ts'
 import type { IdTokenClaims, Login, TokenRecord } from '../types.ts'
-import { expireSessionCookie } from './cookies.ts'
+import { expireSessionCookie, skipNewSession } from './cookies.ts'
 import { readLastLogin, readTokensId, type SessionConfig } from './current-login.ts'
 import { type SessionRequest, storeOperation } from './express-session.ts'
 import type { LoopBrake } from './login-attempts.ts'
@@ -56,6 +56,10 @@ export async function endLocalLogin(
   how?: LogoutChannel,
 ): Promise<TokenRecord | undefined> {
   const [login, tokensId] = [readLastLogin(req, config), readTokensId(req, config)]
+  if (tokensId === undefined && skipNewSession(req)) {
+    if (res !== undefined) loopBrake.reset(res)
+    return undefined
+  }
   const { sessionID, session, sessionStore } = req
   const failures: unknown[] = []
   const report = (error: unknown): undefined => void failures.push(error)

@@ -196,6 +196,49 @@ describe('the session of a login', () => {
     })
   })
 
+  describe('N-45: is nothing that the store is asked about', () => {
+    for (const [how, settings] of [
+      ['', {}],
+      [', if each visitor is given one', { saveUninitialized: true, resave: true, rolling: true }],
+      [', if they are destroyed when they are unset', { saveUninitialized: true, unset: 'destroy' }],
+    ] as const) {
+      for (const [name, method, path, status] of [
+        ['at a logout', 'POST', '/logout', 200],
+        ['at a logout token that is invalid', 'POST', '/backchannel-logout', 400],
+        ['at a frame of the provider', 'GET', '/frontchannel-logout', 200],
+        ['at a revocation that is not authorized', 'POST', '/revocation', 401],
+        ['at a response whose cookies were withheld', 'POST', '/callback', 200],
+      ] as const) {
+        it(`${name}, for a visitor without a session${how}`, async () => {
+          const store = new session.MemoryStore()
+          const app = await start(
+            { routes: { tokenRevocation: '/revocation' } },
+            { session: { store, ...settings }, errorHandler: 'json' },
+          )
+          const calls: unknown[] = []
+          for (const name of ['get', 'set', 'destroy', 'touch'] as const) {
+            const original = store[name]
+            Object.assign(store, {
+              [name]: (...args: unknown[]) => {
+                calls.push([name, args[0]])
+                return Reflect.apply(original, store, args)
+              },
+            })
+          }
+          const fields = { logout_token: 'x', state: 'x', code: 'x' }
+          const body = method === 'POST' ? { body: new URLSearchParams(fields) } : {}
+          const headers = { accept: 'text/html', origin: app.origin }
+          const response = await fetch(`${app.baseUrl}${path}`, { method, headers, redirect: 'manual', ...body })
+          assert.deepEqual([response.status, calls], [status, []])
+          assert.deepEqual(
+            response.headers.getSetCookie().filter((cookie) => cookie.includes('s%3A')),
+            [],
+          )
+        })
+      }
+    }
+  })
+
   it('is not written for a visitor who is not logged in', async () => {
     const app = await start()
     const browser = app.browser()
