@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
+import type { Json } from '../../lib/index.ts'
 import { type AnyOptions, codesOf, type TestApp } from '../support/app/app.ts'
 import { answerJson } from '../support/app/app-routes.ts'
 import { createStage } from '../support/app/stage.ts'
@@ -52,9 +53,9 @@ describe('a link to the login route', () => {
 })
 
 describe('an acr that is essential for every login', () => {
-  async function logInFor(acr: string | readonly string[], brought: string) {
+  async function logInFor(acr: string | readonly string[], brought: string, requested: Record<string, Json> = claims) {
     const app = await stage.start(
-      { authorizationParams: { claims } },
+      { authorizationParams: { claims: requested } },
       { routes: { '/link': answerJson(({ oidc }) => ({ link: oidc.loginUrl('/profile', { acr }) })) } },
     )
     stage.provider.change.idTokenClaims = (good) => ({ ...good, acr: brought })
@@ -68,5 +69,13 @@ describe('an acr that is essential for every login', () => {
     assert.deepEqual(await logInFor(PASSWORD, PASSWORD), refusal)
     assert.deepEqual(await logInFor([PASSWORD, MFA], PASSWORD), refusal)
     assert.deepEqual(await logInFor([PASSWORD, MFA], MFA), { codes: [], status: 200 })
+  })
+
+  it('N-60: does not let in a login that requires more', async () => {
+    const requested = { id_token: { acr: { essential: true, values: [PASSWORD, MFA] } } }
+    const refusal = { codes: ['ERR_OIDC_INSUFFICIENT_AUTHENTICATION'], status: 401 }
+    assert.deepEqual(await logInFor(MFA, PASSWORD, requested), refusal)
+    assert.deepEqual(await logInFor(MFA, MFA, requested), { codes: [], status: 200 })
+    assert.deepEqual(await logInFor('urn:other', MFA, requested), refusal)
   })
 })

@@ -199,6 +199,48 @@ describe('a watched store', () => {
   })
 })
 
+describe('N-60: a login whose token record could not be deleted', () => {
+  /** A store that counts its writes of the session, and waits at the gate before each. */
+  async function createSlowCall() {
+    const [store, gate, written] = [createStore(), createGate(), [] as string[]]
+    const { set } = store
+    store.set = (id, data, done) => {
+      if (id !== 'id') return set.call(store, id, data, done)
+      written.push(id)
+      void gate.pass().then(() => set.call(store, id, data, done))
+    }
+    const call = createCall(store, 'a')
+    const login = loginOf('ada')
+    await call.saveTokens('tokens', login)
+    return { store, gate, written, ...call, data: { a: { login, tokensId: 'tokens' } } }
+  }
+
+  it('is not written after its session has ended', async () => {
+    const { store, storeWatch, gate, written, data } = await createSlowCall()
+    await storeWatch.markEnded(requestOf('id', store))
+    gate.open()
+    await write(store, 'id', data)
+    assert.deepEqual([written, await read(store, 'id')], [[], undefined])
+  })
+
+  it('is destroyed again if its session ends during the write', async () => {
+    const { store, storeWatch, gate, written, data } = await createSlowCall()
+    const writing = write(store, 'id', data)
+    await gate.hasArrived
+    await storeWatch.markEnded(requestOf('id', store))
+    gate.open()
+    await writing
+    assert.deepEqual([written, await read(store, 'id')], [['id'], undefined])
+  })
+
+  it('is written as long as nobody ends its session', async () => {
+    const { store, gate, data } = await createSlowCall()
+    gate.open()
+    await write(store, 'id', data)
+    assert.notEqual(await read(store, 'id'), undefined)
+  })
+})
+
 describe('two applications with one store and one session', () => {
   const stage = createStage()
 
