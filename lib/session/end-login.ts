@@ -56,8 +56,9 @@ export async function endLocalLogin(
   how?: LogoutChannel,
 ): Promise<TokenRecord | undefined> {
   const [login, tokensId] = [readLastLogin(req, config), readTokensId(req, config)]
-  if (tokensId === undefined && skipNewSession(req)) {
-    if (res !== undefined) loopBrake.reset(res)
+  // Without `res`, a login has failed halfway: its session may be saved already.
+  if (res !== undefined && tokensId === undefined && skipNewSession(req)) {
+    loopBrake.reset(res)
     return undefined
   }
   const { sessionID, session, sessionStore } = req
