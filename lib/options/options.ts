@@ -202,8 +202,9 @@ export interface ApplicationOptions {
    * The agent for the https connections to the provider: with `ca` for a private certificate authority, or one that
    * connects through a proxy. It decides itself which certificates it accepts. Cannot be combined with `fetch`.
    * @example
-   * ```js
-   * agent: new https.Agent({ keepAlive: true, ca: readFileSync('authority.pem') })
+   * ```ts
+   * const agent = new Agent({ keepAlive: true, ca: readFileSync('authority.pem') })
+   * app.use(oidc({ ...options, agent }))
    * ```
    */
   agent?: Agent

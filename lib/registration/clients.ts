@@ -1,4 +1,5 @@
 import { ConfigError, ProviderError } from '../errors.ts'
+import { publish } from '../events.ts'
 import { isObject, type JsonObject, presentMembers } from '../jose/json.ts'
 import { isCredential } from '../options/credential.ts'
 import {
@@ -43,7 +44,7 @@ export async function registerClient(
 ): Promise<RegisteredClient> {
   rejectProblems(findMetadataProblems(metadata))
   const response = await requestRegistration(endpoint, { method: 'POST', url: endpoint.url, body: metadata })
-  return { ...readClientResponse(endpoint, response), registeredAt: nowInWholeSeconds() }
+  return { ...readClientResponse(endpoint, response, metadata), registeredAt: nowInWholeSeconds() }
 }
 
 /**
@@ -52,7 +53,7 @@ export async function registerClient(
  */
 export async function readClient(endpoint: RegistrationEndpoint, client: ClientInformation): Promise<RegisteredClient> {
   const response = await requestRegistration(endpoint, { method: 'GET', url: clientUrlOf(endpoint, client), client })
-  return mergeResponse(client, readClientResponse(endpoint, response))
+  return mergeResponse(client, readClientResponse(endpoint, response, client))
 }
 
 /**
@@ -79,7 +80,7 @@ export async function updateClient(
   rejectProblems(findMetadataProblems(body).filter((problem) => !known.includes(problem)))
   const url = clientUrlOf(endpoint, client)
   const response = await requestRegistration(endpoint, { method: 'PUT', url, body, client })
-  return mergeResponse(client, readClientResponse(endpoint, response))
+  return mergeResponse(client, readClientResponse(endpoint, response, body))
 }
 
 /** Deletes a client (RFC 7592 2.3). Logins in progress with this client will fail. */
@@ -118,7 +119,7 @@ async function requestNewSecret(endpoint: RegistrationEndpoint, client: ClientIn
       readErrorResponse(response),
     )
   }
-  const information = readClientResponse(endpoint, response)
+  const information = readClientResponse(endpoint, response, client)
   if (information.client_secret !== undefined) return mergeResponse(client, information)
   throw new ProviderError(
     'ERR_OIDC_REGISTRATION_SECRET',
@@ -131,22 +132,33 @@ function rejectProblems(problems: readonly string[]): void {
 }
 
 /** Some providers answer 200 to a registration and others 201 to an update (RFC 7591 3.2.1, RFC 7592 3). */
-function readClientResponse(endpoint: RegistrationEndpoint, response: ProviderResponse): ClientInformation {
+function readClientResponse(
+  endpoint: RegistrationEndpoint,
+  response: ProviderResponse,
+  known: ClientMetadata,
+): ClientInformation {
   if (response.status !== 200 && response.status !== 201) throw registrationRefusal(response)
-  return checkClient(endpoint, jsonBody(response))
+  return checkClient(endpoint, jsonBody(response), known)
 }
 
 /** What a member must be if the response has it. Other members are not checked. */
 const MEMBERS: ReadonlyMap<string, (value: Json) => boolean> = new Map([
   ['client_secret', isCredential],
-  ['client_id_issued_at', isEpochSeconds],
   ['client_secret_expires_at', isEpochSeconds],
   ['registration_access_token', isHeaderToken],
   ['redirect_uris', isTextList],
+  ['token_endpoint_auth_method', isVisibleText],
+])
+
+/**
+ * What a member should be that no login depends on. The client exists at the provider, and an error would leave it there and
+ * register one more at the next login, so a member that is something else is left aside.
+ */
+const OPTIONAL_MEMBERS: ReadonlyMap<string, (value: Json) => boolean> = new Map([
+  ['client_id_issued_at', isEpochSeconds],
   ['post_logout_redirect_uris', isTextList],
   ['response_types', isTextList],
   ['grant_types', isTextList],
-  ['token_endpoint_auth_method', isVisibleText],
 ])
 
 /** A secret or an algorithm that is empty is not one that the provider has left to us. */
@@ -155,10 +167,16 @@ const DECIDES = /^client_secret$|_(?:alg|enc)$/
 /**
  * Checks a client in a response (RFC 7591 3.2.1), without members that are null, as Okta adds them, or empty.
  *
+ * @param known What we have sent, or know of the client. It takes the place of a member that is left aside: an update sends
+ *   the whole client, and would reset a member that it leaves out (RFC 7592 2.2).
  * @throws ProviderError `ERR_OIDC_REGISTRATION_RESPONSE` if it is not a client. The message contains no value of the
  *   response.
  */
-export function checkClient(endpoint: RegistrationEndpoint, value: Json | undefined): ClientInformation {
+export function checkClient(
+  endpoint: RegistrationEndpoint,
+  value: Json | undefined,
+  known: ClientMetadata = {},
+): ClientInformation {
   if (!isObject(value)) throw invalidResponse('is not a JSON object. Check the URL of the endpoint')
   const empty = Object.entries(value).filter(([name, member]) => member === '' && DECIDES.test(name))
   const client: JsonObject = { ...presentMembers(value), ...Object.fromEntries(empty) }
@@ -169,7 +187,20 @@ export function checkClient(endpoint: RegistrationEndpoint, value: Json | undefi
   if (url !== undefined && !isClientUrl(endpoint, url)) {
     throw invalidResponse('has a registration_client_uri that is not on the host of the provider')
   }
-  return client as ClientInformation
+  return replaceOddMembers(client, known) as ClientInformation
+}
+
+function replaceOddMembers(client: JsonObject, known: ClientMetadata): JsonObject {
+  const isOdd = ([name, member]: readonly [string, Json]) => OPTIONAL_MEMBERS.get(name)?.(member) === false
+  const odd = Object.entries(client).filter(isOdd)
+  for (const [name] of odd) {
+    const error = invalidResponse(`has no valid ${name}, which was left aside`)
+    publish['express-oidc:error'](() => ({ code: error.code, error }))
+  }
+  const names = odd.map(([name]) => name)
+  const kept = Object.entries(client).filter(([name]) => !names.includes(name))
+  const replaced = Object.entries(known).filter(([name, value]) => names.includes(name) && value !== undefined)
+  return Object.fromEntries([...kept, ...replaced]) as JsonObject
 }
 
 /** RFC 6749 A.1 and A.2: VSCHAR. */

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { generateKeyPairSync } from 'node:crypto'
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { afterEach, beforeEach, describe, it, mock } from 'node:test'
 import { inspect } from 'node:util'
 import { ConfigError, type ErrorCode, OidcError, ProviderError } from '../../lib/errors.ts'
@@ -492,6 +493,40 @@ describe('a hostile response to a registration', () => {
       assert.doesNotMatch(inspect(error), /evil|secret-/)
     })
   }
+
+  for (const [name, value] of [
+    ['client_id_issued_at', '1700000000'],
+    ['client_id_issued_at', -1],
+    ['response_types', 'code'],
+    ['grant_types', [1]],
+    ['post_logout_redirect_uris', {}],
+  ] as const) {
+    it(`N-8: registers with the odd member ${name}: ${inspect(value)}, and says so in an event`, async () => {
+      const { provider, endpoint } = await startWithEndpoint()
+      const events: string[] = []
+      const listener = (message: unknown) => events.push(inspect(message))
+      subscribe('express-oidc:error', listener)
+      provider.tell = (members) => ({ ...members, [name]: value })
+      const client = await registerClient(endpoint, METADATA)
+      const changed = await updateClient(endpoint, client, {})
+      unsubscribe('express-oidc:error', listener)
+      for (const { [name]: member } of [client, changed]) assert.equal(member, undefined)
+      assert.match(String(client.client_secret), /^secret-/)
+      assert.equal(events.length, 2)
+      for (const event of events) assert.match(event, new RegExp(`no valid ${name}`))
+      assert.doesNotMatch(events.join(), /1700000000|secret-/)
+    })
+  }
+
+  it('N-8: keeps what was requested in the place of an odd list, so that an update sends it again', async () => {
+    const { provider, endpoint } = await startWithEndpoint()
+    const grants = { grant_types: ['authorization_code', 'refresh_token'] }
+    provider.tell = (members) => ({ ...members, grant_types: 'authorization_code refresh_token' })
+    const client = await registerClient(endpoint, { ...METADATA, ...grants })
+    assert.deepEqual(client.grant_types, grants.grant_types)
+    await updateClient(endpoint, client, { client_name: 'The portal' })
+    assert.deepEqual(provider.calls.at(-1)?.body?.['grant_types'], grants.grant_types)
+  })
 
   const bodies: readonly [string, number, string, string, ErrorCode][] = [
     ['HTML', 200, 'text/html', '<h1>Log in</h1>', 'ERR_OIDC_REGISTRATION_RESPONSE'],
