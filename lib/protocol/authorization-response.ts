@@ -13,7 +13,8 @@ import { audienceRule, type ClaimRule, checkClaims, expiryRule, issuerRule, notB
 /** The parameters of a request to the callback, each at most once. */
 export type ResponseParams = ReadonlyMap<string, string>
 
-const MAX_PARAMETERS = 50
+/** Some providers add many of their own. Each costs memory, so there is a bound. */
+const MAX_PARAMETERS = 200
 const MAX_STATE_LENGTH = 512
 
 /** Reads an authorization response. Throws `ERR_OIDC_CALLBACK_INVALID` for a repeated parameter (RFC 6749 3.1). */

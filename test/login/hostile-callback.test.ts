@@ -117,7 +117,7 @@ const DOUBLED: readonly Row<ParamsChange>[] = [
       'ERR_OIDC_CALLBACK_INVALID',
     ],
   ),
-  ['51 parameters', repeat(48), 'ERR_OIDC_CALLBACK_INVALID'],
+  ['201 parameters', repeat(198), 'ERR_OIDC_CALLBACK_INVALID'],
 ]
 
 const ISSUERS: readonly Row<ParamsChange>[] = [
