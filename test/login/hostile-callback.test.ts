@@ -65,7 +65,7 @@ const edit =
 const repeat =
   (count: number): ParamsChange =>
   (params) => {
-    for (let index = 0; index < count; index++) params.append(`x${index}`, EVIL_HTML)
+    for (let index = 0; index < count; index++) params.append(`x${index}`, index === 0 ? EVIL_HTML : 'x')
   }
 
 const STATES: readonly Row<ParamsChange>[] = [
