@@ -2,7 +2,7 @@ import { createHash, timingSafeEqual } from 'node:crypto'
 import { type ErrorCode, shown } from '../errors.ts'
 import { findJwsAlgorithm } from '../jose/algorithms.ts'
 import { nounOf, type TokenProblem, tokenProblemError } from '../jose/compact-token.ts'
-import { presentMembers } from '../jose/json.ts'
+import { type JsonObject, presentMembers } from '../jose/json.ts'
 import type { VerifyToken } from '../provider/provider-token.ts'
 import { isInstant, nowInSeconds } from '../time/seconds.ts'
 import type { IdTokenClaims, Json } from '../types.ts'
@@ -44,7 +44,13 @@ export async function verifyIdToken(
   const { claims, token, alg } = await verify(idToken, errorStatus)
   checkClaims(nounOf('ID_TOKEN'), claims, RULES, { ...expected, alg, now: nowInSeconds() }, errorStatus)
   // The rules have checked the types of `iss` and `sub`. The application decides about the other claims.
-  return { claims: presentMembers(claims) as unknown as IdTokenClaims, token, alg }
+  return { claims: usableClaims(claims) as unknown as IdTokenClaims, token, alg }
+}
+
+/** Without an `auth_time` that is not a time: then nothing says when the user authenticated, and no step-up is met. */
+function usableClaims(claims: JsonObject): JsonObject {
+  const { auth_time: authTime, ...rest } = claims
+  return presentMembers(isInstant(authTime) ? claims : rest)
 }
 
 /**
@@ -139,13 +145,13 @@ const nonce: IdTokenRule = {
   },
 }
 
-/** OIDC Core 3.1.3.7 (13): if `max_age` was requested, it is checked. */
+/** OIDC Core 3.1.3.7 (13): if `max_age` was requested, it is checked. Otherwise nothing depends on it. */
 const authTime: IdTokenRule = {
   code: 'ERR_OIDC_ID_TOKEN_AUTH_TIME',
   findProblem: ({ auth_time: given }, { now, clockTolerance, maxAge }) => {
-    const isTime = isInstant(given) || (given === undefined && maxAge === undefined)
-    if (!isTime) return { message: 'does not say when the user authenticated: auth_time must be seconds since 1970.' }
-    if (maxAge === undefined || given === undefined) return undefined
+    if (maxAge === undefined) return undefined
+    if (!isInstant(given))
+      return { message: 'does not say when the user authenticated: auth_time must be seconds since 1970.' }
     if (given <= now + clockTolerance && now - given <= maxAge + clockTolerance) return undefined
     const limit = `The login requested max_age ${maxAge} (clockTolerance is ${clockTolerance}).`
     return {

@@ -3,7 +3,6 @@ import { beforeEach, describe, it, mock } from 'node:test'
 import {
   type AuthRequirement,
   ConfigError,
-  type ErrorCode,
   type Handler,
   requireAuth,
   requireScope,
@@ -222,7 +221,7 @@ describe('the response to a stronger login', () => {
   const put =
     (name: string, value: () => unknown): Change =>
     (claims) => ({ ...claims, [name]: value() })
-  const rows: readonly (readonly [name: string, path: string, change: Change, code?: ErrorCode, status?: number])[] = [
+  const rows: readonly (readonly [name: string, path: string, change: Change])[] = [
     ['no acr', '/strong', put('acr', () => undefined)],
     ['an acr that is null', '/strong', put('acr', () => null)],
     ['an empty acr', '/strong', put('acr', () => '')],
@@ -244,8 +243,8 @@ describe('the response to a stronger login', () => {
     ['an auth_time of 1970', '/fresh', put('auth_time', () => 0)],
     ['an auth_time in the future', '/fresh', put('auth_time', () => epoch() + 63)],
     ['an auth_time in milliseconds', '/fresh', put('auth_time', () => Date.now())],
-    ['an auth_time as a string', '/fresh', put('auth_time', () => String(epoch())), 'ERR_OIDC_ID_TOKEN_AUTH_TIME', 502],
-    ['an auth_time that is null', '/fresh', put('auth_time', () => null), 'ERR_OIDC_ID_TOKEN_AUTH_TIME', 502],
+    ['an auth_time as a string', '/fresh', put('auth_time', () => String(epoch()))],
+    ['an auth_time that is null', '/fresh', put('auth_time', () => null)],
     [
       'a weaker acr, but a recent login and the method',
       '/all',
@@ -266,12 +265,12 @@ describe('the response to a stronger login', () => {
     browser = started.browser
   })
 
-  for (const [name, path, change, code = INSUFFICIENT, status = 403] of rows) {
+  for (const [name, path, change] of rows) {
     it(`is refused with ${name}, once, and the previous login stays`, async () => {
       const before = await storeContents(app)
       stage.provider.change.idTokenClaims = change
       const page = await browser.open(path)
-      assert.deepEqual([page.status, page.headers.location, codesOf(app)], [status, undefined, [code]])
+      assert.deepEqual([page.status, page.headers.location, codesOf(app)], [403, undefined, [INSUFFICIENT]])
       assert.equal(authorizeCalls(), 2)
       assert.equal(await storeContents(app), before)
       assert.equal((await browser.open('/profile')).json()['sub'], 'user-subject')

@@ -127,7 +127,6 @@ const CLAIMS: readonly Row<Change>[] = [
     zero: 0,
   }),
   ...each('nbf', 'ERR_OIDC_ID_TOKEN_NOT_BEFORE', { ...NOT_A_TIME, 'in the future': now() + 300 }),
-  ...each('auth_time', 'ERR_OIDC_ID_TOKEN_AUTH_TIME', NOT_A_TIME),
 
   ['no nonce', without('nonce'), NONCE],
   ...each('nonce', NONCE, { ...NOT_TEXT, empty: '', 'of another login': 'n'.repeat(43), 'of HTML': EVIL_HTML }),

@@ -131,6 +131,13 @@ describe('a valid ID Token', () => {
     })
   }
 
+  for (const odd of [String(now), '2036-01-01T00:00:00Z', null, {}, [now], true, 1e300]) {
+    it(`N-25: is accepted without max_age if auth_time is ${JSON.stringify(odd)}, and the claim is left aside`, async () => {
+      const { claims } = await verify(tokenWith({ auth_time: odd }), keys, expected)
+      assert.equal(Object.hasOwn(claims, 'auth_time'), false)
+    })
+  }
+
   for (const typ of ['JWT', 'jwt', 'application/jwt', 'application/JWT']) {
     it(`is accepted with typ ${typ}`, async () => {
       await verify(tokenWith({}, { typ }), keys, expected)
@@ -292,8 +299,8 @@ describe('the claims of an ID Token', () => {
     ['another nonce of the same length', { nonce: 'n-0S6_WzA2Mk' }, 'NONCE'],
     ['a shorter nonce', { nonce: 'n-0S6_WzA2M' }, 'NONCE'],
     ['a list as nonce', { nonce: ['n-0S6_WzA2Mj'] }, 'NONCE'],
-    ['auth_time as a string', { auth_time: String(now) }, 'AUTH_TIME'],
-    ['auth_time null', { auth_time: null }, 'AUTH_TIME'],
+    ['auth_time as a string after max_age', { auth_time: String(now) }, 'AUTH_TIME', { maxAge: 300 }],
+    ['auth_time null after max_age', { auth_time: null }, 'AUTH_TIME', { maxAge: 300 }],
     ['no auth_time after max_age', {}, 'AUTH_TIME', { maxAge: 300 }],
     ['auth_time before max_age', { auth_time: now - 361 }, 'AUTH_TIME', { maxAge: 300 }],
     ['auth_time in milliseconds after max_age', { auth_time: now * 1000 }, 'AUTH_TIME', { maxAge: 300 }],
