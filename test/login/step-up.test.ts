@@ -1,12 +1,6 @@
 import assert from 'node:assert/strict'
 import { beforeEach, describe, it, mock } from 'node:test'
-import {
-  type AuthRequirement,
-  ConfigError,
-  type Handler,
-  requireAuth,
-  requireScope,
-} from '../../lib/index.ts'
+import { type AuthRequirement, ConfigError, type Handler, requireAuth, requireScope } from '../../lib/index.ts'
 import { essentialAcr } from '../../lib/protocol/step-up.ts'
 import { ACCOUNTS } from '../support/app/accounts.ts'
 import { type AnyOptions, codesOf, type TestApp } from '../support/app/app.ts'
