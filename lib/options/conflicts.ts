@@ -6,7 +6,7 @@ import { PROFILE_CONFLICTS } from './profile.ts'
 import type { NamedProviderOptions, ProviderOptions } from './provider-options.ts'
 import { contentsOf, findResponseType } from './response-type.ts'
 import { type Conflict, conflict, findConflicts, insecureUrl, isPlainObject, showValue } from './rule.ts'
-import { isPlainPath } from './urls.ts'
+import { isPlainPath, withAsciiHost } from './urls.ts'
 
 /** The application's options, and the provider's options that matter to the whole application. */
 type Given = AppOptions & Pick<ProviderOptions, 'issuer' | 'clientSecret'>
@@ -45,7 +45,7 @@ export const APP_CONFLICTS: readonly Conflict<Given>[] = [
       `postLogoutRedirectUri must not be one of routes. Received ${showValue(url)}. Set it to the page that users see after a logout.`,
     ({ postLogoutRedirectUri: url, baseUrl = '', ...options }) =>
       routesOf(options).some(({ path }) => {
-        return [path, baseUrl.replace(/\/$/, '') + path].some((own) => isSamePath(own, url))
+        return [path, withAsciiHost(baseUrl).replace(/\/$/, '') + path].some((own) => isSamePath(own, url))
       }),
   ),
   { between: ['routes', 'providerChooser'], problems: equalRoutes },

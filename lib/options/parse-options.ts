@@ -15,7 +15,7 @@ import { applyProfile } from './profile.ts'
 import type { NamedProviderOptions } from './provider-options.ts'
 import { findResponseType } from './response-type.ts'
 import { frozenCopy, isPlainObject } from './rule.ts'
-import { parseLocalPath } from './urls.ts'
+import { parseLocalPath, withAsciiHost } from './urls.ts'
 
 type Given = Readonly<Record<string, unknown>>
 
@@ -145,7 +145,7 @@ function parseBaseUrl(baseUrl: string): Pick<AppConfig, 'origin' | 'basePath'> {
  * OIDC RP-Initiated Logout 2: the provider compares it with what is registered, so an absolute URL stays as it was
  * given.
  */
-function afterLogoutUrl({ baseUrl, postLogoutRedirectUri = baseUrl }: Readonly<AppOptions>): string {
+function afterLogoutUrl({ baseUrl, postLogoutRedirectUri = withAsciiHost(baseUrl) }: Readonly<AppOptions>): string {
   const { origin, basePath } = parseBaseUrl(baseUrl)
   const path = parseLocalPath(postLogoutRedirectUri, origin)
   return path === undefined ? postLogoutRedirectUri : origin + basePath + path.pathname + path.search + path.hash

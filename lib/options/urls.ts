@@ -42,12 +42,22 @@ function withTenant(value: unknown): string {
 export const baseUrl: Rule = must(
   'be an absolute https URL without query, fragment or credentials, for example https://example.com/portal',
   (value) => {
-    if (parseHttpUrl(value) === undefined) return false
+    if (typeof value !== 'string' || parseHttpUrl(withAsciiHost(value)) === undefined) return false
     const path = String(value).replace(/^https?:\/\/[^/?#]*/, '')
     return /^\/?$/.test(path) || isPlainPath(path.replace(/\/$/, ''))
   },
   showUrl,
 )
+
+/**
+ * Writes the host as browsers send it: `https://xn--mnchen-3ya.example` for `https://münchen.example`
+ * (UTS 46). Only letters, marks and digits are converted, because other characters could be read as the end of the host.
+ */
+export function withAsciiHost(url: string): string {
+  const [, scheme = '', host = '', rest = ''] = /^(https?:\/\/)([\p{L}\p{M}\p{N}.-]+)(.*)$/su.exec(url) ?? []
+  const isConverted = /[^\0-\x7f]/.test(host) && URL.canParse(scheme + host)
+  return isConverted ? new URL(scheme + host).origin + rest : url
+}
 
 /** A query is allowed: the provider compares the whole URL with what is registered. */
 export const afterLogoutUrlRule: Rule = must(

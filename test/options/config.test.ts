@@ -188,6 +188,25 @@ describe('the configuration', () => {
     for (const issuer of exact) assert.equal(parse({ issuer }).issuer, issuer)
   })
 
+  it('N-25: accepts a baseUrl whose host has letters beyond ASCII, as browsers send it', () => {
+    for (const baseUrl of ['https://münchen.example/portal', 'https://MÜNCHEN.example:443/portal/']) {
+      const { redirectUri, postLogoutRedirectUri } = parse({ baseUrl })
+      assert.equal(redirectUri, 'https://xn--mnchen-3ya.example/portal/callback')
+      assert.match(postLogoutRedirectUri, /^https:\/\/xn--mnchen-3ya\.example[:/]/)
+    }
+    assert.throws(() => parse({ baseUrl: 'http://münchen.example' }), /baseUrl must be https\./)
+    for (const host of [
+      'a\uff0fb.example',
+      'a\u2024example',
+      'a\u2100.example',
+      '\u00ad',
+      'a\u200b.example',
+      'ü@b.example',
+    ]) {
+      assert.throws(() => parse({ baseUrl: `https://${host}` }), /baseUrl must be an absolute https URL/)
+    }
+  })
+
   it('N-23: accepts a client id and a secret that end in a space, as registered', () => {
     const { clientId, clientSecret } = parse({ clientId: 'web ', clientSecret: `${SECRET} ` })
     assert.deepEqual([clientId, clientSecret], ['web ', `${SECRET} `])
