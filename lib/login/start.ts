@@ -63,7 +63,7 @@ function readReturnTo({ config }: RelyingParty, given: string | null): string {
   if (returnTo === undefined && given !== null) {
     const error = new OidcError(
       'ERR_OIDC_RETURN_TO',
-      '`returnTo` of the login route is ignored, and the login leads to the home page: it is no path below baseUrl, is a ' +
+      'The login route ignores its returnTo, and the login leads to the home page: it is no path below baseUrl, is a ' +
         'route of this middleware, or is longer than 4096 characters. Correct the link that has it.',
     )
     publish['express-oidc:error'](() => ({ code: error.code, error }))

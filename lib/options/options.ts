@@ -203,6 +203,9 @@ export interface ApplicationOptions {
    * connects through a proxy. It decides itself which certificates it accepts. Cannot be combined with `fetch`.
    * @example
    * ```ts
+   * import { readFileSync } from 'node:fs'
+   * import { Agent } from 'node:https'
+   *
    * const agent = new Agent({ keepAlive: true, ca: readFileSync('authority.pem') })
    * app.use(oidc({ ...options, agent }))
    * ```

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { generateKeyPairSync } from 'node:crypto'
+import { Agent } from 'node:https'
 import { describe, it } from 'node:test'
 import { ConfigError } from '../../lib/errors.ts'
 import { SIGNATURE_ALGORITHMS } from '../../lib/jose/algorithms.ts'
@@ -330,6 +331,11 @@ const CLIENT: readonly Row[] = [
     'a certificate and a fetch function',
     good({ tlsClientCertificate: certificate, fetch: async () => new Response() }),
     'tlsClientCertificate cannot be combined with fetch. Let your fetch function present the certificate.',
+  ],
+  [
+    'an agent and a fetch function',
+    good({ agent: new Agent(), fetch: async () => new Response() }),
+    'agent cannot be combined with fetch. Let your fetch function use the agent.',
   ],
   ...[{ tokenEndpointAuthSigningAlg: 'HS256' }, { clientAssertionAudience: 'issuer' }].flatMap((changes) =>
     [undefined, 'client_secret_basic', 'client_secret_post'].map(
