@@ -29,7 +29,7 @@ const MAX_COOKIES = 6
 const MAX_CHARACTERS = 6000
 /** RFC 6265 6.1 promises 4096 bytes for a whole cookie. A longer value, for a long returnTo, goes into several. */
 const MAX_PIECE = 3500
-const MAX_PIECES = 4
+const MAX_PIECES = 10
 
 export function createTransactions(
   config: Pick<AppConfig, 'origin' | 'secrets' | 'transactionLifetime'>,
@@ -58,8 +58,8 @@ export function createTransactions(
 
   function makeRoom(req: Request, res: Response, size: number): void {
     const all = readCookies(req)
-    const present = [...all.keys()]
-      .filter((name) => name.startsWith(prefix) && !PIECE.test(name))
+    const names = [...all.keys()].filter((name) => name.startsWith(prefix))
+    const present = [...new Set(names.map((name) => name.replace(PIECE, '')))]
       .map((name) => ({ name, value: readValue(all, name) ?? '' }))
       .map(({ name, value }) => ({ name, size: value.length, startedAt: open(name, value)?.startedAt ?? 0 }))
       // Browsers send older cookies first (RFC 6265 5.4). Reversed, the newest of the same second stays in front.
@@ -94,8 +94,8 @@ export function createTransactions(
   }
 }
 
-/** The name of a piece of a transaction after the first. A hash has no dot. */
-const PIECE = /\.[1-9]$/
+/** What the name of a piece after the first adds to the name of its transaction, which ends with a hash. */
+const PIECE = /(?<=\.[\w-]{22})\.[1-9]$/
 
 function pieceName(name: string, index: number): string {
   return index === 0 ? name : `${name}.${index}`

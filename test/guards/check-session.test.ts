@@ -712,7 +712,8 @@ describe('a link of another site', () => {
       ['no issuer', (params) => params.delete('iss'), 'ERR_OIDC_RESPONSE_ISSUER_MISSING'],
       ['the error twice', (params) => params.append('error', 'login_required'), 'ERR_OIDC_CALLBACK_INVALID'],
       // Without a transaction, a user who is logged in is redirected to the home page.
-      ['no state', (params) => params.delete('state'), undefined],
+      // What the provider said is published.
+      ['no state', (params) => params.delete('state'), 'ERR_OIDC_STATE_MISSING'],
       ['another state', (params) => params.set('state', 'x'.repeat(43)), undefined],
     ]
     for (const [name, tamper, code] of rows) {

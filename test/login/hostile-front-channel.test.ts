@@ -232,7 +232,6 @@ const ID_TOKEN_CLAIMS: readonly Row<Change>[] = [
     'of a week ago': now() - 604_800,
   }),
   ...each(ID_TOKEN, 'nbf', 'ERR_OIDC_ID_TOKEN_NOT_BEFORE', { ...NOT_A_TIME, 'in the future': now() + 300 }),
-  ...each(ID_TOKEN, 'auth_time', AUTH_TIME, NOT_A_TIME),
   ['no nonce', without(ID_TOKEN, 'nonce'), NONCE],
   ...each(ID_TOKEN, 'nonce', NONCE, { empty: '', 'of another login': 'n'.repeat(43), null: null, 'in a list': ['n'] }),
   ['a nonce with 1 after it', ID_TOKEN.claims((good) => ({ ...good, nonce: `${good['nonce']}1` })), NONCE],

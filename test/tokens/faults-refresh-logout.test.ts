@@ -906,7 +906,8 @@ describe('faults of logouts: the redirect', () => {
 
   it('CVE-2019-14857, CVE-2019-20479, CVE-2021-32786, CVE-2022-23527: ignores every URL in the request', async () => {
     const app = await stage.start({ logoutByGet: true })
-    for (const payload of RETURN_TO_PAYLOADS) {
+    // A URL may have 16 kB.
+    for (const payload of RETURN_TO_PAYLOADS.filter(({ length }) => length < 1000)) {
       const fields = Object.fromEntries(NAMES.map((name) => [name, payload]))
       for (const method of ['GET', 'POST'] as const) {
         const browser = await logIn(app)
@@ -926,7 +927,8 @@ describe('faults of logouts: the redirect', () => {
   it('CVE-2020-5233, CVE-2020-11053, CVE-2020-4037, CVE-2022-2237, KCC: ignores it too if the provider has no logout', async () => {
     stage.provider.change.discovery = ({ end_session_endpoint: _none, ...metadata }) => metadata
     const app = await stage.start()
-    for (const payload of RETURN_TO_PAYLOADS) {
+    // A URL may have 16 kB.
+    for (const payload of RETURN_TO_PAYLOADS.filter(({ length }) => length < 1000)) {
       const fields = Object.fromEntries(NAMES.map((name) => [name, payload]))
       const page = await app.browser().post(`/logout?${new URLSearchParams(fields)}`, fields, { follow: false })
       assert.equal(page.next?.url, `${app.baseUrl}/`)

@@ -144,7 +144,7 @@ describe('a Redis that is killed and started again', { skip: skipWithoutRedis },
     const token = await stage.provider.issueLogoutToken(await subjectOf(browser))
     await die()
     const answer = await postToken(app, token)
-    assert.deepEqual([answer.status, codesOf(app)], [503, ['ERR_OIDC_SESSION_STORE']])
+    assert.deepEqual([answer.status, codesOf(app)], [503, ['ERR_OIDC_SHARED_STATE']])
     assert.ok(!inspect(app.errors, { depth: 10 }).includes(token))
     await revive()
     assert.equal(await isIn(browser), true)
