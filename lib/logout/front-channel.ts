@@ -66,6 +66,8 @@ async function endSessionBySid(
     if (login !== undefined && matchesTarget(login, target)) await endLocalLogin(rp, req, res, 'frontchannel')
     await rp.providerLogouts.endSessions(req.sessionStore, target, 'frontchannel')
   }
+  // Some providers name the session here, but not in the ID Token. Then the session cookie says which login is meant.
+  if (login !== undefined && !login.claims.sid) await endSessionOfThisBrowser(rp, req, res, issuer)
 }
 
 /** Without a `sid`: ends the login of this browser if it is of that issuer. Without an `iss`, any issuer will do. */
