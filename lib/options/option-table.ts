@@ -105,6 +105,7 @@ export const APP_OPTIONS: OptionTable<AppOptions, AppWithoutDefault> = {
   idleTimeout: option(seconds(60, TEN_YEARS)),
   transactionLifetime: option(seconds(60, 86400), 1800),
   sessionClaims: derived(sessionClaims, 'all'),
+  anonymousSession: option(oneOf('keep', 'keep-all', 'discard'), 'keep'),
   sharedState: derived(sharedState, 'the session store'),
   fetch: option(functionRule),
   agent: option(withMethods('be an https.Agent', 'addRequest', 'destroy')),

@@ -187,6 +187,13 @@ export interface ApplicationOptions {
    */
   sessionClaims?: readonly string[] | ((claims: IdTokenClaims) => Readonly<Record<string, unknown>>)
   /**
+   * What a login keeps of the visitor's session, such as a cart. `keep`: all but the secrets of CSRF protections, which
+   * an attacker may have planted together with the session. `keep-all`: all. `discard`: nothing. Choose `discard` if
+   * anything in an anonymous session gives rights.
+   * @default 'keep'
+   */
+  anonymousSession?: 'keep' | 'keep-all' | 'discard'
+  /**
    * What several nodes share: the sessions that a logout at the provider ends, its used logout tokens, and the lock for
    * a refresh. With several nodes, pass `redisState()` or `postgresState()`: a session store cannot prevent two nodes
    * from doing the same at once.

@@ -1,3 +1,4 @@
+import type { AppConfig } from '../options/config.ts'
 import { getRecord, unlessAbsent } from '../state/store-record.ts'
 import type { Login } from '../types.ts'
 import type { SessionConfig } from './current-login.ts'
@@ -6,15 +7,17 @@ import type { StoreWatch } from './store-watch.ts'
 import { type OidcSession, readOidcSession, writeOidcSession } from './stored-session.ts'
 import type { TokenRecords } from './token-record.ts'
 
+type LoginConfig = SessionConfig & Pick<AppConfig, 'anonymousSession'>
+
 interface LoginServices {
-  readonly config: SessionConfig
+  readonly config: LoginConfig
   readonly storeWatch: StoreWatch
   readonly tokenRecords: TokenRecords
 }
 
 /**
  * Prepares the session for a login: gives it a new session id, against session fixation. What the application stored in it is
- * kept if the session was anonymous or of the same user, never if it was another user's. The login is not in it yet.
+ * kept for the same user, in part if the session was anonymous, and never if it was another user's. The login is not in it yet.
  *
  * @param startedAt When this login was started, in seconds since 1970.
  */
@@ -28,7 +31,7 @@ export async function regenerateSession(
   const previous = stored?.login
   if (previous !== undefined && isCompletedMeanwhile(previous, login, startedAt) && !storeWatch.isEnded(req))
     return storeWatch.unindex(req)
-  const kept = previous === undefined || isSameUser(previous, login) ? applicationData(req.session, config) : {}
+  const kept = dataToKeep(req.session, config, previous, login)
   const { sessionStore, sessionID, session } = req
   // In the order that store-watch.ts explains.
   if (stored !== undefined) {
@@ -56,9 +59,24 @@ function isSameUser(one: Login, other: Login): boolean {
   return one.claims.iss === other.claims.iss && one.claims.sub === other.claims.sub
 }
 
-function applicationData(session: SessionLike, config: SessionConfig): Record<string, unknown> {
-  const { cookie: _cookie, [config.sessionKey]: _login, ...kept } = session
-  return kept
+/** Where CSRF protections keep their secret: csurf, lusca, csrf-sync, tiny-csrf and others. */
+const CSRF_SECRETS: ReadonlySet<string> = new Set([
+  ...['csrfSecret', 'csrfToken', '_csrf', '_csrfSecret', '_csrfToken', 'csrf', 'xsrfToken'],
+])
+
+/** What the application stored, for the same user. What a visitor brings may be planted: see decision 19. */
+function dataToKeep(
+  session: SessionLike,
+  { sessionKey, anonymousSession }: LoginConfig,
+  previous: Login | undefined,
+  login: Login,
+): Record<string, unknown> {
+  const { cookie: _cookie, [sessionKey]: _login, ...data } = session
+  if (previous !== undefined) return isSameUser(previous, login) ? data : {}
+  if (anonymousSession === 'discard') return {}
+  const isKept = ([name]: readonly [string, unknown]): boolean =>
+    anonymousSession === 'keep-all' || !CSRF_SECRETS.has(name)
+  return Object.fromEntries(Object.entries(data).filter(isKept))
 }
 
 /** Saves the login in the session. Call it before the redirect, or the next request may come before the session is stored. */

@@ -115,6 +115,7 @@ describe('the configuration', () => {
       idleTimeout: undefined,
       transactionLifetime: 1800,
       sessionClaims: undefined,
+      anonymousSession: 'keep',
       userinfo: 'when-needed',
       providerMetadata: undefined,
       fetch: undefined,

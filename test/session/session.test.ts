@@ -60,6 +60,26 @@ describe('the session of a login', () => {
     assert.deepEqual([data['cart'], data['app']], ['book', { theme: 'dark' }])
   })
 
+  for (const [anonymousSession, kept] of [
+    [undefined, { cart: 'book' }],
+    ['keep', { cart: 'book' }],
+    ['keep-all', { cart: 'book', csrfSecret: 'planted', _csrf: 'planted' }],
+    ['discard', {}],
+  ] as const) {
+    it(`N-56: keeps of an anonymous session what anonymousSession says: ${anonymousSession}`, async () => {
+      const plant = answerBy(async (req, res) => {
+        Object.assign(req.session, { cart: 'book', csrfSecret: 'planted', _csrf: 'planted' })
+        res.end()
+      })
+      const app = await start(anonymousSession && { anonymousSession }, { routes: { '/plant': plant } })
+      const browser = app.browser()
+      await browser.open('/plant')
+      await browser.open('/profile')
+      const { cookie: _cookie, oidc: _login, ...data } = (await browser.open('/session')).json()
+      assert.deepEqual(data, kept)
+    })
+  }
+
   it('keeps what the application wrote for the same user', async () => {
     mock.timers.enable({ apis: ['Date'], now: Date.now() })
     const { browser } = await startLoggedIn()
