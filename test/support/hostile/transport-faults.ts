@@ -39,8 +39,10 @@ const drip: RawHandler = (_req, res) => {
   res.on('close', () => clearInterval(timer))
 }
 
-const hang: RawHandler = () => {
-  setImmediate(() => mock.timers.tick(MILLISECONDS))
+/** Lets time pass until the client has given up: another request may have used up the first step. */
+const hang: RawHandler = (_req, res) => {
+  const timer = setInterval(() => mock.timers.tick(MILLISECONDS), 10)
+  res.on('close', () => clearInterval(timer))
 }
 
 const large =
