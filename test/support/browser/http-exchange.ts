@@ -36,7 +36,7 @@ export async function exchange({ method, url, headers, body }: Exchange): Promis
   const sent = isHttps ? requestHttps({ ...settings, ...tlsSettings(url) }) : requestHttp(settings)
   return new Promise((resolve, reject) => {
     sent.on('error', reject)
-    sent.setTimeout(20_000, () => sent.destroy(new Error(`no answer from ${url.origin} in 20 seconds`)))
+    sent.setTimeout(60_000, () => sent.destroy(new Error(`no answer from ${url.origin} in a minute`)))
     sent.on('response', (answer) => {
       readBody(answer).then((text) => {
         const setCookies = answer.headers['set-cookie'] ?? []
