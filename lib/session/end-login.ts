@@ -108,10 +108,7 @@ export interface ProviderLogouts {
   wasLoggedOutSince(store: StoreLike, login: Login, startedAt: number): Promise<boolean>
 }
 
-type ProviderLogoutConfig = Pick<
-  AppConfig,
-  'origin' | 'basePath' | 'sessionKey' | 'clientIds' | 'loginLifetime' | 'transactionLifetime'
->
+type ProviderLogoutConfig = Pick<AppConfig, 'origin' | 'basePath' | 'sessionKey' | 'clientIds' | 'transactionLifetime'>
 
 interface ProviderLogoutServices extends Pick<LoginServices, 'storeWatch' | 'tokenRecords'> {
   readonly index: SessionIndex
@@ -123,9 +120,7 @@ export function createProviderLogouts(config: ProviderLogoutConfig, services: Pr
   return {
     async recordLogout(store, target) {
       const [keys, now] = [keysOfTarget(config, target), nowInSeconds()]
-      // Either kind can be older than the logout: a session that must be ended, and a login that must not complete.
-      const seconds = Math.max(config.loginLifetime, config.transactionLifetime)
-      await Promise.all(keys.map((key) => writeLogoutTime(store, key, now, seconds)))
+      await Promise.all(keys.map((key) => writeLogoutTime(store, key, now, config.transactionLifetime)))
     },
     async endSessions(store, target, how) {
       const keys = keysOfTarget(config, target)

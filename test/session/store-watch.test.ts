@@ -241,28 +241,6 @@ describe('N-60: a login whose token record could not be deleted', () => {
   })
 })
 
-describe('N-10: a logout at the provider', () => {
-  for (const [name, lifetimes, seconds] of [
-    ['as long as a login can last', { loginLifetime: 3600, transactionLifetime: 60 }, 3600],
-    ['as long as a login can be in progress', { loginLifetime: 60, transactionLifetime: 3600 }, 3600],
-  ] as const) {
-    it(`is remembered ${name}`, async (context) => {
-      context.mock.timers.enable({ apis: ['Date'], now: 1_700_000_000_000 })
-      const [store, config] = [createStore(), { ...configFor('a'), ...lifetimes }]
-      const index = createSessionIndex(config, () => memoryState())
-      const tokenRecords = createTokenRecords({ secrets: SECRETS })
-      const services = { index, tokenRecords, storeWatch: createStoreWatch(config, index, tokenRecords) }
-      const logouts = createProviderLogouts(config, services)
-      const [login, startedAt] = [loginOf('ada'), 1_699_999_999]
-      await logouts.recordLogout(store, { provider: 'default', issuer: ISSUER, sub: 'ada' })
-      context.mock.timers.tick((seconds - 1) * 1000)
-      assert.equal(await logouts.wasLoggedOutSince(store, login, startedAt), true)
-      context.mock.timers.tick(61_000)
-      assert.equal(await logouts.wasLoggedOutSince(store, login, startedAt), false)
-    })
-  }
-})
-
 describe('two applications with one store and one session', () => {
   const stage = createStage()
 
