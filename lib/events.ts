@@ -1,5 +1,6 @@
 import { channel } from 'node:diagnostics_channel'
 import { debuglog } from 'node:util'
+import { OidcError } from './errors.ts'
 
 /**
  * The events of this library, by the name of their channel in `node:diagnostics_channel`. Subscribe to them for logs and
@@ -81,6 +82,11 @@ export const publish: { readonly [Name in keyof Events]: (message: () => Events[
   'express-oidc:denied': createPublisher('express-oidc:denied'),
   'express-oidc:error': createPublisher('express-oidc:error'),
   'express-oidc:provider': createPublisher('express-oidc:provider'),
+}
+
+/** Publishes an error that the caller handles itself: it reaches neither `next()` nor the user. */
+export function publishError(error: unknown): void {
+  publish['express-oidc:error'](() => ({ code: error instanceof OidcError ? error.code : 'unknown', error }))
 }
 
 function createPublisher<Name extends keyof Events>(name: Name): (message: () => Events[Name]) => void {

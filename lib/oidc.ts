@@ -1,6 +1,6 @@
 import { createContext } from './context.ts'
-import { ConfigError, OidcError } from './errors.ts'
-import { publish } from './events.ts'
+import { ConfigError } from './errors.ts'
+import { publishError } from './events.ts'
 import { foldRoute, ownRoutes } from './http/own-routes.ts'
 import { type Next, type Request, type Response, requestPath } from './http/request.ts'
 import { redirect } from './http/response.ts'
@@ -124,7 +124,7 @@ function passError(reason: unknown, next: Next): void {
   // A hook may reject with undefined or 'route', but next(undefined) and next('route') would let the request through.
   const error =
     reason instanceof Error ? reason : new Error('A hook rejected without an Error. Throw an Error.', { cause: reason })
-  publish['express-oidc:error'](() => ({ code: error instanceof OidcError ? error.code : 'unknown', error }))
+  publishError(error)
   next(error)
 }
 

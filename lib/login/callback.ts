@@ -1,6 +1,14 @@
 import { AccessDeniedError, OidcError } from '../errors.ts'
-import { publish } from '../events.ts'
-import { allowMethods, isPrefetch, type Request, type Response, readForm, requestQuery } from '../http/request.ts'
+import { publish, publishError } from '../events.ts'
+import {
+  allowMethods,
+  isPrefetch,
+  type Request,
+  type Response,
+  readForm,
+  requestQuery,
+  wantsPage,
+} from '../http/request.ts'
 import { redirect, rejectPrefetch } from '../http/response.ts'
 import { homePage } from '../http/return-to.ts'
 import { type Config, ONLY_PROVIDER } from '../options/config.ts'
@@ -26,7 +34,7 @@ import { nowInSeconds } from '../time/seconds.ts'
 import type { IdTokenClaims, Login, Transaction } from '../types.ts'
 import { checkResponseMode, REPOSTED_PARAM, repostResponse } from './repost-page.ts'
 import { completeLogin } from './silent-login.ts'
-import { isUsed, markUsed, responseId, restartUsedLogin } from './used-response.ts'
+import { isUsed, markUsed, responseId, restartLogin } from './used-response.ts'
 
 /** `GET` or `POST /callback`: accepts the authorization response, saves the login in a new session and redirects. */
 export async function callbackRoute(rp: RelyingParty, client: Client, req: Request, res: Response): Promise<void> {
@@ -56,7 +64,10 @@ export async function callbackRoute(rp: RelyingParty, client: Client, req: Reque
   }
 }
 
-/** Sends the browser on where an error page helps nobody. Rethrows any other error. */
+/**
+ * Sends the browser on where an error page helps nobody: after a silent login, which the user did not start, and after a
+ * response that was used before. Rethrows any other error, and each for a script and after a hook has sent a response.
+ */
 async function handleFailure(
   rp: RelyingParty,
   client: Client,
@@ -65,18 +76,14 @@ async function handleFailure(
   transaction: Transaction,
   error: unknown,
 ): Promise<void> {
-  if (isQuiet(transaction, error)) return redirectToPage(rp, res, transaction)
-  if (!isUsed(error)) throw error
-  // The user is logged in, usually by another request with the same response.
-  if (readLogin(req, rp.config) !== undefined) return redirectToPage(rp, res, transaction)
-  await restartUsedLogin(rp, client, req, res, transaction, error)
-}
-
-/** The user did not start a silent login, so also a login that ends while it is completed leads to the page. */
-function isQuiet({ isSilent }: Transaction, error: unknown): boolean {
-  if (isSilent !== true || !(error instanceof OidcError)) return false
-  publish['express-oidc:error'](() => ({ code: error.code, error }))
-  return true
+  const isSilent = transaction.isSilent === true
+  if (!(error instanceof OidcError) || !(isSilent || isUsed(error)) || res.headersSent) throw error
+  // The user may be logged in by another request with the same response.
+  const hasPage = isSilent || readLogin(req, rp.config) !== undefined
+  if (!hasPage && !wantsPage(req)) throw error
+  publishError(error)
+  if (hasPage) redirectToPage(rp, res, transaction)
+  else await restartLogin(rp, client, req, res, transaction)
 }
 
 /**
@@ -128,7 +135,7 @@ async function findTransaction(
   } catch (error) {
     if (!(error instanceof OidcError) || readLogin(req, rp.config) === undefined) throw error
     // What a provider says without a state would be lost.
-    if (error.cause !== undefined) publish['express-oidc:error'](() => ({ code: error.code, error }))
+    if (error.cause !== undefined) publishError(error)
     return undefined
   }
 }

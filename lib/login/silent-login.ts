@@ -1,5 +1,5 @@
 import { AuthorizationError, OidcError, ProviderError } from '../errors.ts'
-import { publish } from '../events.ts'
+import { publishError } from '../events.ts'
 import { type Request, type Response, wantsPage } from '../http/request.ts'
 import { redirect } from '../http/response.ts'
 import type { WireParams } from '../options/authorization-params.ts'
@@ -70,7 +70,7 @@ export async function redirectBackToPage(
   error: unknown,
 ): Promise<void> {
   if (!isStartedByPage(rp, req, login) || !(error instanceof ProviderError) || res.headersSent) throw error
-  publish['express-oidc:error'](() => ({ code: error.code, error }))
+  publishError(error)
   if (login.recheckedTokensId !== undefined) await recordFailedCheck(requireSession(req), rp.config)
   redirect(res, rp.config.origin + login.returnTo)
 }
@@ -162,7 +162,7 @@ async function handleSilentFailure(
   error: unknown,
 ): Promise<void> {
   if (!(error instanceof OidcError)) throw error
-  if (!requiresInteraction(error)) publish['express-oidc:error'](() => ({ code: error.code, error }))
+  if (!requiresInteraction(error)) publishError(error)
   if (transaction.recheckedTokensId === undefined || !belongsToCurrentLogin(rp, req, transaction)) return
   // Only login_required says that the session ended (OIDC Session Management 2). consent_required, for example, does not.
   if (authorizationErrorOf(error) === 'login_required') await endLocalLogin(rp, req, res, 'session-check')

@@ -1,5 +1,5 @@
 import { OidcError } from '../errors.ts'
-import { publish } from '../events.ts'
+import { publish, publishError } from '../events.ts'
 import {
   allowMethods,
   headerOf,
@@ -66,7 +66,7 @@ function readReturnTo({ config }: RelyingParty, given: string | null): string {
       'The login route ignores its returnTo, and the login leads to the home page: it is no path below baseUrl, is a ' +
         'route of this middleware, or is longer than 4096 characters. Correct the link that has it.',
     )
-    publish['express-oidc:error'](() => ({ code: error.code, error }))
+    publishError(error)
   }
   return returnTo ?? homePage(config)
 }

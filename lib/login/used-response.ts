@@ -1,7 +1,6 @@
 import { hash } from 'node:crypto'
 import { OidcError } from '../errors.ts'
-import { publish } from '../events.ts'
-import { type Response, wantsPage } from '../http/request.ts'
+import type { Response } from '../http/request.ts'
 import type { ResponseParams } from '../protocol/authorization-response.ts'
 import type { Client, RelyingParty } from '../relying-party.ts'
 import { type SessionRequest, storeError } from '../session/express-session.ts'
@@ -41,25 +40,18 @@ export function responseId({ config }: Client, params: ResponseParams, transacti
 }
 
 /**
- * Starts a login again whose response was redeemed before: a second click has reached another node, or a proxy has sent the
- * request again. The browser may not get the session of the first response. Rethrows any other error, and this one for a
- * script. The loop brake stops the third login in a row.
+ * Starts a login again whose response was used before: a second click has reached another node, or a proxy has sent the
+ * request again. The browser may not get the session of the first response. It counts as a login for the loop brake, because
+ * a shared state that takes every state for a used one would restart for ever.
  */
-export async function restartUsedLogin(
+export async function restartLogin(
   rp: RelyingParty,
   client: Client,
   req: SessionRequest,
   res: Response,
-  transaction: Transaction,
-  error: unknown,
+  { returnTo, requirement }: Transaction,
 ): Promise<void> {
-  if (!isUsed(error) || res.headersSent || !wantsPage(req)) throw error
-  publish['express-oidc:error'](() => ({ code: error.code, error }))
-  const { returnTo, requirement } = transaction
-  await logIn(rp, req, res, {
-    returnTo,
-    provider: client.config.name,
-    ...(requirement === undefined ? {} : { requirement }),
-  })
   rp.loopBrake.countLogin(req, res)
+  const given = requirement === undefined ? {} : { requirement }
+  await logIn(rp, req, res, { returnTo, provider: client.config.name, ...given })
 }

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { OidcError } from '../errors.ts'
-import { publish } from '../events.ts'
+import { publishError } from '../events.ts'
 import { allowMethods, headerOf, type Request, type Response, readForm, readJsonBody } from '../http/request.ts'
 import { send } from '../http/response.ts'
 import {
@@ -30,7 +30,7 @@ export async function backchannelLogoutRoute(rp: RelyingParty, req: Request, res
   } catch (error) {
     // Any other error is not the token's fault: it becomes a 5xx, and the provider retries.
     if (!(error instanceof OidcError) || error.status !== 400) throw error
-    publish['express-oidc:error'](() => ({ code: error.code, error }))
+    publishError(error)
     return sendJson(res, 400, { error: 'invalid_request', error_description: descriptionOf(error) })
   }
   // Always 200 and not 204, which some providers take for a failure.
@@ -148,7 +148,7 @@ async function verifyRevocations(rp: RelyingParty, text: string | undefined): Pr
 /** Responds with 401. Rethrows an error that is not the token's fault: it becomes a 5xx, and the provider retries. */
 function refuseToken(error: unknown, res: Response): undefined {
   if (!(error instanceof OidcError) || error.status >= 500) throw error
-  publish['express-oidc:error'](() => ({ code: error.code, error }))
+  publishError(error)
   res.setHeader('WWW-Authenticate', 'Bearer error="invalid_token"')
   sendJson(res, 401, { error: 'invalid_token' })
 }

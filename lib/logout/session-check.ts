@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { ProviderError } from '../errors.ts'
-import { publish } from '../events.ts'
+import { publishError } from '../events.ts'
 import { allowMethods, type Request, type Response } from '../http/request.ts'
 import { policyOriginOf, send } from '../http/response.ts'
 import { loginUrl, providerParam } from '../http/return-to.ts'
@@ -65,7 +65,7 @@ async function providerIfAvailable({ findProvider }: Client): Promise<Provider |
     return await findProvider()
   } catch (error) {
     if (!(error instanceof ProviderError)) throw error
-    publish['express-oidc:error'](() => ({ code: error.code, error }))
+    publishError(error)
     return undefined
   }
 }

@@ -1,5 +1,5 @@
 import { OidcError, ProviderError, shown } from '../errors.ts'
-import { publish } from '../events.ts'
+import { publishError } from '../events.ts'
 import { nounOf } from '../jose/compact-token.ts'
 import { type JsonObject, presentMembers } from '../jose/json.ts'
 import type { Config } from '../options/config.ts'
@@ -56,7 +56,7 @@ function continueWithout(error: unknown): undefined {
     error instanceof ProviderError &&
     (error.code === 'ERR_OIDC_USERINFO' || error.code.startsWith('ERR_OIDC_PROVIDER_'))
   if (!isUnavailable) throw error
-  publish['express-oidc:error'](() => ({ code: error.code, error }))
+  publishError(error)
 }
 
 function needsUserInfo({ config, metadata }: Provider, { claims, scope = config.scope }: RedeemedTokens): boolean {

@@ -1,5 +1,5 @@
 import { ConfigError, ProviderError } from '../errors.ts'
-import { publish } from '../events.ts'
+import { publishError } from '../events.ts'
 import { isObject, type JsonObject, presentMembers } from '../jose/json.ts'
 import { isCredential } from '../options/credential.ts'
 import {
@@ -195,7 +195,7 @@ function replaceOddMembers(client: JsonObject, known: ClientMetadata): JsonObjec
   const odd = Object.entries(client).filter(isOdd)
   for (const [name] of odd) {
     const error = invalidResponse(`has no valid ${name}, which was left aside`)
-    publish['express-oidc:error'](() => ({ code: error.code, error }))
+    publishError(error)
   }
   const names = odd.map(([name]) => name)
   const kept = Object.entries(client).filter(([name]) => !names.includes(name))

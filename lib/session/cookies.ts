@@ -1,5 +1,5 @@
 import { OidcError } from '../errors.ts'
-import { publish } from '../events.ts'
+import { publishError } from '../events.ts'
 import { headerOf, type Request, type Response } from '../http/request.ts'
 import type { SessionCookie, SessionRequest } from './express-session.ts'
 
@@ -82,7 +82,7 @@ export function createSecureCookieCheck(): SecureCookieCheck {
         )
         if (isHeaderTrusted) return
         const error = insecureCookie()
-        publish['express-oidc:error'](() => ({ code: error.code, error }))
+        publishError(error)
       })
     },
   }

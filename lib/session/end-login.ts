@@ -7,7 +7,7 @@
  * order of the steps. Each step runs even if an earlier one has failed. A login stays in the index until its record and its
  * session are gone, so that a logout at the provider finds what is left.
  */
-import { type Events, publish } from '../events.ts'
+import { type Events, publish, publishError } from '../events.ts'
 import type { Response } from '../http/request.ts'
 import { type AppConfig, ONLY_PROVIDER } from '../options/config.ts'
 import type { StoreLike } from '../state/shared-state.ts'
@@ -27,7 +27,7 @@ import {
   matchesTarget,
   type SessionIndex,
 } from './session-index.ts'
-import { publishError, type StoreWatch } from './store-watch.ts'
+import type { StoreWatch } from './store-watch.ts'
 import { readOidcSession } from './stored-session.ts'
 import { lifetimeUntil, type TokenRecords } from './token-record.ts'
 

@@ -27,8 +27,7 @@
  * What it costs. A request that writes nothing: one comparison. A write of a login: one read of the session store, and two
  * writes to the shared state if the login or its session id is new.
  */
-import { OidcError } from '../errors.ts'
-import { publish } from '../events.ts'
+import { publishError } from '../events.ts'
 import type { AppConfig } from '../options/config.ts'
 import type { StoreLike } from '../state/shared-state.ts'
 import { destroyRecord } from '../state/store-record.ts'
@@ -153,11 +152,6 @@ export function createStoreWatch(
 /** Without the cookie: express-session moves its expiry at each request. */
 function contentOf(session: object): string {
   return JSON.stringify({ ...session, cookie: undefined })
-}
-
-/** Publishes an error that does not fail the request. */
-export function publishError(error: unknown): void {
-  publish['express-oidc:error'](() => ({ code: error instanceof OidcError ? error.code : 'unknown', error }))
 }
 
 /** The part of one `oidc()` call in the watch on a store. Other copies of this package call it: see {@link WATCHERS}. */

@@ -76,6 +76,14 @@ describe('a response of the provider that arrives again', () => {
     }
   })
 
+  it('N-3: does not restart for ever if the shared state takes every state for a used one', async () => {
+    const sharedState = { ...memoryState(), once: async () => false }
+    const app = await stage.start({ sharedState })
+    assert.equal((await app.browser().open('/profile')).status, 500)
+    assert.deepEqual(codesOf(app), ['ERR_OIDC_SESSION_NOT_KEPT'])
+    assert.deepEqual([stage.provider.calls['/authorize'], await app.sessions()], [3, 0])
+  })
+
   it('N-5: is refused for a script', async () => {
     const app = await stage.start()
     const { browser, next } = await arriveAtCallback(app)

@@ -54,7 +54,7 @@ async function runFiles(files: readonly string[], folder: string): Promise<Outco
   const outcome: Outcome = { durations: new Map(), hasFailed: false }
   const entries = groupFiles(files).map((group) => writeEntry(folder, group))
   // One more than there are processors, because many tests wait.
-  const events = run({ files: entries, concurrency: Number(process.env['C'] ?? availableParallelism() + 1) })
+  const events = run({ files: entries, concurrency: availableParallelism() + 1 })
   await pipeline(events, noteOutcome(outcome), withoutPasses, createSpec(), process.stdout, { end: false })
   return outcome
 }

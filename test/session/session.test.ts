@@ -803,8 +803,10 @@ describe('a session that does not come back', () => {
     const first = await start({}, { session: { cookie: { domain: 'another.test' } } })
     const second = await start({}, { session: { name: 'second.sid' } })
     const browser = first.browser()
-    assert.equal((await browser.open('/profile')).status, 500)
-    await browser.open('/login', { stopBefore: isCallback }).then(({ next }) => browser.go(next, { follow: false }))
+    for (let login = 0; login < 2; login++) {
+      const { next } = await browser.open('/login', { stopBefore: isCallback })
+      await browser.go(next, { follow: false })
+    }
     const other = await browser.open(`${second.baseUrl}/profile`)
     assert.deepEqual([other.status, codesOf(second)], [200, []])
   })
