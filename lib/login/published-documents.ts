@@ -7,7 +7,7 @@ import type { RelyingParty } from '../relying-party.ts'
 import { skipNewSession } from '../session/cookies.ts'
 import { requireSession, storeOperation } from '../session/express-session.ts'
 import type { StoreLike } from '../state/shared-state.ts'
-import { getRecord, recordKey } from '../state/store-record.ts'
+import { getRecord, lifetimeUntil, recordKey } from '../state/store-record.ts'
 import { nowInSeconds } from '../time/seconds.ts'
 
 /** Long enough to save requests, short enough to replace a compromised key (OIDC Core 10.1.1). */
@@ -58,10 +58,8 @@ export async function storeRequestObject(
 ): Promise<string> {
   // RFC 9101 5.2: the URL must be unguessable, and new each time, because providers may cache by URL.
   const id = randomBytes(24).toString('base64url')
-  const maxAge = REQUEST_OBJECT_LIFETIME * 1000
-  const expires = new Date(Date.now() + maxAge)
-  const cookie = { path: '/', httpOnly: true, originalMaxAge: maxAge, maxAge, expires }
-  const record = { cookie, requestObject, expiresAt: Number(expires) / 1000 }
+  const expiresAt = nowInSeconds() + REQUEST_OBJECT_LIFETIME
+  const record = { cookie: lifetimeUntil(expiresAt), requestObject, expiresAt }
   await storeOperation((done) => store.set(recordKey('request', id), record, done))
   return `${origin}${basePath}${routes.requestObjects}?id=${id}`
 }

@@ -11,7 +11,7 @@ import { type Events, publish, publishError } from '../events.ts'
 import type { Response } from '../http/request.ts'
 import { type AppConfig, ONLY_PROVIDER } from '../options/config.ts'
 import type { StoreLike } from '../state/shared-state.ts'
-import { destroyRecord, getRecord, recordKey, unlessAbsent } from '../state/store-record.ts'
+import { destroyRecord, getRecord, lifetimeUntil, recordKey, unlessAbsent } from '../state/store-record.ts'
 import { createLimiter } from '../time/limiter.ts'
 import { nowInSeconds } from '../time/seconds.ts'
 import type { IdTokenClaims, Login, TokenRecord } from '../types.ts'
@@ -29,7 +29,7 @@ import {
 } from './session-index.ts'
 import type { StoreWatch } from './store-watch.ts'
 import { readOidcSession } from './stored-session.ts'
-import { lifetimeUntil, type TokenRecords } from './token-record.ts'
+import type { TokenRecords } from './token-record.ts'
 
 /** The services of a relying party that have to know that a login ends. */
 interface LoginServices {

@@ -1,6 +1,7 @@
 import { OidcError } from '../errors.ts'
 import type { Request } from '../http/request.ts'
 import type { StoreLike } from '../state/shared-state.ts'
+import { asPromise } from '../state/store-record.ts'
 import { withTimeLimit } from '../time/limit.ts'
 
 /** A request that express-session has handled. */
@@ -91,15 +92,6 @@ export function storeError(cause: unknown): OidcError {
       'the store. Check the connection of the store that you passed to express-session.',
     { cause },
   )
-}
-
-/** A store's callback as a promise, which rejects with the store's own error. */
-export function asPromise<Value>(
-  run: (done: (error?: unknown, value?: Value) => void) => void,
-): Promise<Value | undefined> {
-  return new Promise((resolve, reject) => {
-    run((error, value) => (error === undefined || error === null ? resolve(value) : reject(error)))
-  })
 }
 
 function noResponse(): Error {

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import type { AppConfig } from '../options/config.ts'
 import type { StoreLike } from '../state/shared-state.ts'
-import { destroyRecord, getRecord, tokenRecordKey } from '../state/store-record.ts'
+import { destroyRecord, getRecord, lifetimeUntil, tokenRecordKey } from '../state/store-record.ts'
 import type { Login, TokenRecord } from '../types.ts'
 import { storeOperation } from './express-session.ts'
 import { createSeal } from './seal.ts'
@@ -72,10 +72,4 @@ async function readSealed(store: StoreLike, key: string): Promise<string | undef
 /** The key in version 0.2.0. Such records are read and removed until the next minor version. */
 function formerRecordKey(id: string): string {
   return `oidc-tokens:${id}`
-}
-
-/** The `cookie` of a record of ours. Stores read its lifetime from there: some from `expires`, others from `maxAge`. */
-export function lifetimeUntil(expiresAt: number): Record<string, unknown> {
-  const maxAge = Math.max(0, expiresAt * 1000 - Date.now())
-  return { path: '/', httpOnly: true, originalMaxAge: maxAge, maxAge, expires: new Date(expiresAt * 1000) }
 }

@@ -21,6 +21,25 @@ export function tokenRecordKey(id: string): string {
   return `oidc-tokens-${id}`
 }
 
+/**
+ * The `cookie` of a record of ours, which expires at this time, in seconds since 1970. Stores read its lifetime from there:
+ * some from `expires`, others from `maxAge`.
+ */
+export function lifetimeUntil(expiresAt: number): Record<string, unknown> {
+  const milliseconds = Math.round(expiresAt * 1000)
+  const maxAge = Math.max(0, milliseconds - Date.now())
+  return { path: '/', httpOnly: true, originalMaxAge: maxAge, maxAge, expires: new Date(milliseconds) }
+}
+
+/** A store's callback as a promise, which rejects with the store's own error. */
+export function asPromise<Value>(
+  run: (done: (error?: unknown, value?: Value) => void) => void,
+): Promise<Value | undefined> {
+  return new Promise((resolve, reject) => {
+    run((error, value) => (error === undefined || error === null ? resolve(value) : reject(error)))
+  })
+}
+
 /** Reads a record or a session. Whatever a store says of one that is absent, the result is `undefined`. */
 export function getRecord(
   store: StoreLike,

@@ -13,7 +13,7 @@ import { createLimiter } from '../time/limiter.ts'
 import { createLocalLock } from './locks.ts'
 import { entryName, stateOperation, toMilliseconds } from './operation.ts'
 import type { SharedState, StoreLike } from './shared-state.ts'
-import { destroyRecord, getRecord, recordKey } from './store-record.ts'
+import { asPromise, destroyRecord, getRecord, lifetimeUntil, recordKey } from './store-record.ts'
 
 /** A member, and when its entry expires, in milliseconds since 1970. With a third item the member was removed. */
 export type Entry = readonly [member: string, expiresAt: number, removed?: 'removed']
@@ -152,10 +152,8 @@ export async function writeEntries(store: StoreLike, key: string, entries: reado
 }
 
 async function writeRecord(store: StoreLike, key: string, content: object, expiresAt: number): Promise<void> {
-  const maxAge = Math.max(1, expiresAt - Date.now())
-  // Stores read a record's lifetime from `cookie`: some from `expires`, others from `maxAge`.
-  const cookie = { path: '/', httpOnly: true, originalMaxAge: maxAge, maxAge, expires: new Date(expiresAt) }
-  await callStore((done) => store.set(key, { cookie, ...content }, done))
+  const record = { cookie: lifetimeUntil(expiresAt / 1000), ...content }
+  await callStore((done) => store.set(key, record, done))
 }
 
 /** Leaves out expired entries, because not every store checks the expiry of a record. */
@@ -186,10 +184,5 @@ async function removeFormer(store: StoreLike, key: string, member: string): Prom
 }
 
 function callStore<Value>(run: (done: (error?: unknown, data?: Value) => void) => void): Promise<Value | undefined> {
-  return stateOperation(
-    () =>
-      new Promise((resolve, reject) => {
-        run((error, data) => (error === undefined || error === null ? resolve(data) : reject(error)))
-      }),
-  )
+  return stateOperation(() => asPromise(run))
 }
