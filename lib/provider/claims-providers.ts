@@ -1,7 +1,7 @@
 import { ProviderError, shown } from '../errors.ts'
 import { type JsonObject, presentMembers } from '../jose/json.ts'
 import type { Config } from '../options/config.ts'
-import { createCachedDocument, createFetchBudget } from './cached-document.ts'
+import { createCachedDocument } from './cached-document.ts'
 import { discoveryUrl } from './discovery.ts'
 import { createHttpClient, type HttpClient } from './http-client.ts'
 import { createKeyStore, type KeyStore } from './keys.ts'
@@ -45,17 +45,12 @@ export function createClaimsProviders(config: ClaimsProvidersConfig): ClaimsProv
   }
 }
 
-/** Finds the keys of one claims provider by discovery (OIDC Discovery 4). A failure is not cached. */
+/** Finds the keys of one claims provider by discovery (OIDC Discovery 4). */
 function createKeysFinder(http: HttpClient, issuer: string): () => Promise<KeyStore> {
-  // Limits the requests to a provider that is down, and so the time that logins wait for it.
-  const tryRequest = createFetchBudget({ capacity: 5, refillSeconds: 30 })
   const url = discoveryUrl({ issuer, discovery: 'oidc', discoveryWithClientId: false, clientId: '' })
   let keys: { readonly uri: string; readonly store: KeyStore } | undefined
   const discovery = createCachedDocument({
     load: async () => {
-      if (!tryRequest()) {
-        throw new ProviderError('ERR_OIDC_PROVIDER_UNREACHABLE', `${issuer} (claimsProviders) failed a moment ago.`)
-      }
       const { json, headers } = await http.getJson(url)
       return { value: readJwksUri(json, issuer), headers }
     },

@@ -38,7 +38,7 @@ export type ConfigFor = (metadata: ProviderMetadata, http: HttpClient) => Promis
 
 /**
  * Creates the function that finds the provider of a configuration. It sends no request before its first call, one request at
- * a time, and uses the last metadata while the provider is down. A failure is not cached.
+ * a time, uses the last metadata while the provider is down, and spaces its attempts: see `cached-document.ts`.
  */
 export function createProviderFinder(config: Config, configFor: ConfigFor = async () => config): FindProvider {
   const ownHttp = createHttpClient(config)

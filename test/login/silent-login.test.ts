@@ -6,6 +6,7 @@ import { type AnyOptions, codesOf, type TestApp } from '../support/app/app.ts'
 import { answerBy, answerJson, type Routes } from '../support/app/app-routes.ts'
 import { observeErrors } from '../support/app/error-observer.ts'
 import { HOSTS } from '../support/app/hosts.ts'
+import { logoutUri } from '../support/app/logout-observer.ts'
 import { type AppSettings, createStage } from '../support/app/stage.ts'
 import { isCallback } from '../support/app/url-predicates.ts'
 import { type Browser, createBrowser, type OpenOptions, type Page } from '../support/browser/browser.ts'
@@ -233,6 +234,19 @@ describe('a silent login', () => {
     stage.provider.change.idTokenClaims = (claims) => ({ ...claims, nonce: 'another' })
     await assertStillAnonymous(app, browser, await browser.open('/plain'), '/plain')
     assert.deepEqual(observed.codes, ['ERR_OIDC_ID_TOKEN_NONCE'])
+  })
+
+  it('N-31: leads to the page, with an event, if the user is logged out while it is completed', async () => {
+    const hooks: NonNullable<AnyOptions['hooks']> = {
+      afterLogin: async ({ claims: { sub } }) => {
+        assert.equal((await stage.provider.postLogoutToken(logoutUri(app), { sub })).status, 200)
+      },
+    }
+    const app = await stage.start({ silentLogin: true, hooks })
+    const browser = app.browser()
+    const page = await browser.open('/plain')
+    assert.deepEqual([page.status, page.json()['authenticated'], await app.sessions()], [200, false, 0])
+    assert.deepEqual([observed.codes, app.errors], [['ERR_OIDC_LOGIN_ENDED'], []])
   })
 
   it('treats a login that is too weak as none', async () => {
