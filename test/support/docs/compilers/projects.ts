@@ -94,8 +94,7 @@ function writeProject(folder: string, { module, moduleResolution, express, endin
     ...{ module, moduleResolution, paths: express === 4 ? EXPRESS_4 : {} },
     ...more,
   }
-  writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify({ compilerOptions, include: ['.'] }))
-  writeFileSync(join(folder, 'package.json'), '{ "private": true }')
+  writeProjectFiles(folder, compilerOptions)
   writeFileSync(join(folder, 'prelude.d.ts'), PRELUDE)
   const [first] = endings
   for (const { name, code } of [...readmeCode(), guardedHandlers()])
@@ -103,6 +102,12 @@ function writeProject(folder: string, { module, moduleResolution, express, endin
   for (const ending of endings) {
     for (const { name, code } of entryPoints()) writeFileSync(join(folder, `${name}.${ending}`), code)
   }
+}
+
+/** Without a package.json of its own, `express-oidc` is this repository itself, whose `dist/` another test may be building. */
+function writeProjectFiles(folder: string, compilerOptions: object): void {
+  writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify({ compilerOptions, include: ['.'] }))
+  writeFileSync(join(folder, 'package.json'), '{ "private": true }')
 }
 
 /** A project that a compiler must refuse. */
@@ -115,7 +120,7 @@ function writeMistake(folder: string): void {
     types: ['node'],
     noEmit: true,
   }
-  writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify({ compilerOptions, include: ['.'] }))
+  writeProjectFiles(folder, compilerOptions)
   writeFileSync(join(folder, 'mistake.ts'), "import { requireScope } from 'express-oidc'\nrequireScope(1)\n")
 }
 
