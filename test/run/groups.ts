@@ -15,25 +15,25 @@ export interface Group {
  * the others compute. Some look at what belongs to the whole process.
  */
 const ALONE: readonly string[] = [
+  'whole/fault-injection',
   'whole/example-app',
   'whole/cluster',
+  'whole/fault-injection-redis',
   'logout/session-management',
+  'package/compilers',
   // Measures the heap.
   'state/memory-state',
   'state/shared-state',
-  'tokens/faults-refresh-logout',
-  'whole/fault-injection-redis',
   'whole/fault-injection-stores',
-  'whole/fault-injection',
+  'tokens/faults-refresh-logout',
+  'package/package',
+  'whole/glewlwyd',
   'whole/frozen-store',
   // Each starts several servers.
   'session/real-stores',
   'logout/many-sessions',
   // Measures the heap.
   'session/login-changes',
-  'package/compilers',
-  'package/package',
-  'whole/glewlwyd',
   // Counts the timers of the process, and listens to its unhandled rejections.
   'time/limit',
   // Listens to the warnings of the process.
