@@ -81,9 +81,15 @@ export function createGuard(check: Check, requirement?: AuthenticationRequiremen
   return Object.assign(guard, { before }) as Guard
 }
 
-/** Express 5 handles the rejection of a returned promise. In Express 4 and Connect it would end the process. */
+/**
+ * Express 5 handles the rejection of a returned promise, which may be of another library. In Express 4 and Connect it would end
+ * the process. A promise may reject without a reason, but `next()` would run the next handler.
+ */
 function forwardRejection(result: unknown, next: Next): unknown {
-  return result instanceof Promise ? result.catch(next) : result
+  if (typeof Object(result).then !== 'function') return result
+  return Promise.resolve(result).catch((error: unknown) =>
+    next(error ?? new Error('The handler of before() rejected without a reason. Throw an Error.')),
+  )
 }
 
 /** A request that `oidc()` has handled. */

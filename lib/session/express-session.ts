@@ -75,7 +75,7 @@ const MAX_OPERATION_SECONDS = 10
  * seconds. An `OidcError`, such as one of the shared state, is passed on unchanged.
  */
 export async function storeOperation<Value>(
-  run: (done: (error: unknown, value?: Value) => void) => void,
+  run: (done: (error: unknown, value?: Value) => void) => unknown,
 ): Promise<Value | undefined> {
   try {
     return await withTimeLimit(MAX_OPERATION_SECONDS, () => asPromise(run), noResponse)

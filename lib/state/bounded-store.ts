@@ -1,5 +1,7 @@
 import { ConfigError, OidcError, shown } from '../errors.ts'
+import { publishError } from '../events.ts'
 import { withTimeLimit } from '../time/limit.ts'
+import { isPromise } from './store-record.ts'
 
 /** The options of {@link boundedStore}. */
 export interface BoundedStoreOptions {
@@ -18,6 +20,9 @@ export interface BoundedStoreOptions {
  * An operation that takes longer fails with `ERR_OIDC_SESSION_STORE` (503), which express-session passes to your error handler.
  * It may still be carried out later. Every other error, every method and every event of the store stays as it is. The result can
  * be used wherever the store can.
+ *
+ * Some stores have async methods. If such a method rejects and does not call back, express-session gets the error in its callback.
+ * A rejection that no callback can receive is published as `express-oidc:error`. Without this it would end the process.
  *
  * The limit does not close connections. Configure the client so that it replaces one that no longer responds: see Production.
  *
@@ -77,16 +82,22 @@ function withLimit(store: object, name: string, method: Method, seconds: number)
     const done = args.at(-1)
     if (!isMethod(done)) {
       const result = method.apply(store, args)
-      return result instanceof Promise ? withTimeLimit(seconds, () => result, timeoutError) : result
+      return isPromise(result)
+        ? owned(
+            withTimeLimit(seconds, async () => result, timeoutError),
+            publishError,
+          )
+        : result
     }
     const finish = once(done)
     const timer = setTimeout(() => finish(timeoutError()), seconds * 1000)
-    const finishInTime = (...results: unknown[]): void => {
+    const finishInTime = (...results: unknown[]): boolean => {
       clearTimeout(timer)
-      finish(...results)
+      return finish(...results)
     }
     try {
-      return method.call(store, ...args.slice(0, -1), finishInTime)
+      const result = method.call(store, ...args.slice(0, -1), finishInTime)
+      return owned(result, (error) => finishInTime(error) || publishError(error))
     } catch (error) {
       // express-session sees the error already. It must not get a second one later.
       clearTimeout(timer)
@@ -95,13 +106,26 @@ function withLimit(store: object, name: string, method: Method, seconds: number)
   }
 }
 
-/** Calls the function the first time only: the response of a store may come after the time is over. */
-function once(done: Method): (...results: unknown[]) => void {
+/**
+ * Passes a rejection on. express-session drops the promises that the methods of a store return, and a rejection without an owner
+ * ends the process (N-1).
+ */
+function owned(result: unknown, onRejection: (error: unknown) => unknown): unknown {
+  if (isPromise(result)) result.then(undefined, onRejection)
+  return result
+}
+
+/**
+ * Calls the function the first time only, and returns true then: the response of a store may come after the time is over, and
+ * a method that is async may reject after it has called back.
+ */
+function once(done: Method): (...results: unknown[]) => boolean {
   let isDone = false
   return (...results) => {
-    if (isDone) return
+    if (isDone) return false
     isDone = true
     done.apply(globalThis, results)
+    return true
   }
 }
 

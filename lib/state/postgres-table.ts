@@ -38,7 +38,13 @@ export async function runStatement(
 async function runOnce(...[pool, signal, text, values]: Parameters<typeof runStatement>): Promise<readonly unknown[]> {
   const connection = await pool.connect()
   const release = createRelease(connection)
-  const close = (): void => release(true)
+  const close = (): void => {
+    try {
+      release(true)
+    } catch {
+      // An exception in a listener of a signal would end the process. The caller has its error already.
+    }
+  }
   signal.addEventListener('abort', close)
   try {
     signal.throwIfAborted()

@@ -31,13 +31,24 @@ export function lifetimeUntil(expiresAt: number): Record<string, unknown> {
   return { path: '/', httpOnly: true, originalMaxAge: maxAge, maxAge, expires: new Date(milliseconds) }
 }
 
-/** A store's callback as a promise, which rejects with the store's own error. */
+/**
+ * A store's callback as a promise, which rejects with the store's own error. `run` returns what the store returned: if its
+ * method is async, that is a promise which may reject before the callback is called. It has no other owner (N-1).
+ */
 export function asPromise<Value>(
-  run: (done: (error?: unknown, value?: Value) => void) => void,
+  run: (done: (error?: unknown, value?: Value) => void) => unknown,
 ): Promise<Value | undefined> {
   return new Promise((resolve, reject) => {
-    run((error, value) => (error === undefined || error === null ? resolve(value) : reject(error)))
+    const done = (error?: unknown, value?: Value): void =>
+      error === undefined || error === null ? resolve(value) : reject(error)
+    const returned = run(done)
+    if (isPromise(returned)) returned.then(undefined, done)
   })
+}
+
+/** True for promises of other libraries too. */
+export function isPromise(value: unknown): value is PromiseLike<unknown> {
+  return typeof Object(value).then === 'function'
 }
 
 /** Reads a record or a session. Whatever a store says of one that is absent, the result is `undefined`. */
@@ -45,16 +56,23 @@ export function getRecord(
   store: StoreLike,
   key: string,
   done: (error: unknown, record?: Readonly<Record<string, unknown>>) => void,
-): void {
-  store.get(key, (error, data) => {
+): unknown {
+  const answer = (error: unknown, data?: unknown): void => {
     if (error !== undefined && error !== null && !saysAbsent(error)) done(error)
     else done(undefined, isRecord(data) && !saysAbsent(error) ? data : undefined)
-  })
+  }
+  return withRejection(store.get(key, answer), answer)
 }
 
 /** Destroys a record or a session. One that is absent already is no failure. */
-export function destroyRecord(store: StoreLike, key: string, done: (error?: unknown) => void): void {
-  store.destroy(key, unlessAbsent(done))
+export function destroyRecord(store: StoreLike, key: string, done: (error?: unknown) => void): unknown {
+  const answer = unlessAbsent(done)
+  return withRejection(store.destroy(key, answer), answer)
+}
+
+/** A rejection of what a store returned is its answer, like an error in its callback. */
+function withRejection(returned: unknown, answer: (error: unknown) => void): unknown {
+  return isPromise(returned) ? returned.then(undefined, answer) : returned
 }
 
 /** The callback of an operation that destroys: that the record was absent is no failure. */

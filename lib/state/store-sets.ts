@@ -183,6 +183,6 @@ async function removeFormer(store: StoreLike, key: string, member: string): Prom
   if (others.length < entries.length) await writeEntries(store, formerKey(key), others)
 }
 
-function callStore<Value>(run: (done: (error?: unknown, data?: Value) => void) => void): Promise<Value | undefined> {
+function callStore<Value>(run: (done: (error?: unknown, data?: Value) => void) => unknown): Promise<Value | undefined> {
   return stateOperation(() => asPromise(run))
 }

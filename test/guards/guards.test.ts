@@ -499,6 +499,19 @@ describe('.before()', () => {
   })
 })
 
+/** A promise of another library is no instance of Promise. */
+class ForeignPromise {
+  // biome-ignore lint/suspicious/noThenProperty: it is what makes it a promise
+  then(_done: unknown, failed: (error: unknown) => void): void {
+    setImmediate(failed, new RangeError('failed'))
+  }
+}
+
+const REJECTIONS: Readonly<Record<string, () => unknown>> = {
+  'a promise of another library': () => new ForeignPromise(),
+  'a promise without a reason': () => Promise.reject(),
+}
+
 describe('a guard before handlers that accept every method', () => {
   for (const host of HOSTS) {
     it(`stops a request with the headers of a CORS preflight: ${host}`, async () => {
@@ -507,6 +520,18 @@ describe('a guard before handlers that accept every method', () => {
       const page = await app.browser().fetch('/api', { method: 'OPTIONS', headers })
       assert.deepEqual([page.status, page.body], [204, ''])
     })
+
+    for (const [name, fail] of Object.entries(REJECTIONS)) {
+      it(`N-1: answers 500 for ${name} that rejects, and runs no further handler: ${host}`, async () => {
+        const fails = requireAuth().before(fail)
+        const reached: Handler = (_req, res) => sendJson(res, 200, {})
+        const app = await start({}, { host, routes: { '/fails': [fails, reached] } })
+        const browser = app.browser()
+        await browser.open('/profile')
+        assert.equal((await browser.open('/fails')).status, 500)
+        assert.equal(app.otherErrors.length, 1)
+      })
+    }
 
     it(`passes the rejection of a handler to next: ${host}`, async () => {
       const fails = requireAuth().before<(req: Request, res: Response, next: Next) => unknown>(async ({ oidc }) => {

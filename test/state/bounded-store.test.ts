@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { describe, it, mock, type TestContext } from 'node:test'
 import session, { type SessionData } from 'express-session'
 import { boundedStore, ConfigError, OidcError } from '../../lib/index.ts'
@@ -50,6 +51,18 @@ class SilentStore extends session.Store {
 function stopTime(t: TestContext): void {
   mock.timers.enable({ apis: ['setTimeout'] })
   t.after(() => mock.timers.reset())
+}
+
+function publishedErrors(t: TestContext): readonly unknown[] {
+  const errors: unknown[] = []
+  const listener = (message: unknown): void => void errors.push(Object(message).error)
+  subscribe('express-oidc:error', listener)
+  t.after(() => unsubscribe('express-oidc:error', listener))
+  return errors
+}
+
+function settle(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve))
 }
 
 function call(store: object, name: string, done: Done): void {
@@ -126,6 +139,71 @@ describe('boundedStore()', () => {
     await new Promise((resolve) => setImmediate(resolve))
     mock.timers.tick(1000)
     await rejected
+  })
+
+  for (const name of OPERATIONS) {
+    it(`N-1: calls back once with what ${name} rejects with, if the store does not call back itself`, async () => {
+      const failure = new Error('connection lost')
+      const reject = async (): Promise<never> => {
+        throw failure
+      }
+      const store = boundedStore(Object.fromEntries(OPERATIONS.map((operation) => [operation, reject])))
+      const results: unknown[][] = []
+      call(store, name, (...args) => results.push(args))
+      await settle()
+      assert.deepEqual(results, [[failure]])
+    })
+  }
+
+  it('N-1: owns a promise that rejects after the time is over', async (t) => {
+    stopTime(t)
+    let reject: (error: Error) => void = () => undefined
+    const slow = (): Promise<never> =>
+      new Promise((_, fail) => {
+        reject = fail
+      })
+    const results: unknown[][] = []
+    call(boundedStore({ get: slow, set: slow, destroy: slow }), 'get', (...args) => results.push(args))
+    mock.timers.tick(5000)
+    reject(new Error('too late'))
+    await settle()
+    assert.deepEqual(
+      results.map(([error]) => Object(error).code),
+      ['ERR_OIDC_SESSION_STORE'],
+    )
+  })
+
+  it('N-1: publishes what a call without a callback rejects with, and the caller may await it too', async (t) => {
+    const failure = new Error('connection lost')
+    const reject = async (): Promise<never> => {
+      throw failure
+    }
+    const store = boundedStore({ get: reject, set: reject, destroy: reject })
+    const published = publishedErrors(t)
+    // As express-session does for req.session.destroy() without a callback: nobody awaits the promise.
+    Reflect.apply(store.destroy, store, ['id', undefined])
+    await settle()
+    assert.deepEqual(published, [failure])
+    await assert.rejects(store.set(), failure)
+  })
+
+  it('N-1: publishes what a method rejects with after it has called back', async (t) => {
+    const failure = new RangeError('in the callback')
+    const store = boundedStore({
+      async get(_id: string, done: Done) {
+        done(null)
+      },
+      set() {},
+      destroy() {},
+    })
+    const published = publishedErrors(t)
+    // As in express-session, nobody awaits the promise. It rejects with what the callback throws.
+    const returned = store.get('id', () => {
+      throw failure
+    })
+    await settle()
+    assert.deepEqual(published, [failure])
+    await assert.rejects(returned, failure)
   })
 
   it('passes on what an operation throws, and calls back no more', (t) => {

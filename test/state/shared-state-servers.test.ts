@@ -337,6 +337,23 @@ describe('a connection of the pool', () => {
     assert.deepEqual(lent, ['lent', false])
   })
 
+  it('N-1: does not end the process if the pool throws when it gets the connection back', async (t) => {
+    mock.timers.enable({ apis: ['setTimeout'] })
+    t.after(() => mock.timers.reset())
+    const returned: unknown[] = []
+    const release = (destroy?: boolean): void => {
+      returned.push(destroy)
+      throw new Error('released before')
+    }
+    const pool: PostgresPool = { connect: async () => Object.assign(new EventEmitter(), { query: NEVER, release }) }
+    const rejected = assert.rejects(postgresState({ pool }).seen('key'), UNREACHABLE)
+    await settle()
+    mock.timers.tick(5000)
+    await rejected
+    await settle()
+    assert.deepEqual(returned, [true])
+  })
+
   it('does not end the process if it breaks while it is lent', async () => {
     const connection = new EventEmitter()
     const query = async (): Promise<never> => {

@@ -70,6 +70,61 @@ describe('a record that is absent', () => {
   })
 })
 
+/** Like the stores of packages whose methods are async: here each rejects, and the callback is never called. */
+function storeThatRejects(error: unknown): StoreLike {
+  const reject = async (): Promise<never> => {
+    throw error
+  }
+  return { get: reject, set: reject, destroy: reject }
+}
+
+describe('a store whose method rejects instead of calling back', () => {
+  const cause = new Error('connection lost')
+  const store = storeThatRejects(cause)
+
+  it('N-1: fails each operation of a token record at once, and the promise has an owner', async () => {
+    const tokenRecords = createTokenRecords({ secrets: SECRETS })
+    const operations = [
+      tokenRecords.save(store, TOKENS, LOGIN),
+      tokenRecords.read(store, 'id'),
+      tokenRecords.has(store, 'id'),
+      tokenRecords.remove(store, 'id'),
+      isStored({ sessionStore: store, sessionID: 'id' } as SessionRequest),
+    ]
+    for (const operation of operations) await assert.rejects(operation, { code: 'ERR_OIDC_SESSION_STORE', cause })
+  })
+
+  it('N-1: fails each operation of the shared state at once, and the promise has an owner', async () => {
+    const state = createStoreState(store)
+    const operations = [state.add('key', 'member', 60), state.take('key'), state.once('key', 60), state.seen('key')]
+    for (const operation of operations) await assert.rejects(operation, { code: 'ERR_OIDC_SHARED_STATE', cause })
+  })
+
+  it('N-1: is absent where its error means that', async () => {
+    const absent = storeThatRejects(Object.assign(new Error('no such file'), { code: 'ENOENT' }))
+    const tokenRecords = createTokenRecords({ secrets: SECRETS })
+    assert.equal(await tokenRecords.read(absent, 'id'), undefined)
+    await tokenRecords.remove(absent, 'id')
+  })
+
+  it('N-1: has done its work if it rejects only after it has called back', async () => {
+    const late = storeThatSays((done) => done())
+    for (const [name, method] of Object.entries(late)) {
+      const fail = async (...args: unknown[]): Promise<never> => {
+        Reflect.apply(method, late, args)
+        throw cause
+      }
+      Object.assign(late, { [name]: fail })
+    }
+    const tokenRecords = createTokenRecords({ secrets: SECRETS })
+    const id = await tokenRecords.save(late, TOKENS, LOGIN)
+    assert.deepEqual(await tokenRecords.read(late, id), TOKENS)
+    await tokenRecords.remove(late, id)
+    assert.equal(await tokenRecords.has(late, id), false)
+    await new Promise((resolve) => setImmediate(resolve))
+  })
+})
+
 describe('the keys of our records', () => {
   const kinds = ['set', 'page', 'once', 'logout', 'request'] as const
 
