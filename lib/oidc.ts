@@ -64,6 +64,15 @@ export function oidc(options: Options): OidcMiddleware {
     req.oidc = context
     if (idleTimeout !== undefined) recordActivity(req, rp.config)
     rp.storeWatch.watch(req)
+    if (!rp.indexCheck.isNeeded(req)) return void handOn(context, req, res, next)
+    rp.indexCheck.run(req).then(
+      // Outside of the promise, whose rejection an error that `next` throws would become.
+      () => process.nextTick(handOn, context, req, res, next),
+      (error: unknown) => passError(error, next),
+    )
+  }
+
+  function handOn(context: ReturnType<typeof createContext>, req: Request, res: Response, next: Next): void {
     const loadRoute = routes.get(foldRoute(requestPath(req)))
     if (loadRoute !== undefined) return void runRoute(loadRoute, rp, req, res).catch((error) => passError(error, next))
     rp.loopBrake.noteSession(req, res, () => context.isAuthenticated)

@@ -3,6 +3,7 @@ import { type AppConfig, type Config, type Configuration, ONLY_PROVIDER } from '
 import type { FindProvider } from './provider/provider.ts'
 import { createSecureCookieCheck, type SecureCookieCheck } from './session/cookies.ts'
 import { createProviderLogouts, type ProviderLogouts } from './session/end-login.ts'
+import { createIndexCheck, type IndexCheck } from './session/index-check.ts'
 import { createLoopBrake, createSilentLogins, type LoopBrake, type SilentLogins } from './session/login-attempts.ts'
 import { createSessionIndex } from './session/session-index.ts'
 import { createStoreWatch, type StoreWatch } from './session/store-watch.ts'
@@ -13,6 +14,7 @@ import {
   type SealedRequirements,
   type Transactions,
 } from './session/transaction.ts'
+import { createStateEpoch, STORE_EPOCH } from './state/epoch.ts'
 import { createGuardedState } from './state/guarded-state.ts'
 import type { SharedState, StoreLike } from './state/shared-state.ts'
 import { createStoreState } from './state/store-state.ts'
@@ -53,6 +55,7 @@ export interface RelyingParty {
   /** Returns the shared state of the options, or by default one in the session store. */
   readonly sharedStateOf: (store: StoreLike) => SharedState
   readonly providerLogouts: ProviderLogouts
+  readonly indexCheck: IndexCheck
   /**
    * Redeems a response once, by its `state`. A repeated callback request gets the same result, because the provider revokes
    * the tokens of a code that is used twice (RFC 6749 4.1.2).
@@ -65,21 +68,25 @@ export interface RelyingParty {
 export function createRelyingParty({ app, clients }: Configuration): RelyingParty {
   const sharedState = app.sharedState && createGuardedState(app.sharedState)
   const sharedStateOf = sharedState === undefined ? createStoreStates() : () => sharedState
-  const index = createSessionIndex(app, sharedStateOf)
+  const epoch = sharedState === undefined ? STORE_EPOCH : createStateEpoch(sharedState)
+  const index = createSessionIndex(app, sharedStateOf, epoch)
   const tokenRecords = createTokenRecords(app)
   const storeWatch = createStoreWatch(app, index, tokenRecords)
+  const loopBrake = createLoopBrake(app)
+  const providerLogouts = createProviderLogouts(app, { index, storeWatch, tokenRecords })
   return {
     config: app,
     clients: new Map(clients.map((config) => [config.name, createClient(config)])),
     transactions: createTransactions(app),
     tokenRecords,
-    loopBrake: createLoopBrake(app),
+    loopBrake,
     secureCookie: createSecureCookieCheck(),
     silentLogins: createSilentLogins(app),
     requirements: createSealedRequirements(app),
     storeWatch,
     sharedStateOf,
-    providerLogouts: createProviderLogouts(app, { index, storeWatch, tokenRecords }),
+    providerLogouts,
+    indexCheck: createIndexCheck({ config: app, index, epoch, providerLogouts, storeWatch, tokenRecords, loopBrake }),
     redeemOnce: createSingleFlight<string, CompletedLogin>(),
     refreshOnce: createSingleFlight<string, AccessToken>(),
   }

@@ -32,7 +32,7 @@ import { readOidcSession } from './stored-session.ts'
 import type { TokenRecords } from './token-record.ts'
 
 /** The services of a relying party that have to know that a login ends. */
-interface LoginServices {
+export interface LoginServices {
   readonly config: SessionConfig
   readonly storeWatch: StoreWatch
   readonly tokenRecords: TokenRecords
@@ -92,8 +92,9 @@ export function publishLogout(
 /** Logouts that the provider starts. They name the logins to end; the user's browser is not needed. */
 export interface ProviderLogouts {
   /**
-   * Records the logout, so that a login that is in progress does not complete. Call it before `endSessions`, and only when
-   * the provider has proved that the logout comes from it: each call writes to the store.
+   * Records the logout for as long as a login can last, so that a login that is in progress does not complete, and a session
+   * that the index has lost ends with its next request (see index-check.ts). Call it before `endSessions`, and only when the
+   * provider has proved that the logout comes from it: each call writes to the store.
    */
   recordLogout(store: StoreLike, target: LogoutTarget): Promise<void>
   /**
@@ -102,13 +103,20 @@ export interface ProviderLogouts {
    */
   endSessions(store: StoreLike, target: LogoutTarget, how: LogoutChannel): Promise<readonly Login[]>
   /**
-   * True if a logout was recorded for this login since it was started (in seconds since 1970). Such a login must not leave a
-   * session. Call it after the session is saved: a logout at that moment may have looked for the session too early.
+   * True if a logout was recorded for this login since that time (in seconds since 1970). Such a login must not have a
+   * session. Call it after the session is in the index: a logout at that moment may have looked for the session too early.
    */
   wasLoggedOutSince(store: StoreLike, login: Login, startedAt: number): Promise<boolean>
 }
 
-type ProviderLogoutConfig = Pick<AppConfig, 'origin' | 'basePath' | 'sessionKey' | 'clientIds' | 'transactionLifetime'>
+type ProviderLogoutConfig = Pick<AppConfig, 'origin' | 'basePath' | 'sessionKey' | 'clientIds'> & LifetimeConfig
+
+type LifetimeConfig = Pick<AppConfig, 'loginLifetime' | 'transactionLifetime'>
+
+/** How long a logout is recorded. A session that must end, or a login that must not complete, can be as old. */
+export function logoutRecordSeconds({ loginLifetime, transactionLifetime }: LifetimeConfig): number {
+  return Math.max(loginLifetime, transactionLifetime)
+}
 
 interface ProviderLogoutServices extends Pick<LoginServices, 'storeWatch' | 'tokenRecords'> {
   readonly index: SessionIndex
@@ -120,7 +128,7 @@ export function createProviderLogouts(config: ProviderLogoutConfig, services: Pr
   return {
     async recordLogout(store, target) {
       const [keys, now] = [keysOfTarget(config, target), nowInSeconds()]
-      await Promise.all(keys.map((key) => writeLogoutTime(store, key, now, config.transactionLifetime)))
+      await Promise.all(keys.map((key) => writeLogoutTime(store, key, now, logoutRecordSeconds(config))))
     },
     async endSessions(store, target, how) {
       const keys = keysOfTarget(config, target)

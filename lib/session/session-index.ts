@@ -1,5 +1,6 @@
 import { hash } from 'node:crypto'
 import { type AppConfig, ONLY_PROVIDER } from '../options/config.ts'
+import { STORE_EPOCH, type StateEpoch } from '../state/epoch.ts'
 import type { SharedState, StoreLike } from '../state/shared-state.ts'
 import { nowInSeconds } from '../time/seconds.ts'
 import type { Login } from '../types.ts'
@@ -10,9 +11,13 @@ import type { OidcSession } from './stored-session.ts'
  * 2.7). Also marks logins as ended, for refreshes that are in progress on some node. It is kept in the shared state.
  */
 export interface SessionIndex {
-  /** The value of {@link OidcSession.indexId} for a session that is in the index. Another value: index it (again). */
-  indexIdOf(sessionId: string, oidcSession: OidcSession): string
-  add(store: StoreLike, sessionId: string, oidcSession: OidcSession): Promise<void>
+  /** True if the session was added under this session id, whatever the epoch was. Otherwise add it (again). */
+  wasAdded(sessionId: string, oidcSession: OidcSession): boolean
+  /**
+   * Adds a session. Returns the value of {@link OidcSession.indexId} for it, with the epoch that the session has already, or
+   * else with the latest one: only {@link IndexCheck} may give a session another epoch.
+   */
+  add(store: StoreLike, sessionId: string, oidcSession: OidcSession): Promise<string>
   remove(store: StoreLike, sessionId: string, oidcSession: OidcSession): Promise<void>
   /** Returns the entries under these keys. They stay until each is dropped, so that a logout that fails can be retried. */
   find(store: StoreLike, keys: readonly string[]): Promise<readonly IndexEntry[]>
@@ -34,22 +39,27 @@ const MAX_REQUEST_SECONDS = 600
 export function createSessionIndex(
   config: AppNamespace & Pick<AppConfig, 'loginLifetime'>,
   stateOf: (store: StoreLike) => SharedState,
+  epoch: Pick<StateEpoch, 'latest' | 'read'> = STORE_EPOCH,
 ): SessionIndex {
   return {
-    indexIdOf: (sessionId, { login }) => indexIdOf(config, login, sessionId),
-    async add(store, sessionId, { tokensId, login }) {
+    wasAdded: (sessionId, { login, indexId = '' }) => indexId.endsWith(indexIdOf(config, login, sessionId)),
+    async add(store, sessionId, { tokensId, login, indexId }) {
       const member = memberOf({ sessionId, tokensId })
+      // Known before the first addition: if the state loses the additions now, it has another epoch afterwards.
+      const addedIn = indexId === undefined ? (epoch.latest ?? (await epoch.read())) : epochOf(indexId)
       // With loginExpiry 'id_token' a refresh can extend the login, up to loginLifetime.
       const latestExpiry = Math.max(login.expiresAt, login.loggedInAt + config.loginLifetime)
       const seconds = Math.max(1, Math.ceil(latestExpiry - nowInSeconds()))
       await Promise.all(keysOfLogin(config, login).map((key) => stateOf(store).add(key, member, seconds)))
+      return addedIn + indexIdOf(config, login, sessionId)
     },
     async remove(store, sessionId, { tokensId, login }) {
       const member = memberOf({ sessionId, tokensId })
       await Promise.all(keysOfLogin(config, login).map((key) => stateOf(store).remove(key, member)))
     },
     async find(store, keys) {
-      const found = await Promise.all(keys.map((key) => stateOf(store).members(key)))
+      // If the state has lost its sessions, this process knows it before the provider has its response.
+      const [found] = await Promise.all([Promise.all(keys.map((key) => stateOf(store).members(key))), epoch.read()])
       return [...new Set(found.flat())].map(entryOf)
     },
     async drop(store, keys, entry) {
@@ -121,6 +131,11 @@ function sidOf({ claims }: Login): string | undefined {
 
 /** 48 bits: each session id is compared with one other, the id under which its own login was added. */
 const INDEX_ID_LENGTH = 8
+
+/** The epoch of the shared state in which a session with this `indexId` was added to the index. */
+export function epochOf(indexId: string): string {
+  return indexId.slice(0, -INDEX_ID_LENGTH)
+}
 
 /** Identifies a session in the index of this application. Two applications may share a session. */
 export function indexIdOf(appNamespace: AppNamespace, { provider = ONLY_PROVIDER }: Login, sessionId: string): string {

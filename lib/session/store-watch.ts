@@ -113,11 +113,10 @@ export function createStoreWatch(
     const stored = readOidcSession(data, config)
     if (stored === undefined) return write()
     const oidcSession = loginChanges.latest(stored)
-    const indexId = index.indexIdOf(id, oidcSession)
     if (oidcSession !== stored) writeOidcSession(Object(data), config, oidcSession)
-    if (oidcSession.indexId !== indexId) {
+    if (!index.wasAdded(id, oidcSession)) {
       // Before the write, so that a logout at the provider at this very moment finds the session.
-      await index.add(store, id, oidcSession)
+      const indexId = await index.add(store, id, oidcSession)
       writeOidcSession(Object(data), config, { ...oidcSession, indexId })
     }
     await write()

@@ -10,7 +10,7 @@ export interface OidcSession {
   readonly seenAt?: number
   /** When a recheck at the provider last failed to say whether the user is still logged in, in seconds since 1970. */
   readonly checkedAt?: number
-  /** Shows under which session id this login is in the index: see `session-index.ts`. */
+  /** Shows in which epoch of the shared state and under which session id this login was added to `session-index.ts`. */
   readonly indexId?: string
 }
 
@@ -49,6 +49,17 @@ export function readOidcSession(
   if (!isRecord(value)) return undefined
   const oidcSession = 'login' in value ? value : fromStored(value)
   return isOidcSession(oidcSession) ? oidcSession : undefined
+}
+
+/**
+ * The `indexId` of the login in a session: `''` if it has none, and `undefined` without a login. It does not read the rest,
+ * because it is called for every request.
+ */
+export function readIndexId(session: unknown, { sessionKey }: Pick<AppConfig, 'sessionKey'>): string | undefined {
+  const value = isRecord(session) ? session[sessionKey] : undefined
+  if (!isRecord(value)) return undefined
+  const indexId = 'login' in value ? value['indexId'] : value['index']
+  return typeof indexId === 'string' ? indexId : ''
 }
 
 /** Puts the login into a session, or into the data that a store will write. */

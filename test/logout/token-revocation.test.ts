@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
 import { describe, it } from 'node:test'
 import { codesOf, type TestApp } from '../support/app/app.ts'
+import { createMortalState } from '../support/app/mortal-state.ts'
 import { createSeveralProviders } from '../support/app/several-providers.ts'
 import { signJws } from '../support/app/signing-keys.ts'
 import { createStage } from '../support/app/stage.ts'
@@ -66,6 +67,15 @@ async function postRevocation(
 }
 
 describe('a global token revocation', () => {
+  it('N-10: ends a session that the shared state has lost with its next request', async () => {
+    const sharedState = createMortalState()
+    const { app, browser } = await stage.startLoggedIn({ ...options, sharedState })
+    sharedState.lose()
+    assert.equal((await postRevocation(app)).status, 204)
+    assert.equal((await browser.fetch('/profile')).status, 401)
+    assert.equal(await app.sessions(), 0)
+  })
+
   it('ends all sessions of the user, with their tokens, and no others', async () => {
     const { app, browser } = await stage.startLoggedIn(options)
     const second = app.browser()
