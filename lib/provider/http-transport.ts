@@ -68,8 +68,19 @@ export function createNodeTransport({
       const outgoing = start(url, { method, headers: { ...headers }, agent, ...connection })
       limit.onStop(() => outgoing.destroy())
       const hasReceived = watchReceived(outgoing)
-      outgoing.on('response', (incoming) => resolve(readHead(incoming)))
+      let response: http.IncomingMessage | undefined
+      outgoing.on('response', (incoming) => {
+        response = incoming
+        resolve(readHead(incoming))
+      })
+      // Without a listener Node closes the connection of a 101, and reports nothing.
+      outgoing.on('upgrade', (incoming, socket) => {
+        socket.destroy()
+        resolve(readHead(incoming))
+      })
       outgoing.on('error', (error) => {
+        // Node takes a reset for the end of a body whose length the head does not say.
+        response?.destroy(error)
         const isClosedUnused = outgoing.reusedSocket && isReset(error) && !hasReceived()
         // Only while this promise is pending: a retry that starts later would have no owner (N-1).
         if (!isRetry && method === 'GET' && isClosedUnused && !limit.isStopped) resolve(send(url, request, limit, true))
