@@ -5,18 +5,22 @@ import { isIssuedBy } from '../options/issuer.ts'
 import { isInstant } from '../time/seconds.ts'
 import type { Json } from '../types.ts'
 
-/** What claims are compared with. A kind of token may have rules that need more. */
-export interface ClaimContext {
+/** What the claims of every token are compared with. */
+export interface IssuerContext {
   readonly issuer: string
-  readonly clientId: string
   /** In seconds. */
   readonly clockTolerance: number
   /** Seconds since 1970. */
   readonly now: number
 }
 
+/** The same for a token that was issued to a client. A kind of token may have rules that need more. */
+export interface ClaimContext extends IssuerContext {
+  readonly clientId: string
+}
+
 /** One rule for the claims of a token. */
-export interface ClaimRule<Context extends ClaimContext = ClaimContext> {
+export interface ClaimRule<Context extends IssuerContext = ClaimContext> {
   readonly code: ErrorCode
   /** Returns what is wrong with the claims; `undefined` if they follow the rule. */
   readonly findProblem: (claims: JsonObject, context: Context) => TokenProblem | undefined
@@ -28,7 +32,7 @@ export interface ClaimRule<Context extends ClaimContext = ClaimContext> {
  * @param noun The kind of token, as in "The ID Token has expired".
  * @param status The HTTP status of the error, if not the usual one of its code.
  */
-export function checkClaims<Context extends ClaimContext>(
+export function checkClaims<Context extends IssuerContext>(
   noun: string,
   claims: JsonObject,
   rules: readonly ClaimRule<Context>[],
@@ -42,7 +46,10 @@ export function checkClaims<Context extends ClaimContext>(
 }
 
 /** A rule that holds for a claim only if the token has it. */
-export function ifPresent(claim: string, { code, findProblem }: ClaimRule): ClaimRule {
+export function ifPresent<Context extends IssuerContext>(
+  claim: string,
+  { code, findProblem }: ClaimRule<Context>,
+): ClaimRule<Context> {
   return {
     code,
     findProblem: (claims, context) => (claims[claim] === undefined ? undefined : findProblem(claims, context)),
@@ -50,7 +57,7 @@ export function ifPresent(claim: string, { code, findProblem }: ClaimRule): Clai
 }
 
 /** `iss` must be the configured issuer, or that of one of its tenants (RFC 7519 4.1.1, OIDC Core 3.1.3.7 (2)). */
-export function issuerRule(code: ErrorCode, matches: typeof isIssuedBy = isIssuedBy): ClaimRule {
+export function issuerRule(code: ErrorCode, matches: typeof isIssuedBy = isIssuedBy): ClaimRule<IssuerContext> {
   return {
     code,
     findProblem: (claims, { issuer }) => {
@@ -82,7 +89,7 @@ export function otherAudience(aud: Json | undefined, clientId: string): TokenPro
 }
 
 /** `exp` must be in the future (RFC 7519 4.1.4). */
-export function expiryRule(code: ErrorCode): ClaimRule {
+export function expiryRule(code: ErrorCode): ClaimRule<IssuerContext> {
   return {
     code,
     findProblem: ({ exp }, context) => {
@@ -94,7 +101,7 @@ export function expiryRule(code: ErrorCode): ClaimRule {
 }
 
 /** `nbf`, if present, must be in the past (RFC 7519 4.1.5). */
-export function notBeforeRule(code: ErrorCode): ClaimRule {
+export function notBeforeRule(code: ErrorCode): ClaimRule<IssuerContext> {
   return ifPresent('nbf', {
     code,
     findProblem: ({ nbf }, context) => {
@@ -107,14 +114,17 @@ export function notBeforeRule(code: ErrorCode): ClaimRule {
 }
 
 /** `iat` must be in the past, but no longer ago than `maxAge` seconds (RFC 7519 4.1.6). */
-export function issuedAtRule(code: ErrorCode, maxAge: (claims: JsonObject) => number): ClaimRule {
+export function issuedAtRule(
+  code: ErrorCode,
+  maxAge: (claims: JsonObject, context: IssuerContext) => number,
+): ClaimRule<IssuerContext> {
   return {
     code,
     findProblem: (claims, context) => {
       const { iat } = claims
       if (!isInstant(iat)) return { message: 'does not say when it was issued: iat must be seconds since 1970.' }
       const { now, clockTolerance } = context
-      const limit = maxAge(claims)
+      const limit = maxAge(claims, context)
       if (iat > now + clockTolerance) {
         return clockProblem('was issued in the future', `was issued ${ahead(iat, now)} in the future`, context)
       }
@@ -128,7 +138,7 @@ export function issuedAtRule(code: ErrorCode, maxAge: (claims: JsonObject) => nu
   }
 }
 
-function clockProblem(message: string, details: string, { clockTolerance }: ClaimContext): TokenProblem {
+function clockProblem(message: string, details: string, { clockTolerance }: IssuerContext): TokenProblem {
   const advice = ` (clockTolerance is ${clockTolerance}). Check the clocks of both servers.`
   return { message: message + advice, details: details + advice }
 }

@@ -86,6 +86,7 @@ const ALLOWED: readonly Reason[] = [
         'Math.ceil(instant-now)',
         'Math.floor(now-given)',
         'MAX_LENGTH/1024',
+        'MAX_ACCESS_TOKEN_LENGTH/1024',
         'MAX_BODY_BYTES',
       ],
       ...[
