@@ -54,6 +54,10 @@ class Context implements OidcMethods {
     return this.#login !== undefined
   }
 
+  get authenticatedBy(): 'session' | undefined {
+    return this.isAuthenticated ? 'session' : undefined
+  }
+
   get provider(): string | undefined {
     const login = this.#login
     return login === undefined ? undefined : (login.provider ?? ONLY_PROVIDER)

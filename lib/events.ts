@@ -52,8 +52,11 @@ export interface Events {
   }
   /** An access token was refreshed. */
   'express-oidc:refresh': { readonly provider: string; readonly issuer: string; readonly sub: string }
-  /** A guard denied a request: `code` is the error code, `path` the path without its query. */
-  'express-oidc:denied': { readonly code: string; readonly path: string }
+  /**
+   * A guard or `bearer()` denied a request: `code` is the error code, `path` the path without its query. `error` says why an
+   * access token was refused, which the client does not learn.
+   */
+  'express-oidc:denied': { readonly code: string; readonly path: string; readonly error?: unknown }
   /**
    * A route failed. `error` was passed to `next`, or it is why a logout token was refused. An error that the library handles
    * itself is published too, for example if the provider is down during a session check. `code` is the error code, or

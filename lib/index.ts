@@ -47,6 +47,7 @@ export { type BoundedStoreOptions, boundedStore } from './state/bounded-store.ts
 export type { Lease, SharedState } from './state/shared-state.ts'
 export type {
   AccessToken,
+  AccessTokenClaims,
   AddressClaim,
   AnonymousContext,
   AuthenticatedContext,
@@ -61,6 +62,7 @@ export type {
   LoginOptions,
   OidcContext,
   StandardClaims,
+  TokenContext,
   TokenRecord,
   VerifiedClaim,
 } from './types.ts'

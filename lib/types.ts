@@ -1,3 +1,15 @@
+import type { AccessTokenClaims, IdTokenClaims, Json } from './claims.ts'
+
+export type {
+  AccessTokenClaims,
+  AddressClaim,
+  IdTokenClaims,
+  Json,
+  LanguageTaggedClaim,
+  StandardClaims,
+  VerifiedClaim,
+} from './claims.ts'
+
 /** A login in progress, between the redirect to the provider and the callback. It is kept encrypted in a cookie of its own. */
 export interface Transaction {
   /** Absent for `code`. */
@@ -93,85 +105,6 @@ export interface Login {
   readonly loggedInAt: number
   /** When this login expires, in seconds since 1970. */
   readonly expiresAt: number
-}
-
-/** The claim `address` (OIDC Core 5.1.1). */
-export interface AddressClaim {
-  readonly formatted?: string
-  readonly street_address?: string
-  readonly locality?: string
-  readonly region?: string
-  readonly postal_code?: string
-  readonly country?: string
-}
-
-/** The name of a claim in one language or script: `family_name#ja-Kana-JP` (OIDC Core 5.2). */
-export type LanguageTaggedClaim =
-  `${'name' | 'given_name' | 'family_name' | 'middle_name' | 'nickname' | 'profile' | 'picture' | 'website'}#${string}`
-
-/**
- * A boolean, or a string at providers such as Cognito. The string `'false'` is truthy in JavaScript, so compare with
- * `true`: `claims.email_verified === true`.
- */
-export type VerifiedClaim = boolean | 'true' | 'false'
-
-/**
- * The claims of the scopes `profile`, `email`, `address` and `phone` (OIDC Core 5.1 and 5.4). The types are those of the
- * standard. The library does not check them: the claims are what the provider sent.
- */
-export interface StandardClaims {
-  readonly name?: string
-  readonly given_name?: string
-  readonly family_name?: string
-  readonly middle_name?: string
-  readonly nickname?: string
-  readonly preferred_username?: string
-  readonly profile?: string
-  readonly picture?: string
-  readonly website?: string
-  readonly gender?: string
-  readonly birthdate?: string
-  readonly zoneinfo?: string
-  readonly locale?: string
-  /** Seconds since 1970. Auth0 sends a date as a string. */
-  readonly updated_at?: number | string
-  readonly email?: string
-  readonly email_verified?: VerifiedClaim
-  readonly phone_number?: string
-  readonly phone_number_verified?: VerifiedClaim
-  readonly address?: AddressClaim
-  readonly [claim: LanguageTaggedClaim]: string | undefined
-}
-
-/**
- * The claims about the user: those of the validated ID Token (OIDC Core 2), and those of UserInfo if the option `userinfo`
- * requests them. Identify users by `iss` and `sub` together (OIDC Core 5.7), never by `email`.
- */
-export interface IdTokenClaims extends StandardClaims {
-  /** The issuer. It is the configured one, character by character. */
-  readonly iss: string
-  /** The user's id. It is unique within the issuer and never reassigned. */
-  readonly sub: string
-  readonly aud?: string | readonly string[]
-  /** Seconds since 1970. */
-  readonly exp?: number
-  /** Seconds since 1970. */
-  readonly iat?: number
-  /** When the user last authenticated, in seconds since 1970. */
-  readonly auth_time?: number
-  /** The authentication context class of the login. */
-  readonly acr?: string
-  /** The authentication methods of the login: names of RFC 8176, and the provider's own. */
-  readonly amr?: readonly string[]
-  readonly azp?: string
-  /** The id of the session at the provider. */
-  readonly sid?: string
-  /**
-   * The user's groups. No standard defines this claim: providers use other names too, and omit it for a user without groups.
-   * See `requireGroup()`.
-   */
-  readonly groups?: readonly string[]
-  readonly [claim: string]: Json | undefined | AddressClaim
 }
 
 /** The options of `req.oidc.login()`. All are optional. */
@@ -303,6 +236,8 @@ export interface OidcMethods {
 /** `req.oidc` when a user is logged in. */
 export interface AuthenticatedContext<Claims extends IdTokenClaims = IdTokenClaims> extends OidcMethods {
   readonly isAuthenticated: true
+  /** What authenticates the request: `session` here, `access_token` behind `bearer()`. */
+  readonly authenticatedBy: 'session'
   /** The name of the provider. It is `default` if there is only one. */
   readonly provider: string
   /** The claims of the validated ID Token, and of UserInfo if the option `userinfo` requests them. */
@@ -313,9 +248,33 @@ export interface AuthenticatedContext<Claims extends IdTokenClaims = IdTokenClai
   readonly expiresAt: number
 }
 
-/** `req.oidc` when no user is logged in. */
+/**
+ * `req.oidc` when an access token authenticates the request: see `bearer()`. There is no session, so the methods to log in
+ * and out throw `ERR_OIDC_NO_SESSION`, and those that read the tokens of a login reject with it.
+ */
+export interface TokenContext<Claims extends AccessTokenClaims = AccessTokenClaims> extends OidcMethods {
+  readonly isAuthenticated: true
+  readonly authenticatedBy: 'access_token'
+  /** The issuer of the token: its claim `iss`. */
+  readonly provider: string
+  /** The claims of the verified token, deeply frozen. */
+  readonly claims: Claims
+  /** The granted scopes, separated by spaces, whether the token has them in `scope` or in `scp`. */
+  readonly scope: string
+  /** When the token expires, in seconds since 1970. */
+  readonly expiresAt: number
+  /** The access token as it was received. Never log it. */
+  readonly token: string
+  /** How it was sent: `DPoP` with a proof of the key that it is bound to (RFC 9449), or else `Bearer`. */
+  readonly tokenType: 'Bearer' | 'DPoP'
+  /** The client that the token was issued to: `client_id`, `cid`, `azp` or `appid`. */
+  readonly clientId: string | undefined
+}
+
+/** `req.oidc` when nobody is authenticated. */
 export interface AnonymousContext extends OidcMethods {
   readonly isAuthenticated: false
+  readonly authenticatedBy: undefined
   readonly provider: undefined
   readonly claims: undefined
   readonly scope: undefined
@@ -323,8 +282,8 @@ export interface AnonymousContext extends OidcMethods {
 }
 
 /**
- * The type of `req.oidc`: who is logged in, and methods to log in, log out and call APIs. Check `isAuthenticated` to narrow
- * it.
+ * The type of `req.oidc`: who is authenticated, and methods to log in, log out and call APIs. Check `isAuthenticated` to
+ * narrow it, and `authenticatedBy` to tell a session from an access token.
  *
  * @example
  * ```ts
@@ -333,12 +292,15 @@ export interface AnonymousContext extends OidcMethods {
  * })
  * ```
  */
-export type OidcContext<Claims extends IdTokenClaims = IdTokenClaims> = AuthenticatedContext<Claims> | AnonymousContext
+export type OidcContext<Claims extends IdTokenClaims = IdTokenClaims> =
+  | AuthenticatedContext<Claims>
+  | TokenContext<Claims & AccessTokenClaims>
+  | AnonymousContext
 
 declare global {
   namespace Express {
     interface Request {
-      /** Who is logged in. Set by `oidc()`. */
+      /** Who is authenticated. Set by `oidc()` and `bearer()`. */
       oidc: OidcContext
     }
   }
@@ -360,9 +322,6 @@ export interface AuthRequirement {
   /** Authentication methods (RFC 8176 2). The login must have used all of them: `'mfa'`. */
   amr?: string | readonly string[]
 }
-
-/** A JSON value. */
-export type Json = null | boolean | number | string | readonly Json[] | { readonly [name: string]: Json }
 
 /**
  * Authorization request parameters by their wire names: `{ prompt: 'login', max_age: 300 }`. Objects and lists are sent as

@@ -1,7 +1,8 @@
 import { ConfigError, shown } from '../errors.ts'
+import type { Denial } from '../http/denial.ts'
 import { parseRequirement } from '../protocol/step-up.ts'
 import type { AuthRequirement } from '../types.ts'
-import { type Check, createGuard, type Denial, type Guard } from './guard.ts'
+import { type Check, createGuard, type Guard } from './guard.ts'
 
 /**
  * Requires a login. A page without one is redirected to the login route, and the user comes back to it. Any other request
@@ -58,6 +59,7 @@ export function requireScope(required: ScopeRequirement): Guard {
     message:
       `This route requires the scope ${scopes.map((one) => `'${one}'`).join(isAny ? ' or ' : ' and ')}, which the login ` +
       'does not have. Add it to the option scope, and allow it at the provider.',
+    scope: scopes,
   }
   return createGuard(check)
 }

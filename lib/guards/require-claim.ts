@@ -1,4 +1,5 @@
 import { ConfigError, shown } from '../errors.ts'
+import type { Denial } from '../http/denial.ts'
 import type { IdTokenClaims } from '../types.ts'
 import { createGuard, type Guard } from './guard.ts'
 
@@ -122,11 +123,10 @@ function claimGuard(path: readonly string[], test: Test): Guard {
 }
 
 /** Creates a guard from a test of all claims. */
-function claimsGuard(message: string, test: (claims: IdTokenClaims) => boolean): Guard {
+function claimsGuard(problem: string, test: (claims: IdTokenClaims) => boolean): Guard {
+  const denial: Denial = { code: 'ERR_OIDC_INSUFFICIENT_CLAIM', message: problem }
   // Only `true` passes: a function that forgets to return, or returns a promise, must deny.
-  return createGuard(({ claims }) =>
-    test(claims) === true ? undefined : { code: 'ERR_OIDC_INSUFFICIENT_CLAIM', message },
-  )
+  return createGuard(({ claims }) => (test(claims) === true ? undefined : denial))
 }
 
 /** Reads own members only, because every object inherits `constructor` and `__proto__`. */

@@ -30,12 +30,13 @@ export function errorPage(): ErrorHandler {
     for (const [name, value] of Object.entries(error.headers)) res.setHeader(name, value)
     const notice = noticeFor(error)
     if (!wantsPage(req)) return sendJson(res, error, notice)
-    sendPage(res, error, notice, 'oidc' in req && isContext(req.oidc) ? req.oidc.loginUrl('/') : undefined)
+    sendPage(res, error, notice, 'oidc' in req && canLogIn(req.oidc) ? req.oidc.loginUrl('/') : undefined)
   }
 }
 
-function isContext(value: unknown): value is { loginUrl(returnTo: string): string } {
-  return typeof value === 'object' && value !== null && 'loginUrl' in value
+/** False behind `bearer()`, where there is no login page. */
+function canLogIn(value: unknown): value is { loginUrl(returnTo: string): string } {
+  return typeof value === 'object' && value !== null && 'loginUrl' in value && !('tokenType' in value)
 }
 
 function noticeFor(error: OidcError): Notice {

@@ -30,6 +30,15 @@ export function isIssuerOrTenant(issuer: string, iss: string): boolean {
   return iss.startsWith(head) && iss.endsWith(tail) && TENANT_ID.test(iss.slice(head.length, iss.length - tail.length))
 }
 
+/** Which tenants of a provider are allowed: a list of ids, or a function that returns true for an allowed `tid`. */
+export type AllowedTenants = readonly string[] | ((tenantId: string) => boolean | Promise<boolean>)
+
+/** Only `true` allows a tenant: a function that forgets to return refuses it. */
+export async function isAllowedTenant(tenants: AllowedTenants | undefined, tenantId: unknown): Promise<boolean> {
+  if (typeof tenantId !== 'string') return false
+  return typeof tenants === 'function' ? (await tenants(tenantId)) === true : tenants?.includes(tenantId) === true
+}
+
 /** A typical mistake in an issuer. */
 interface Mistake {
   /** Completes the message "issuer ...". */

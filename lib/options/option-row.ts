@@ -111,6 +111,11 @@ const KNOWN_ALIASES: ReadonlyMap<string, string> = new Map([
   ['maxclockskew', 'clockTolerance'],
   ['httptimeout', 'timeout'],
   ['aftercallback', 'afterLogin'],
+  ['tokensigningalg', 'algorithms'],
+  ['authrequired', 'allowAnonymous'],
+  ['credentialsrequired', 'allowAnonymous'],
+  ['userpoolid', 'issuer'],
+  ['jwksuri', 'providerMetadata'],
   ['signin', 'login'],
   ['signout', 'logout'],
 ])

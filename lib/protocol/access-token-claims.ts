@@ -2,7 +2,6 @@ import { shown } from '../errors.ts'
 import { isObject, type JsonObject } from '../jose/json.ts'
 import { isInstant, nowInSeconds } from '../time/seconds.ts'
 import type { Json } from '../types.ts'
-import { ACCESS_TOKEN_NOUN, type ParsedAccessToken } from './jwt-access-token.ts'
 import { findMarkOfOtherToken, hasAccessTokenMark } from './access-token-marks.ts'
 import {
   type ClaimRule,
@@ -14,6 +13,7 @@ import {
   issuerRule,
   notBeforeRule,
 } from './claim-rules.ts'
+import { ACCESS_TOKEN_NOUN, type ParsedAccessToken } from './jwt-access-token.ts'
 
 /** What the claims of an access token are compared with. */
 export interface AccessTokenExpectations {

@@ -39,9 +39,7 @@ export const MAX_ACCESS_TOKEN_LENGTH = 32_768
  * `ERR_OIDC_ACCESS_TOKEN_{TOO_LARGE,ENCRYPTED,MALFORMED,CRIT,TYPE}`.
  */
 export function parseAccessToken(token: string): ParsedAccessToken {
-  if (token.length > MAX_ACCESS_TOKEN_LENGTH) {
-    throw accessTokenError('TOO_LARGE', { message: `is larger than ${MAX_ACCESS_TOKEN_LENGTH / 1024} KiB.` })
-  }
+  checkTokenLength(token)
   if (isJwe(token)) throw accessTokenError('ENCRYPTED', ENCRYPTED)
   const jws = parseCompactJws(token)
   if (jws === undefined) throw accessTokenError('MALFORMED', { message: 'is not a JWS in compact form.' })
@@ -52,6 +50,20 @@ export function parseAccessToken(token: string): ParsedAccessToken {
   }
   const { alg, kid, typ } = jws.header
   return { jws, alg: String(alg), kid: kid === undefined ? undefined : String(kid), isTyped: isAccessType(typ), claims }
+}
+
+/** Throws `ERR_OIDC_ACCESS_TOKEN_TOO_LARGE` for a token of any kind that is too long to be looked at. */
+export function checkTokenLength(token: string): void {
+  if (token.length <= MAX_ACCESS_TOKEN_LENGTH) return
+  throw accessTokenError('TOO_LARGE', { message: `is larger than ${MAX_ACCESS_TOKEN_LENGTH / 1024} KiB.` })
+}
+
+/** How to find the key that this token says it is signed with. */
+export function keyHintOf(
+  { alg, kid, claims }: Pick<ParsedAccessToken, 'alg' | 'kid' | 'claims'>,
+  { issuer }: Pick<AccessTokenSignature, 'issuer'>,
+): KeyHint {
+  return { alg, kid, claims: issuer.includes(TENANT_PLACEHOLDER) ? claims : undefined }
 }
 
 /** Which signatures are accepted. */
@@ -66,14 +78,16 @@ export interface AccessTokenSignature {
  * `ERR_OIDC_ACCESS_TOKEN_{ALG,KEY,SIGNATURE}` and the errors of fetching the keys.
  */
 export async function verifyAccessTokenSignature(
-  { jws, alg, kid, claims }: ParsedAccessToken,
+  parsed: ParsedAccessToken,
   keys: VerificationKeys,
-  { issuer, algorithms }: AccessTokenSignature,
+  expectations: AccessTokenSignature,
 ): Promise<KeyObject> {
+  const { jws, alg } = parsed
+  const { algorithms } = expectations
   const expected = algorithms.find((one) => isSameAlgorithm(one, alg))
   if (expected === undefined) throw accessTokenError('ALG', { message: otherAlgorithm(algorithms) })
   const isSigned = (key: KeyObject): boolean => isSignedBy(jws, expected, key)
-  const hint: KeyHint = { alg, kid, claims: issuer.includes(TENANT_PLACEHOLDER) ? claims : undefined }
+  const hint = keyHintOf(parsed, expectations)
   const candidates = await keys.keysFor(hint)
   if (candidates.length === 0) throw accessTokenError('KEY', { message: unknownKey(keys.jwksUri) })
   const found = candidates.find(isSigned)

@@ -1,6 +1,6 @@
 import { OidcError } from '../errors.ts'
 import type { Config } from '../options/config.ts'
-import { TENANT_PLACEHOLDER } from '../options/issuer.ts'
+import { isAllowedTenant, TENANT_PLACEHOLDER } from '../options/issuer.ts'
 import { responseDeliveryOf } from '../options/response-type.ts'
 import type { Provider } from '../provider/provider.ts'
 import { createTokenVerifier, type VerifyToken } from '../provider/provider-token.ts'
@@ -159,13 +159,8 @@ async function checkTenant(
   { tid }: IdTokenClaims,
 ): Promise<void> {
   if (!issuer.includes(TENANT_PLACEHOLDER)) return
-  if (typeof tid === 'string' && (await isAllowed(tenants, tid))) return
+  if (await isAllowedTenant(tenants, tid)) return
   throw new OidcError('ERR_OIDC_TENANT', 'The tenant of the user (claim tid) is not allowed by the option tenants.')
-}
-
-/** Only `true` allows a tenant: a function that forgets to return refuses it. */
-async function isAllowed(tenants: Config['tenants'], tenantId: string): Promise<boolean> {
-  return typeof tenants === 'function' ? (await tenants(tenantId)) === true : tenants?.includes(tenantId) === true
 }
 
 /**

@@ -17,11 +17,11 @@ const OPTIONAL = ['userinfo_endpoint', 'end_session_endpoint', 'pushed_authoriza
  * the issuer's own path in OIDC Discovery 4, and precedes it in RFC 8414 3.1.
  */
 export function discoveryUrl(
-  config: Pick<Config, 'issuer' | 'discovery' | 'discoveryWithClientId' | 'clientId'>,
+  config: Pick<Config, 'issuer' | 'discovery'> & Partial<Pick<Config, 'discoveryWithClientId' | 'clientId'>>,
 ): string {
   const url = new URL(documentUrl(config))
   // Okta then returns the issuer and the keys of this client.
-  if (config.discoveryWithClientId) url.searchParams.set('client_id', config.clientId)
+  if (config.discoveryWithClientId) url.searchParams.set('client_id', config.clientId ?? '')
   return url.href
 }
 
@@ -46,10 +46,13 @@ const ADVICE = {
   url: 'The discovery option is probably wrong. It must be the full URL of the metadata of this issuer.',
 } as const
 
-type DiscoveryOptions = Pick<Config, 'discovery' | 'discoveryWithClientId'>
+type DiscoveryOptions = Pick<Config, 'discovery'> & Partial<Pick<Config, 'discoveryWithClientId'>>
 
 /** Returns a function that throws an error again, with advice if there is no metadata at its URL. */
-export function adviseOnDiscovery({ discovery, discoveryWithClientId }: DiscoveryOptions): (error: unknown) => never {
+export function adviseOnDiscovery({
+  discovery,
+  discoveryWithClientId = false,
+}: DiscoveryOptions): (error: unknown) => never {
   const advice = ADVICE[discovery === 'oidc' || discovery === 'oauth2' ? discovery : 'url']
   const ofClient = discoveryWithClientId ? ' Or the provider does not know the clientId.' : ''
   return (error) => {
@@ -70,14 +73,7 @@ export function adviseOnDiscovery({ discovery, discoveryWithClientId }: Discover
  */
 export function checkMetadata(given: Document, config: Config): ProviderMetadata {
   const document = presentMembers({ ...given, ...config.extraProviderMetadata })
-  if (document['issuer'] !== config.issuer) {
-    throw new ProviderError(
-      'ERR_OIDC_DISCOVERY_ISSUER',
-      `The provider's metadata has the issuer ${shown(document['issuer'])}, but the issuer option is '${config.issuer}'. ` +
-        'They must be equal character by character (a slash at the end counts). For Okta, configure the domain that ' +
-        'browsers use (custom domain or not).',
-    )
-  }
+  checkMetadataIssuer(document, config.issuer)
   // OIDC Discovery 3: a provider with only the implicit flow has no token endpoint.
   const needsTokens = contentsOf(config.responseType).code
   const missing = REQUIRED.filter((name) => document[name] === undefined && (needsTokens || name !== 'token_endpoint'))
@@ -88,7 +84,19 @@ export function checkMetadata(given: Document, config: Config): ProviderMetadata
   return document as ProviderMetadata & typeof document
 }
 
-function isEndpoint(value: unknown, insecure: boolean): boolean {
+/** OIDC Discovery 4.3, RFC 8414 3.3. */
+export function checkMetadataIssuer(document: Document, issuer: string): void {
+  if (document['issuer'] === issuer) return
+  throw new ProviderError(
+    'ERR_OIDC_DISCOVERY_ISSUER',
+    `The provider's metadata has the issuer ${shown(document['issuer'])}, but the issuer option is '${issuer}'. ` +
+      'They must be equal character by character (a slash at the end counts). For Okta, configure the domain that ' +
+      'browsers use (custom domain or not).',
+  )
+}
+
+/** True for the URL of an endpoint that may be requested. */
+export function isEndpoint(value: unknown, insecure: boolean): value is string {
   if (typeof value !== 'string' || !URL.canParse(value)) return false
   const { protocol } = new URL(value)
   return protocol === 'https:' || (insecure && protocol === 'http:')

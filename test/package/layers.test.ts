@@ -17,7 +17,7 @@ interface Room {
 }
 
 /** The words that every room may use. They import nothing but one another. */
-const VOCABULARY = ['errors', 'events', 'hooks', 'types']
+const VOCABULARY = ['claims', 'errors', 'events', 'hooks', 'types']
 
 /** A feature meets the others nowhere: what two of them need stands on the ground floor. */
 const FEATURE: Room = {
@@ -45,6 +45,7 @@ const ROOMS: Readonly<Record<string, Room>> = {
   logout: FEATURE,
   tokens: FEATURE,
   guards: FEATURE,
+  bearer: FEATURE,
   // The command, and what an application imports: the top may use everything.
   command: { imports: ['registration', 'provider', 'jose', 'options', 'time', 'entry'] },
   context: {
@@ -56,7 +57,7 @@ const ROOMS: Readonly<Record<string, Room>> = {
     lazily: ['login', 'logout'],
   },
   entry: {
-    imports: ['oidc', 'guards', 'http', 'options', 'protocol', 'registration', 'state', 'time'],
+    imports: ['oidc', 'guards', 'bearer', 'http', 'options', 'protocol', 'registration', 'state', 'time'],
   },
 }
 
@@ -91,7 +92,7 @@ function roomOf(file: string): string {
   if (second !== undefined) return first
   const name = first.replace(/\.ts$/, '')
   if (VOCABULARY.includes(name)) return 'vocabulary'
-  return name in ROOMS && name !== 'registration' ? name : 'entry'
+  return name in ROOMS && !['registration', 'bearer'].includes(name) ? name : 'entry'
 }
 
 function isAllowed({ from, target, kind }: Import): boolean {

@@ -156,7 +156,7 @@ const THINGS = [
   ...['session store', 'session cookie', 'shared state', 'store of clients', 'list of clients', 'Redis', 'PostgreSQL'],
   ...['hook', 'cookie', 'form', 'body', 'host name', 'revocation', 'lifetime', 'command', 'claim', 'claims', 'scope'],
   ...['identifier', 'OpenID provider'],
-  ...['route accepts only', 'client in the store', 'client is kept'],
+  ...['route accepts only', 'client in the store', 'client is kept', 'Authorization header'],
 ]
 
 const oneOf = (names: readonly string[]): string => `(?:${names.join('|').replaceAll('.', '\\.')})`

@@ -3,6 +3,7 @@ import connect from 'connect'
 import express, { Router } from 'express'
 import {
   AccessDeniedError,
+  type AccessTokenClaims,
   type AddressClaim,
   type AnonymousContext,
   type Authenticated,
@@ -31,6 +32,7 @@ import {
   requireClaim,
   requireGroup,
   requireScope,
+  type TokenContext,
   type TokenRecord,
   type VerifiedClaim,
 } from '../../lib/index.ts'
@@ -67,12 +69,22 @@ app.get('/', (req, res) => {
     expectTrue<Equals<typeof req.oidc.expiresAt, undefined>>()
     return
   }
-  expectTrue<Equals<typeof req.oidc.claims, IdTokenClaims>>()
+  expectTrue<Equals<typeof req.oidc.claims, IdTokenClaims | (IdTokenClaims & AccessTokenClaims)>>()
+  expectTrue<Equals<typeof req.oidc.authenticatedBy, 'session' | 'access_token'>>()
   expectTrue<Equals<typeof req.oidc.scope, string>>()
   expectTrue<Equals<typeof req.oidc.expiresAt, number>>()
   expectTrue<Equals<typeof req.oidc.claims.sub, string>>()
   expectTrue<Equals<typeof req.oidc.claims.email, string | undefined>>()
   expectTrue<Equals<typeof req.oidc.claims.groups, readonly string[] | undefined>>()
+  if (req.oidc.authenticatedBy === 'access_token') {
+    expectTrue<Equals<typeof req.oidc.claims, IdTokenClaims & AccessTokenClaims>>()
+    expectTrue<Equals<typeof req.oidc.token, string>>()
+    expectTrue<Equals<typeof req.oidc.clientId, string | undefined>>()
+  } else {
+    expectTrue<Equals<typeof req.oidc.claims, IdTokenClaims>>()
+    // @ts-expect-error a session has its tokens in tokens()
+    res.send(req.oidc.token)
+  }
   // @ts-expect-error what a provider says of a person is not written to
   req.oidc.claims.email = 'mallory@example.test'
   // @ts-expect-error a claim that nobody knows may be missing, and may be any JSON
@@ -120,7 +132,7 @@ function expectText(_text: string): void {}
 app.get(
   '/hello',
   requireAuth().before((req, res) => {
-    expectTrue<Equals<typeof req.oidc.claims, IdTokenClaims>>()
+    expectTrue<Equals<typeof req.oidc.claims, IdTokenClaims | (IdTokenClaims & AccessTokenClaims)>>()
     expectTrue<Equals<typeof req.oidc.isAuthenticated, true>>()
     res.json({ hello: req.oidc.claims.name, query: req.query })
     // @ts-expect-error a subject is text
@@ -188,7 +200,12 @@ interface StaffClaims extends IdTokenClaims {
 export function departmentOf(context: OidcContext<StaffClaims>): string | undefined {
   return context.isAuthenticated ? context.claims.department : undefined
 }
-expectTrue<Equals<OidcContext<StaffClaims>, AuthenticatedContext<StaffClaims> | AnonymousContext>>()
+expectTrue<
+  Equals<
+    OidcContext<StaffClaims>,
+    AuthenticatedContext<StaffClaims> | TokenContext<StaffClaims & AccessTokenClaims> | AnonymousContext
+  >
+>()
 
 // @ts-expect-error claims without iss and sub are those of nobody
 export type Nobody = OidcContext<{ readonly department: string }>

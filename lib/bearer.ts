@@ -1,0 +1,33 @@
+export { type BearerMiddleware, bearer } from './bearer/bearer.ts'
+export {
+  AccessDeniedError,
+  ConfigError,
+  type ErrorCode,
+  OidcError,
+  type OidcErrorOptions,
+  ProviderError,
+  type ProviderErrorOptions,
+  type ProviderRefusal,
+} from './errors.ts'
+export type { Authenticated, Guard, GuardedHandler } from './guards/guard.ts'
+export { requireAuth, requireScope, type ScopeRequirement } from './guards/require-auth.ts'
+export {
+  type ClaimPath,
+  type ClaimRequirement,
+  type ClaimValue,
+  type GroupOptions,
+  requireAmr,
+  requireClaim,
+  requireGroup,
+} from './guards/require-claim.ts'
+export { type ErrorHandler, errorPage } from './http/error-page.ts'
+export type { Handler, Next, Request, Response } from './http/request.ts'
+export type {
+  AuthorizationServerMetadata,
+  BearerAppOptions,
+  BearerIssuerOptions,
+  BearerOptions,
+  FindIssuerOptions,
+  IssuerEntry,
+} from './options/bearer-options.ts'
+export type { AccessTokenClaims, AuthRequirement, OidcContext, TokenContext } from './types.ts'

@@ -1,0 +1,119 @@
+import { AccessDeniedError, type ErrorCode } from '../errors.ts'
+import { publish } from '../events.ts'
+import type { AuthenticationRequirement, OidcContext } from '../types.ts'
+import { type ChallengeProblem, offerSchemes, type Protection, protectionOf, sendChallenge } from './challenge.ts'
+import { headerOf, type Next, type Request, type Response, requestPath, wantsPage } from './request.ts'
+import { redirect, send } from './response.ts'
+
+/** Why a request is denied. */
+export interface Denial {
+  readonly code: ErrorCode
+  /** For the error log. The error page does not show it. */
+  readonly message: string
+  /** What a new login must achieve, if a new login can help. */
+  readonly requirement?: AuthenticationRequirement | undefined
+  /** The scopes that would suffice. */
+  readonly scope?: readonly string[]
+}
+
+/** A request with a context of `oidc()` or `bearer()`. */
+export type ContextRequest = Request & { readonly oidc: OidcContext & { callingPage?(): string } }
+
+/** The denial of a request that nobody has authenticated. */
+export function loginRequired(requirement?: AuthenticationRequirement): Denial {
+  return { code: 'ERR_OIDC_LOGIN_REQUIRED', message: 'Please sign in.', requirement }
+}
+
+/**
+ * The one place that turns a denial into a response. A program that uses an access token gets a challenge, a page that can
+ * log in is redirected, and any other request gets JSON. A user who lacks a right gets an error: it is passed to `next`.
+ */
+export function answerDenial(req: ContextRequest, res: Response, next: Next, denial: Denial): void {
+  const protection = protectionOf(req)
+  const { isAuthenticated, authenticatedBy } = req.oidc
+  const isForTokens =
+    protection !== undefined && (authenticatedBy === 'access_token' || isForTokensOnly(req, protection))
+  if (!isAuthenticated && isPreflight(req)) sendNoContent(res)
+  else if (isForTokens) challenge(req, res, protection, denial)
+  else answerUser(req, res, next, denial)
+}
+
+function answerUser(req: ContextRequest, res: Response, next: Next, denial: Denial): void {
+  publishDenial(req, denial.code)
+  const canLoginHelp = !req.oidc.isAuthenticated || denial.requirement !== undefined
+  if (!canLoginHelp) next(new AccessDeniedError(denial.code, denial.message))
+  else if (wantsPage(req)) redirect(res, req.oidc.loginUrl(undefined, denial.requirement))
+  else sendLoginUrl(req, res, denial)
+}
+
+/** True if no session can authenticate the request, so that a login page would not help. */
+function isForTokensOnly({ oidc }: ContextRequest, { allowSession }: Protection): boolean {
+  return !oidc.isAuthenticated && !allowSession
+}
+
+/** A CORS preflight never carries a cookie or a token, so the sender cannot be known. */
+export function isPreflight(req: Request): boolean {
+  return req.method === 'OPTIONS' && headerOf(req, 'access-control-request-method') !== undefined
+}
+
+/**
+ * Sends neither a login nor CORS headers. The preflight must not pass the guard either: handlers of `app.use()` run for
+ * every method, so anyone could reach them by sending the preflight headers. `cors()` must be mounted before the guard.
+ */
+function sendNoContent(res: Response): void {
+  res.statusCode = 204
+  res.end()
+}
+
+function challenge(req: ContextRequest, res: Response, protection: Protection, denial: Denial): void {
+  const isToken = req.oidc.authenticatedBy === 'access_token'
+  publishDenial(req, isToken ? denial.code : 'ERR_OIDC_ACCESS_TOKEN_REQUIRED')
+  if (isToken) sendChallenge(res, protection, problemOf(denial), req.oidc.tokenType)
+  else sendChallenge(res, protection, REQUIRED)
+}
+
+const REQUIRED: ChallengeProblem = { status: 401, description: 'Send an access token in the header Authorization.' }
+
+/** RFC 6750 3.1, RFC 9470 3. The scopes and the requirement were checked when the guard was made. */
+function problemOf({ requirement, scope }: Denial): ChallengeProblem {
+  if (requirement !== undefined) return { ...STEP_UP, params: requirementParams(requirement) }
+  const description = 'The access token lacks a right that this route requires.'
+  const params = scope === undefined ? {} : { scope: scope.join(' ') }
+  return { status: 403, error: 'insufficient_scope', description, params }
+}
+
+const STEP_UP = {
+  status: 401,
+  error: 'insufficient_user_authentication',
+  description: 'A stronger or more recent login is needed',
+} as const
+
+function requirementParams({ acr, maxAge }: AuthenticationRequirement): Readonly<Record<string, string>> {
+  return {
+    ...(acr === undefined ? {} : { acr_values: acr.join(' ') }),
+    ...(maxAge === undefined ? {} : { max_age: String(maxAge) }),
+  }
+}
+
+/** The login leads back to the page that runs the script, or to `/` if it is unknown. A script may replace it in `loginUrl`. */
+function sendLoginUrl(req: ContextRequest, res: Response, { code, message, requirement }: Denial): void {
+  const protection = protectionOf(req)
+  if (req.oidc.isAuthenticated && requirement !== undefined) res.setHeader('WWW-Authenticate', stepUp(requirement))
+  else if (protection !== undefined) offerSchemes(res, protection)
+  const loginUrl = req.oidc.loginUrl(req.oidc.callingPage?.() ?? '/', requirement)
+  send(res, 401, 'application/json', JSON.stringify({ error: code, message, loginUrl }))
+}
+
+/** The challenge for a login that is too old or too weak (RFC 9470 3). The values contain no quotes: the guard checked that. */
+function stepUp(requirement: AuthenticationRequirement): string {
+  const { error, description } = STEP_UP
+  const params = { error, error_description: description, ...requirementParams(requirement) }
+  return `Bearer ${Object.entries(params)
+    .map(([name, value]) => `${name}="${value}"`)
+    .join(', ')}`
+}
+
+/** Publishes that a request was denied. `error` says why a token was refused. */
+export function publishDenial(req: Request, code: ErrorCode, error?: unknown): void {
+  publish['express-oidc:denied'](() => ({ code, path: requestPath(req), ...(error === undefined ? {} : { error }) }))
+}

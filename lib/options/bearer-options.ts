@@ -1,0 +1,143 @@
+import type { Agent } from 'node:https'
+import type { Json } from '../types.ts'
+import type { AllowedTenants } from './issuer.ts'
+
+/** What access tokens of one issuer are like. In `bearer()`, these options are given at the top, or for one of `issuers`. */
+export interface BearerIssuerOptions {
+  /**
+   * The issuer of the access tokens: their `iss`, character by character. May contain `{tenantid}` (Entra ID), see `tenants`.
+   * Use `issuers` in place of it for several.
+   * @example
+   * ```ts
+   * import { bearer } from 'express-oidc/bearer'
+   *
+   * app.use('/api', bearer({ issuer: 'https://example.okta.com/oauth2/default', audience: 'api://default' }))
+   * ```
+   */
+  issuer: string
+  /** What the issuer calls this API: a token must name it, or one of a list, in `aud` (RFC 9068 4). */
+  audience: string | readonly string[]
+  /**
+   * The claim that names the audience. Set `'client_id'` for Cognito, whose access tokens have no `aud`: `audience` is then
+   * the list of the app clients that may call this API.
+   * @default 'aud'
+   */
+  audienceClaim?: 'aud' | 'client_id'
+  /**
+   * The only signature algorithms that are accepted (RFC 8725 3.1). Algorithms with a shared secret are not among them:
+   * whoever could verify such a token could also issue one.
+   * @default ['RS256']
+   */
+  algorithms?: readonly string[]
+  /**
+   * The tenants whose tokens are accepted (Entra ID): a list of ids, or a function that returns true for an allowed `tid`.
+   * Required if `issuer` contains `{tenantid}`, and not allowed otherwise.
+   */
+  tenants?: AllowedTenants
+  /**
+   * `'rfc9068'` accepts only tokens with the type `at+jwt` and with all claims that RFC 9068 requires. Set it if the
+   * provider follows that standard.
+   */
+  profile?: 'rfc9068'
+  /** How long ago a token may have been issued (`iat`), in seconds, even if it has not expired. */
+  maxTokenAge?: number
+  /**
+   * Accept tokens without `sub`. RFC 9068 requires it, but some providers leave it out for machines. Then do not use
+   * `req.oidc.claims.sub` without a check.
+   * @default false
+   */
+  allowMissingSub?: boolean
+  /**
+   * Accept tokens that nothing tells from an ID Token: they have neither the type `at+jwt` nor a claim such as `scope` or
+   * `client_id`. Safe only if `audience` is no client of the issuer, because ID Tokens have the client as their audience.
+   * @default false
+   */
+  dangerouslyAllowUnmarkedTokens?: boolean
+  /**
+   * Where to find the issuer's metadata: `'oidc'` (OIDC Discovery 4), `'oauth2'` (RFC 8414 3.1), or a URL. Cannot be combined
+   * with `providerMetadata`.
+   * @default 'oidc'
+   */
+  discovery?: string
+  /** The issuer's metadata, for an issuer without discovery: `issuer` and `jwks_uri`. Replaces `discovery`. */
+  providerMetadata?: AuthorizationServerMetadata
+}
+
+/** Metadata of an authorization server by the wire names of RFC 8414. */
+export interface AuthorizationServerMetadata {
+  readonly issuer: string
+  readonly jwks_uri?: string
+  readonly introspection_endpoint?: string
+  readonly [name: string]: Json | undefined
+}
+
+/** The options that belong to the API, whoever issues its tokens. */
+export interface BearerAppOptions {
+  /**
+   * Several issuers: a list, or a function that returns the options of the issuer that a token names, or nothing for one that
+   * is not trusted. An entry is an issuer, or its options; those that it leaves out are those at the top.
+   *
+   * The function is called before the signature is verified, so `iss` is untrusted input: look it up, and never build a URL of
+   * it. What it returns is kept for five minutes, and a refusal for ten seconds.
+   */
+  issuers?: readonly (string | IssuerEntry)[] | FindIssuerOptions
+  /**
+   * Let requests without a token pass. `req.oidc.isAuthenticated` is false then, and guards deny them. A wrong token never
+   * passes.
+   * @default false
+   */
+  allowAnonymous?: boolean
+  /**
+   * Let a login of `oidc()` authenticate requests without a token. `oidc()` must be mounted before. A request with a token is
+   * never authenticated by its session. Sessions expose an API to cross-site requests, which access tokens do not.
+   * @default false
+   */
+  allowSession?: boolean
+  /**
+   * The name of the protected area in challenges (RFC 9110 11.5).
+   * @default 'api'
+   */
+  realm?: string
+  /**
+   * How many bytes the memory of verified tokens may take. A token that comes again is not verified again until it expires or
+   * its key is withdrawn. `0` turns it off.
+   * @default 4194304
+   */
+  tokenCacheSize?: number
+  /**
+   * The allowed difference between the clocks here and at the issuer, in seconds, at most 300.
+   * @default 60
+   */
+  clockTolerance?: number
+  /**
+   * The time limit of one request to the issuer, in seconds, at most 120.
+   * @default 10
+   */
+  timeout?: number
+  /** Sends every request to the issuer, for example through a proxy. The time and size limits still apply. */
+  fetch?: (url: string, init: RequestInit) => Promise<Response>
+  /** The agent for the https connections to the issuer. Cannot be combined with `fetch`. */
+  agent?: Agent
+  /**
+   * Allow plain http for issuers and their endpoints. For development only.
+   * @default false
+   */
+  dangerouslyAllowInsecureRequests?: boolean
+}
+
+/** The options of one of several issuers. */
+export type IssuerEntry = Partial<BearerIssuerOptions> & Pick<BearerIssuerOptions, 'issuer'>
+
+/** Finds the options of the issuer that a token names, if it is trusted. */
+export type FindIssuerOptions = (iss: string) => MaybeIssuer | Promise<MaybeIssuer>
+
+type MaybeIssuer = string | IssuerEntry | undefined
+
+/** The options of `bearer()`: with `issuer`, or with `issuers`. */
+export type BearerOptions = BearerAppOptions &
+  (
+    | (BearerIssuerOptions & { issuers?: never })
+    | (Partial<BearerIssuerOptions> & { issuer?: never; issuers: SeveralIssuers })
+  )
+
+type SeveralIssuers = NonNullable<BearerAppOptions['issuers']>

@@ -1,0 +1,67 @@
+import { ProviderError } from '../errors.ts'
+import { presentMembers } from '../jose/json.ts'
+import type { BearerIssuerConfig } from '../options/bearer-config.ts'
+import { createCachedDocument } from './cached-document.ts'
+import { adviseOnDiscovery, checkMetadataIssuer, discoveryUrl, isEndpoint } from './discovery.ts'
+import { createHttpClient, type HttpClient } from './http-client.ts'
+import { createKeyStore, type KeyStore } from './keys.ts'
+
+/** The issuer of access tokens, with its current metadata. */
+export interface AuthorizationServer {
+  /** The public keys, if the issuer publishes any. */
+  readonly keys: KeyStore | undefined
+  readonly introspectionEndpoint: string | undefined
+  readonly http: HttpClient
+}
+
+/** Finds the authorization server: by discovery at the first call, and again when its metadata has expired. */
+export type FindAuthorizationServer = () => Promise<AuthorizationServer>
+
+type ServerConfig = Pick<
+  BearerIssuerConfig,
+  'issuer' | 'discovery' | 'providerMetadata' | 'timeout' | 'fetch' | 'agent' | 'dangerouslyAllowInsecureRequests'
+>
+
+/**
+ * Creates the function that finds the authorization server of a configuration. It sends no request before its first call, one
+ * at a time, uses the last metadata while the server is down, and spaces its attempts: see `cached-document.ts`.
+ */
+export function createAuthorizationServerFinder(config: ServerConfig): FindAuthorizationServer {
+  const http = createHttpClient(config)
+  // New metadata mostly names the same jwks_uri. Then the cached keys stay.
+  let keys: { readonly uri: string; readonly store: KeyStore } | undefined
+
+  function fromMetadata(given: Readonly<Record<string, unknown>>): AuthorizationServer {
+    const document = presentMembers(given)
+    checkMetadataIssuer(document, config.issuer)
+    const uri = endpointOf(document, 'jwks_uri', config)
+    if (uri !== undefined && keys?.uri !== uri) keys = { uri, store: createKeyStore(http, uri) }
+    return {
+      keys: uri === undefined ? undefined : keys?.store,
+      introspectionEndpoint: endpointOf(document, 'introspection_endpoint', config),
+      http,
+    }
+  }
+
+  if (config.providerMetadata !== undefined) {
+    const server = fromMetadata(config.providerMetadata)
+    return async () => server
+  }
+  const discovery = createCachedDocument({
+    load: async () => {
+      const { json, headers } = await http.getJson(discoveryUrl(config)).catch(adviseOnDiscovery(config))
+      return { value: fromMetadata(json), headers }
+    },
+  })
+  return () => discovery.get()
+}
+
+function endpointOf(
+  document: Readonly<Record<string, unknown>>,
+  name: 'jwks_uri' | 'introspection_endpoint',
+  { issuer, dangerouslyAllowInsecureRequests }: ServerConfig,
+): string | undefined {
+  const url = document[name]
+  if (url === undefined || isEndpoint(url, dangerouslyAllowInsecureRequests)) return url
+  throw new ProviderError('ERR_OIDC_METADATA_INVALID', `The metadata of ${issuer} has no https URL for ${name}.`)
+}
