@@ -56,24 +56,35 @@ export function oidc(options: Options): OidcMiddleware {
   for (const { config } of rp.clients.values()) warnOfFrontChannelToken(config)
   const routes = createRoutes(rp)
   const { silentLogin, idleTimeout } = rp.config
+  const userPaths = new Set(
+    ownRoutes(rp.config).flatMap(({ name, path }) => (name === 'user' ? [foldRoute(path)] : [])),
+  )
 
   function oidcMiddleware(req: Request & { oidc?: OidcContext }, res: Response, next: Next): void {
     const misplaced = findMisplacement(rp.config, req)
     if (misplaced !== undefined) return void passError(misplaced, next)
     const context = createContext(rp, req, res)
     req.oidc = context
-    if (idleTimeout !== undefined) recordActivity(req, rp.config)
+    const path = foldRoute(requestPath(req))
+    // The route `user` decides itself whether it is an activity of the user.
+    if (idleTimeout !== undefined && !userPaths.has(path)) recordActivity(req, rp.config)
     rp.storeWatch.watch(req)
-    if (!rp.indexCheck.isNeeded(req)) return void handOn(context, req, res, next)
+    if (!rp.indexCheck.isNeeded(req)) return void handOn(context, path, req, res, next)
     rp.indexCheck.run(req).then(
       // Outside of the promise, whose rejection an error that `next` throws would become.
-      () => process.nextTick(handOn, context, req, res, next),
+      () => process.nextTick(handOn, context, path, req, res, next),
       (error: unknown) => passError(error, next),
     )
   }
 
-  function handOn(context: ReturnType<typeof createContext>, req: Request, res: Response, next: Next): void {
-    const loadRoute = routes.get(foldRoute(requestPath(req)))
+  function handOn(
+    context: ReturnType<typeof createContext>,
+    path: string,
+    req: Request,
+    res: Response,
+    next: Next,
+  ): void {
+    const loadRoute = routes.get(path)
     if (loadRoute !== undefined) return void runRoute(loadRoute, rp, req, res).catch((error) => passError(error, next))
     rp.loopBrake.noteSession(req, res, () => context.isAuthenticated)
     const url = silentLogin ? context.silentLoginUrl() : undefined
@@ -160,6 +171,7 @@ function createLoaders(rp: RelyingParty): Readonly<Record<string, LoadRoute>> {
     frontchannelLogout: async () => (await import('./logout/front-channel.ts')).frontchannelLogoutRoute,
     sessionCheck: async () => (await import('./logout/session-check.ts')).sessionCheckRoute,
     tokenRevocation: async () => (await import('./logout/back-channel.ts')).tokenRevocationRoute,
+    user: async () => (await import('./login/user.ts')).userRoute,
     initiateLogin: async () => (await import('./login/start.ts')).initiateLoginRoute,
     ...(configs.some(({ clientKeys }) => clientKeys.length > 0)
       ? { jwks: async () => (await import('./login/published-documents.ts')).createJwksRoute(rp) }

@@ -1,6 +1,7 @@
 import { OidcError } from '../errors.ts'
 import { publish } from '../events.ts'
 import { allowMethods, headerOf, isPrefetch, type Request, type Response, wantsPage } from '../http/request.ts'
+import { senderOf } from '../http/request-origin.ts'
 import { redirect, SUBMIT_FORM_SCRIPT, send, sendFormPage } from '../http/response.ts'
 import { readEndSessionParams } from '../options/authorization-params.ts'
 import { type AppConfig, ONLY_PROVIDER } from '../options/config.ts'
@@ -54,13 +55,12 @@ function checkOrigin(req: Request, { origin, basePath, routes }: AppConfig): voi
 }
 
 function isFromOwnOrigin(req: Request, origin: string): boolean {
-  const site = headerOf(req, 'sec-fetch-site')
   // A prefetch is no request of the user.
   if (isPrefetch(req)) return false
-  if (site !== undefined) return site === 'same-origin' || site === 'none'
-  if (req.method === 'GET') return true
-  const source = headerOf(req, 'origin') ?? headerOf(req, 'referer') ?? ''
-  return URL.canParse(source) && new URL(source).origin === origin
+  const sender = senderOf(req, origin)
+  if (sender !== 'unknown' || req.method === 'GET') return sender !== 'other'
+  const referer = headerOf(req, 'referer') ?? ''
+  return URL.canParse(referer) && new URL(referer).origin === origin
 }
 
 /**

@@ -17,6 +17,7 @@ export interface AppConfig extends AppDefaults {
   readonly routes: Readonly<Record<RouteName, string>> & {
     readonly initiateLogin?: string
     readonly tokenRevocation?: string
+    readonly user?: string
   }
   /** The callback paths of all providers, without `basePath`. */
   readonly callbacks: readonly string[]

@@ -51,6 +51,8 @@ export const secret: Rule = must('be a string of at least 32 characters, or a li
 
 export const sessionClaims: Rule = anyOf(functionRule, listOf('claim names, or a function', nonEmptyString))
 
+export const anonymousUserStatus: Rule = must('be 401 or 204', (value) => value === 401 || value === 204, showValue)
+
 export const sharedState: Rule = withMethods(
   'be redisState(), postgresState(), memoryState(), or an object with the same methods',
   ...['add', 'remove', 'members', 'take', 'once', 'seen', 'lock'],

@@ -13,6 +13,7 @@ import {
   required,
 } from './option-row.ts'
 import {
+  anonymousUserStatus,
   certificate,
   claimsProviders,
   clearSiteData,
@@ -52,7 +53,7 @@ import { afterLogoutUrlRule, baseUrl, extraProviderMetadata, issuer, providerMet
 // provider-options.ts. A new option is a row here, a member there, and an entry in docs/options.md.
 
 /** Routes that exist only if the application names them. */
-type OptionalRoute = 'tokenRevocation' | 'initiateLogin'
+type OptionalRoute = 'tokenRevocation' | 'initiateLogin' | 'user'
 
 /** The option `routes`. */
 const ROUTES: OptionTable<RoutesOptions, OptionalRoute> = {
@@ -66,6 +67,7 @@ const ROUTES: OptionTable<RoutesOptions, OptionalRoute> = {
   sessionCheck: option(routePath, '/session-check'),
   tokenRevocation: option(routePath),
   initiateLogin: option(routePath),
+  user: option(routePath),
 }
 
 const HOOKS: OptionTable<Hooks, keyof Hooks> = {
@@ -106,6 +108,12 @@ export const APP_OPTIONS: OptionTable<AppOptions, AppWithoutDefault> = {
   transactionLifetime: option(seconds(60, 86400), 1800),
   sessionClaims: derived(sessionClaims, 'all'),
   anonymousSession: option(oneOf('keep', 'keep-all', 'discard'), 'keep'),
+  userClaims: {
+    ...option(sessionClaims, ['sub', 'name', 'preferred_username', 'email', 'picture']),
+    defaultInWords: '`sub`, `name`, `preferred_username`, `email` and `picture`',
+  },
+  anonymousUserStatus: option(anonymousUserStatus, 401),
+  userExtendsSession: option(booleanRule, false),
   sharedState: derived(sharedState, 'the session store'),
   fetch: option(functionRule),
   agent: option(withMethods('be an https.Agent', 'addRequest', 'destroy')),

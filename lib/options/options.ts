@@ -63,6 +63,11 @@ export interface RoutesOptions {
    * `baseUrl` followed by this path as `initiate_login_uri`. The route exists only if you name it.
    */
   initiateLogin?: string
+  /**
+   * Tells scripts of your pages who is logged in (GET): JSON with `claims`, `expiresAt` and `logoutUrl`. Without a login
+   * it responds with `anonymousUserStatus`. Other origins are refused. The route exists only if you name it.
+   */
+  user?: string
 }
 
 /** The options of the application. They are the same for all providers. */
@@ -193,6 +198,23 @@ export interface ApplicationOptions {
    * @default 'keep'
    */
   anonymousSession?: 'keep' | 'keep-all' | 'discard'
+  /**
+   * The claims that `routes.user` shows to scripts: a list of names, or a function that returns what to show.
+   * @default `sub`, `name`, `preferred_username`, `email` and `picture`
+   */
+  userClaims?: readonly string[] | ((claims: IdTokenClaims) => Readonly<Record<string, unknown>>)
+  /**
+   * The status of `routes.user` if no user is logged in: 401 with a `loginUrl`, or 204. Choose 204 for public pages,
+   * because browsers print each 401 to the console.
+   * @default 401
+   */
+  anonymousUserStatus?: 401 | 204
+  /**
+   * Let a request to `routes.user` count as activity: it extends `idleTimeout` and, with `rolling` or a store that
+   * implements `touch`, the session. By default a page that polls the route does not keep an absent user logged in.
+   * @default false
+   */
+  userExtendsSession?: boolean
   /**
    * What several nodes share: the sessions that a logout at the provider ends, its used logout tokens, and the lock for
    * a refresh. With several nodes, pass `redisState()` or `postgresState()`: a session store cannot prevent two nodes

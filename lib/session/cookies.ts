@@ -134,10 +134,18 @@ function decode(value: string): string {
 export function skipNewSession(req: Request): boolean {
   const sessionId: unknown = Reflect.get(req, 'sessionID')
   if (sessionCookieName(req, String(sessionId)) !== undefined) return false
+  detachSession(req)
+  return true
+}
+
+/**
+ * Takes the session off the request, so that express-session does nothing at the end of it: it neither saves the session nor
+ * extends its lifetime (`touch`, `rolling`), and sets no cookie. The session itself stays as it is.
+ */
+export function detachSession(req: Request): void {
   Reflect.deleteProperty(req, 'session')
   // With `unset: 'destroy'`, express-session destroys what has this id.
   Reflect.deleteProperty(req, 'sessionID')
-  return true
 }
 
 /** Deletes the browser's cookie of a destroyed session, so that later requests do not look for it in the store. */

@@ -53,6 +53,13 @@ function lastUsedAt({ seenAt, login }: OidcSession): number {
   return seenAt ?? login.loggedInAt
 }
 
+/** When the login of this request expires if the user does nothing, in seconds since 1970. Absent without a login. */
+export function readLoginEnd(req: Request, config: SessionConfig): number | undefined {
+  const [login, oidcSession] = [readLogin(req, config), readOidcSession(req.session, config)]
+  if (login === undefined || oidcSession === undefined) return undefined
+  return Math.min(login.expiresAt, lastUsedAt(oidcSession) + (config.idleTimeout ?? Number.POSITIVE_INFINITY))
+}
+
 type RecheckConfig = Pick<AppConfig, 'sessionKey'>
 
 /** True if the user logged in, or a recheck was tried, less than this many seconds ago. */

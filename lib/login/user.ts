@@ -1,0 +1,69 @@
+import { ConfigError, OidcError } from '../errors.ts'
+import { allowMethods, type Request, type Response } from '../http/request.ts'
+import { senderOf } from '../http/request-origin.ts'
+import { send } from '../http/response.ts'
+import { callingPage, loginUrl } from '../http/return-to.ts'
+import type { AppConfig } from '../options/config.ts'
+import type { RelyingParty } from '../relying-party.ts'
+import { detachSession } from '../session/cookies.ts'
+import { readLogin, readLoginEnd, recordActivity } from '../session/current-login.ts'
+import type { Login } from '../types.ts'
+
+/**
+ * `GET` at `routes.user`: tells a script of our pages who is logged in. The response is JSON with three members:
+ *
+ * - `claims`: those that the option `userClaims` selects.
+ * - `expiresAt`: when the login expires if the user does nothing, in seconds since 1970.
+ * - `logoutUrl`: the path of the logout route, for a POST.
+ *
+ * A page polls this route, so it extends neither the login nor the session, unless the option `userExtendsSession` is set.
+ * Throws `ERR_OIDC_CROSS_ORIGIN_REQUEST` for requests of other origins.
+ */
+export async function userRoute({ config }: RelyingParty, req: Request, res: Response): Promise<void> {
+  const isForeign = senderOf(req, config.origin) === 'other'
+  const isActivity = config.userExtendsSession && !isForeign
+  if (isActivity) recordActivity(req, config)
+  const [login, expiresAt] = [readLogin(req, config), readLoginEnd(req, config)]
+  // Before the checks: a refused request must not extend the session either.
+  if (!isActivity) detachSession(req)
+  allowMethods(req, 'GET', 'HEAD')
+  if (isForeign) throw crossOrigin(config)
+  res.setHeader('Cross-Origin-Resource-Policy', 'same-origin')
+  const { basePath, routes } = config
+  if (login === undefined) sendAnonymous(req, res, config)
+  else sendJson(res, 200, { claims: selectClaims(login, config), expiresAt, logoutUrl: basePath + routes.logout })
+}
+
+/** CORS headers of the application must not open this route to other origins, so it looks at the sender itself. */
+function crossOrigin({ origin }: AppConfig): OidcError {
+  return new OidcError(
+    'ERR_OIDC_CROSS_ORIGIN_REQUEST',
+    `The request does not come from a page at ${origin}, the origin of baseUrl. Only these pages may request routes.user.`,
+  )
+}
+
+function sendAnonymous(req: Request, res: Response, config: AppConfig): void {
+  if (config.anonymousUserStatus === 204) {
+    res.statusCode = 204
+    res.setHeader('Cache-Control', 'no-store')
+    res.end()
+    return
+  }
+  const url = loginUrl(config, { returnTo: callingPage(config, req) })
+  sendJson(res, 401, { error: 'ERR_OIDC_LOGIN_REQUIRED', message: 'Please sign in.', loginUrl: url })
+}
+
+function selectClaims({ claims }: Login, { userClaims }: AppConfig): Readonly<Record<string, unknown>> {
+  if (typeof userClaims !== 'function') {
+    return Object.fromEntries(Object.entries(claims).filter(([name]) => userClaims.includes(name)))
+  }
+  const selected: unknown = userClaims(claims)
+  // A promise would become an empty object in JSON.
+  if (typeof selected === 'object' && selected !== null && !(selected instanceof Promise)) return { ...selected }
+  throw new ConfigError(['userClaims must be a function that returns an object of claims, and not async.'])
+}
+
+/** Node leaves the body of a response to HEAD out. */
+function sendJson(res: Response, status: number, body: object): void {
+  send(res, status, 'application/json', JSON.stringify(body))
+}
