@@ -1,5 +1,6 @@
-import { OidcError } from './errors.ts'
+import { type AccessDeniedError, OidcError } from './errors.ts'
 import { type Request, type Response, wantsPage } from './http/request.ts'
+import { crossOriginError } from './http/request-origin.ts'
 import { callingPage, currentPage, loginUrl, providerParam, safeReturnTo } from './http/return-to.ts'
 import { ONLY_PROVIDER } from './options/config.ts'
 import { meetsRequirement, parseRequirement } from './protocol/step-up.ts'
@@ -85,6 +86,17 @@ class Context implements OidcMethods {
   /** For guards: the page that runs the script which has sent this request. */
   callingPage(): string {
     return callingPage(this.#rp.config, this.#req)
+  }
+
+  /** For guards: the error for an unsafe request that a page of another origin has sent. */
+  crossOriginError(trustedOrigins: readonly string[]): AccessDeniedError | undefined {
+    return crossOriginError(this.#req, this.#rp.config, [...this.#rp.config.trustedOrigins, ...trustedOrigins])
+  }
+
+  /** For guards: the same, unless the option `csrfProtection` is false. */
+  csrfError(): AccessDeniedError | undefined {
+    const { config } = this.#rp
+    return config.csrfProtection ? crossOriginError(this.#req, config, config.trustedOrigins) : undefined
   }
 
   silentLoginUrl(): string | undefined {

@@ -22,6 +22,7 @@ export {
   requireClaim,
   requireGroup,
 } from './guards/require-claim.ts'
+export { requireSameOrigin, type SameOriginOptions } from './guards/require-same-origin.ts'
 export type { AfterLoginEvent, AfterRefreshEvent, BeforeLoginEvent, HookEvent, Hooks, LogoutEvent } from './hooks.ts'
 export { type ErrorHandler, errorPage } from './http/error-page.ts'
 export type { Handler, Next, Request, Response } from './http/request.ts'

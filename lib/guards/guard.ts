@@ -89,7 +89,9 @@ export function requireContext(req: Request, next: Next): req is ContextRequest 
 
 function isAllowed<Req extends Request>(req: Req, res: Response, next: Next, rule: Rule): req is Authenticated<Req> {
   if (!requireContext(req, next)) return false
-  const denial = req.oidc.isAuthenticated ? rule.check(req.oidc) : loginRequired(rule.requirement)
+  const denial = req.oidc.isAuthenticated
+    ? (req.oidc.csrfError?.() ?? rule.check(req.oidc))
+    : loginRequired(rule.requirement)
   if (denial === undefined) return true
   answerDenial(req, res, next, denial)
   return false

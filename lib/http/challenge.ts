@@ -29,7 +29,7 @@ export interface ChallengeProblem {
 }
 
 /** The member of a request that says how its route is protected. */
-const PROTECTION = Symbol('express-oidc.protection')
+const PROTECTION: unique symbol = Symbol('express-oidc.protection')
 
 /** Remembers for the guards that this request has passed a `bearer()`. The last one counts. */
 export function protect(req: Request, protection: Protection): void {

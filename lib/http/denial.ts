@@ -2,8 +2,9 @@ import { AccessDeniedError, type ErrorCode } from '../errors.ts'
 import { publish } from '../events.ts'
 import type { AuthenticationRequirement, OidcContext } from '../types.ts'
 import { type ChallengeProblem, offerSchemes, type Protection, protectionOf, sendChallenge } from './challenge.ts'
+import { sendLoginAnswer } from './login-answer.ts'
 import { headerOf, type Next, type Request, type Response, requestPath, wantsPage } from './request.ts'
-import { redirect, send } from './response.ts'
+import { redirect } from './response.ts'
 
 /** Why a request is denied. */
 export interface Denial {
@@ -17,7 +18,14 @@ export interface Denial {
 }
 
 /** A request with a context of `oidc()` or `bearer()`. */
-export type ContextRequest = Request & { readonly oidc: OidcContext & { callingPage?(): string } }
+export type ContextRequest = Request & { readonly oidc: OidcContext & SessionMembers }
+
+/** What guards use of a context of `oidc()`. That of an access token has none of it: no browser adds the token by itself. */
+interface SessionMembers {
+  callingPage?(): string
+  crossOriginError?(trustedOrigins: readonly string[]): AccessDeniedError | undefined
+  csrfError?(): AccessDeniedError | undefined
+}
 
 /** The denial of a request that nobody has authenticated. */
 export function loginRequired(requirement?: AuthenticationRequirement): Denial {
@@ -101,7 +109,7 @@ function sendLoginUrl(req: ContextRequest, res: Response, { code, message, requi
   if (req.oidc.isAuthenticated && requirement !== undefined) res.setHeader('WWW-Authenticate', stepUp(requirement))
   else if (protection !== undefined) offerSchemes(res, protection)
   const loginUrl = req.oidc.loginUrl(req.oidc.callingPage?.() ?? '/', requirement)
-  send(res, 401, 'application/json', JSON.stringify({ error: code, message, loginUrl }))
+  sendLoginAnswer(req, res, { error: code, message, loginUrl })
 }
 
 /** The challenge for a login that is too old or too weak (RFC 9470 3). The values contain no quotes: the guard checked that. */

@@ -1,3 +1,5 @@
+import { AccessDeniedError } from '../errors.ts'
+import type { AppConfig } from '../options/config.ts'
 import { headerOf, type Request } from './request.ts'
 
 /**
@@ -14,4 +16,36 @@ export function senderOf(req: Request, origin: string): 'own' | 'other' | 'unkno
   const sender = headerOf(req, 'origin')
   if (sender === undefined) return 'unknown'
   return sender === origin ? 'own' : 'other'
+}
+
+/** The methods that change nothing (RFC 9110 9.2.1), without TRACE, which no browser sends. */
+const SAFE_METHODS: ReadonlySet<unknown> = new Set(['GET', 'HEAD', 'OPTIONS'])
+
+/**
+ * True if the method may change something, as any method may that we do not know. A middleware for method overrides, such
+ * as `method-override`, replaces `req.method`, so the method that was sent counts as well.
+ */
+function isUnsafe(req: Request): boolean {
+  return [req.method, Reflect.get(req, 'originalMethod') ?? req.method].some((method) => !SAFE_METHODS.has(method))
+}
+
+/**
+ * Returns the error for an unsafe request that a page of another origin has sent. The rules are those of
+ * `http.CrossOriginProtection` in Go: a request without `Sec-Fetch-Site` and `Origin` passes, because no browser of today
+ * sends one for a page of another origin.
+ *
+ * @param trusted Origins that may send such requests.
+ */
+export function crossOriginError(
+  req: Request,
+  { origin }: Pick<AppConfig, 'origin'>,
+  trusted: readonly string[],
+): AccessDeniedError | undefined {
+  if (!isUnsafe(req) || senderOf(req, origin) !== 'other') return undefined
+  if (trusted.includes(headerOf(req, 'origin') ?? '')) return undefined
+  return new AccessDeniedError(
+    'ERR_OIDC_CROSS_ORIGIN_REQUEST',
+    `The request does not come from a page at ${origin}, the origin of baseUrl. If one of your own pages sends it from ` +
+      'another origin, add that origin to the option trustedOrigins.',
+  )
 }

@@ -55,6 +55,16 @@ export function wantsPage(req: IncomingMessage): boolean {
   return (headerOf(req, 'accept')?.includes('text/html') ?? false) && !isPrefetch(req)
 }
 
+/** True if the browser loads a page into a frame of another page. */
+export function isFramed(req: IncomingMessage): boolean {
+  return headerOf(req, 'sec-fetch-mode') === 'navigate' && EMBEDDED.has(headerOf(req, 'sec-fetch-dest') ?? '')
+}
+
+/** True for a request of htmx, which is a script but may load a whole page. */
+export function isHtmx(req: IncomingMessage): boolean {
+  return headerOf(req, 'hx-request') === 'true'
+}
+
 /** True if the browser says that the user opens a page. Crawlers, which keep no cookies, do not send that header. */
 export function isPageVisit(req: IncomingMessage): boolean {
   const isDocument = (headerOf(req, 'sec-fetch-dest') ?? 'document') === 'document'

@@ -2,7 +2,7 @@ import { type AppConfig, ONLY_PROVIDER } from '../options/config.ts'
 import { parseLocalPath } from '../options/urls.ts'
 import type { Login } from '../types.ts'
 import { isOwnRoute, type RoutesConfig } from './own-routes.ts'
-import { headerOf, type Request } from './request.ts'
+import { headerOf, isFramed, isHtmx, type Request } from './request.ts'
 
 /**
  * Returns the path of this application that `value` names, with query and fragment, or `undefined` if the browser must not
@@ -41,16 +41,33 @@ function isAtOrBelow(path: string, basePath: string): boolean {
 
 /** Returns the page that this request is for, or the page with the form if the request is not a GET or HEAD. */
 export function currentPage(config: AppConfig, req: Request): string {
-  const isRead = req.method === 'GET' || req.method === 'HEAD'
-  return isRead ? appPath(req.originalUrl ?? req.url ?? '/', config) : callingPage(config, req)
+  return isRead(req) ? thisPage(config, req) : callingPage(config, req)
 }
 
-/** Returns our page that has sent this request, by a form or script: its `Referer`. Without one, the home page. */
+/**
+ * Returns the page that the user is on: our page that has sent this request, by a form or script, or has it in a frame. If
+ * none is known, a frame returns to its own page and any other request to the home page. A link that htmx follows by itself
+ * (`hx-boost`) is like a navigation.
+ */
 export function callingPage(config: AppConfig, req: Request): string {
-  const referer = headerOf(req, 'referer') ?? ''
-  const url = URL.canParse(referer) ? new URL(referer) : undefined
-  const page = url?.origin === config.origin ? safeReturnTo(url.pathname + url.search, config) : undefined
-  return page ?? homePage(config)
+  const isBoosted = isHtmx(req) && headerOf(req, 'hx-boosted') === 'true'
+  if (isRead(req) && isBoosted) return thisPage(config, req)
+  return senderPage(config, req) ?? (isRead(req) && isFramed(req) ? thisPage(config, req) : homePage(config))
+}
+
+function isRead({ method }: Request): boolean {
+  return method === 'GET' || method === 'HEAD'
+}
+
+function thisPage(config: AppConfig, req: Request): string {
+  return appPath(req.originalUrl ?? req.url ?? '/', config)
+}
+
+/** The page that htmx or the `Referer` names, if it is a page of ours that a login may return to. Without its fragment. */
+function senderPage(config: AppConfig, req: Request): string | undefined {
+  const address = (isHtmx(req) ? headerOf(req, 'hx-current-url') : undefined) ?? headerOf(req, 'referer') ?? ''
+  const url = URL.canParse(address) ? new URL(address) : undefined
+  return url?.origin === config.origin ? safeReturnTo(url.pathname + url.search, config) : undefined
 }
 
 /** Returns the path of the home page: `/`, or `/portal/` if `baseUrl` has the path `/portal`. */

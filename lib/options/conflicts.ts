@@ -51,6 +51,11 @@ export const APP_CONFLICTS: readonly Conflict<Given>[] = [
   { between: ['routes', 'providerChooser'], problems: equalRoutes },
   insecureAppUrl('baseUrl'),
   insecureAppUrl('postLogoutRedirectUri'),
+  {
+    between: ['dangerouslyAllowInsecureRequests', 'trustedOrigins'],
+    problems: ({ dangerouslyAllowInsecureRequests: isAllowed, trustedOrigins = [] }) =>
+      trustedOrigins.flatMap((one, index) => insecureUrl(isAllowed, one, `trustedOrigins[${index}]`)),
+  },
 ]
 
 /** One message for each contradiction between the application's options. */

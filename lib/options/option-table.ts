@@ -47,7 +47,15 @@ import {
   showValue,
   withMethods,
 } from './rule.ts'
-import { afterLogoutUrlRule, baseUrl, extraProviderMetadata, issuer, providerMetadata, routePath } from './urls.ts'
+import {
+  afterLogoutUrlRule,
+  baseUrl,
+  extraProviderMetadata,
+  issuer,
+  origins,
+  providerMetadata,
+  routePath,
+} from './urls.ts'
 
 // One row for each option: its name, its rule, and its default. What an option is for stands in options.ts and
 // provider-options.ts. A new option is a row here, a member there, and an entry in docs/options.md.
@@ -95,6 +103,8 @@ export const APP_OPTIONS: OptionTable<AppOptions, AppWithoutDefault> = {
   passthroughParams: option(passthroughParams, []),
   silentLogin: option(booleanRule, false),
   logoutByGet: option(booleanRule, false),
+  csrfProtection: option(booleanRule, true),
+  trustedOrigins: option(origins, []),
   revokeTokens: option(booleanRule, true),
   clearSiteData: option(clearSiteData, []),
   clockTolerance: option(seconds(0, 300), 60),

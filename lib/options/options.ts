@@ -114,6 +114,18 @@ export interface ApplicationOptions {
    */
   logoutByGet?: boolean
   /**
+   * Refuse requests with a session and an unsafe method (not GET, HEAD or OPTIONS) that a page of another origin has sent
+   * (CSRF). Guards check it by `Sec-Fetch-Site` and `Origin`; requests of your own pages and of programs pass. For routes
+   * without a guard, use `requireSameOrigin()`. Turn it off only if you have another protection against CSRF.
+   * @default true
+   */
+  csrfProtection?: boolean
+  /**
+   * Other origins whose pages may send unsafe requests, such as `['https://admin.example.com']`, for `csrfProtection` and
+   * `requireSameOrigin()`. Each must be https, see `dangerouslyAllowInsecureRequests`.
+   */
+  trustedOrigins?: readonly string[]
+  /**
    * Revoke the tokens of a login at logout (RFC 7009), if the provider has a revocation endpoint. The logout waits at
    * most two seconds for it, and continues if it fails.
    * @default true

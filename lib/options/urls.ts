@@ -1,5 +1,5 @@
 import { adviseOnIssuer } from './issuer.ts'
-import { firstFailing, isJson, must, nonEmptyString, objectWith, optional, type Rule, showUrl } from './rule.ts'
+import { firstFailing, isJson, listOf, must, nonEmptyString, objectWith, optional, type Rule, showUrl } from './rule.ts'
 
 /**
  * Parses an absolute http or https URL of the options as browsers do (WHATWG URL). `undefined` for anything else, for a
@@ -58,6 +58,16 @@ export function withAsciiHost(url: string): string {
   const isConverted = /[^\0-\x7f]/.test(host) && URL.canParse(scheme + host)
   return isConverted ? new URL(scheme + host).origin + rest : url
 }
+
+/** Origins as browsers send them in `Origin` (RFC 6454 6.2). They are compared character by character. */
+export const origins: Rule = listOf(
+  'origins',
+  must(
+    'be an origin as browsers send it: scheme, host and port, in lower case and without a slash at the end',
+    (value) => parseHttpUrl(value)?.origin === value,
+    showUrl,
+  ),
+)
 
 /** A query is allowed: the provider compares the whole URL with what is registered. */
 export const afterLogoutUrlRule: Rule = must(

@@ -137,6 +137,11 @@ const APP: readonly Row[] = [
       insecure(name, 'http://app.example'),
     ],
   ),
+  [
+    'plain http for a trusted origin',
+    good({ trustedOrigins: ['https://admin.example', 'http://shop.example'] }),
+    insecure('trustedOrigins[1]', 'http://shop.example'),
+  ],
 ]
 
 const PROVIDER: readonly Row[] = [

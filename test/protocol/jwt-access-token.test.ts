@@ -3,13 +3,13 @@ import { createPublicKey, type KeyObject } from 'node:crypto'
 import { describe, it } from 'node:test'
 import { OidcError } from '../../lib/errors.ts'
 import type { VerificationKeys } from '../../lib/jose/jws.ts'
-import { parseAccessToken, verifyAccessTokenSignature } from '../../lib/protocol/jwt-access-token.ts'
 import {
   type AccessTokenExpectations,
   type AccessTokenGrant,
   checkAccessToken,
   readGrant,
 } from '../../lib/protocol/access-token-claims.ts'
+import { parseAccessToken, verifyAccessTokenSignature } from '../../lib/protocol/jwt-access-token.ts'
 import { createSigningKeys, type SigningKey } from '../support/app/signing-keys.ts'
 import { AUDIENCE, rfc9068Claims, type Signing, signToken } from '../support/servers/token-issuer.ts'
 
