@@ -39,7 +39,7 @@ const MAX_REQUEST_SECONDS = 600
 export function createSessionIndex(
   config: AppNamespace & Pick<AppConfig, 'loginLifetime'>,
   stateOf: (store: StoreLike) => SharedState,
-  epoch: Pick<StateEpoch, 'latest' | 'read'> = STORE_EPOCH,
+  epoch: Pick<StateEpoch, 'latest' | 'read' | 'leaveMark'> = STORE_EPOCH,
 ): SessionIndex {
   return {
     wasAdded: (sessionId, { login, indexId = '' }) => indexId.endsWith(indexIdOf(config, login, sessionId)),
@@ -51,6 +51,7 @@ export function createSessionIndex(
       const latestExpiry = Math.max(login.expiresAt, login.loggedInAt + config.loginLifetime)
       const seconds = Math.max(1, Math.ceil(latestExpiry - nowInSeconds()))
       await Promise.all(keysOfLogin(config, login).map((key) => stateOf(store).add(key, member, seconds)))
+      epoch.leaveMark()
       return addedIn + indexIdOf(config, login, sessionId)
     },
     async remove(store, sessionId, { tokensId, login }) {

@@ -117,6 +117,28 @@ describe('a Redis of the shared state', { skip: skipWithoutRedis }, () => {
   describe('that is killed and started again without its data', () => {
     itEndsSessions(start, restart)
   })
+
+  describe('that is killed and started again with an older snapshot of its data', () => {
+    const startSaved = async (): Promise<Nodes> => {
+      const { clients } = redis()
+      await clients[0]?.flushAll()
+      const state = redisState({ client: clients[0] ?? assert.fail() })
+      // The epoch is in the snapshot, the login is not.
+      await stage.startLoggedIn({ sharedState: state })
+      await clients[0]?.sendCommand(['SAVE'])
+      return start()
+    }
+
+    itEndsSessions(startSaved, restart)
+
+    it('N-10: a node that has added nothing notices it too', async () => {
+      const { other, browser, subject } = await startSaved()
+      await restart()
+      await logOutAt(other, subject)
+      passTime()
+      assert.equal(await isIn(browser, other), false)
+    })
+  })
 })
 
 describe('a PostgreSQL of the shared state', { skip: skipWithoutPostgres }, () => {
