@@ -18,6 +18,7 @@ const ALONE: readonly string[] = [
   'whole/fault-injection',
   'whole/example-app',
   'whole/cluster',
+  'whole/doubled-callback',
   'whole/fault-injection-redis',
   'logout/session-management',
   'package/compilers',

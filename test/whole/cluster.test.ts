@@ -23,7 +23,7 @@ describe('four nodes behind a round-robin proxy', { skip: skipWithoutRedis }, ()
     client = createClient({ socket: { path: redis?.socketPath ?? '', tls: false } })
     await client.connect()
     const { issuer, clientId, clientSecret } = stage.provider
-    cluster = await startCluster(NODES, redis?.socketPath ?? '', (baseUrl) => ({
+    cluster = await startCluster(NODES, { redisSocket: redis?.socketPath ?? '' }, (baseUrl) => ({
       issuer,
       clientId,
       clientSecret,

@@ -1,40 +1,68 @@
 import { createServer } from 'node:http'
+import connectPgSimple from 'connect-pg-simple'
 import { RedisStore } from 'connect-redis'
 import express from 'express'
-import session from 'express-session'
+import session, { type Store } from 'express-session'
 import { createClient } from 'redis'
 import { errorPage, type Options, oidc } from '../../../lib/index.ts'
+import { postgresState } from '../../../lib/postgres.ts'
 import { redisState } from '../../../lib/redis.ts'
+import type { SharedState } from '../../../lib/state/shared-state.ts'
 import { listen } from '../servers/http-server.ts'
+import { connectToPostgres } from '../servers/postgres.ts'
 import { answerJson, defaultRoutes } from './app-routes.ts'
 
 /** What a node is told by its parent, as JSON: everything but functions. */
 export interface NodeSettings {
-  readonly redisSocket: string
+  /** Where sessions and shared state are: in Redis, or in the PostgreSQL whose socket is in this folder. */
+  readonly server: { readonly redisSocket: string } | { readonly postgresFolder: string }
   readonly options: Options
 }
 
 /** One node of an application, in a process of its own. It tells its port, and ends with its parent or when it is told. */
 async function main(settings: NodeSettings): Promise<void> {
-  const client = createClient({ socket: { path: settings.redisSocket, tls: false } })
-  client.on('error', () => undefined)
-  await client.connect()
+  const { server } = settings
+  const { store, sharedState, close } = await ('redisSocket' in server
+    ? openRedis(server.redisSocket)
+    : openPostgres(server.postgresFolder))
   const app = express().set('env', 'test')
-  const store = new RedisStore({ client, prefix: 'app:' })
   app.use(session({ secret: 'the secret of all nodes', store, resave: false, saveUninitialized: false }))
-  app.use(oidc({ ...settings.options, sharedState: redisState({ client }) }))
+  app.use(oidc({ ...settings.options, sharedState }))
   for (const [path, handlers] of Object.entries(defaultRoutes())) app.all(path, ...([handlers].flat() as never[]))
   app.all('/node', answerJson(() => ({ pid: process.pid })) as never)
   app.use(errorPage() as never)
   const listening = await listen(createServer(app))
   const stop = async (): Promise<void> => {
     await listening.stop()
-    client.destroy()
+    await close()
     process.disconnect?.()
   }
   process.once('disconnect', () => process.exit())
   process.once('message', () => void stop())
   process.send?.({ port: listening.port })
+}
+
+interface Shared {
+  readonly store: Store
+  readonly sharedState: SharedState
+  close(): Promise<void>
+}
+
+async function openRedis(path: string): Promise<Shared> {
+  const client = createClient({ socket: { path, tls: false } })
+  client.on('error', () => undefined)
+  await client.connect()
+  const store = new RedisStore({ client, prefix: 'app:' })
+  return { store, sharedState: redisState({ client }), close: async () => client.destroy() }
+}
+
+async function openPostgres(folder: string): Promise<Shared> {
+  const pool = connectToPostgres(folder)
+  const sharedState = postgresState({ pool })
+  await sharedState.createTable()
+  // Its table is there already: the package cannot create it on two nodes at once.
+  const store = new (connectPgSimple(session))({ pool, pruneSessionInterval: false })
+  return { store, sharedState, close: () => pool.end() }
 }
 
 await main(JSON.parse(process.argv[2] ?? '{}'))

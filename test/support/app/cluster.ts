@@ -4,6 +4,7 @@ import { Agent, createServer, type IncomingMessage, request, type ServerResponse
 import type { Options } from '../../../lib/index.ts'
 import { type Browser, createBrowser } from '../browser/browser.ts'
 import { type Listening, listen } from '../servers/http-server.ts'
+import type { NodeSettings } from './cluster-node.ts'
 import { modulePath, NODE_ARGS } from './project.ts'
 
 /** Several processes of one application behind one address. */
@@ -30,7 +31,7 @@ interface Node {
  */
 export async function startCluster(
   size: number,
-  redisSocket: string,
+  server: NodeSettings['server'],
   options: (origin: string) => Options,
 ): Promise<Cluster> {
   const nodes: (Node | undefined)[] = []
@@ -44,7 +45,7 @@ export async function startCluster(
   })
   const front: Listening = await listen(proxy)
   const origin = `http://127.0.0.1:${front.port}`
-  const settings = JSON.stringify({ redisSocket, options: options(origin) })
+  const settings = JSON.stringify({ server, options: options(origin) } satisfies NodeSettings)
   const stop = async (): Promise<void> => {
     await Promise.all(nodes.map((node) => node && end(node.child)))
     agent.destroy()
