@@ -5,11 +5,22 @@ import connectPgSimple from 'connect-pg-simple'
 import { RedisStore } from 'connect-redis'
 import session, { type Store } from 'express-session'
 import { boundedStore } from '../../lib/index.ts'
+import { postgresState } from '../../lib/postgres.ts'
+import { redisState } from '../../lib/redis.ts'
+import type { SharedState } from '../../lib/state/shared-state.ts'
 import { codesOf } from '../support/app/app.ts'
 import { isIn, subjectOf } from '../support/app/logout-observer.ts'
 import { createStage } from '../support/app/stage.ts'
 import type { Browser } from '../support/browser/browser.ts'
-import { assertNoSecret, connectToRedis, inTime, onItsWay, postToken } from '../support/hostile/fault-injection.ts'
+import {
+  assertNoSecret,
+  connectToRedis,
+  inTime,
+  onItsWay,
+  postToken,
+  startAged,
+  tokenCalls,
+} from '../support/hostile/fault-injection.ts'
 import { connectToPostgres, SOCKET_NAME, skipWithoutPostgres, startPostgres } from '../support/servers/postgres.ts'
 import { skipWithoutRedis, startRedis } from '../support/servers/redis.ts'
 import { laySocketLine, type SocketLine } from '../support/servers/socket-line.ts'
@@ -20,6 +31,8 @@ import { laySocketLine, type SocketLine } from '../support/servers/socket-line.t
 /** A session store of a package, whose server is at the other end of a line that can freeze. */
 interface FrozenStore {
   readonly store: Store
+  /** On the same server, behind the same line. */
+  readonly sharedState: SharedState
   readonly line: SocketLine
   stop(): Promise<void>
 }
@@ -30,6 +43,7 @@ async function overRedis(): Promise<FrozenStore> {
   const client = await connectToRedis(line.path)
   return {
     store: new RedisStore({ client, prefix: 'app:' }),
+    sharedState: redisState({ client }),
     line,
     async stop() {
       client.destroy()
@@ -43,7 +57,10 @@ async function overPostgres(): Promise<FrozenStore> {
   const postgres = await startPostgres()
   const line = await laySocketLine(postgres?.socketPath ?? '', SOCKET_NAME)
   const pool = connectToPostgres(dirname(line.path))
+  const sharedState = postgresState({ pool })
+  await sharedState.createTable()
   return {
+    sharedState,
     store: new (connectPgSimple(session))({ pool, createTableIfMissing: true, pruneSessionInterval: false }),
     line,
     async stop() {
@@ -56,11 +73,16 @@ async function overPostgres(): Promise<FrozenStore> {
 }
 
 /** Several requests of a user at a time, one after the other: the line is never without a new command. */
-async function traffic(browser: Browser, rounds: number): Promise<readonly number[]> {
-  const visitor = async (): Promise<readonly number[]> => {
+async function traffic(
+  browser: Browser,
+  rounds: number,
+  paths: readonly string[] = ['/profile'],
+): Promise<readonly number[]> {
+  const visitor = async (index: number): Promise<readonly number[]> => {
     const statuses: number[] = []
     for (let round = 0; round < rounds; round++) {
-      statuses.push((await inTime(() => browser.clone().open('/profile'))).status)
+      const path = paths[(index + round) % paths.length] ?? '/'
+      statuses.push((await inTime(() => browser.clone().open(path))).status)
     }
     return statuses
   }
@@ -102,6 +124,47 @@ for (const [name, skip, open] of [
       await comesBack(browser)
       assert.equal((await app.browser().open('/profile')).status, 200)
       assert.deepEqual([(await postToken(app, token)).status, await isIn(browser)], [200, false])
+    })
+
+    it('N-40: with the shared state on the same server, spends no refresh token and ends no login while it is frozen', async () => {
+      frozen = await open()
+      const { line, sharedState } = frozen
+      const store = boundedStore(frozen.store, { seconds: 0.5 })
+      const { app, browser } = await startAged(stage, { sharedState }, { session: { store } })
+      const token = await stage.provider.issueLogoutToken(await subjectOf(browser))
+      const before = tokenCalls(stage)
+      line.mute()
+      const requests = traffic(browser, 6, ['/access-token', '/write', '/profile'])
+      const answer = await postToken(app, token)
+      assert.deepEqual([answer.status, new Set(await requests)], [503, new Set([503])])
+      assert.deepEqual([tokenCalls(stage), app.otherErrors], [before, []])
+      await line.mend()
+      await comesBack(browser)
+      assert.equal((await browser.fetch('/access-token')).status, 200)
+      assert.deepEqual(stage.provider.complaints, [])
+      assert.deepEqual([(await postToken(app, token)).status, await isIn(browser)], [200, false])
+    })
+
+    it('N-40: fails a login in which it freezes, under traffic, and the user can log in again', async () => {
+      frozen = await open()
+      const { line, sharedState } = frozen
+      const store = boundedStore(frozen.store, { seconds: 0.5 })
+      const { app, browser } = await stage.startLoggedIn({ sharedState }, { session: { store } })
+      const { browser: visitor, next } = await onItsWay(app)
+      let requests: Promise<readonly number[]> | undefined
+      stage.provider.change.idToken = async (jwt) => {
+        line.mute()
+        requests = traffic(browser, 4)
+        return jwt
+      }
+      const page = await inTime(() => visitor.go(next))
+      stage.provider.change.idToken = undefined
+      assert.deepEqual([page.status, new Set(await requests), app.otherErrors], [503, new Set([503]), []])
+      assertNoSecret(stage, app, page)
+      await line.mend()
+      await comesBack(browser)
+      assert.equal((await visitor.fetch('/profile')).status, 401)
+      assert.equal((await visitor.open('/profile')).status, 200)
     })
   })
 }
