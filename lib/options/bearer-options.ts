@@ -79,6 +79,7 @@ export interface BearerAppOptions {
    *
    * The function is called before the signature is verified, so `iss` is untrusted input: look it up, and never build a URL of
    * it. What it returns is kept for five minutes, and a refusal for ten seconds.
+   * @default the one `issuer`
    */
   issuers?: readonly (string | IssuerEntry)[] | FindIssuerOptions
   /**

@@ -119,6 +119,16 @@ function cycleFrom(file: string, path: readonly string[], done: Set<string>): re
   return undefined
 }
 
+/** The file, and all that it imports in these ways, and those, and so on. */
+function reachedFrom(entry: string, ...kinds: readonly Import['kind'][]): ReadonlySet<string> {
+  const reached = new Set([entry])
+  // A set grows while it is walked through.
+  for (const file of reached) {
+    for (const { from, target, kind } of IMPORTS) if (from === file && kinds.includes(kind)) reached.add(target)
+  }
+  return reached
+}
+
 describe('the rooms of lib/', () => {
   it('are all found', () => {
     assert.ok(FILES.length > 20)
@@ -148,14 +158,31 @@ describe('the rooms of lib/', () => {
     assert.deepEqual(foreign, [])
   })
 
-  it('are loaded at the start without openid-client, jose and the network of Node', () => {
-    const start = new Set(['index.ts'])
-    // A set grows while it is walked through.
-    for (const file of start) {
-      for (const { from, target, kind } of IMPORTS) if (from === file && kind === 'value') start.add(target)
-    }
-    const outside = [...start].filter((target) => !target.endsWith('.ts')).sort()
-    assert.deepEqual(outside, ['node:crypto', 'node:diagnostics_channel', 'node:util'])
+  for (const entry of ['index.ts', 'bearer.ts']) {
+    it(`are loaded at the start without openid-client, jose and the network of Node: ${entry}`, () => {
+      const outside = [...reachedFrom(entry, 'value')].filter((target) => !target.endsWith('.ts')).sort()
+      assert.deepEqual(outside, ['node:crypto', 'node:diagnostics_channel', 'node:util'])
+    })
+  }
+
+  it('hold nothing of bearer/ that an application without bearer() loads, now or later', () => {
+    const loaded = [...reachedFrom('index.ts', 'value', 'lazy')]
+    assert.ok(loaded.includes('login/callback.ts'))
+    assert.deepEqual(
+      loaded.filter((file) => file.startsWith('bearer') || file === 'options/bearer-config.ts'),
+      [],
+    )
+  })
+
+  it('hold nothing of logins that an API without sessions loads, now or later', () => {
+    const loaded = [...reachedFrom('bearer.ts', 'value', 'lazy')]
+    assert.ok(loaded.includes('bearer/verify-token.ts'))
+    assert.deepEqual(
+      loaded.filter((file) =>
+        /^(?:login|logout|session|tokens|registration)\/|^(?:oidc|context|relying-party)\./.test(file),
+      ),
+      [],
+    )
   })
 
   it('have no folder within a folder, and no barrel but index.ts', () => {

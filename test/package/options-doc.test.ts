@@ -2,19 +2,25 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { runBlocks } from '../support/docs/code-block-runner.ts'
 import { codeBlocks, readText } from '../support/docs/code-blocks.ts'
-import { DOCUMENTED_OPTIONS, type DocumentedOption, JSDOC_OPTIONS } from '../support/docs/documented-options.ts'
-
-const FILE = 'docs/options.md'
+import {
+  DOCUMENTED_BEARER_OPTIONS,
+  DOCUMENTED_OPTIONS,
+  type DocumentedOption,
+  JSDOC_BEARER_OPTIONS,
+  JSDOC_OPTIONS,
+} from '../support/docs/documented-options.ts'
 
 interface Entry extends DocumentedOption {
   readonly text: string
 }
 
 /** One for each heading of the third level. Its text ends before the next heading of any level. */
-const ENTRIES: readonly Entry[] = readText(FILE)
-  .split(/^(?=#{1,3} )/m)
-  .filter((section) => section.startsWith('### '))
-  .map((text) => ({ name: /^### `(.*)`$/m.exec(text)?.[1] ?? text, fallback: statedFallback(text), text }))
+function entriesOf(file: string): readonly Entry[] {
+  return readText(file)
+    .split(/^(?=#{1,3} )/m)
+    .filter((section) => section.startsWith('### '))
+    .map((text) => ({ name: /^### `(.*)`$/m.exec(text)?.[1] ?? text, fallback: statedFallback(text), text }))
+}
 
 /** The default in the first paragraph of an entry. */
 function statedFallback(text: string): string {
@@ -26,12 +32,36 @@ function statedFallback(text: string): string {
 
 type Sources = Readonly<Record<string, readonly DocumentedOption[]>>
 
-/** The three places where every option stands. */
-const SOURCES = {
-  'row in lib/options/option-table.ts': DOCUMENTED_OPTIONS,
-  'JSDoc comment on its public interface': JSDOC_OPTIONS,
-  [`entry in ${FILE}`]: ENTRIES,
+/** A function whose options are documented, and the three places where every option stands. */
+interface Manual {
+  readonly call: RegExp
+  readonly file: string
+  readonly least: number
+  readonly sources: Sources
 }
+
+const MANUALS: readonly Manual[] = [
+  {
+    call: /\boidc\(/,
+    file: 'docs/options.md',
+    least: 80,
+    sources: {
+      'row in lib/options/option-table.ts': DOCUMENTED_OPTIONS,
+      'JSDoc comment on its public interface': JSDOC_OPTIONS,
+      'entry in docs/options.md': entriesOf('docs/options.md'),
+    },
+  },
+  {
+    call: /\bbearer\(/,
+    file: 'docs/bearer.md',
+    least: 15,
+    sources: {
+      'row in lib/options/bearer-config.ts': DOCUMENTED_BEARER_OPTIONS,
+      'JSDoc comment on its public interface': JSDOC_BEARER_OPTIONS,
+      'entry in docs/bearer.md': entriesOf('docs/bearer.md'),
+    },
+  },
+]
 
 /** One sentence for each option that is missing in a place, or stands there twice. */
 function findMissing(sources: Sources): readonly string[] {
@@ -56,14 +86,16 @@ function findOtherDefaults(sources: Sources): readonly string[] {
 }
 
 describe('every option', () => {
-  it('has a row in the table, a JSDoc comment and an entry in the documentation', () => {
-    assert.ok(DOCUMENTED_OPTIONS.length > 80)
-    assert.deepEqual(findMissing(SOURCES), [])
-  })
+  for (const { file, least, sources } of MANUALS) {
+    it(`has a row in the table, a JSDoc comment and an entry in ${file}`, () => {
+      for (const options of Object.values(sources)) assert.ok(options.length > least)
+      assert.deepEqual(findMissing(sources), [])
+    })
 
-  it('has the same default in all three', () => {
-    assert.deepEqual(findOtherDefaults(SOURCES), [])
-  })
+    it(`has the same default in all three: ${file}`, () => {
+      assert.deepEqual(findOtherDefaults(sources), [])
+    })
+  }
 
   it('is reported with the place where it is missing', () => {
     const [timeout, scope] = [
@@ -80,17 +112,21 @@ describe('every option', () => {
   })
 })
 
-describe(FILE, () => {
-  it('shows each option in use', () => {
-    for (const { name, text } of ENTRIES) {
-      const code = text.split('```ts').slice(1).join('')
-      assert.match(code, new RegExp(`\\b${name.split('.').at(-1)}\\b`), name)
-    }
-  })
+for (const { file, call } of MANUALS) {
+  describe(file, () => {
+    const entries = entriesOf(file)
 
-  it('shows options that oidc() accepts together', async () => {
-    const blocks = codeBlocks(FILE).filter(({ code }) => /\boidc\(/.test(code))
-    assert.ok(blocks.length >= ENTRIES.length)
-    assert.deepEqual(await runBlocks(blocks), [])
+    it('shows each option in use', () => {
+      for (const { name, text } of entries) {
+        const code = text.split('```ts').slice(1).join('')
+        assert.match(code, new RegExp(`\\b${name.split('.').at(-1)}\\b`), name)
+      }
+    })
+
+    it('shows options that are accepted together', async () => {
+      const blocks = codeBlocks(file).filter(({ code }) => call.test(code) && !code.includes('.listen('))
+      assert.ok(blocks.length >= entries.length)
+      assert.deepEqual(await runBlocks(blocks), [])
+    })
   })
-})
+}

@@ -31,6 +31,7 @@ const INNER_PRELUDE = `declare const config: import('${ROOT}lib/options/config.t
 const COMMON: ReadonlyMap<string, string> = new Map([
   ['express', "import express from 'express'"],
   ['session', "import session from 'express-session'"],
+  ['bearer', "import { bearer } from 'express-oidc/bearer'"],
   ...['Request', 'Response', 'NextFunction'].map((name) => [name, `import type { ${name} } from 'express'`] as const),
 ])
 

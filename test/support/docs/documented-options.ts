@@ -1,3 +1,4 @@
+import { BEARER_APP_OPTIONS, BEARER_ISSUER_OPTIONS } from '../../../lib/options/bearer-config.ts'
 import type { OptionRow } from '../../../lib/options/option-row.ts'
 import { APP_OPTIONS, PROVIDER_OPTIONS } from '../../../lib/options/option-table.ts'
 import { filesBelow, readText } from './code-blocks.ts'
@@ -13,9 +14,17 @@ export interface DocumentedOption {
 type Row = OptionRow & { readonly algOption?: string }
 
 /** All options of `oidc()`, as the table of options has them. */
-export const DOCUMENTED_OPTIONS: readonly DocumentedOption[] = [APP_OPTIONS, PROVIDER_OPTIONS].flatMap((table) =>
-  Object.entries<Row>(table).flatMap(([name, row]) => optionsOf(name, row)),
-)
+export const DOCUMENTED_OPTIONS: readonly DocumentedOption[] = [APP_OPTIONS, PROVIDER_OPTIONS].flatMap(optionsOfTable)
+
+/** All options of `bearer()`. */
+export const DOCUMENTED_BEARER_OPTIONS: readonly DocumentedOption[] = [
+  BEARER_APP_OPTIONS,
+  BEARER_ISSUER_OPTIONS,
+].flatMap(optionsOfTable)
+
+function optionsOfTable(table: Readonly<Record<string, Row>>): readonly DocumentedOption[] {
+  return Object.entries<Row>(table).flatMap(([name, row]) => optionsOf(name, row))
+}
 
 /** The option of a row, and those inside it. */
 function optionsOf(name: string, row: Row): readonly DocumentedOption[] {
@@ -28,7 +37,8 @@ function fallbackOf({ isRequired, default: value, defaultInWords, algOption }: R
   if (defaultInWords !== undefined) return defaultInWords
   // An empty default means that the option has no effect.
   if (value === undefined || ['""', '[]', '{}'].includes(JSON.stringify(value))) return ''
-  const literal = typeof value === 'string' ? `'${value}'` : String(value)
+  const literal =
+    typeof value === 'string' ? `'${value}'` : Array.isArray(value) ? `['${value.join("', '")}']` : String(value)
   return algOption === undefined ? literal : `${literal} with ${algOption}`
 }
 
@@ -59,6 +69,12 @@ export const JSDOC_OPTIONS: readonly DocumentedOption[] = [
   ...membersOf('NamedProviderOptions'),
   // `providers` is required only in the interface that has no `issuer`.
   ...membersOf('SeveralProvidersOptions').map((member) => ({ ...member, fallback: '' })),
+].flatMap(withMembers)
+
+/** All options of `bearer()`, as the JSDoc comments of its interfaces have them. */
+export const JSDOC_BEARER_OPTIONS: readonly DocumentedOption[] = [
+  ...membersOf('BearerAppOptions'),
+  ...membersOf('BearerIssuerOptions'),
 ].flatMap(withMembers)
 
 /** An option, and those that its type declares. */

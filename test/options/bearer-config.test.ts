@@ -1,0 +1,166 @@
+import assert from 'node:assert/strict'
+import { Agent } from 'node:https'
+import { describe, it } from 'node:test'
+import { bearer } from '../../lib/bearer.ts'
+import { ConfigError } from '../../lib/errors.ts'
+import { BEARER_APP_OPTIONS, BEARER_ISSUER_OPTIONS, parseBearerOptions } from '../../lib/options/bearer-config.ts'
+
+const good = (changes: object = {}): object => ({ issuer: 'https://as.example', audience: 'my-api', ...changes })
+
+function faultsOf(options: unknown): readonly string[] {
+  try {
+    bearer(options as never)
+  } catch (error) {
+    assert.ok(error instanceof ConfigError)
+    return error.faults
+  }
+  return []
+}
+
+const APP_DEFAULTS = {
+  allowAnonymous: false,
+  allowSession: false,
+  realm: 'api',
+  tokenCacheSize: 4_194_304,
+  clockTolerance: 60,
+  timeout: 10,
+  fetch: undefined,
+  agent: undefined,
+  dangerouslyAllowInsecureRequests: false,
+}
+
+/** A wrong value of each option, and what the message says. */
+const WRONG: readonly [object, RegExp][] = [
+  [{ issuer: undefined }, /^issuer must be a non-empty string\. Received undefined\.$/],
+  [{ issuer: 'http://as.example' }, /^issuer must be https\./],
+  [{ issuer: 'https://as.example?x=1' }, /^issuer must be an absolute https URL/],
+  [{ issuer: 'https://{tenantid}.example/' }, /^issuer contains a placeholder/],
+  [{ audience: undefined }, /^audience must be a list of one or more audiences/],
+  [{ audience: '' }, /^audience must be a list/],
+  [{ audience: [] }, /^audience must be a list/],
+  [{ audience: ['a', ''] }, /^audience\[1\] must be a non-empty string/],
+  [{ audienceClaim: 'azp' }, /^audienceClaim must be one of 'aud', 'client_id'/],
+  [{ algorithms: [] }, /^algorithms must be a list of signature algorithms/],
+  [{ algorithms: 'RS256' }, /^algorithms must be a list/],
+  [{ algorithms: ['HS256'] }, /^algorithms\[0\] must be one of/],
+  [{ algorithms: ['RS256', 'none'] }, /^algorithms\[1\] must be one of/],
+  [{ tenants: ['a'] }, /^tenants needs an issuer that contains \{tenantid\}\.$/],
+  [{ issuer: 'https://as.example/{tenantid}/' }, /^tenants is required if issuer contains \{tenantid\}/],
+  [{ tenants: [] }, /^tenants must be a list of one or more tenant ids/],
+  [{ profile: 'rfc9449' }, /^profile must be one of 'rfc9068'/],
+  [{ maxTokenAge: 0 }, /^maxTokenAge must be a whole number of seconds/],
+  [{ allowMissingSub: 1 }, /^allowMissingSub must be true or false/],
+  [{ dangerouslyAllowUnmarkedTokens: 'yes' }, /^dangerouslyAllowUnmarkedTokens must be true or false/],
+  [{ discovery: 'x' }, /^discovery must be 'oidc', 'oauth2'/],
+  [
+    { providerMetadata: { issuer: 'https://as.example', jwks_uri: 'x' } },
+    /^providerMetadata\.jwks_uri must be an absolute/,
+  ],
+  [
+    { providerMetadata: { jwks_uri: 'https://as.example/jwks' } },
+    /^providerMetadata\.issuer must be a non-empty string/,
+  ],
+  [
+    { providerMetadata: { issuer: 'https://other.example' } },
+    /^providerMetadata must have the issuer of the option issuer/,
+  ],
+  [{ discovery: 'oauth2', providerMetadata: { issuer: 'https://as.example' } }, /^discovery cannot be combined with/],
+  [{ issuer: undefined, issuers: [] }, /^issuers must be a list of issuers, or a function/],
+  [{ issuers: ['https://b.example'] }, /^issuer cannot be combined with issuers/],
+  [
+    { issuer: undefined, issuers: ['https://b.example', 'https://b.example'] },
+    /^issuers contains "https:\/\/b\.example" twice/,
+  ],
+  [{ issuer: undefined, issuers: [{ audience: 'x' }] }, /^issuers\[0\]\.issuer must be a non-empty string/],
+  [
+    { issuer: undefined, issuers: ['https://b.example', { issuer: 'https://c.example', scope: 'a' }] },
+    /^issuers\[1\]\.scope is not an option/,
+  ],
+  [{ issuer: undefined, issuers: ['http://b.example'] }, /^issuers\[0\]\.issuer must be https/],
+  [{ issuer: undefined, issuers: () => undefined, audience: 1 }, /^audience must be a list/],
+  [{ allowAnonymous: 'x' }, /^allowAnonymous must be true or false/],
+  [{ allowSession: 0 }, /^allowSession must be true or false/],
+  [{ realm: 'a "quote"' }, /^realm must be 1 to 100 printable ASCII characters/],
+  [{ realm: '' }, /^realm must be/],
+  [{ realm: 'a\r\nX: y' }, /^realm must be/],
+  [{ tokenCacheSize: -1 }, /^tokenCacheSize must be a whole number of bytes/],
+  [{ clockTolerance: 301 }, /^clockTolerance must be a whole number of seconds from 0 to 300/],
+  [{ timeout: 0 }, /^timeout must be a number of seconds/],
+  [{ fetch: 'x' }, /^fetch must be a function/],
+  [{ agent: {} }, /^agent must be an https\.Agent/],
+  [{ fetch: () => {}, agent: new Agent() }, /^agent cannot be combined with fetch/],
+  [{ dangerouslyAllowInsecureRequests: 1 }, /^dangerouslyAllowInsecureRequests must be true or false/],
+  [{ audiences: 'x' }, /^audiences is not an option; did you mean audience\?$/],
+  [{ issuerBaseURL: 'x' }, /^issuerBaseURL is not an option; did you mean issuer\?$/],
+  [{ tokenSigningAlg: 'x' }, /^tokenSigningAlg is not an option; did you mean algorithms\?$/],
+  [{ authRequired: false }, /^authRequired is not an option; did you mean allowAnonymous\?$/],
+]
+
+describe('the options of bearer()', () => {
+  it('have defaults', () => {
+    const config = parseBearerOptions(good())
+    assert.deepEqual(config, {
+      ...APP_DEFAULTS,
+      issuers: [
+        {
+          ...APP_DEFAULTS,
+          issuer: 'https://as.example',
+          audience: ['my-api'],
+          audienceClaim: 'aud',
+          algorithms: ['RS256'],
+          tenants: undefined,
+          profile: undefined,
+          maxTokenAge: undefined,
+          allowMissingSub: false,
+          dangerouslyAllowUnmarkedTokens: false,
+          discovery: 'oidc',
+          providerMetadata: undefined,
+        },
+      ],
+    })
+    assert.ok(Object.isFrozen(config) && Object.isFrozen(config.issuers))
+  })
+
+  it('are those at the top for an issuer of a list that leaves them out', () => {
+    const issuers = ['https://a.example', { issuer: 'https://b.example', audience: 'b' }]
+    const config = parseBearerOptions({ audience: 'a', algorithms: ['ES256'], issuers })
+    assert.ok(Array.isArray(config.issuers))
+    assert.deepEqual(
+      config.issuers.map(({ issuer, audience, algorithms }) => [issuer, audience, algorithms]),
+      [
+        ['https://a.example', ['a'], ['ES256']],
+        ['https://b.example', ['b'], ['ES256']],
+      ],
+    )
+  })
+
+  it('are copied', () => {
+    const options = { issuer: 'https://as.example', audience: ['my-api'] }
+    const { issuers } = parseBearerOptions(options)
+    options.audience.push('other')
+    assert.deepEqual(Object(issuers)[0].audience, ['my-api'])
+  })
+
+  for (const [change, message] of WRONG) {
+    it(`are refused with a message: ${message.source}`, () => {
+      const faults = faultsOf(good(change))
+      assert.equal(faults.length, 1, String(faults))
+      assert.match(faults[0] ?? '', message)
+    })
+  }
+
+  it('each have a row in the table of wrong values', () => {
+    const told = WRONG.flatMap(([change]) => Object.keys(change))
+    const names = [...Object.keys(BEARER_APP_OPTIONS), ...Object.keys(BEARER_ISSUER_OPTIONS)]
+    assert.deepEqual(
+      names.filter((name) => !told.includes(name)),
+      [],
+    )
+  })
+
+  it('must be a plain object, and are all reported at once', () => {
+    for (const options of [undefined, null, 'x', [], () => {}])
+      assert.match(faultsOf(options)[0] ?? '', /^options must be a plain object/)
+    assert.equal(faultsOf({ realm: '', timeout: 0, issuer: 'x' }).length, 4)
+  })
+})
