@@ -87,6 +87,7 @@ const ALLOWED: readonly Reason[] = [
         'Math.floor(now-given)',
         'MAX_LENGTH/1024',
         'MAX_ACCESS_TOKEN_LENGTH/1024',
+        'MAX_JTI_LENGTH',
         'MAX_BODY_BYTES',
       ],
       ...[
@@ -130,7 +131,8 @@ const OPTION_NAMES = [
     .flatMap(membersOf)
     .map(({ name }) => name),
 ]
-const CLAIMS = 'iss sub aud exp iat nbf jti azp acr amr sid tid kid alg enc typ cty crit nonce state'.split(' ')
+const CLAIMS =
+  'iss sub aud exp iat nbf jti azp acr amr sid tid kid alg enc typ cty crit nonce state cnf htm htu ath'.split(' ')
 
 /** Things that a developer can look at, by the words that the standards and this documentation have for them. */
 const THINGS = [
@@ -157,6 +159,8 @@ const THINGS = [
   ...['hook', 'cookie', 'form', 'body', 'host name', 'revocation', 'lifetime', 'command', 'claim', 'claims', 'scope'],
   ...['identifier', 'OpenID provider'],
   ...['route accepts only', 'client in the store', 'client is kept', 'Authorization header'],
+  ...['identifier', 'OpenID provider', 'DPoP proof'],
+  ...['route accepts only', 'client in the store', 'client is kept'],
 ]
 
 const oneOf = (names: readonly string[]): string => `(?:${names.join('|').replaceAll('.', '\\.')})`
