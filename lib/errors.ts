@@ -64,36 +64,6 @@ export function shown(value: unknown): string {
   return text.replace(/[^ -~]|[<>]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`)
 }
 
-/**
- * Hides secrets in a text of a provider: those that it was sent, which some providers repeat in their errors, in each form that
- * a request has, and everything that looks like a JWT. Takes time in proportion to the text, because anyone can send one.
- */
-export function concealSecrets(text: string, secrets: Iterable<string | undefined>): string {
-  const forms = [...secrets].flatMap((secret = '') => [secret, percentEncoded(secret), formEncoded(secret)])
-  // Of two secrets, the longer one may contain the other. A text of three characters is found in any error.
-  const longestFirst = forms.filter(({ length }) => length > 3).sort((one, other) => other.length - one.length)
-  const withoutTokens = text.replace(/[\w.-]+/g, concealToken)
-  return longestFirst.reduce((rest, secret) => rest.replaceAll(secret, CONCEALED), withoutTokens)
-}
-
-/** A JWS or JWE in compact form begins with an object in base64url. Looks at one place only, to be linear. */
-function concealToken(word: string): string {
-  const start = word.indexOf('eyJ')
-  const isToken = start >= 0 && /^eyJ[\w-]{8,}\./.test(word.slice(start))
-  return isToken ? word.slice(0, start) + CONCEALED : word
-}
-
-const CONCEALED = '********'
-
-/** Half of a surrogate pair has no encoding, and would throw. */
-function percentEncoded(text: string): string {
-  return encodeURIComponent(Buffer.from(text).toString())
-}
-
-function formEncoded(text: string): string {
-  return new URLSearchParams([['', text]]).toString().slice(1)
-}
-
 /** JSON has no functions, BigInts or cycles. An invalid option may have any of these. */
 function jsonOrType(value: unknown): string {
   try {

@@ -1,4 +1,5 @@
-import { concealSecrets, type ErrorCode, OidcError, ProviderError } from '../errors.ts'
+import { type ErrorCode, OidcError, ProviderError } from '../errors.ts'
+import { concealSecrets } from '../provider/sent-secrets.ts'
 import type { ClientInformation } from '../registration.ts'
 import type { Values } from './arguments.ts'
 

@@ -1,8 +1,9 @@
-import { concealSecrets, type ErrorCode, ProviderError, type ProviderRefusal } from '../errors.ts'
+import { type ErrorCode, ProviderError, type ProviderRefusal } from '../errors.ts'
 import { type JsonObject, presentMembers } from '../jose/json.ts'
 import type { Config } from '../options/config.ts'
 import { nowInSeconds } from '../time/seconds.ts'
 import { jsonBody, type ProviderResponse, type ResponseHeaders, withoutQuery } from './http-transport.ts'
+import { concealSecrets } from './sent-secrets.ts'
 
 /** Where an error response came from, for messages. */
 interface Endpoint {

@@ -4,7 +4,7 @@ import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:
 import { afterEach, beforeEach, describe, it } from 'node:test'
 import { inspect } from 'node:util'
 import { runInNewContext } from 'node:vm'
-import { concealSecrets } from '../../lib/errors.ts'
+import { concealSecrets } from '../../lib/provider/sent-secrets.ts'
 import type { TestApp } from '../support/app/app.ts'
 import { answerJson } from '../support/app/app-routes.ts'
 import { createStage, type Stage } from '../support/app/stage.ts'
