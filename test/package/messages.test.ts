@@ -64,6 +64,7 @@ const ALLOWED: readonly Reason[] = [
     why: 'The value of an option that is one of a closed list, such as an algorithm, or the name of a provider.',
     expressions: [
       ...['alg', 'enc', 'expected.alg', 'method', 'provider', 'loginExpiry', 'type', 'TYPES[kind].usual'],
+      ...['format', 'ADVICE[format]'],
       ...['config.tokenEndpointAuthMethod', 'config.responseType', 'config.responseMode'],
     ],
   },
@@ -160,6 +161,7 @@ const THINGS = [
   ...['identifier', 'OpenID provider'],
   ...['route accepts only', 'client in the store', 'client is kept', 'Authorization header'],
   ...['identifier', 'OpenID provider', 'DPoP proof'],
+  ...['identifier', 'OpenID provider', 'DPoP proof', 'client certificate'],
   ...['route accepts only', 'client in the store', 'client is kept'],
 ]
 
