@@ -143,10 +143,9 @@ export function createProxyCheck(addresses: readonly string[], name: string): (a
   const list = new BlockList()
   for (const one of addresses) addAddress(list, one, name)
   return (address = '') => {
-    // A server that listens on IPv6 shows addresses of IPv4 in this form (RFC 4291 2.5.5.2).
-    const plain = address.replace(/^::ffff:(?=[\d.]+$)/i, '')
-    const version = isIP(plain)
-    return version !== 0 && list.check(plain, version === 4 ? 'ipv4' : 'ipv6')
+    const version = isIP(address)
+    // A server that listens on IPv6 shows addresses of IPv4 as ::ffff:10.0.0.5, which the list knows.
+    return version !== 0 && list.check(address, version === 4 ? 'ipv4' : 'ipv6')
   }
 }
 
