@@ -3,15 +3,31 @@ import { SignJWT } from 'jose'
 import { ConfigError, OidcError, ProviderError, shown } from '../errors.ts'
 import { usesClientSecret } from '../jose/algorithms.ts'
 import { isObject } from '../jose/json.ts'
+import type { Config } from '../options/config.ts'
 import { nowInSeconds } from '../time/seconds.ts'
-import { type ClientSigner, defaultSigningAlg, findSigner, readClientSecret } from './client-signing.ts'
-import type { Provider } from './provider.ts'
+import type { Json } from '../types.ts'
+import {
+  type ClientSigner,
+  defaultSigningAlg,
+  findSigner,
+  readClientSecret,
+  type SigningClient,
+} from './client-signing.ts'
 
 /** What authenticates the client in a request to the provider (OIDC Core 9). */
 interface ClientAuthentication {
   readonly headers: Readonly<Record<string, string>>
   /** Fields of the posted form. */
   readonly params: Readonly<Record<string, string>>
+}
+
+/** A client of a provider, as far as it takes part in its authentication. A `Provider` is one. */
+export interface AuthenticatedClient extends SigningClient {
+  readonly config: SigningClient['config'] &
+    Pick<Config, 'issuer' | 'clientId' | 'tokenEndpointAuthMethod' | 'tokenEndpointAuthSigningAlg'> &
+    Pick<Config, 'clientAssertionAudience' | 'tlsClientCertificate' | 'dangerouslyAllowInsecureRequests'>
+  /** The metadata of the provider. */
+  readonly metadata: { readonly token_endpoint?: string; readonly [name: string]: Json | undefined }
 }
 
 /** The name of an endpoint in the provider's metadata. */
@@ -23,7 +39,10 @@ export type EndpointName = `${string}_endpoint`
  *
  * @param endpoint The URL of the request.
  */
-export async function authenticateClient(provider: Provider, endpoint: string): Promise<ClientAuthentication> {
+export async function authenticateClient(
+  provider: AuthenticatedClient,
+  endpoint: string,
+): Promise<ClientAuthentication> {
   const { config } = provider
   const { clientId } = config
   switch (config.tokenEndpointAuthMethod) {
@@ -47,7 +66,10 @@ export async function authenticateClient(provider: Provider, endpoint: string): 
  * The URL of an endpoint. For a client with a TLS certificate it may be an alias (RFC 8705 5). Throws
  * `ERR_OIDC_METADATA_INVALID` if the metadata has no https URL for it.
  */
-export function endpointOf({ config, metadata }: Pick<Provider, 'config' | 'metadata'>, name: EndpointName): string {
+export function endpointOf(
+  { config, metadata }: Pick<AuthenticatedClient, 'config' | 'metadata'>,
+  name: EndpointName,
+): string {
   const { mtls_endpoint_aliases: aliases } = metadata
   const alias = usesClientCertificate(config) && isObject(aliases) ? aliases[name] : undefined
   const endpoint = alias ?? metadata[name]
@@ -58,7 +80,7 @@ export function endpointOf({ config, metadata }: Pick<Provider, 'config' | 'meta
   )
 }
 
-function usesClientCertificate(config: Provider['config']): boolean {
+function usesClientCertificate(config: AuthenticatedClient['config']): boolean {
   const { tokenEndpointAuthMethod: method, tlsClientCertificate } = config
   return tlsClientCertificate !== undefined || method === 'tls_client_auth' || method === 'self_signed_tls_client_auth'
 }
@@ -68,12 +90,16 @@ function isAddress(value: string, insecure: boolean): boolean {
   return protocol === 'https:' || (insecure && protocol === 'http:')
 }
 
-function algOfKeys(provider: Provider): string {
+function algOfKeys(provider: AuthenticatedClient): string {
   return defaultSigningAlg(provider, provider.metadata['token_endpoint_auth_signing_alg_values_supported'])
 }
 
 /** RFC 7523 2.2. */
-async function jwtAuthentication(provider: Provider, endpoint: string, alg: string): Promise<ClientAuthentication> {
+async function jwtAuthentication(
+  provider: AuthenticatedClient,
+  endpoint: string,
+  alg: string,
+): Promise<ClientAuthentication> {
   const { clientId, tokenEndpointAuthMethod: method } = provider.config
   if (usesClientSecret(alg) !== (method === 'client_secret_jwt')) {
     throw new ConfigError([`tokenEndpointAuthSigningAlg is '${alg}', which ${method} cannot use.`])
@@ -91,7 +117,7 @@ async function jwtAuthentication(provider: Provider, endpoint: string, alg: stri
   }
 }
 
-async function secretOf({ config }: Provider): Promise<string> {
+async function secretOf({ config }: AuthenticatedClient): Promise<string> {
   const secret = await readClientSecret(config)
   if (secret !== undefined && secret !== '') return secret
   throw new OidcError(
@@ -146,7 +172,7 @@ export function createClientAssertion({ clientId, audience, alg, key, kid, now }
  * there.
  */
 export function assertionAudience(
-  { config, metadata }: Pick<Provider, 'config' | 'metadata'>,
+  { config, metadata }: Pick<AuthenticatedClient, 'config' | 'metadata'>,
   endpoint: string,
 ): string {
   // A profile demands the issuer, and leaves Okta no choice (FAPI 2.0 Security Profile 5.3.3.1).

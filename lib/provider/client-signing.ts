@@ -1,13 +1,12 @@
 import { createSecretKey, type KeyObject } from 'node:crypto'
 import { ConfigError, OidcError } from '../errors.ts'
 import { usesClientSecret } from '../jose/algorithms.ts'
-import { algorithmsOf } from '../jose/client-keys.ts'
+import { algorithmsOf, type ClientKeys } from '../jose/client-keys.ts'
 import { MIN_SECRET_LENGTH } from '../jose/jwk.ts'
 import type { Config } from '../options/config.ts'
 import { isCredential } from '../options/credential.ts'
 import { PROFILE_ALGORITHMS } from '../options/profile.ts'
 import type { Json } from '../types.ts'
-import type { Provider } from './provider.ts'
 
 /** What the client signs its assertions and its authorization requests with. */
 export interface ClientSigner {
@@ -18,14 +17,17 @@ export interface ClientSigner {
   readonly kid: string | undefined
 }
 
+/** The keys of a client: its secret, and its key pairs. */
+export interface SigningClient {
+  readonly config: Pick<Config, 'clientSecret' | 'profile'>
+  readonly clientKeys: Pick<ClientKeys, 'signingKey' | 'publicJwks'>
+}
+
 /**
  * Finds the key for an algorithm: the first of `clientKeys` that signs with it, or the client secret. Throws
  * `ERR_OIDC_CONFIG` if there is no such key, and `ERR_OIDC_CLIENT_SECRET` if the secret is missing or too short.
  */
-export async function findSigner(
-  { config, clientKeys }: Pick<Provider, 'config' | 'clientKeys'>,
-  alg: string,
-): Promise<ClientSigner> {
+export async function findSigner({ config, clientKeys }: SigningClient, alg: string): Promise<ClientSigner> {
   if (usesClientSecret(alg)) return { alg, key: secretKey(await readSecretKey(config), alg), kid: undefined }
   const found = clientKeys.signingKey(alg)
   if (found === undefined) throw new ConfigError([`clientKeys has no key that signs with ${alg}. Add one.`])
@@ -38,10 +40,7 @@ export async function findSigner(
  *
  * @param supported The algorithms in the provider's metadata. Ignored if absent or not a list.
  */
-export function defaultSigningAlg(
-  { config, clientKeys }: Pick<Provider, 'config' | 'clientKeys'>,
-  supported: Json | undefined,
-): string {
+export function defaultSigningAlg({ config, clientKeys }: SigningClient, supported: Json | undefined): string {
   const algs = clientKeys.publicJwks.keys
     .flatMap((jwk) => algorithmsOf(jwk, 'sig'))
     .filter((alg) => clientKeys.signingKey(alg) !== undefined)

@@ -2,13 +2,16 @@ import { OidcError } from '../errors.ts'
 import { nowInSeconds } from '../time/seconds.ts'
 import { loadOnce } from '../time/single-flight.ts'
 import type { DpopKey } from '../types.ts'
-import { authenticateClient, type EndpointName, endpointOf } from './client-authentication.ts'
+import { type AuthenticatedClient, authenticateClient, type EndpointName, endpointOf } from './client-authentication.ts'
 import { parseChallenges } from './error-response.ts'
 import { type HttpRequest, jsonBody, type ProviderResponse } from './http-transport.ts'
 import type { Provider } from './provider.ts'
 
 /** The fields of a posted form. An array is sent as one field for each of its values (RFC 8707 2). */
 export type FormParams = Readonly<Record<string, string | readonly string[]>>
+
+/** What {@link postForm} needs of a provider. */
+export type PostingClient = AuthenticatedClient & Pick<Provider, 'http' | 'dpopNonces'>
 
 interface PostOptions {
   /** The key that the tokens in the response are bound to (RFC 9449 5). */
@@ -29,7 +32,7 @@ const CREDENTIALS: ReadonlySet<string> = new Set(['client_secret', 'client_asser
  * throw.
  */
 export async function postForm(
-  provider: Provider,
+  provider: PostingClient,
   name: EndpointName,
   params: FormParams,
   { dpopKey, accept = 'application/json' }: PostOptions = {},
@@ -145,7 +148,10 @@ interface DpopRequest {
  * Sends a request with a DPoP proof (RFC 9449 4), and once more with the nonce that the response demands (RFC 9449 8, 9), but
  * never a third time. It uses the nonce of this very response, because another request may have received another one since.
  */
-async function sendWithProof(provider: Provider, request: DpopRequest): Promise<ProviderResponse> {
+async function sendWithProof(
+  provider: Pick<Provider, 'http' | 'dpopNonces'>,
+  request: DpopRequest,
+): Promise<ProviderResponse> {
   const { url, dpopKey, accessToken, create, demandsNonce } = request
   if (dpopKey === undefined) return await provider.http.request(url, await create({}))
   const server = accessToken === undefined ? 'authorization' : 'resource'
@@ -160,7 +166,7 @@ async function sendWithProof(provider: Provider, request: DpopRequest): Promise<
 const loadDpop = loadOnce(() => import('./dpop.ts'))
 
 async function sendOnce(
-  provider: Provider,
+  provider: Pick<Provider, 'http'>,
   { url, method, accessToken, create }: DpopRequest,
   key: DpopKey,
   nonce: string | undefined,
