@@ -46,7 +46,13 @@ export function decodeBase64url(part: string): Buffer | undefined {
 }
 
 /** The kinds of tokens that a provider signs and may encrypt. Each has its own error codes. */
-export type TokenKind = 'ID_TOKEN' | 'RESPONSE_JWT' | 'USERINFO_JWT' | 'LOGOUT_TOKEN' | 'REVOCATION_JWT'
+export type TokenKind =
+  | 'ID_TOKEN'
+  | 'RESPONSE_JWT'
+  | 'USERINFO_JWT'
+  | 'LOGOUT_TOKEN'
+  | 'REVOCATION_JWT'
+  | 'INTROSPECTION_JWT'
 
 /** How messages call each kind, and how the options begin that say how it is signed and encrypted. */
 const KINDS: Readonly<Record<TokenKind, { readonly noun: string; readonly prefix: string }>> = {
@@ -55,6 +61,7 @@ const KINDS: Readonly<Record<TokenKind, { readonly noun: string; readonly prefix
   USERINFO_JWT: { noun: 'UserInfo response', prefix: 'userinfo' },
   LOGOUT_TOKEN: { noun: 'logout token', prefix: 'idToken' },
   REVOCATION_JWT: { noun: 'revocation token', prefix: 'idToken' },
+  INTROSPECTION_JWT: { noun: 'introspection response', prefix: 'introspection' },
 }
 
 /** What is wrong with a token. Both texts continue the sentence "The ID Token …". */
@@ -105,12 +112,9 @@ export interface TokenErrorFactory {
 /** The errors of this kind of token, with the codes `ERR_OIDC_{kind}_{name}`. */
 export function tokenErrors(kind: TokenKind, status?: number): TokenErrorFactory {
   const { noun, prefix } = KINDS[kind]
-  // The caller of the revocation endpoint only learns that its token proves nothing, whatever the reason.
-  const codeOf = (name: TokenErrorName): ErrorCode =>
-    kind === 'REVOCATION_JWT' ? 'ERR_OIDC_REVOCATION_JWT' : `ERR_OIDC_${kind}_${name}`
   return Object.assign(
     (name: TokenErrorName, message: string, details: string = message) =>
-      tokenProblemError(noun, codeOf(name), { message, details }, status),
+      tokenProblemError(noun, codeOf(kind, name), { message, details }, status),
     {
       options: {
         signatureAlg: `${prefix}SignedResponseAlg`,
@@ -119,4 +123,10 @@ export function tokenErrors(kind: TokenKind, status?: number): TokenErrorFactory
       },
     },
   )
+}
+
+function codeOf(kind: TokenKind, name: TokenErrorName): ErrorCode {
+  // The caller of the revocation endpoint only learns that its token proves nothing, whatever the reason.
+  if (kind === 'REVOCATION_JWT') return 'ERR_OIDC_REVOCATION_JWT'
+  return kind === 'INTROSPECTION_JWT' ? 'ERR_OIDC_INTROSPECTION_RESPONSE' : `ERR_OIDC_${kind}_${name}`
 }

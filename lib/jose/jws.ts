@@ -168,7 +168,15 @@ const TYPES: Readonly<Record<TokenKind, { readonly usual: string; readonly accep
     usual: 'global-token-revocation+jwt',
     accepts: (typ) => /^(application\/)?global-token-revocation\+jwt$/i.test(typ),
   },
+  // RFC 9701 5: required, so that no other token of the server passes for a response.
+  INTROSPECTION_JWT: {
+    usual: 'token-introspection+jwt',
+    accepts: (typ) => /^(application\/)?token-introspection\+jwt$/i.test(typ),
+  },
 }
+
+/** The kinds whose tokens must have a `typ`. */
+const TYPED: ReadonlySet<TokenKind> = new Set(['REVOCATION_JWT', 'INTROSPECTION_JWT'])
 
 /** Checked in this order. `jku`, `x5u`, `jwk` and `x5c` are ignored: a token must not choose its key (RFC 8725 3.10). */
 const HEADER_RULES: readonly HeaderRule[] = [
@@ -191,7 +199,7 @@ const HEADER_RULES: readonly HeaderRule[] = [
     // RFC 8725 3.11. Most providers omit typ, but a logout token or an access token must not pass for an ID Token.
     name: 'TYPE',
     isValid: ({ typ }, { kind }) =>
-      typ === undefined ? kind !== 'REVOCATION_JWT' : typeof typ === 'string' && TYPES[kind].accepts(typ),
+      typ === undefined ? !TYPED.has(kind) : typeof typ === 'string' && TYPES[kind].accepts(typ),
     problem: ({ typ }, { kind }) => ({
       message: `has another typ than '${TYPES[kind].usual}'.`,
       details: `has the typ ${shown(typ)}, expected '${TYPES[kind].usual}'.`,

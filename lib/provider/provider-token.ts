@@ -15,7 +15,11 @@ export type VerifyToken = (token: unknown, errorStatus?: number) => Promise<Veri
  * Verifies a token of the provider: form, encryption and signature, as registered for this kind, whatever its header says
  * (RFC 8725 3.1). The caller checks the claims. Throws `ERR_OIDC_{kind}_…` and the errors of fetching the keys.
  */
-export async function verifyProviderToken(provider: Provider, kind: TokenKind, token: unknown): Promise<VerifiedToken> {
+export async function verifyProviderToken(
+  provider: Provider,
+  kind: RegisteredKind,
+  token: unknown,
+): Promise<VerifiedToken> {
   const verify = await createTokenVerifier(provider, kind)
   return await verify(token)
 }
@@ -26,7 +30,7 @@ export async function verifyProviderToken(provider: Provider, kind: TokenKind, t
  */
 export async function createTokenVerifier(
   { config, clientKeys, keys }: Pick<Provider, 'config' | 'clientKeys' | 'keys'>,
-  kind: TokenKind,
+  kind: RegisteredKind,
 ): Promise<VerifyToken> {
   const { alg, encryptionAlg, enc } = REGISTERED[kind](config)
   const clientSecret = [alg, encryptionAlg].some(usesClientSecret) ? await readSecretKey(config) : undefined
@@ -58,6 +62,9 @@ async function decryptUnsigned(
   return { claims, token: plaintext, alg: '' }
 }
 
+/** The kinds that a relying party gets. */
+type RegisteredKind = Exclude<TokenKind, 'INTROSPECTION_JWT'>
+
 /** What is registered for a kind of token (OIDC Dynamic Client Registration 2, JARM 3). */
 interface Registered {
   /** Undefined: not signed. */
@@ -75,7 +82,7 @@ function ofIdTokens(config: Config): Registered {
   }
 }
 
-const REGISTERED: Readonly<Record<TokenKind, (config: Config) => Registered>> = {
+const REGISTERED: Readonly<Record<RegisteredKind, (config: Config) => Registered>> = {
   ID_TOKEN: ofIdTokens,
   // OIDC Back-Channel Logout 2.4: signed and encrypted as ID Tokens are.
   LOGOUT_TOKEN: ofIdTokens,

@@ -87,6 +87,8 @@ const ALLOWED: readonly Reason[] = [
         'Math.ceil(instant-now)',
         'Math.floor(now-given)',
         'MAX_LENGTH/1024',
+        'MAX_JTI_LENGTH',
+        'MAX_REQUESTS',
         'MAX_ACCESS_TOKEN_LENGTH/1024',
         'MAX_JTI_LENGTH',
         'MAX_BODY_BYTES',
@@ -162,6 +164,7 @@ const THINGS = [
   ...['route accepts only', 'client in the store', 'client is kept', 'Authorization header'],
   ...['identifier', 'OpenID provider', 'DPoP proof'],
   ...['identifier', 'OpenID provider', 'DPoP proof', 'client certificate'],
+  ...['identifier', 'OpenID provider', 'DPoP proof', 'client certificate', 'authorization server'],
   ...['route accepts only', 'client in the store', 'client is kept'],
 ]
 
