@@ -376,6 +376,8 @@ export const ERROR_STATUS = {
   ERR_OIDC_INSUFFICIENT_AUTHENTICATION: 403,
   ERR_OIDC_INSUFFICIENT_SCOPE: 403,
   ERR_OIDC_INSUFFICIENT_CLAIM: 403,
+  // The test kit, express-oidc/testing.
+  ERR_OIDC_TESTING: 500,
 } as const
 
 /** The code of an {@link OidcError}. It is stable, unlike the message. */

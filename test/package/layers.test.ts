@@ -56,8 +56,10 @@ const ROOMS: Readonly<Record<string, Room>> = {
     imports: ['relying-party', 'context', 'session', 'http', 'options', 'jose', 'time'],
     lazily: ['login', 'logout'],
   },
+  // A provider for the tests of applications. Only its own entry point loads it.
+  testing: { imports: ['jose', 'options', 'http', 'time'], packages: ['jose'] },
   entry: {
-    imports: ['oidc', 'guards', 'bearer', 'http', 'options', 'protocol', 'registration', 'state', 'time'],
+    imports: ['testing', 'oidc', 'guards', 'bearer', 'http', 'options', 'protocol', 'registration', 'state', 'time'],
   },
 }
 
@@ -92,7 +94,7 @@ function roomOf(file: string): string {
   if (second !== undefined) return first
   const name = first.replace(/\.ts$/, '')
   if (VOCABULARY.includes(name)) return 'vocabulary'
-  return name in ROOMS && !['registration', 'bearer'].includes(name) ? name : 'entry'
+  return name in ROOMS && !['registration', 'bearer', 'testing'].includes(name) ? name : 'entry'
 }
 
 function isAllowed({ from, target, kind }: Import): boolean {
@@ -160,7 +162,12 @@ describe('the rooms of lib/', () => {
 
   for (const entry of ['index.ts', 'bearer.ts']) {
     it(`are loaded at the start without openid-client, jose and the network of Node: ${entry}`, () => {
-      const outside = [...reachedFrom(entry, 'value')].filter((target) => !target.endsWith('.ts')).sort()
+      const reached = [...reachedFrom(entry, 'value')]
+      assert.deepEqual(
+        reached.filter((file) => /^(testing|registration|command)\b/.test(file)),
+        [],
+      )
+      const outside = reached.filter((target) => !target.endsWith('.ts')).sort()
       assert.deepEqual(outside, ['node:crypto', 'node:diagnostics_channel', 'node:util'])
     })
   }
@@ -183,6 +190,11 @@ describe('the rooms of lib/', () => {
       ),
       [],
     )
+  })
+
+  it('load the test kit only for who imports it', () => {
+    const importers = OWN.filter(({ from, target }) => roomOf(target) === 'testing' && roomOf(from) !== 'testing')
+    assert.deepEqual([...new Set(importers.map(({ from }) => from))], ['testing.ts'])
   })
 
   it('have no folder within a folder, and no barrel but index.ts', () => {

@@ -100,17 +100,18 @@ const ALLOWED: readonly Reason[] = [
         'MIN_INTERVAL_SECONDS',
         'MAX_PARAMETERS',
         'MAX_REVOCATION_LIFETIME',
+        'MAX_STEPS',
       ],
     ],
   },
   {
     why: 'A code whose form was checked: of OAuth, or of the operating system (ECONNREFUSED).',
-    expressions: ['refusal?.error', 'code'],
+    expressions: ['refusal?.error', 'code', 'cause.code'],
   },
   {
     why: 'A message that is held to these rules itself, or that Node writes about an argument of the command line.',
     names: true,
-    expressions: ['error.message', 'String(Object(error).message)'],
+    expressions: ['error.message', 'cause.message', 'String(Object(error).message)'],
   },
 ]
 
@@ -131,6 +132,7 @@ const EVERYDAY = 'login logout callback secret scope profile fetch routes provid
 const OPTION_NAMES = [
   ...DOCUMENTED_OPTIONS.flatMap(({ name }) => [name, name.split('.').at(-1) ?? name]),
   ...['RedisStateOptions', 'PostgresStateOptions', 'MemoryStateOptions', 'WebFingerOptions', 'SessionCheckOptions']
+    .concat('TestProviderOptions', 'TestClient', 'MisbehaviorOptions')
     .flatMap(membersOf)
     .map(({ name }) => name),
 ]
@@ -161,10 +163,8 @@ const THINGS = [
   ...['session store', 'session cookie', 'shared state', 'store of clients', 'list of clients', 'Redis', 'PostgreSQL'],
   ...['hook', 'cookie', 'form', 'body', 'host name', 'revocation', 'lifetime', 'command', 'claim', 'claims', 'scope'],
   ...['identifier', 'OpenID provider'],
-  ...['route accepts only', 'client in the store', 'client is kept', 'Authorization header'],
-  ...['identifier', 'OpenID provider', 'DPoP proof'],
-  ...['identifier', 'OpenID provider', 'DPoP proof', 'client certificate'],
-  ...['identifier', 'OpenID provider', 'DPoP proof', 'client certificate', 'authorization server'],
+  ...['The app', 'URL of the app', 'test provider', 'authorization request', 'callback', 'redirects'],
+  ...['DPoP proof', 'client certificate', 'authorization server', 'Authorization header'],
   ...['route accepts only', 'client in the store', 'client is kept'],
 ]
 
@@ -183,7 +183,8 @@ const FOR_USERS = ['Please sign in.']
 const MESSAGES = errorMessages((expression) => expression.startsWith('shown(') || REASONS.has(expression))
 
 /** Those that say nothing here: the rules of the options make them, and the tests of the options look at what comes out. */
-const MADE_BY_RULES = /^(?:new Set\(problems\)|faults|problems|sentence|message|\w+Rule\(\w+,'\w+'\)|objectOf\(.*)$/
+const MADE_BY_RULES =
+  /^(?:new Set\(problems\)|faults|problems|sentence|message|\w+Rule\(\w+,'\w+'\)|objectOf\(.*|find\(given\))$/
 
 const ALL = MESSAGES.filter(
   ({ parts }) => !parts.some((part) => typeof part !== 'string' && MADE_BY_RULES.test(part.expression)),

@@ -35,6 +35,7 @@ const ALONE: readonly string[] = [
   'logout/many-sessions',
   // Measures the heap.
   'session/login-changes',
+  'testing/runners',
   // Counts the timers of the process, and listens to its unhandled rejections.
   'time/limit',
   // Listens to the warnings of the process.

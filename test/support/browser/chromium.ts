@@ -7,7 +7,7 @@ const EXECUTABLE = process.env['CHROMIUM_PATH'] ?? '/usr/bin/chromium'
 const SHARED = 'OIDC_TEST_CHROMIUM'
 
 /** Without a window. Nothing that it does by itself leaves the machine. */
-const SETTINGS: LaunchOptions = {
+export const CHROMIUM_SETTINGS: LaunchOptions = {
   executablePath: EXECUTABLE,
   args: [
     '--headless',
@@ -31,13 +31,13 @@ export const skipWithoutChromium: string | false = existsSync(EXECUTABLE)
 export async function launchChromium(): Promise<Browser | undefined> {
   if (skipWithoutChromium) return undefined
   const endpoint = process.env[SHARED]
-  return endpoint === undefined ? chromium.launch(SETTINGS) : chromium.connect(endpoint)
+  return endpoint === undefined ? chromium.launch(CHROMIUM_SETTINGS) : chromium.connect(endpoint)
 }
 
 /** Starts the Chromium for this process and those that it starts from now on; does nothing where it is not installed. */
 export async function shareChromium(): Promise<{ stop(): Promise<void> }> {
   if (skipWithoutChromium) return { stop: async () => undefined }
-  const server = await chromium.launchServer(SETTINGS)
+  const server = await chromium.launchServer(CHROMIUM_SETTINGS)
   process.env[SHARED] = server.wsEndpoint()
   return { stop: () => server.close() }
 }

@@ -52,7 +52,10 @@ export function compileBlocks(blocks: readonly CodeBlock[]): readonly string[] {
   try {
     const headers = blocks.map((block, index) => {
       const header = headerOf(block)
-      writeFileSync(join(folder, `block-${index}.ts`), `${[...header, block.code].join('\n')}\n`)
+      const code = `${[...header, block.code].join('\n')}\n`
+      writeFileSync(join(folder, `block-${index}.ts`), code)
+      const name = fileNameOf(block)
+      if (name !== undefined) writeFileSync(join(folder, name), code)
       return header.length
     })
     writeFileSync(join(folder, 'prelude.d.ts'), PRELUDE + INNER_PRELUDE)
@@ -62,6 +65,11 @@ export function compileBlocks(blocks: readonly CodeBlock[]): readonly string[] {
   } finally {
     rmSync(folder, { recursive: true })
   }
+}
+
+/** A block whose first line is `// app.ts` is a file of this name, which others may import. */
+export function fileNameOf({ code }: CodeBlock): string | undefined {
+  return /^\/\/ ([\w.-]+\.ts)$/m.exec(code.split('\n', 1)[0] ?? '')?.[1]
 }
 
 function projectOf(blocks: readonly CodeBlock[]): unknown {
