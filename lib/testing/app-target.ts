@@ -116,3 +116,25 @@ export function exchange(
     sent.on('error', reject).end(body)
   })
 }
+
+/** Where a response redirects to. */
+export function readLocation(url: string, { status, headers }: ExchangeResponse): string | undefined {
+  const { location } = headers
+  return status >= 300 && status < 400 && location !== undefined ? new URL(location, url).href : undefined
+}
+
+/** The fields of a form that submits itself. */
+export function readForm({ status, body }: ExchangeResponse): URLSearchParams | undefined {
+  const fields = status !== 200 ? [] : [...body.matchAll(/<input type="hidden" name="([^"]*)" value="([^"]*)">/g)]
+  if (fields.length === 0) return undefined
+  return new URLSearchParams(
+    fields.map(([, name = '', value = '']): [string, string] => [unescapeHtml(name), unescapeHtml(value)]),
+  )
+}
+
+/** The reverse of `escapeHtml()`. */
+export function unescapeHtml(text: string): string {
+  return text.replace(/&(amp|lt|gt|quot|#39);/g, (_, name: string) => ENTITIES[name] ?? '')
+}
+
+const ENTITIES: Readonly<Record<string, string>> = { amp: '&', lt: '<', gt: '>', quot: '"', '#39': "'" }

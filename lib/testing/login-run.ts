@@ -1,6 +1,15 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { OidcError, shown } from '../errors.ts'
-import { type ExchangeResponse, exchange, type ListeningApp, type TestTarget, withApp } from './app-target.ts'
+import {
+  type ExchangeResponse,
+  exchange,
+  type ListeningApp,
+  readForm,
+  readLocation,
+  type TestTarget,
+  unescapeHtml,
+  withApp,
+} from './app-target.ts'
 import { TICKET_HEADER } from './authorize-endpoint.ts'
 import { isRegistered } from './client-check.ts'
 import { type CookieList, createCookieList, type TestCookie } from './cookie-list.ts'
@@ -97,8 +106,7 @@ async function follow(run: Run, start: string): Promise<string> {
   for (let count = 0; count < MAX_STEPS; count++) {
     const target = readLocation(url, response)
     if (target === undefined) throw explain(run, url, response)
-    const isCallback = run.redirectUri !== '' && withoutQuery(url) === run.redirectUri
-    if (isCallback && !isAtProvider(run, target)) return target
+    if (isCallback(run, url) && !isAtProvider(run, target)) return target
     ;({ url, response } = await open(run, target))
   }
   throw failure(
@@ -107,11 +115,28 @@ async function follow(run: Run, start: string): Promise<string> {
 }
 
 async function open(run: Run, url: string): Promise<Step> {
-  if (!isAtProvider(run, url)) return { url, response: await askApp(run, url) }
-  const response = await askProvider(run, url)
-  const form = readForm(response.body)
-  if (form === undefined) return { url, response }
-  return { url: run.redirectUri, response: await askApp(run, run.redirectUri, form) }
+  if (isAtProvider(run, url)) {
+    const response = await askProvider(run, url)
+    const form = readForm(response)
+    return form === undefined ? { url, response } : submit(run, form, run.context.issuer)
+  }
+  const response = await askApp(run, url)
+  const form = isCallback(run, url) ? readForm(response) : undefined
+  return form === undefined ? { url, response } : submit(run, form, run.publicOrigin)
+}
+
+/**
+ * Posts a form to the callback, as the page does that has it: one of the provider (`response_mode=form_post`), or the one by
+ * which the library brings a response home if the session cookie is `SameSite=Strict`.
+ */
+async function submit(run: Run, form: URLSearchParams, from: string): Promise<Step> {
+  const response = await askApp(run, run.redirectUri, { form, from })
+  const next = from === run.context.issuer ? readForm(response) : undefined
+  return next === undefined ? { url: run.redirectUri, response } : submit(run, next, run.publicOrigin)
+}
+
+function isCallback(run: Run, url: string): boolean {
+  return run.redirectUri !== '' && withoutQuery(url) === run.redirectUri
 }
 
 /**
@@ -159,7 +184,13 @@ function noteRedirectUri(run: Run, redirectUri: string): void {
   )
 }
 
-async function askApp(run: Run, url: string, form?: URLSearchParams): Promise<ExchangeResponse> {
+/** A form, and the origin of the page that it is on. */
+interface Post {
+  readonly form: URLSearchParams
+  readonly from: string
+}
+
+async function askApp(run: Run, url: string, post?: Post): Promise<ExchangeResponse> {
   const { origin, pathname, search } = new URL(url)
   if (origin !== run.publicOrigin && origin !== run.app.origin) {
     throw failure(
@@ -169,15 +200,15 @@ async function askApp(run: Run, url: string, form?: URLSearchParams): Promise<Ex
   }
   const cookie = run.cookies.app.header(pathname)
   const response = await exchange(`${run.app.origin}${pathname}${search}`, {
-    method: form === undefined ? 'GET' : 'POST',
-    form,
+    method: post === undefined ? 'GET' : 'POST',
+    form: post?.form,
     headers: {
       accept: 'text/html',
       'sec-fetch-mode': 'navigate',
       'sec-fetch-dest': 'document',
-      'sec-fetch-site': run.redirectUri === '' ? 'none' : 'cross-site',
+      'sec-fetch-site': siteOf(run, post),
       host: new URL(run.publicOrigin).host,
-      ...(form === undefined ? {} : { origin: run.context.issuer }),
+      ...(post === undefined ? {} : { origin: post.from }),
       ...(run.isHttps ? { 'x-forwarded-proto': 'https' } : {}),
       ...(cookie === '' ? {} : { cookie }),
     },
@@ -191,29 +222,15 @@ async function askApp(run: Run, url: string, form?: URLSearchParams): Promise<Ex
   return response
 }
 
-function readLocation(url: string, { status, headers }: ExchangeResponse): string | undefined {
-  const { location } = headers
-  return status >= 300 && status < 400 && location !== undefined ? new URL(location, url).href : undefined
+/** Fetch Metadata 2.3: where the request comes from, in the eyes of a browser. */
+function siteOf({ redirectUri, publicOrigin }: Run, post: Post | undefined): string {
+  if (post?.from === publicOrigin) return 'same-origin'
+  return redirectUri === '' ? 'none' : 'cross-site'
 }
 
 function withoutQuery(url: string): string {
   return url.replace(/[?#].*$/, '')
 }
-
-/** The fields of the form that the provider sends with `response_mode=form_post`. */
-function readForm(html: string): URLSearchParams | undefined {
-  const fields = [...html.matchAll(/<input type="hidden" name="([^"]*)" value="([^"]*)">/g)]
-  if (fields.length === 0) return undefined
-  return new URLSearchParams(
-    fields.map(([, name = '', value = '']): [string, string] => [unescapeHtml(name), unescapeHtml(value)]),
-  )
-}
-
-function unescapeHtml(text: string): string {
-  return text.replace(/&(amp|lt|gt|quot|#39);/g, (_, name: string) => ENTITIES[name] ?? '')
-}
-
-const ENTITIES: Readonly<Record<string, string>> = { amp: '&', lt: '<', gt: '>', quot: '"', '#39': "'" }
 
 function isKnown({ context, redirectUri }: Run): boolean {
   return context.setup.clients.some(({ redirectUris }) => isRegistered(redirectUri, redirectUris))
