@@ -1,5 +1,6 @@
 import { shown } from './errors.ts'
 import { type AppConfig, type Config, type Configuration, ONLY_PROVIDER } from './options/config.ts'
+import type { ApiFetch } from './provider/api-fetch.ts'
 import type { FindProvider } from './provider/provider.ts'
 import { createSecureCookieCheck, type SecureCookieCheck } from './session/cookies.ts'
 import { createProviderLogouts, type ProviderLogouts } from './session/end-login.ts'
@@ -38,6 +39,8 @@ export interface Client {
   readonly findProvider: FindProvider
   /** Checks whether the provider responds now. Rejects with a `ProviderError` within two seconds if it does not. */
   readonly checkAvailability: () => Promise<void>
+  /** The function that calls APIs, with the certificate and connections of this client. */
+  readonly findApiFetch: () => Promise<ApiFetch>
 }
 
 /** Everything that one `oidc()` call created. The routes and `req.oidc` use it. */
@@ -116,6 +119,7 @@ function createClient(config: Config): Client {
     config,
     findProvider: lazily(() => loadProviderFinder(config)),
     checkAvailability: lazily(async () => (await import('./provider/discovery.ts')).createAvailabilityCheck(config)),
+    findApiFetch: lazily(() => loadApiFetch(config)),
   }
 }
 
@@ -124,6 +128,11 @@ async function loadProviderFinder(config: Config): Promise<FindProvider> {
   if (config.registration === undefined) return createProviderFinder(config)
   const { createConfigFor } = await import('./registration/registered-config.ts')
   return createProviderFinder(config, createConfigFor(config, config.registration))
+}
+
+async function loadApiFetch(config: Config): Promise<() => Promise<ApiFetch>> {
+  const fetchApi = (await import('./provider/api-fetch.ts')).createApiFetch(config)
+  return async () => fetchApi
 }
 
 function lazily<T>(load: () => Promise<() => Promise<T>>): () => Promise<T> {

@@ -214,6 +214,9 @@ export interface OidcMethods {
    * Calls an API on the user's behalf: the global `fetch` with the access token, and with a DPoP proof if the token is bound
    * to a key (RFC 9449 7). If the API responds with 401, it retries once with a new token.
    *
+   * With `tlsClientCertificate`, `agent` or `ca` the request uses that certificate, agent or authority (RFC 8705 3), and a
+   * redirect to another origin is returned instead of followed: neither the token nor the certificate is for that origin.
+   *
    * Rejects as `accessToken()` and the global `fetch` do. `ERR_OIDC_TOKEN_UNAVAILABLE` also means that the URL is not https.
    *
    * @example

@@ -61,6 +61,16 @@ export const CLIENT_CONFLICTS: readonly Conflict<Given>[] = [
     ({ agent, fetch }) => agent !== undefined && fetch !== undefined,
   ),
   conflict(
+    ['ca', 'agent', 'fetch'],
+    'ca cannot be combined with agent or fetch. Give the authorities to your agent or fetch function.',
+    ({ ca, agent, fetch }) => ca !== undefined && (agent !== undefined || fetch !== undefined),
+  ),
+  conflict(
+    ['ca', 'tlsClientCertificate'],
+    'ca cannot be combined with tlsClientCertificate.ca. Put all authorities into ca.',
+    ({ ca, tlsClientCertificate }) => ca !== undefined && tlsClientCertificate?.ca !== undefined,
+  ),
+  conflict(
     ['tokenEndpointAuthMethod', 'tokenEndpointAuthSigningAlg', 'clientAssertionAudience'],
     "tokenEndpointAuthSigningAlg and clientAssertionAudience need tokenEndpointAuthMethod 'private_key_jwt' or 'client_secret_jwt'.",
     ({ tokenEndpointAuthMethod: method = '', tokenEndpointAuthSigningAlg: alg, clientAssertionAudience: audience }) =>

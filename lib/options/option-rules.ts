@@ -118,6 +118,30 @@ const pem: Rule = must('be PEM as text or bytes, not the path of a file', (value
   return typeof text === 'string' && text.includes('-----BEGIN ')
 })
 
+export const agent: Rule = withMethods('be an https.Agent', 'addRequest', 'destroy')
+
+const CERTIFICATE = /-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g
+
+/** OpenSSL ignores what it cannot read. The provider would then be out of reach for a reason that nobody sees. */
+const authority: Rule = must('be certificates in PEM, as text or bytes, not the path of a file', (value) => {
+  const text = value instanceof Uint8Array ? Buffer.from(value).toString('latin1') : value
+  const found = typeof text === 'string' ? (text.match(CERTIFICATE) ?? []) : []
+  return found.length > 0 && found.every(isCertificate)
+})
+
+/** The certificates of authorities. */
+export const ca: Rule = (value, name) =>
+  Array.isArray(value) ? listOf('certificates in PEM', authority, 1)(value, name) : authority(value, name)
+
+function isCertificate(pem: string): boolean {
+  const { X509Certificate } = process.getBuiltinModule('node:crypto')
+  try {
+    return new X509Certificate(pem).raw.length > 0
+  } catch {
+    return false
+  }
+}
+
 /** RFC 8705 2. The message of OpenSSL is not shown: it may contain parts of the key. */
 export const certificate: Rule = firstFailing(
   objectOf({ cert: required(pem), key: required(pem), passphrase: option(nonEmptyString), ca: option(pem) }),

@@ -13,7 +13,9 @@ import {
   required,
 } from './option-row.ts'
 import {
+  agent,
   anonymousUserStatus,
+  ca,
   certificate,
   claimsProviders,
   clearSiteData,
@@ -45,7 +47,6 @@ import {
   oneOf,
   seconds,
   showValue,
-  withMethods,
 } from './rule.ts'
 import {
   afterLogoutUrlRule,
@@ -92,7 +93,7 @@ export type AppOptions = ApplicationOptions & Partial<Pick<SeveralProvidersOptio
 /** Options of the application without a fixed default. */
 export type AppWithoutDefault =
   | ('providers' | 'routes' | 'providerChooser' | 'secret' | 'postLogoutRedirectUri' | 'idleTimeout')
-  | ('sessionClaims' | 'sharedState' | 'fetch' | 'agent')
+  | ('sessionClaims' | 'sharedState' | 'fetch' | 'agent' | 'ca')
 
 /** Options of the application. They are given at the top only. */
 export const APP_OPTIONS: OptionTable<AppOptions, AppWithoutDefault> = {
@@ -126,7 +127,8 @@ export const APP_OPTIONS: OptionTable<AppOptions, AppWithoutDefault> = {
   userExtendsSession: option(booleanRule, false),
   sharedState: derived(sharedState, 'the session store'),
   fetch: option(functionRule),
-  agent: option(withMethods('be an https.Agent', 'addRequest', 'destroy')),
+  agent: option(agent),
+  ca: option(ca),
   hooks: group(HOOKS, {}),
   dangerouslyAllowInsecureRequests: option(booleanRule, false),
 }

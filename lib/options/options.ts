@@ -240,15 +240,26 @@ export interface ApplicationOptions {
    */
   fetch?: (url: string, init: RequestInit) => Promise<Response>
   /**
-   * The agent for the https connections to the provider: with `ca` for a private certificate authority, or one that
-   * connects through a proxy. It decides itself which certificates it accepts. Cannot be combined with `fetch`.
+   * The certificates of the authorities that sign the provider's certificate, in PEM: text or bytes, or a list. You need it
+   * for a provider with a private certificate authority. They replace the authorities that Node trusts; `req.oidc.fetch()`
+   * trusts both. Cannot be combined with `agent`, `fetch` and `tlsClientCertificate.ca`.
    * @example
    * ```ts
    * import { readFileSync } from 'node:fs'
+   *
+   * app.use(oidc({ ...options, ca: readFileSync('authority.pem') }))
+   * ```
+   */
+  ca?: string | Uint8Array | readonly (string | Uint8Array)[]
+  /**
+   * The agent for the https connections to the provider, and for those of `req.oidc.fetch()`: one that connects through a
+   * proxy, for example. It decides itself which certificates it accepts. Without it, the proxies of the environment are
+   * used if Node was told to do so (`NODE_USE_ENV_PROXY=1`). Cannot be combined with `fetch`.
+   * @example
+   * ```ts
    * import { Agent } from 'node:https'
    *
-   * const agent = new Agent({ keepAlive: true, ca: readFileSync('authority.pem') })
-   * app.use(oidc({ ...options, agent }))
+   * app.use(oidc({ ...options, agent: new Agent({ keepAlive: true, maxSockets: 20 }) }))
    * ```
    */
   agent?: Agent

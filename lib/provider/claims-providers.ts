@@ -30,15 +30,15 @@ type ClaimsProvidersConfig = Pick<
   Config,
   'claimsProviders' | 'timeout' | 'fetch' | 'dangerouslyAllowInsecureRequests'
 > &
-  Partial<Pick<Config, 'agent'>>
+  Partial<Pick<Config, 'agent' | 'ca'>>
 
 /** The claims providers of one configuration. Create it once, because it caches their keys. */
 export function createClaimsProviders(config: ClaimsProvidersConfig): ClaimsProviders {
-  const { claimsProviders, timeout, fetch, agent, dangerouslyAllowInsecureRequests } = config
+  const { claimsProviders, timeout, fetch, agent, ca, dangerouslyAllowInsecureRequests } = config
   // The client's TLS certificate is for its own provider, so it is not passed on.
   const bounds = { timeout, fetch, dangerouslyAllowInsecureRequests }
   const lookup = dangerouslyAllowInsecureRequests ? undefined : createPublicLookup()
-  const http = createHttpClient({ ...bounds, agent })
+  const http = createHttpClient({ ...bounds, agent, ca })
   return {
     keys: new Map(claimsProviders.map((issuer) => [issuer, createKeysFinder(http, issuer)])),
     http: createHttpClient({ ...bounds, lookup }),

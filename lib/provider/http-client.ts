@@ -3,9 +3,9 @@ import { publish } from '../events.ts'
 import type { JsonObject } from '../jose/json.ts'
 import type { Config } from '../options/config.ts'
 import { withTimeLimit } from '../time/limit.ts'
+import { type ConnectionSettings, HTTP2_ONLY } from './connections.ts'
 import { errorFromStatus } from './error-response.ts'
 import {
-  type ConnectionSettings,
   createFetchTransport,
   createNodeTransport,
   type HttpRequest,
@@ -98,6 +98,14 @@ function toProviderError(error: unknown, urlWithoutQuery: string): OidcError {
     return new ProviderError(
       'ERR_OIDC_PROVIDER_RESPONSE_TOO_LARGE',
       `The headers of the response of ${urlWithoutQuery} are too large.`,
+      { cause: error },
+    )
+  }
+  if (code === HTTP2_ONLY) {
+    return new ProviderError(
+      'ERR_OIDC_PROVIDER_RESPONSE_INVALID',
+      `${urlWithoutQuery} speaks HTTP/2 only, and this middleware HTTP/1.1. Enable HTTP/1.1 at the provider or the proxy ` +
+        'in front of it, or set the option fetch to a function that uses HTTP/2.',
       { cause: error },
     )
   }

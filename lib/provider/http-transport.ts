@@ -1,12 +1,10 @@
-import http from 'node:http'
-import https from 'node:https'
-import type { LookupFunction, Socket } from 'node:net'
-import { createSecureContext, type SecureContext } from 'node:tls'
-import { ConfigError, ProviderError, shown } from '../errors.ts'
+import type { IncomingMessage } from 'node:http'
+import { ProviderError, shown } from '../errors.ts'
 import { isObject, type JsonObject, parseJson } from '../jose/json.ts'
 import type { Config } from '../options/config.ts'
 import type { TimeLimit } from '../time/limit.ts'
 import type { Json } from '../types.ts'
+import { type ConnectionSettings, createConnections } from './connections.ts'
 
 /** One request to the provider. */
 export interface HttpRequest {
@@ -28,95 +26,11 @@ interface ResponseHead {
 /** Sends a request and waits for the head of its response. If the limit stops, so do both, and the connection is freed. */
 type Transport = (url: URL, request: HttpRequest, limit: TimeLimit) => Promise<ResponseHead>
 
-export interface ConnectionSettings {
-  /** The client's certificate in TLS (RFC 8705 2). */
-  readonly tlsClientCertificate?: Config['tlsClientCertificate']
-  /** For https connections. Default: one of our own. */
-  readonly agent?: https.Agent | undefined
-  /** Resolves host names. Default: Node's own. */
-  readonly lookup?: LookupFunction | undefined
-}
-
-/** A little less than the five seconds after which Node's own servers and Apache close an idle connection. */
-const IDLE_MILLISECONDS = 4000
-
-/**
- * A transport over `node:http` and `node:https`. Its connections stay open between requests but do not keep the process
- * alive. A GET is retried once, on a new connection, if the server had just closed the old one. A POST is never retried,
- * because a code must not be sent twice (RFC 6749 4.1.2). Throws `ERR_OIDC_CONFIG` if certificate and key do not match.
- */
-export function createNodeTransport({
-  tlsClientCertificate,
-  agent: given,
-  lookup,
-}: ConnectionSettings = {}): Transport {
-  const options = { keepAlive: true, timeout: IDLE_MILLISECONDS }
-  const agents = { 'http:': new http.Agent(options), 'https:': given ?? new https.Agent(options) }
-  const connection = {
-    ...(lookup === undefined ? {} : { lookup }),
-    // Set on each request, because the retry has no agent.
-    ...(tlsClientCertificate === undefined ? {} : { secureContext: secureContextOf(tlsClientCertificate) }),
-  }
-
-  function send(url: URL, request: HttpRequest, limit: TimeLimit, isRetry: boolean): Promise<ResponseHead> {
-    const usual = agents[url.protocol === 'https:' ? 'https:' : 'http:']
-    // A retry has a new connection, but never leaves the proxy or the authorities of an agent that was given.
-    const agent = isRetry && usual !== given ? false : usual
-    return new Promise((resolve, reject) => {
-      const { method, headers, body } = request
-      const start = url.protocol === 'https:' ? https.request : http.request
-      const outgoing = start(url, { method, headers: { ...headers }, agent, ...connection })
-      limit.onStop(() => outgoing.destroy())
-      const hasReceived = watchReceived(outgoing)
-      let response: http.IncomingMessage | undefined
-      outgoing.on('response', (incoming) => {
-        response = incoming
-        resolve(readHead(incoming))
-      })
-      // Without a listener Node closes the connection of a 101, and reports nothing.
-      outgoing.on('upgrade', (incoming, socket) => {
-        socket.destroy()
-        resolve(readHead(incoming))
-      })
-      outgoing.on('error', (error) => {
-        // Node takes a reset for the end of a body whose length the head does not say.
-        response?.destroy(error)
-        const isClosedUnused = outgoing.reusedSocket && isReset(error) && !hasReceived()
-        // Only while this promise is pending: a retry that starts later would have no owner (N-1).
-        if (!isRetry && method === 'GET' && isClosedUnused && !limit.isStopped) resolve(send(url, request, limit, true))
-        else reject(withoutPacket(error))
-      })
-      outgoing.end(body)
-    })
-  }
-
-  return (url, request, limit) => send(url, request, limit, false)
-}
-
-/** Returns a function that tells whether any byte of the response has arrived. */
-function watchReceived(outgoing: http.ClientRequest): () => boolean {
-  let socket: Socket | undefined
-  let receivedBefore = 0
-  outgoing.once('socket', (used) => {
-    socket = used
-    receivedBefore = used.bytesRead
-  })
-  return () => socket !== undefined && socket.bytesRead > receivedBefore
-}
-
-/** Created at the start, so that a wrong key does not show only at the first login. */
-function secureContextOf({ cert, key, passphrase, ca }: NonNullable<Config['tlsClientCertificate']>): SecureContext {
-  try {
-    return createSecureContext({
-      cert: Buffer.from(cert),
-      key: Buffer.from(key),
-      ...(passphrase === undefined ? {} : { passphrase }),
-      ...(ca === undefined ? {} : { ca: Buffer.from(ca) }),
-    })
-  } catch {
-    // The error of OpenSSL may hold parts of the key, so it is not the cause.
-    throw new ConfigError(['tlsClientCertificate must have a cert and its key in PEM, and the passphrase if any.'])
-  }
+/** A transport over `node:http` and `node:https`. Throws what {@link createConnections} throws. */
+export function createNodeTransport(settings: ConnectionSettings = {}): Transport {
+  const send = createConnections(settings)
+  return async (url, { method, headers = {}, body }, limit) =>
+    readHead(await send(url, { method, headers, body }, limit))
 }
 
 /** A transport over a function like the global `fetch`. It may ignore the signal. */
@@ -131,7 +45,7 @@ export function createFetchTransport(fetch: NonNullable<Config['fetch']>): Trans
   }
 }
 
-function readHead(incoming: http.IncomingMessage): ResponseHead {
+function readHead(incoming: IncomingMessage): ResponseHead {
   const { headersDistinct } = incoming
   const headers = { get: (name: string) => headersDistinct[name.toLowerCase()]?.join(', ') ?? null }
   return { status: Number(incoming.statusCode), headers, body: incoming }
@@ -156,16 +70,6 @@ async function* readAll(reader: ReadableStreamDefaultReader<Uint8Array>): AsyncG
     if (done) return
     yield value
   }
-}
-
-function isReset(error: NodeJS.ErrnoException): boolean {
-  return error.code === 'ECONNRESET' || error.code === 'EPIPE'
-}
-
-/** Errors of the HTTP parser hold the bytes that it could not parse. They may be tokens, and errors are logged. */
-function withoutPacket(error: Error): Error {
-  Reflect.deleteProperty(error, 'rawPacket')
-  return error
 }
 
 /** A complete response of the provider. */

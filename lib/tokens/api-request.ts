@@ -1,4 +1,5 @@
 import { OidcError } from '../errors.ts'
+import { isRepeatable } from '../provider/api-fetch.ts'
 import { clientOf, type RelyingParty } from '../relying-party.ts'
 import { readLogin } from '../session/current-login.ts'
 import type { SessionRequest } from '../session/express-session.ts'
@@ -14,7 +15,7 @@ const loadUserInfo = loadOnce(() => import('../protocol/userinfo.ts'))
 /**
  * `req.oidc.fetch()`: calls an API on the user's behalf. Adds the access token, and a DPoP proof if the token is bound to a
  * key (RFC 9449 7). If the API responds with 401, it repeats the request once: with the nonce that the API demands, or with
- * a new token. Throws what {@link freshAccessToken} and the global `fetch` throw.
+ * a new token. Connects as `createApiFetch` says. Throws what {@link freshAccessToken} and the global `fetch` throw.
  */
 export async function requestApi(
   rp: RelyingParty,
@@ -63,13 +64,6 @@ function requireHttps(url: string, allowsHttp: boolean): URL {
   )
 }
 
-/** A stream, or any other body that is iterated, is empty after it was sent once. */
-function isRepeatable(body: RequestInit['body']): boolean {
-  if (body === undefined || body === null || typeof body === 'string') return true
-  if (body instanceof ArrayBuffer || ArrayBuffer.isView(body)) return true
-  return body instanceof URLSearchParams || body instanceof FormData || body instanceof Blob
-}
-
 /** Returns a new token, or `undefined` if there is none. The caller of the API then gets the 401. */
 async function tokenAfter401(
   rp: RelyingParty,
@@ -95,14 +89,16 @@ async function send(
 ): Promise<Response> {
   const headers = new Headers(init.headers)
   headers.set('authorization', `${tokenType} ${accessToken}`)
-  if (dpopKey === undefined) return await fetch(url, { ...init, headers })
-  const { dpopNonces } = await clientOf(rp, login).findProvider()
+  const client = clientOf(rp, login)
+  const fetchApi = await client.findApiFetch()
+  if (dpopKey === undefined) return await fetchApi(url, { ...init, headers })
+  const { dpopNonces } = await client.findProvider()
   const { createDpopProof } = await loadDpop()
   const method = (init.method ?? 'GET').toUpperCase()
   const nonce = dpopNonces.get(url.href)
   const now = Math.floor(nowInSeconds())
   headers.set('dpop', await createDpopProof({ key: dpopKey, method, url: url.href, nonce, accessToken, now }))
-  const response = await fetch(url, { ...init, headers })
+  const response = await fetchApi(url, { ...init, headers })
   dpopNonces.keep(url.href, response.headers)
   return response
 }

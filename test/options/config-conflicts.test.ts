@@ -342,6 +342,18 @@ const CLIENT: readonly Row[] = [
     good({ agent: new Agent(), fetch: async () => new Response() }),
     'agent cannot be combined with fetch. Let your fetch function use the agent.',
   ],
+  ...[{ agent: new Agent() }, { fetch: async () => new Response() }].map(
+    (other): Row => [
+      `authorities and ${Object.keys(other)}`,
+      good({ ca: certificate.cert, ...other }),
+      'ca cannot be combined with agent or fetch. Give the authorities to your agent or fetch function.',
+    ],
+  ),
+  [
+    'authorities in two places',
+    good({ ca: certificate.cert, tlsClientCertificate: { ...certificate, ca: certificate.cert } }),
+    'ca cannot be combined with tlsClientCertificate.ca. Put all authorities into ca.',
+  ],
   ...[{ tokenEndpointAuthSigningAlg: 'HS256' }, { clientAssertionAudience: 'issuer' }].flatMap((changes) =>
     [undefined, 'client_secret_basic', 'client_secret_post'].map(
       (tokenEndpointAuthMethod): Row => [
@@ -526,6 +538,10 @@ describe('options that go together', () => {
       'a certificate in a fetch function',
       good({ tokenEndpointAuthMethod: 'tls_client_auth', fetch: async () => new Response() }),
     ],
+    [
+      'authorities, also with a certificate',
+      good({ ca: [certificate.cert, Buffer.from(certificate.cert)], tlsClientCertificate: certificate }),
+    ],
     ['a certificate that only binds tokens, with a client secret', good({ tlsClientCertificate: certificate })],
     [
       'a client secret for HS256, with private_key_jwt',
@@ -584,6 +600,7 @@ describe('an option that is wrong on its own', () => {
   const reserved = 'must not be a parameter that the middleware sets itself.'
   const discovery = "must be 'oidc', 'oauth2', or the https URL of the metadata."
   const path = 'must be a path such as /login: plain segments, each after one slash, and no slash at the end.'
+  const authority = 'must be certificates in PEM, as text or bytes, not the path of a file.'
   const pem = 'must be PEM as text or bytes, not the path of a file.'
   const pair = 'must have a cert and the key that belongs to it, and the passphrase if the key is encrypted.'
   const jwks = 'must be a list of one or more private JSON Web Keys.'
@@ -622,6 +639,12 @@ describe('an option that is wrong on its own', () => {
     ['tlsClientCertificate', { cert: '/etc/tls/client.pem', key }, pem, '.cert'],
     ['tlsClientCertificate', { cert, key: '' }, pem, '.key'],
     ['tlsClientCertificate', { cert, key, ca: [cert] }, pem, '.ca'],
+    ['ca', '/etc/tls/authority.pem', authority],
+    ['ca', key, authority],
+    ['ca', cert.replaceAll('M', 'N'), authority],
+    ['ca', `${cert}${cert.replaceAll('M', 'N')}`, authority],
+    ['ca', [], 'must be a list of certificates in PEM.'],
+    ['ca', [cert, 'x'], authority, '[1]'],
     ['tlsClientCertificate', { cert, key, pfx: 'x' }, 'is not an option.', '.pfx'],
     ['tlsClientCertificate', { cert, key: createCertificate('other').key }, pair],
     ['tlsClientCertificate', { cert: '-----BEGIN CERTIFICATE-----', key }, pair],
@@ -704,7 +727,7 @@ describe('an option that is wrong on its own', () => {
     ['endSessionParams', { logout_hint: '' }, 'must be a non-empty string.', '.logout_hint'],
   ]
   for (const [option, value, message, member = ''] of rows) {
-    const shown = option === 'tlsClientCertificate' ? message : JSON.stringify(value)
+    const shown = ['tlsClientCertificate', 'ca'].includes(option) ? message : JSON.stringify(value)
     it(`is rejected with its message: ${option} as ${shown}`, () => {
       const options = option === 'registration' ? registering({ registration: value }) : good({ [option]: value })
       const faults = faultsOf(options)

@@ -125,6 +125,7 @@ describe('the configuration', () => {
       providerMetadata: undefined,
       fetch: undefined,
       agent: undefined,
+      ca: undefined,
       hooks: {},
       dangerouslyAssumeRequestedScope: false,
       dangerouslyAllowInsecureRequests: false,
