@@ -42,6 +42,7 @@ const PROVIDER = {
   issuer: TEXT,
   'registration-endpoint': TEXT,
   'token-file': TEXT,
+  ca: TEXT,
   scheme: TEXT,
   insecure: FLAG,
   json: FLAG,

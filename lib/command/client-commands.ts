@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { OidcError } from '../errors.ts'
+import { ca as caRule } from '../options/option-rules.ts'
 import {
   adviseOnClient,
   type ClientInformation,
@@ -127,6 +128,7 @@ async function createContext({ values }: Arguments, terminal: Terminal): Promise
     ...(registrationEndpoint === undefined ? {} : { registrationEndpoint }),
     ...(token === undefined ? {} : { initialAccessToken: token }),
     initialAccessTokenScheme: schemeOf(values),
+    ...(await readAuthorities(values)),
     dangerouslyAllowInsecureRequests: values['insecure'] === true,
   })
   return { endpoint, store, token }
@@ -159,6 +161,14 @@ async function readToken(values: Values, env: Terminal['env']): Promise<string |
     throw new UsageError('--token-file must name a file that can be read and is not empty.')
   }
   return text?.trim() || undefined
+}
+
+async function readAuthorities(values: Values): Promise<{ ca?: string }> {
+  const path = textOf(values, 'ca')
+  if (path === undefined) return {}
+  const ca = await readFile(path, 'utf8').catch(() => undefined)
+  if (ca !== undefined && caRule(ca, '--ca').length === 0) return { ca }
+  throw new UsageError('--ca must name a file with certificates in PEM that can be read.')
 }
 
 function schemeOf(values: Values): 'Bearer' | 'SSWS' {

@@ -71,6 +71,8 @@ The provider
   --token-file FILE            a file with the initial access token or API token; or use the environment variable
                                EXPRESS_OIDC_TOKEN. Never on the command line, where other users can see it.
   --scheme SSWS|Bearer         the authentication scheme: SSWS for an API token of Okta. Default: Bearer
+  --ca FILE                    the certificates of a private certificate authority, in PEM
+                               A proxy: set HTTPS_PROXY and NODE_USE_ENV_PROXY=1, where this version of Node can use it.
   --insecure                   allow plain http, in development
 
 The client

@@ -1,6 +1,7 @@
+import type { Agent } from 'node:https'
 import { ConfigError, OidcError, ProviderError, shown } from '../errors.ts'
 import { type OptionTable, objectOf, option } from '../options/option-row.ts'
-import { timeout as timeoutRule } from '../options/option-rules.ts'
+import { agent as agentRule, ca as caRule, timeout as timeoutRule } from '../options/option-rules.ts'
 import {
   type ClientInformation,
   type ClientMetadata,
@@ -51,6 +52,13 @@ export interface RegistrationEndpointOptions {
   timeout?: number
   /** Sends every request, for example through a proxy. */
   fetch?: (url: string, init: RequestInit) => Promise<Response>
+  /** The agent for the https connections, for example through a proxy. Cannot be combined with `fetch`. */
+  agent?: Agent
+  /**
+   * The certificates of the authorities that sign the provider's certificate, in PEM. They replace those that Node trusts.
+   * Cannot be combined with `agent` and `fetch`.
+   */
+  ca?: string | Uint8Array | readonly (string | Uint8Array)[]
   /**
    * Allow plain http. For development only: anyone on the network can read every secret.
    * @default false
@@ -65,6 +73,8 @@ const ENDPOINT_OPTIONS: OptionTable<RegistrationEndpointOptions, keyof Registrat
   initialAccessTokenScheme: option(initialAccessTokenSchemeRule),
   timeout: option(timeoutRule),
   fetch: option(functionRule),
+  agent: option(agentRule),
+  ca: option(caRule),
   dangerouslyAllowInsecureRequests: option(booleanRule),
 }
 
@@ -88,8 +98,8 @@ const ENDPOINT_OPTIONS: OptionTable<RegistrationEndpointOptions, keyof Registrat
 export async function findRegistrationEndpoint(options: RegistrationEndpointOptions): Promise<RegistrationEndpoint> {
   checkOptions(options)
   const { issuer, registrationEndpoint, initialAccessToken, initialAccessTokenScheme } = options
-  const { timeout = 10, fetch, dangerouslyAllowInsecureRequests = false } = options
-  const http = createHttpClient({ timeout, fetch, dangerouslyAllowInsecureRequests })
+  const { timeout = 10, fetch, agent, ca, dangerouslyAllowInsecureRequests = false } = options
+  const http = createHttpClient({ timeout, fetch, agent, ca, dangerouslyAllowInsecureRequests })
   const url = registrationEndpoint ?? (await discoverEndpoint(http, String(issuer)))
   return { http, url, issuer, initialAccessToken, initialAccessTokenScheme }
 }
@@ -99,6 +109,11 @@ function checkOptions(options: RegistrationEndpointOptions): void {
   if (problems.length > 0) throw new ConfigError(problems)
   if (options.issuer === undefined && options.registrationEndpoint === undefined) {
     throw new ConfigError(['options.issuer is required, unless options.registrationEndpoint is given.'])
+  }
+  if ([options.fetch, options.agent, options.ca].filter((way) => way !== undefined).length > 1) {
+    throw new ConfigError([
+      'options.fetch, options.agent and options.ca cannot be combined. Give your agent or fetch the rest.',
+    ])
   }
 }
 

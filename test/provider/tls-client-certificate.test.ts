@@ -6,6 +6,7 @@ import { after, before, beforeEach, describe, it } from 'node:test'
 import type { TLSSocket } from 'node:tls'
 import { inspect } from 'node:util'
 import { ConfigError, OidcError } from '../../lib/errors.ts'
+import type { Config } from '../../lib/options/config.ts'
 import type { TlsClientCertificate } from '../../lib/options/provider-options.ts'
 import { requestTokens } from '../../lib/protocol/token-endpoint.ts'
 import { createHttpClient } from '../../lib/provider/http-client.ts'
@@ -106,6 +107,45 @@ describe('the option agent', () => {
     server.breaksNext = true
     assert.equal((await client.request(`${server.origin}/c`, { method: 'GET' })).status, 200, 'The retry uses it too.')
     agent.destroy()
+  })
+})
+
+describe('the option ca', () => {
+  let server: TlsServer
+  before(async () => {
+    server = await startTlsServer('lenient')
+  })
+  after(() => server.stop())
+
+  const clientWith = (ca: Config['ca']) =>
+    createHttpClient({ timeout: 5, fetch: undefined, dangerouslyAllowInsecureRequests: false, ca })
+  const { cert } = LOOPBACK_CERTIFICATE
+
+  for (const [name, ca] of [
+    ['text', cert],
+    ['bytes', Buffer.from(cert)],
+    ['one of a list', [authority.cert, cert]],
+    ['one of a file', `# ours\n${authority.cert}# theirs\n${cert}`],
+  ] as const) {
+    it(`reaches a provider with a private certificate authority, without an agent, as ${name}`, async () => {
+      const client = clientWith(ca)
+      assert.equal((await client.request(`${server.origin}/a`, { method: 'GET' })).status, 200)
+      server.breaksNext = true
+      assert.equal(
+        (await client.request(`${server.origin}/b`, { method: 'GET' })).status,
+        200,
+        'The retry uses it too.',
+      )
+    })
+  }
+
+  it('trusts no other authority', async () => {
+    await refuses(
+      clientWith(authority.cert).request(`${server.origin}/a`, { method: 'GET' }),
+      'ERR_OIDC_PROVIDER_UNREACHABLE',
+    )
+    const wrongHost = clientWith(cert).request(server.origin.replace('localhost', '127.0.0.2'), { method: 'GET' })
+    await refuses(wrongHost, 'ERR_OIDC_PROVIDER_UNREACHABLE')
   })
 })
 

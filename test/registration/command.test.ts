@@ -13,6 +13,8 @@ import { fileClientStore } from '../../lib/registration/file-client-store.ts'
 import { modulePath, NODE_ARGS, ROOT } from '../support/app/project.ts'
 import { stopAfterEach } from '../support/app/stage.ts'
 import { type RegistrationProvider, startRegistrationProvider } from '../support/servers/registration-provider.ts'
+import { startTlsProxy } from '../support/servers/tls.ts'
+import { LOOPBACK_CERTIFICATE } from '../support/servers/tls-certificate.ts'
 
 const MAIN = modulePath('lib/command/main.ts')
 const TOKEN = 'a-token-that-nobody-may-see'
@@ -401,6 +403,31 @@ describe('a generated key', () => {
 
   it('has the kid that is given', async () => {
     assert.equal(JSON.parse((await run(['generate-key', '--alg', 'ES256', '--kid', 'k1'])).printed).kid, 'k1')
+  })
+})
+
+describe('--ca', () => {
+  it('trusts a private certificate authority, and no provider without it', async () => {
+    const provider = await start()
+    const front = stopLater(await startTlsProxy(Number(new URL(provider.origin).port)))
+    const call = ['register', '--issuer', provider.origin, '--registration-endpoint']
+    const endpoint = `https://localhost:${front.port}/register`
+    const more = [endpoint, '--insecure', '--store', store, '--redirect-uri', REDIRECT_URI]
+    const file = join(folder, 'authority.pem')
+    await writeFile(file, LOOPBACK_CERTIFICATE.cert)
+    const { code, warned } = await run([...call, ...more])
+    assert.deepEqual([code, /ERR_OIDC_PROVIDER_UNREACHABLE/.test(warned)], [1, true], warned)
+    const trusting = await run([...call, ...more, '--ca', file])
+    assert.equal(trusting.code, 0, trusting.warned)
+  })
+
+  it('must name a file with certificates', async () => {
+    const file = join(folder, 'no-authority.pem')
+    await writeFile(file, 'a text')
+    for (const path of [file, join(folder, 'absent.pem'), '']) {
+      const { code, warned } = await run(['list', '--issuer', 'https://id.example.com', '--ca', path])
+      assert.deepEqual([code, /^--ca must /.test(warned)], [2, true], warned)
+    }
   })
 })
 

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { generateKeyPairSync } from 'node:crypto'
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
+import { Agent } from 'node:https'
 import { afterEach, beforeEach, describe, it, mock } from 'node:test'
 import { inspect } from 'node:util'
 import { ConfigError, type ErrorCode, OidcError, ProviderError } from '../../lib/errors.ts'
@@ -588,6 +589,23 @@ describe('a hostile response to a registration', () => {
     await refuses(registerClient({ http, url, issuer: undefined, ...none }, METADATA), 'ERR_OIDC_REGISTRATION_RESPONSE')
     const client = await registerClient({ http, url, issuer: provider.origin, ...none }, METADATA)
     assert.equal(client.client_id, 'client-2')
+  })
+})
+
+describe('the ways to connect', () => {
+  it('are one at most: fetch, agent or ca', async () => {
+    const ca = LOOPBACK_CERTIFICATE.cert
+    const issuer = 'https://id.example.com'
+    for (const ways of [
+      { agent: new Agent(), ca },
+      { fetch, ca },
+      { fetch, agent: new Agent() },
+    ]) {
+      await refuses(findRegistrationEndpoint({ issuer, ...ways }), 'ERR_OIDC_CONFIG')
+    }
+    for (const wrong of [{ ca: 'authority.pem' }, { agent: {} as Agent }]) {
+      await refuses(findRegistrationEndpoint({ issuer, ...wrong }), 'ERR_OIDC_CONFIG')
+    }
   })
 })
 
