@@ -19,6 +19,7 @@ import { createStateEpoch, STORE_EPOCH } from './state/epoch.ts'
 import { createGuardedState } from './state/guarded-state.ts'
 import type { SharedState, StoreLike } from './state/shared-state.ts'
 import { createStoreState } from './state/store-state.ts'
+import { type Budget, createBudget } from './time/budget.ts'
 import { createSingleFlight } from './time/single-flight.ts'
 import type { AccessToken, IdTokenClaims, Login, TokenRecord } from './types.ts'
 
@@ -41,6 +42,8 @@ export interface Client {
   readonly checkAvailability: () => Promise<void>
   /** The function that calls APIs, with the certificate and connections of this client. */
   readonly findApiFetch: () => Promise<ApiFetch>
+  /** The logins of strangers that may cost the provider or the store something (option `requestUriRateLimit`). */
+  readonly requestUriBudget: Budget
 }
 
 /** Everything that one `oidc()` call created. The routes and `req.oidc` use it. */
@@ -120,6 +123,10 @@ function createClient(config: Config): Client {
     findProvider: lazily(() => loadProviderFinder(config)),
     checkAvailability: lazily(async () => (await import('./provider/discovery.ts')).createAvailabilityCheck(config)),
     findApiFetch: lazily(() => loadApiFetch(config)),
+    requestUriBudget: createBudget({
+      capacity: config.requestUriRateLimit,
+      refillSeconds: 60 / config.requestUriRateLimit,
+    }),
   }
 }
 

@@ -69,10 +69,15 @@ export async function redirectBackToPage(
   login: LoginRequest,
   error: unknown,
 ): Promise<void> {
-  if (!isStartedByPage(rp, req, login) || !(error instanceof ProviderError) || res.headersSent) throw error
+  if (!isStartedByPage(rp, req, login) || !isTemporary(error) || res.headersSent) throw error
   publishError(error)
   if (login.recheckedTokensId !== undefined) await recordFailedCheck(requireSession(req), rp.config)
   redirect(res, rp.config.origin + login.returnTo)
+}
+
+/** True if it was only the wrong moment: the provider is out of reach, or too many logins are started. */
+function isTemporary(error: unknown): error is OidcError {
+  return error instanceof ProviderError || (error instanceof OidcError && error.code === 'ERR_OIDC_LOGIN_RATE_LIMIT')
 }
 
 /** True if a page started this silent login (not a link), and will not start it again when the browser comes back. */

@@ -13,7 +13,7 @@ import { redirect, rejectPrefetch } from '../http/response.ts'
 import { currentPage, homePage, providerChooserUrl, safeReturnTo } from '../http/return-to.ts'
 import { parseAuthorizationParams, type WireParams } from '../options/authorization-params.ts'
 import { ONLY_PROVIDER } from '../options/config.ts'
-import { createAuthorizationRequest, type LoginRequest } from '../protocol/authorization-request.ts'
+import { createAuthorizationRequest, type LoginRequest, usesRequestUri } from '../protocol/authorization-request.ts'
 import { parseRequirement } from '../protocol/step-up.ts'
 import type { Client, RelyingParty } from '../relying-party.ts'
 import { isStrict } from '../session/cookies.ts'
@@ -157,6 +157,7 @@ async function startLogin(
   // `findProvider()` would not notice that, because it caches the metadata.
   if (login.recheckedTokensId !== undefined) await client.checkAvailability()
   const provider = await client.findProvider()
+  if (usesRequestUri(provider) && readLogin(req, config) === undefined) limitStrangers(client, login)
   const authorizationParams = await createAuthorizationParams(rp, client, sessionReq, login)
   const { url, transaction } = await createAuthorizationRequest(
     provider,
@@ -179,6 +180,23 @@ function stopLoginLoops(rp: RelyingParty, req: SessionRequest, res: Response, { 
   } else if (requirement !== undefined) {
     rp.loopBrake.stopStepUpLoop(req, res)
   }
+}
+
+/**
+ * Bounds what visitors who are not logged in can cost: a script could otherwise use up the rate limit that the provider has
+ * for all our users, or fill the store (N-44). Silent logins leave half of it to users who want to log in.
+ */
+function limitStrangers({ config, requestUriBudget }: Client, { isSilent }: LoginRequest): void {
+  const limit = config.requestUriRateLimit
+  const reserve = isSilent === true ? Math.floor(limit / 2) : 0
+  if (requestUriBudget.take(reserve)) return
+  const seconds = Math.max(1, Math.ceil(requestUriBudget.waitSeconds(reserve)))
+  throw new OidcError(
+    'ERR_OIDC_LOGIN_RATE_LIMIT',
+    `Visitors start more logins than requestUriRateLimit allows (${limit} a minute). Retry in ${seconds} seconds. If these ` +
+      'are your users, raise the option. If not, limit requests by address in front of the application.',
+    { headers: { 'Retry-After': String(seconds) } },
+  )
 }
 
 /** A browser withholds a `SameSite=Strict` cookie from navigations that another site started. */

@@ -191,6 +191,14 @@ export interface ProviderOptions {
    */
   requestObjectBy?: 'value' | 'reference'
   /**
+   * How many logins a minute visitors who are not logged in may start, in one process and at one provider, if each costs a
+   * `request_uri`: a pushed authorization request (RFC 9126), or a request object that is stored here (RFC 9101 5.2). Further
+   * ones get `ERR_OIDC_LOGIN_RATE_LIMIT` (503) with `Retry-After`. It prevents that a script uses up the rate limit of the
+   * provider, or the space in the session store. Other logins cost nothing, and have no limit.
+   * @default 600
+   */
+  requestUriRateLimit?: number
+  /**
    * Bind tokens to a key of each login, so that a stolen token is useless (DPoP, RFC 9449). Bearer tokens are then
    * rejected, and your APIs must support DPoP. Cannot be combined with a `responseType` with `token`.
    * @default false

@@ -102,8 +102,13 @@ export function oneOf(...values: readonly (string | boolean)[]): Rule {
 
 /** A whole number of seconds. Both bounds are allowed. */
 export function seconds(least: number, most: number): Rule {
+  return wholeNumber('seconds', least, most)
+}
+
+/** A whole number of such things. Both bounds are allowed. */
+export function wholeNumber(things: string, least: number, most: number): Rule {
   return must(
-    `be a whole number of seconds from ${least} to ${most}`,
+    `be a whole number of ${things} from ${least} to ${most}`,
     (value) => typeof value === 'number' && Number.isInteger(value) && value >= least && value <= most,
     showValue,
   )

@@ -138,6 +138,12 @@ function isPushed({ config, metadata }: Pick<Provider, 'config' | 'metadata'>): 
   return config.requirePushedAuthorizationRequests || metadata['require_pushed_authorization_requests'] === true
 }
 
+/** True if each login costs a request to the provider (RFC 9126) or a record in our store (RFC 9101 5.2). */
+export function usesRequestUri({ config, metadata }: Pick<Provider, 'config' | 'metadata'>): boolean {
+  const isPublished = config.requestObjectSigningAlg !== undefined && config.requestObjectBy === 'reference'
+  return isPushed({ config, metadata }) || isPublished
+}
+
 /** RFC 9101 10.5: the provider would refuse every unsigned request. Better fail before the redirect. */
 function checkSigned({ config: { requestObjectSigningAlg: alg = 'none' }, metadata }: Provider): void {
   if (alg !== 'none' || metadata['require_signed_request_object'] !== true) return

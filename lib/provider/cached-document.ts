@@ -172,27 +172,3 @@ function lifetimeOf(headers: ResponseHeaders, { minimum, maximum, unstated }: Ca
 function deltaSeconds(digits: string): number {
   return Math.min(Number(digits), 2 ** 31)
 }
-
-/** Takes one request from the budget. Returns false if none is left at present. */
-type TryRequest = () => boolean
-
-/**
- * Creates a budget for requests that strangers can cause: `capacity` at once, and one more after each `refillSeconds`. The
- * provider never receives more.
- */
-export function createFetchBudget({
-  capacity,
-  refillSeconds,
-}: Record<'capacity' | 'refillSeconds', number>): TryRequest {
-  let left = capacity
-  let countedAt = Date.now()
-
-  return () => {
-    const gained = Math.max(0, Date.now() - countedAt) / (refillSeconds * 1000)
-    left = Math.min(capacity, left + gained)
-    countedAt = Date.now()
-    if (left < 1) return false
-    left -= 1
-    return true
-  }
-}

@@ -5,8 +5,9 @@ import { isObject, type JsonObject, presentMembers } from '../jose/json.ts'
 import { allowsUse, findKeyKind, isStrongRsaKey, type KeyKind, type KeyUse } from '../jose/jwk.ts'
 import type { KeyHint, VerificationKeys } from '../jose/jws.ts'
 import { isIssuedBy } from '../options/issuer.ts'
+import { createBudget } from '../time/budget.ts'
 import type { Json } from '../types.ts'
-import { createCachedDocument, createFetchBudget } from './cached-document.ts'
+import { createCachedDocument } from './cached-document.ts'
 import type { HttpClient } from './http-client.ts'
 import { withoutQuery } from './http-transport.ts'
 
@@ -44,7 +45,7 @@ export function createKeyStore(http: Pick<HttpClient, 'getJson'>, jwksUri: strin
     isUseless,
   })
   // Logins work again at most two seconds after the provider has published the right keys (N-14).
-  const tryRequest = createFetchBudget({ capacity: 5, refillSeconds: 2 })
+  const budget = createBudget({ capacity: 5, refillSeconds: 2 })
   let renewing: Promise<boolean> | undefined
 
   async function select(hint: KeyHint): Promise<readonly KeyObject[]> {
@@ -69,7 +70,7 @@ export function createKeyStore(http: Pick<HttpClient, 'getJson'>, jwksUri: strin
   }
 
   async function renew(): Promise<boolean> {
-    if (renewing === undefined && !tryRequest()) return false
+    if (renewing === undefined && !budget.take()) return false
     renewing ??= keySet
       .renew()
       .then(

@@ -3,7 +3,8 @@ import { ProviderError } from '../errors.ts'
 import { type ClientKeys, createClientKeys } from '../jose/client-keys.ts'
 import type { Config } from '../options/config.ts'
 import type { ProviderMetadata } from '../options/provider-options.ts'
-import { type CachedDocument, createCachedDocument, createFetchBudget } from './cached-document.ts'
+import { createBudget } from '../time/budget.ts'
+import { type CachedDocument, createCachedDocument } from './cached-document.ts'
 import { type ClaimsProviders, createClaimsProviders } from './claims-providers.ts'
 import { adviseOnDiscovery, checkMetadata, discoveryUrl } from './discovery.ts'
 import { createDpopNonces, type DpopNonces } from './dpop-nonces.ts'
@@ -110,9 +111,9 @@ function isGone({ status }: ProviderResponse): boolean {
 
 /** Renews metadata three times at once, then once a minute: anybody can cause requests that fail. Never rejects. */
 function renewerOf(discovery: CachedDocument<unknown>): () => Promise<void> {
-  const tryRequest = createFetchBudget({ capacity: 3, refillSeconds: 60 })
+  const budget = createBudget({ capacity: 3, refillSeconds: 60 })
   return async () => {
-    if (!tryRequest()) return
+    if (!budget.take()) return
     await discovery.renew().catch(() => undefined)
   }
 }

@@ -639,6 +639,10 @@ describe('an option that is wrong on its own', () => {
     ['tlsClientCertificate', { cert: '/etc/tls/client.pem', key }, pem, '.cert'],
     ['tlsClientCertificate', { cert, key: '' }, pem, '.key'],
     ['tlsClientCertificate', { cert, key, ca: [cert] }, pem, '.ca'],
+    ...[0, 1.5, -1, '600', 1_000_001, Number.POSITIVE_INFINITY].map(
+      (limit) =>
+        ['requestUriRateLimit', limit, 'must be a whole number of logins a minute from 1 to 1000000.'] as const,
+    ),
     ['ca', '/etc/tls/authority.pem', authority],
     ['ca', key, authority],
     ['ca', cert.replaceAll('M', 'N'), authority],

@@ -86,6 +86,7 @@ describe('the configuration', () => {
       clientKeys: [],
       tlsClientCertificate: undefined,
       requirePushedAuthorizationRequests: false,
+      requestUriRateLimit: 600,
       requestObjectSigningAlg: undefined,
       requestObjectEncryptionAlg: undefined,
       requestObjectEncryptionEnc: 'A128CBC-HS256',
