@@ -16,7 +16,7 @@ export interface MemoryStateOptions {
 /**
  * Shared state in the memory of one process, for `sharedState` of an application that runs as a single process, and for
  * tests. It is faster than the session store and works with every store. A restart empties it: a logout at the provider then
- * does not find the sessions from before. With several nodes use `redisState()` or `postgresState()`.
+ * ends the sessions from before with their next request. With several nodes use `redisState()` or `postgresState()`.
  *
  * An entry takes about 350 bytes besides its texts. Expired entries are removed when new ones are added; there are no timers.
  *
