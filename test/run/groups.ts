@@ -26,7 +26,6 @@ const ALONE: readonly string[] = [
   'state/memory-state',
   'state/shared-state',
   'whole/fault-injection-stores',
-  'tokens/faults-refresh-logout',
   'package/package',
   'whole/glewlwyd',
   'whole/frozen-store',
