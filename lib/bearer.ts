@@ -1,4 +1,5 @@
 export { type BearerMiddleware, bearer } from './bearer/bearer.ts'
+export type { AccessTokenInfo } from './bearer/token-info.ts'
 export {
   AccessDeniedError,
   ConfigError,

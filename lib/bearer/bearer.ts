@@ -9,6 +9,7 @@ import type { BearerOptions } from '../options/bearer-options.ts'
 import { loadOnce } from '../time/single-flight.ts'
 import type { OidcContext } from '../types.ts'
 import { createAnonymousContext, createTokenContext } from './token-context.ts'
+import { type AccessTokenInfo, describeToken } from './token-info.ts'
 import type { TokenVerifier } from './verify-token.ts'
 
 /** The middleware that `bearer()` returns. */
@@ -19,6 +20,20 @@ export interface BearerMiddleware {
    * otherwise the first token loads them. Rejects with a `ProviderError`.
    */
   ready(): Promise<void>
+  /**
+   * Verifies an access token that other middleware has read, as `requireBearerAuth()` of the MCP SDK does. Needed only there:
+   * `bearer()` itself verifies the tokens of the routes behind it, and `req.oidc` describes them.
+   *
+   * Rejects with `ERR_OIDC_ACCESS_TOKEN_…` (status 401) for a token that must be refused, among them those that are bound to a
+   * DPoP key or a certificate, and with a `ProviderError` (status 5xx) if the token cannot be verified at the moment.
+   *
+   * @example
+   * ```ts
+   * const api = bearer({ issuer, audience: 'https://mcp.example.com' })
+   * const verifier = { verifyAccessToken: (token: string) => api.verifyAccessToken(token) }
+   * ```
+   */
+  verifyAccessToken(token: string): Promise<AccessTokenInfo>
 }
 
 /**
@@ -60,6 +75,10 @@ export function bearer(options: BearerOptions): BearerMiddleware {
   return Object.assign(bearerMiddleware, {
     async ready() {
       await (await loadVerifier()).load()
+    },
+    async verifyAccessToken(token: string) {
+      const { verify } = await loadVerifier()
+      return describeToken(token, await verify(token))
     },
   })
 }
