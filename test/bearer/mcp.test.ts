@@ -76,16 +76,14 @@ function createApp(): express.Express {
     expectedResource: new URL(resourceOf('sdk')),
   })
   app.post('/sdk/mcp', sdk, handleMcp)
-  app.post(
-    '/ours/mcp',
-    apiOf('ours'),
-    requireScope('tools:call'),
-    (req: express.Request & { auth?: AuthInfo }, res) => {
-      const { token, clientId = '', scope, expiresAt, claims } = Object(req).oidc
-      req.auth = { token, clientId, scopes: scope.split(' '), expiresAt, extra: { claims } }
-      return handleMcp(req, res)
-    },
-  )
+  // As docs/bearer.md has it.
+  app.use('/ours/mcp', apiOf('ours'), requireScope('tools:call'))
+  app.post('/ours/mcp', (req: express.Request & { auth?: AuthInfo }, res) => {
+    if (req.oidc.authenticatedBy !== 'access_token') throw new Error('bearer() is not in front of this route.')
+    const { token, clientId = '', scope, expiresAt, claims } = req.oidc
+    req.auth = { token, clientId, scopes: scope.split(' '), expiresAt, extra: { claims } }
+    return handleMcp(req, res)
+  })
   return app
 }
 
@@ -183,6 +181,15 @@ for (const name of RESOURCES) {
       const url = new URL(resourceOf(name))
       assert.equal(resourceMetadataUrl(url.href), getOAuthProtectedResourceMetadataUrl(url))
     })
+
+    if (name === 'sdk') {
+      it('names the metadata in its challenge', async () => {
+        const response = await post(name, {})
+        await response.text()
+        const expected = `resource_metadata="${resourceMetadataUrl(resourceOf(name))}"`
+        assert.ok(response.headers.get('www-authenticate')?.endsWith(expected))
+      })
+    }
 
     it('refuses a client without a token', async () => {
       await assert.rejects(
