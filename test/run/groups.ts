@@ -17,6 +17,7 @@ export interface Group {
 const ALONE: readonly string[] = [
   'whole/fault-injection',
   'whole/example-app',
+  'whole/browser-module',
   'whole/cluster',
   'whole/doubled-callback',
   'whole/fault-injection-redis',

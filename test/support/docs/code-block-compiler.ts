@@ -19,6 +19,7 @@ declare const showProfile: Handler, showReports: Handler, showOrders: Handler, s
 declare const showBoard: Handler, showDutch: Handler, showVerified: Handler, showBoth: Handler
 declare const showAccount: Handler, showPayments: Handler
 declare function findUser(iss: string, sub: string): Promise<{ id: string } | undefined>
+declare const location: { reload(): void }
 declare const jwksUri: string
 interface Keys { readonly keys: readonly unknown[] }
 declare function fetchKeys(uri: string): Promise<Keys>
