@@ -18,6 +18,7 @@ import type {
   LoginOptions,
   OidcContext,
   OidcMethods,
+  TokenHeaders,
   TokenRecord,
 } from './types.ts'
 
@@ -159,6 +160,12 @@ class Context implements OidcMethods {
   async fetch(url: string | URL, init: ApiRequestInit = {}): Promise<globalThis.Response> {
     const { requestApi } = await loadApiRequest()
     return requestApi(this.#rp, requireSession(this.#req), this.#login, url, init)
+  }
+
+  /** For `attachAccessToken()`: the headers that carry an access token to this URL. */
+  async tokenHeaders(url: string, request: AccessTokenRequest & { readonly method: string }): Promise<TokenHeaders> {
+    const { createTokenHeaders } = await loadApiRequest()
+    return createTokenHeaders(this.#rp, requireSession(this.#req), this.#login, url, request)
   }
 
   async userinfo(): Promise<Readonly<Record<string, Json>>> {

@@ -94,6 +94,15 @@ export interface AccessToken {
   readonly dpopKey?: DpopKey
 }
 
+/** The headers that carry an access token to an API. */
+export interface TokenHeaders {
+  readonly authorization: string
+  /** The proof of possession, for a token that is bound to a key (RFC 9449 7.1). */
+  readonly dpop?: string
+  /** Remembers the nonce that a response demands for the next proof (RFC 9449 8.2). */
+  readonly keepNonce: (headers: { get(name: string): string | null }) => void
+}
+
 /** A completed login. Only validated data gets this type. */
 export interface Login {
   /** The name of the provider. Absent if there is only one. */

@@ -5,7 +5,7 @@ import { readLogin } from '../session/current-login.ts'
 import type { SessionRequest } from '../session/express-session.ts'
 import { nowInSeconds } from '../time/seconds.ts'
 import { loadOnce } from '../time/single-flight.ts'
-import type { AccessToken, ApiRequestInit, Json, Login } from '../types.ts'
+import type { AccessToken, AccessTokenRequest, ApiRequestInit, Json, Login, TokenHeaders } from '../types.ts'
 import { type AccessTokenQuery, requireLogin } from './access-token.ts'
 import { freshAccessToken } from './refresh.ts'
 
@@ -59,7 +59,8 @@ function requireHttps(url: string, allowsHttp: boolean): URL {
   if (target?.protocol === 'https:' || (allowsHttp && target?.protocol === 'http:')) return target
   throw new OidcError(
     'ERR_OIDC_TOKEN_UNAVAILABLE',
-    "req.oidc.fetch() sends access tokens only to absolute https URLs. Pass a URL that begins with 'https://'.",
+    'An access token is sent only to an absolute https URL. Pass one that begins with https:// to req.oidc.fetch() or to ' +
+      'attachAccessToken({ target }).',
     { status: 500 },
   )
 }
@@ -85,20 +86,46 @@ async function send(
   login: Login,
   url: URL,
   init: RequestInit,
-  { accessToken, tokenType, dpopKey }: AccessToken,
+  token: AccessToken,
 ): Promise<Response> {
   const headers = new Headers(init.headers)
-  headers.set('authorization', `${tokenType} ${accessToken}`)
-  const client = clientOf(rp, login)
-  const fetchApi = await client.findApiFetch()
-  if (dpopKey === undefined) return await fetchApi(url, { ...init, headers })
-  const { dpopNonces } = await client.findProvider()
-  const { createDpopProof } = await loadDpop()
-  const method = (init.method ?? 'GET').toUpperCase()
-  const nonce = dpopNonces.get(url.href)
-  const now = Math.floor(nowInSeconds())
-  headers.set('dpop', await createDpopProof({ key: dpopKey, method, url: url.href, nonce, accessToken, now }))
+  const { authorization, dpop, keepNonce } = await headersFor(rp, login, url, init.method ?? 'GET', token)
+  headers.set('authorization', authorization)
+  if (dpop !== undefined) headers.set('dpop', dpop)
+  const fetchApi = await clientOf(rp, login).findApiFetch()
   const response = await fetchApi(url, { ...init, headers })
-  dpopNonces.keep(url.href, response.headers)
+  keepNonce(response.headers)
   return response
+}
+
+/**
+ * For `attachAccessToken()`: the headers of one request to an API, whose response must go to `keepNonce`. Throws what
+ * {@link freshAccessToken} throws.
+ */
+export async function createTokenHeaders(
+  rp: RelyingParty,
+  req: SessionRequest,
+  login: Login | undefined,
+  url: string,
+  { method, scope, resource }: AccessTokenRequest & { readonly method: string },
+): Promise<TokenHeaders> {
+  const target = requireHttps(url, rp.config.dangerouslyAllowInsecureRequests)
+  const user = requireLogin(login)
+  return headersFor(rp, user, target, method, await freshAccessToken(rp, req, user, { scope, resource }))
+}
+
+async function headersFor(
+  rp: RelyingParty,
+  login: Login,
+  { href: url }: URL,
+  method: string,
+  { accessToken, tokenType, dpopKey: key }: AccessToken,
+): Promise<TokenHeaders> {
+  const authorization = `${tokenType} ${accessToken}`
+  if (key === undefined) return { authorization, keepNonce: () => undefined }
+  const { dpopNonces } = await clientOf(rp, login).findProvider()
+  const { createDpopProof } = await loadDpop()
+  const [nonce, now] = [dpopNonces.get(url), Math.floor(nowInSeconds())]
+  const dpop = await createDpopProof({ key, method: method.toUpperCase(), url, nonce, accessToken, now })
+  return { authorization, dpop, keepNonce: (headers) => void dpopNonces.keep(url, headers) }
 }

@@ -59,7 +59,19 @@ const ROOMS: Readonly<Record<string, Room>> = {
   // A provider for the tests of applications. Only its own entry point loads it.
   testing: { imports: ['jose', 'options', 'http', 'time'], packages: ['jose'] },
   entry: {
-    imports: ['testing', 'oidc', 'guards', 'bearer', 'http', 'options', 'protocol', 'registration', 'state', 'time'],
+    imports: [
+      'testing',
+      'oidc',
+      'guards',
+      'tokens',
+      'bearer',
+      'http',
+      'options',
+      'protocol',
+      'registration',
+      'state',
+      'time',
+    ],
   },
 }
 
