@@ -69,7 +69,13 @@ export function bearer(options: BearerOptions): BearerMiddleware {
       return
     }
     if (credentials === undefined) passWithoutToken(req, res, next, config)
-    else void passWithToken({ req, res, next, protection, credentials }, loadVerifier, config)
+    else {
+      passWithToken({ req, res, next, protection, credentials }, loadVerifier, config).then(
+        // Outside of the promise, whose rejection an error that `next` throws would become.
+        (isPassed) => isPassed && process.nextTick(next),
+        (error: unknown) => process.nextTick(next, error),
+      )
+    }
   }
 
   return Object.assign(bearerMiddleware, {
@@ -94,20 +100,21 @@ interface Exchange {
   readonly credentials?: Credentials
 }
 
-/** Never rejects. */
+/** Returns true if the token is good. Rejects if the response cannot be sent, because the application has sent one meanwhile. */
 async function passWithToken(
   exchange: Exchange & { readonly credentials: Credentials },
   loadVerifier: () => Promise<TokenVerifier>,
   config: BearerConfig,
-): Promise<void> {
-  const { req, next, credentials } = exchange
+): Promise<boolean> {
+  const { req, credentials } = exchange
   try {
     const { verify } = await loadVerifier()
     req.oidc = createTokenContext(credentials, await verify(credentials.token), config)
   } catch (error) {
-    return refuse(exchange, error)
+    refuse(exchange, error)
+    return false
   }
-  next()
+  return true
 }
 
 /** A session counts only if the option says so: other sites can have the browser send it. */

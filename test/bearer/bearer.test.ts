@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict'
+import { IncomingMessage, ServerResponse } from 'node:http'
+import { Socket } from 'node:net'
 import { afterEach, beforeEach, describe, it, mock } from 'node:test'
 import { type BearerOptions, bearer, requireAuth } from '../../lib/bearer.ts'
 import { type OidcContext, OidcError } from '../../lib/index.ts'
@@ -25,6 +27,20 @@ async function start(
 ): Promise<ApiApp> {
   return stopLater(await startApi(theIssuer(), options, settings))
 }
+
+describe('bearer() when the application responds before the token is judged', () => {
+  it('N-1: passes the error to next, and ends no process', async () => {
+    const { issuer } = theIssuer()
+    const api = bearer({ issuer, audience: 'https://api.example.com', dangerouslyAllowInsecureRequests: true })
+    const req = Object.assign(new IncomingMessage(new Socket()), { method: 'GET', url: '/' })
+    req.headers.authorization = 'Bearer no.good.token'
+    const res = new ServerResponse(req)
+    const passed = new Promise((resolve) => api(req, res, resolve))
+    // As a timeout in the application does.
+    res.writeHead(503).end()
+    assert.equal(Object(await passed).code, 'ERR_HTTP_HEADERS_SENT')
+  })
+})
 
 for (const host of HOSTS) {
   describe(`bearer() in ${host}`, () => {
