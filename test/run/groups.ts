@@ -47,7 +47,7 @@ const SLOW_FOLDERS: readonly string[] = ['login', 'conformance', 'protocol', 'pr
 
 /** One process for each folder, and one for each file that is alone. To start a process takes longer than most files do. */
 export function groupFiles(files: readonly string[]): readonly Group[] {
-  const alone = [...ALONE, ...files.filter(isAsync)].filter((file) => files.includes(file))
+  const alone = [...new Set([...ALONE, ...files.filter(isAsync)])].filter((file) => files.includes(file))
   const folders = new Map<string, string[]>()
   for (const file of files.filter((name) => !alone.includes(name))) {
     const folder = file.split('/')[1] ?? ''
