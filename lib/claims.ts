@@ -70,6 +70,8 @@ export interface IdTokenClaims extends StandardClaims {
   /** The authentication methods of the login: names of RFC 8176, and the provider's own. */
   readonly amr?: readonly string[]
   readonly azp?: string
+  /** When a session that was created from the ID Token must end, in seconds since 1970. It ends the login. */
+  readonly session_expiry?: number
   /** The id of the session at the provider. */
   readonly sid?: string
   /**

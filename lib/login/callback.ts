@@ -175,14 +175,15 @@ async function redeem(
   await markUsed(rp, req, transaction)
   const redeemed = await redeemResponse(provider, response, transaction)
   checkRequirement(config, transaction, redeemed.claims)
-  const claims = await completeClaims(provider, redeemed)
   const loggedInAt = Math.floor(nowInSeconds())
+  const expiresAt = endOfNewLogin(config, redeemed.claims, loggedInAt)
+  const claims = await completeClaims(provider, redeemed)
   const login = {
     ...(transaction.provider === undefined ? {} : { provider: transaction.provider }),
     claims: chooseSessionClaims(claims, config),
     scope: redeemed.scope ?? defaultGrantedScope(config),
     loggedInAt,
-    expiresAt: endOfNewLogin(config, redeemed.claims, loggedInAt),
+    expiresAt,
   }
   const { [REPOSTED_PARAM]: _, ...responseParams } = additionalParams(params)
   return { login, claims, tokens: redeemed.tokens, responseParams }

@@ -215,6 +215,11 @@ export const PROVIDER_CONFLICTS: readonly Conflict<GivenProvider>[] = [
       ({ [name]: isAllowed, dpopBoundAccessTokens }) => isAllowed === true && dpopBoundAccessTokens === true,
     ),
   ),
+  conflict(
+    ['dangerouslyIgnoreSessionExpiry', 'loginExpiry'],
+    "dangerouslyIgnoreSessionExpiry cannot be combined with loginExpiry 'session_expiry', which needs the claim.",
+    (options) => options.dangerouslyIgnoreSessionExpiry === true && options.loginExpiry === 'session_expiry',
+  ),
   insecureProviderUrl('issuer'),
   insecureProviderUrl('discovery'),
   ...(['providerMetadata', 'extraProviderMetadata'] as const).map((name) => insecureEndpoints(name)),

@@ -188,7 +188,7 @@ export const PROVIDER_OPTIONS: OptionTable<NamedProviderOptions, ProviderWithout
   ),
   responseMode: derived(oneOf(...RESPONSE_MODES), "'query' with `code`, else 'form_post'"),
   authorizationParams: option(anyOf(functionRule, authorizationParamsRule)),
-  profile: option(oneOf('fapi2', 'fapi2-message-signing')),
+  profile: option(oneOf('fapi2', 'fapi2-message-signing', 'ipsie-sl1')),
 
   idTokenSignedResponseAlg: algorithm('verify', signature, 'id_token_signed_response_alg', 'RS256'),
   idTokenEncryptedResponseAlg: algorithm('decrypt', encryption, 'id_token_encrypted_response_alg'),
@@ -233,6 +233,7 @@ export const PROVIDER_OPTIONS: OptionTable<NamedProviderOptions, ProviderWithout
   dangerouslyAllowMissingIss: option(booleanRule, false),
   dangerouslyAllowLogoutTokenWithoutExp: option(booleanRule, false),
   dangerouslyAllowMissingNonce: option(booleanRule, false),
+  dangerouslyIgnoreSessionExpiry: option(booleanRule, false),
   dangerouslyDisablePkce: option(booleanRule, false),
   assumeBearerTokenType: option(booleanRule, false),
   allowMissingAccessToken: option(booleanRule, false),

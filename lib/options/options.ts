@@ -178,8 +178,9 @@ export interface ApplicationOptions {
    */
   loginLifetime?: number
   /**
-   * What can expire a login before `loginLifetime`: nothing (`'lifetime'`), its ID Token (`'id_token'`; a refresh
-   * extends it), or the provider's claim `session_expiry` (`'session_expiry'`; a login without this claim is refused).
+   * What can expire a login before `loginLifetime`, besides the claim `session_expiry` of its ID Token, which always does:
+   * nothing (`'lifetime'`), or its ID Token (`'id_token'`; a refresh extends it). `'session_expiry'` requires that claim: a
+   * login without it is refused.
    * @default 'lifetime'
    */
   loginExpiry?: 'lifetime' | 'id_token' | 'session_expiry'
@@ -194,8 +195,8 @@ export interface ApplicationOptions {
   /**
    * The claims to keep in the session: a list of names, or a function that returns the claims to keep. Use it for long
    * lists of groups, or for claims that must not be stored. Guards see only claims that are kept; the hook `afterLogin`
-   * sees all. `iss`, `sub`, `sid`, `auth_time`, `acr`, `amr` and `tid` are always kept, `nonce`, `jti` and hashes
-   * never.
+   * sees all. `iss`, `sub`, `sid`, `auth_time`, `acr`, `amr`, `tid` and `session_expiry` are always kept, `nonce`, `jti`
+   * and hashes never.
    * @default all
    * @example
    * ```ts

@@ -1,7 +1,7 @@
 import { hasKey } from './key-conflicts.ts'
-import { algorithmOptionsFor } from './option-table.ts'
+import { type AppOptions, algorithmOptionsFor } from './option-table.ts'
 import type { NamedProviderOptions } from './provider-options.ts'
-import { type Conflict, showValue } from './rule.ts'
+import { type Conflict, conflict, showValue } from './rule.ts'
 
 type Given = Readonly<Record<string, unknown>>
 
@@ -11,7 +11,8 @@ type Given = Readonly<Record<string, unknown>>
  */
 export function applyProfile(options: Given): Given {
   const { profile } = options
-  if (profile !== 'fapi2' && profile !== 'fapi2-message-signing') return options
+  if (profile === 'ipsie-sl1') return { idTokenSignedResponseAlg: 'PS256', ...options }
+  if (!isFapi(profile)) return options
   return { ...securityProfile(options), ...(profile === 'fapi2' ? {} : MESSAGE_SIGNING), ...options }
 }
 
@@ -32,16 +33,32 @@ const MESSAGE_SIGNING: Given = {
   authorizationSignedResponseAlg: 'PS256',
 }
 
-/** The signature algorithms of a profile (FAPI 2.0 Security Profile 5.4.1). */
+/** The signature algorithms of a profile (FAPI 2.0 Security Profile 5.4.1, IPSIE Common Requirements, Cryptography and Secrets). */
 export const PROFILE_ALGORITHMS: readonly string[] = ['PS256', 'ES256', 'EdDSA', 'Ed25519']
 
-/** How the client of a profile may authenticate (FAPI 2.0 Security Profile 5.3.3.1). */
-export const PROFILE_METHODS: readonly unknown[] = ['private_key_jwt', 'tls_client_auth', 'self_signed_tls_client_auth']
+type Profile = NamedProviderOptions['profile']
+
+/**
+ * True if a client of this profile may authenticate so (FAPI 2.0 Security Profile 5.3.3.1). IPSIE leaves the method open, but
+ * not a JWT that is signed with the client secret.
+ */
+export function allowsMethod(profile: Profile, method: unknown): boolean {
+  if (profile === 'ipsie-sl1') return method !== 'client_secret_jwt'
+  return profile === undefined || FAPI_METHODS.includes(method)
+}
+
+const FAPI_METHODS: readonly unknown[] = ['private_key_jwt', 'tls_client_auth', 'self_signed_tls_client_auth']
+
+function isFapi(profile: unknown): boolean {
+  return profile === 'fapi2' || profile === 'fapi2-message-signing'
+}
 
 type Options = Readonly<Partial<NamedProviderOptions>>
 
-/** What a profile requires of one option. */
+/** What profiles require of one option. */
 interface Requirement {
+  /** Only the profiles of this group; absent: all. */
+  readonly only?: 'fapi' | 'ipsie'
   readonly option: keyof NamedProviderOptions
   /** Other options that it depends on. */
   readonly and?: readonly (keyof NamedProviderOptions)[]
@@ -54,7 +71,35 @@ interface Requirement {
 const LENIENT_OPTIONS = [
   ...(['dangerouslyAllowMissingIss', 'dangerouslyAllowMissingNonce', 'dangerouslyDisablePkce'] as const),
   'dangerouslyAllowLogoutTokenWithoutExp' as const,
-  ...(['assumeBearerTokenType', 'allowMissingAccessToken'] as const),
+  ...(['assumeBearerTokenType', 'allowMissingAccessToken', 'dangerouslyIgnoreSessionExpiry'] as const),
+]
+
+/** IPSIE SL1 OpenID Connect Profile, Relying Parties, and IPSIE Common Requirements. The table in docs/ipsie.md has all. */
+const IPSIE_REQUIREMENTS: readonly Requirement[] = [
+  {
+    only: 'ipsie',
+    option: 'tokenEndpointAuthMethod',
+    must: "not be 'client_secret_jwt'",
+    isMet: ({ tokenEndpointAuthMethod, profile }) => allowsMethod(profile, tokenEndpointAuthMethod),
+  },
+  {
+    only: 'ipsie',
+    option: 'discovery',
+    must: "be 'oidc' or 'oauth2'",
+    isMet: ({ discovery = 'oidc' }) => discovery === 'oidc' || discovery === 'oauth2',
+  },
+  ...(['providerMetadata', 'extraProviderMetadata'] as const).map((option) => ({
+    only: 'ipsie' as const,
+    option,
+    must: 'be left out, because metadata comes from discovery only,',
+    isMet: ({ [option]: metadata }: Options) => metadata === undefined,
+  })),
+  {
+    only: 'ipsie',
+    option: 'trustedAudiences',
+    must: 'be left out, because aud is one string,',
+    isMet: ({ trustedAudiences = [] }) => trustedAudiences.length === 0,
+  },
 ]
 
 const REQUIREMENTS: readonly Requirement[] = [
@@ -64,9 +109,10 @@ const REQUIREMENTS: readonly Requirement[] = [
     isMet: ({ responseType = 'code' }) => responseType === 'code',
   },
   {
+    only: 'fapi',
     option: 'tokenEndpointAuthMethod',
     must: "be 'private_key_jwt', 'tls_client_auth' or 'self_signed_tls_client_auth'",
-    isMet: ({ tokenEndpointAuthMethod }) => PROFILE_METHODS.includes(tokenEndpointAuthMethod),
+    isMet: ({ tokenEndpointAuthMethod, profile }) => allowsMethod(profile, tokenEndpointAuthMethod),
   },
   {
     option: 'clientKeys',
@@ -79,11 +125,13 @@ const REQUIREMENTS: readonly Requirement[] = [
       PROFILE_ALGORITHMS.some((alg) => hasKey(keys, 'sig', alg)),
   },
   {
+    only: 'fapi',
     option: 'requirePushedAuthorizationRequests',
     must: 'be true',
     isMet: (options) => options.requirePushedAuthorizationRequests === true,
   },
   {
+    only: 'fapi',
     option: 'dpopBoundAccessTokens',
     and: ['tlsClientCertificate'],
     must: 'be true, unless tlsClientCertificate is given',
@@ -102,6 +150,7 @@ const REQUIREMENTS: readonly Requirement[] = [
     isMet: ({ clientAssertionAudience = 'issuer' }) => clientAssertionAudience === 'issuer',
   },
   {
+    only: 'fapi',
     option: 'dangerouslyAssumeRequestedScope',
     must: 'be false',
     isMet: (options) => options.dangerouslyAssumeRequestedScope !== true,
@@ -112,10 +161,12 @@ const REQUIREMENTS: readonly Requirement[] = [
     isMet: ({ [option]: isAllowed }: Options) => isAllowed !== true,
   })),
   {
+    only: 'fapi',
     option: 'responseMode',
     must: "be 'jwt' or another one with jwt",
     isMet: ({ profile, responseMode }) => profile === 'fapi2' || responseMode?.endsWith('jwt') === true,
   },
+  ...IPSIE_REQUIREMENTS,
   ...[...algorithmOptionsFor('verify', 'sign'), 'dpopSigningAlg' as const].map((option) => ({
     option,
     must: 'be PS256, ES256 or EdDSA',
@@ -124,13 +175,24 @@ const REQUIREMENTS: readonly Requirement[] = [
 ]
 
 /** Where the options contradict their profile. */
-export const PROFILE_CONFLICTS: readonly Conflict<NamedProviderOptions>[] = REQUIREMENTS.map(
-  ({ option, and = [], must, isMet }) => ({
-    between: ['profile', option, ...and],
-    problems: (options) => {
+export const PROFILE_CONFLICTS: readonly Conflict<NamedProviderOptions & AppOptions>[] = [
+  ...REQUIREMENTS.map(({ option, and = [], only, must, isMet }) => ({
+    between: ['profile' as const, option, ...and],
+    problems: (options: Options) => {
       const { profile, [option]: value } = options
-      if (profile === undefined || isMet(options)) return []
+      const isRequired = only === undefined || (only === 'fapi') === isFapi(profile)
+      if (profile === undefined || !isRequired || isMet(options)) return []
       return [`${option} must ${must} with profile '${profile}'. Received ${showValue(value)}.`]
     },
-  }),
-)
+  })),
+  conflict(
+    ['profile', 'routes'],
+    "profile 'ipsie-sl1' needs routes.initiateLogin: other sites must be able to start a login.",
+    ({ profile, routes }) => profile === 'ipsie-sl1' && routes?.initiateLogin === undefined,
+  ),
+  conflict(
+    ['profile', 'dangerouslyAllowInsecureRequests'],
+    "profile 'ipsie-sl1' needs https: leave out dangerouslyAllowInsecureRequests.",
+    (options) => options.profile === 'ipsie-sl1' && options.dangerouslyAllowInsecureRequests === true,
+  ),
+]

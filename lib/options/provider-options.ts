@@ -69,12 +69,13 @@ export interface ProviderOptions {
     | AuthorizationParams
     | ((req: IncomingMessage) => AuthorizationParams | Promise<AuthorizationParams>)
   /**
-   * Sets everything that a FAPI profile requires, and rejects options that contradict it. For open banking, health care
-   * and government. `fapi2`: pushed requests, `private_key_jwt` or mTLS, DPoP or mTLS, PS256, `iss` in every response
+   * Sets everything that a profile requires, and rejects options that contradict it. For open banking, health care,
+   * government, and the enterprise. `fapi2`: pushed requests, `private_key_jwt` or mTLS, DPoP or mTLS, PS256, `iss` in every response
    * (FAPI 2.0 Security Profile 5.3.3). `fapi2-message-signing`: also signed requests and responses (FAPI 2.0 Message
-   * Signing 5.3, 5.4).
+   * Signing 5.3, 5.4). `ipsie-sl1`: PS256, `session_expiry` and a single audience in every ID Token, `iss` in every
+   * response, metadata by discovery only, https only (IPSIE SL1 OpenID Connect Profile). Needs `routes.initiateLogin`.
    */
-  profile?: 'fapi2' | 'fapi2-message-signing'
+  profile?: 'fapi2' | 'fapi2-message-signing' | 'ipsie-sl1'
   /**
    * The only signature algorithm to accept in ID Tokens (OIDC Core 3.1.3.7), as registered for the client: RS, PS or ES
    * with 256, 384 or 512, EdDSA, Ed25519, ML-DSA on Node 24.7, or HS256, HS384, HS512, which need `clientSecret`. Never
@@ -288,6 +289,13 @@ export interface ProviderOptions {
    * @default false
    */
   dangerouslyAllowMissingNonce?: boolean
+  /**
+   * Ignore the claim `session_expiry` of ID Tokens, for a provider that uses this name for something else. Otherwise it ends
+   * the login, and a login whose claim is not a time is refused. Cannot be combined with `loginExpiry: 'session_expiry'` or
+   * `profile`.
+   * @default false
+   */
+  dangerouslyIgnoreSessionExpiry?: boolean
   /**
    * Send no PKCE challenge (RFC 7636), for a provider that refuses requests with one (LinkedIn). Without it, the nonce alone
    * binds the code to the browser that started the login. Needs `responseType` `'code'` and a client that authenticates.

@@ -157,5 +157,5 @@ function ahead(instant: number, now: number): string {
  */
 export const SECURITY_CLAIMS: ReadonlySet<string> = new Set([
   ...['iss', 'sub', 'aud', 'azp', 'exp', 'iat', 'nbf', 'jti', 'nonce', 'auth_time', 'acr', 'amr', 'sid'],
-  ...['at_hash', 'c_hash', 's_hash'],
+  ...['at_hash', 'c_hash', 's_hash', 'session_expiry'],
 ])

@@ -70,6 +70,8 @@ export function checkAccessTokenHash(
 interface IdTokenContext extends ClaimContext {
   /** Other audiences that the ID Token may have beside the client. */
   readonly trustedAudiences?: readonly string[]
+  /** True if `aud` must be one string, as a profile demands. */
+  readonly hasSingleAudience?: boolean
   /** The nonce of the transaction. */
   readonly nonce: string | undefined
   /** True if the ID Token may lack the nonce, although one was sent. A nonce that is there must match. */
@@ -100,7 +102,11 @@ const MAX_AGE = 86_400
 /** OIDC Core 3.1.3.7 (3): other audiences are accepted if the option trusts them, or in a token that was issued to us. */
 const audience: IdTokenRule = {
   code: 'ERR_OIDC_ID_TOKEN_AUDIENCE',
-  findProblem: ({ aud, azp }, { clientId, trustedAudiences = [] }) => {
+  findProblem: ({ aud, azp }, { clientId, trustedAudiences = [], hasSingleAudience }) => {
+    // IPSIE SL1, Relying Parties.
+    if (hasSingleAudience === true && typeof aud !== 'string') {
+      return { message: "must have one string as aud, which profile 'ipsie-sl1' requires." }
+    }
     const audiences = typeof aud === 'string' ? [aud] : aud
     const isForUs = isStrings(audiences) && audiences.includes(clientId)
     const isForUsAlone = isForUs && audiences.every((one) => one === clientId || trustedAudiences.includes(one))

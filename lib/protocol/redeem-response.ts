@@ -44,7 +44,7 @@ export async function redeemResponse(
 }
 
 function idTokenExpectations(
-  { config: { clientId, clockTolerance, trustedAudiences, dangerouslyAllowMissingNonce } }: Provider,
+  { config: { clientId, clockTolerance, trustedAudiences, dangerouslyAllowMissingNonce, profile } }: Provider,
   response: AuthorizationResponse,
   transaction: Transaction,
 ): IdTokenExpectations {
@@ -53,6 +53,7 @@ function idTokenExpectations(
     clientId,
     clockTolerance,
     trustedAudiences,
+    hasSingleAudience: profile === 'ipsie-sl1',
     nonce: transaction.nonce,
     mayLackNonce: dangerouslyAllowMissingNonce,
     accessToken: response.accessToken,

@@ -104,7 +104,7 @@ function refuse(error: unknown): never {
 
 /** OIDC Core 12.2: verified as at login. It must be of the same user; if it has a nonce, that of the login. */
 async function verifyRefreshed(
-  { config: { clientId, clockTolerance, trustedAudiences } }: Provider,
+  { config: { clientId, clockTolerance, trustedAudiences, profile } }: Provider,
   verify: VerifyToken,
   { claims: { iss, sub } }: Login,
   { nonce, needsIdToken }: RefreshableTokens,
@@ -117,7 +117,9 @@ async function verifyRefreshed(
       'The refresh response has no ID Token, but the one before was refused because of its ID Token. Log in again.',
     )
   }
-  const expected = { issuer: iss, clientId, clockTolerance, trustedAudiences, nonce, accessToken, isRefreshed: true }
+  const hasSingleAudience = profile === 'ipsie-sl1'
+  const audiences = { clientId, trustedAudiences, hasSingleAudience }
+  const expected = { issuer: iss, ...audiences, clockTolerance, nonce, accessToken, isRefreshed: true }
   const verified = await verifyIdToken(verify, idToken, expected)
   if (verified.claims.sub === sub) return verified
   throw new OidcError('ERR_OIDC_ID_TOKEN_SUBJECT', 'The refreshed ID Token is for another user: its sub has changed.')

@@ -3,7 +3,7 @@ import { isSameAlgorithm, usesClientSecret } from '../jose/algorithms.ts'
 import type { Config } from '../options/config.ts'
 import { hasKey } from '../options/key-conflicts.ts'
 import { ALGORITHM_OPTIONS, type AlgorithmOption } from '../options/option-table.ts'
-import { PROFILE_ALGORITHMS, PROFILE_METHODS } from '../options/profile.ts'
+import { allowsMethod, PROFILE_ALGORITHMS } from '../options/profile.ts'
 import type { RegisteredClient, RegistrationOptions } from '../options/registration-options.ts'
 import { responseDeliveryOf } from '../options/response-type.ts'
 import type { ConfigFor } from '../provider/provider.ts'
@@ -86,7 +86,7 @@ function checkAuthMethod(config: Config): void {
   if (!AUTH_METHODS[method](config)) {
     throw mismatch(`has token_endpoint_auth_method ${method}, but no secret, key or certificate for it`)
   }
-  if (profile === undefined || (PROFILE_METHODS.includes(method) && PROFILE_ALGORITHMS.includes(alg))) return
+  if (profile === undefined || (allowsMethod(profile, method) && PROFILE_ALGORITHMS.includes(alg))) return
   throw mismatch(`has token_endpoint_auth_method ${method} with ${shown(alg)}, which the option profile forbids`)
 }
 

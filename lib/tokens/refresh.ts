@@ -1,6 +1,6 @@
 import { OidcError } from '../errors.ts'
 import { publish } from '../events.ts'
-import { type AppConfig, ONLY_PROVIDER } from '../options/config.ts'
+import { type AppConfig, type Config, ONLY_PROVIDER } from '../options/config.ts'
 import type { RefreshableTokens, RefreshedTokens } from '../protocol/refresh-grant.ts'
 import { clientOf, type RelyingParty } from '../relying-party.ts'
 import { readLogin, readTokensId } from '../session/current-login.ts'
@@ -166,7 +166,7 @@ async function refresh(
   const refreshed = await refreshTokens(provider, login, tokens, query, keep)
   const idTokenClaims = [...new Set([...(tokens.pastClaims ?? []), ...Object.keys(claimsOf(tokens.idToken))])]
   const before = readLogin(req, rp.config)
-  const after = before && updatedLogin(rp.config, before, idTokenClaims, refreshed, query)
+  const after = before && updatedLogin(provider.config, before, idTokenClaims, refreshed, query)
   const claims = refreshed.idToken?.claims
   const pastClaims = claims && { pastClaims: idTokenClaims.filter((name) => !Object.hasOwn(claims, name)) }
   const { needsIdToken: _isProven, ...proven } = tokens
@@ -215,7 +215,7 @@ function applyToSession({ rp: { config, storeWatch }, req, id }: Refresh, before
  * @param idTokenClaims The names of all claims that an ID Token of this login has had before.
  */
 function updatedLogin(
-  config: AppConfig,
+  config: Config,
   login: Login,
   idTokenClaims: readonly string[],
   { response: { scope }, idToken }: RefreshedTokens,
@@ -246,24 +246,30 @@ const LOGIN_CLAIMS: readonly string[] = ['auth_time', 'acr', 'amr', 'sid', 'tid'
  * that came from UserInfo stay. express-session saves the session at the end of the request.
  */
 function updatedClaims(
-  config: AppConfig,
+  config: Config,
   login: Login,
   idTokenClaims: readonly string[],
   refreshed: IdTokenClaims,
 ): Pick<Login, 'claims' | 'expiresAt'> {
-  const stays = ([name]: readonly [string, unknown]): boolean =>
-    LOGIN_CLAIMS.includes(name) || !(idTokenClaims.includes(name) || Object.hasOwn(refreshed, name))
+  const stays = ([name]: readonly [string, unknown]): boolean => {
+    if (LOGIN_CLAIMS.includes(name)) return true
+    // A refreshed ID Token need not have all claims of the first one (OIDC Core 12.2). Without this one, its limit stays.
+    return !Object.hasOwn(refreshed, name) && (name === 'session_expiry' || !idTokenClaims.includes(name))
+  }
   const isNew = ([name]: readonly [string, unknown]): boolean => !LOGIN_CLAIMS.includes(name)
   const all = [...Object.entries(login.claims).filter(stays), ...Object.entries(refreshed).filter(isNew)]
   const claims = chooseSessionClaims(Object.fromEntries(all) as IdTokenClaims, config)
   return { claims, expiresAt: updatedExpiry(config, login, refreshed) }
 }
 
-/** A refreshed ID Token need not have all claims of the first one (OIDC Core 12.2). Without session_expiry the old one stays. */
-function updatedExpiry(config: AppConfig, login: Login, refreshed: IdTokenClaims): number {
-  const { loginExpiry } = config
-  const isKept = loginExpiry === 'session_expiry' && (refreshed['session_expiry'] ?? undefined) === undefined
-  return loginExpiry === 'lifetime' || isKept ? login.expiresAt : endOfLogin(config, refreshed, login.loggedInAt)
+/**
+ * A refreshed ID Token can move the end of the login in both directions, up to `loginLifetime`. Without `session_expiry`, that
+ * of the login stays; a login of an older version has none.
+ */
+function updatedExpiry(config: Config, login: Login, refreshed: IdTokenClaims): number {
+  const { session_expiry: end = login.claims['session_expiry'], iss, exp } = refreshed
+  if (config.loginExpiry !== 'id_token' && end === undefined) return login.expiresAt
+  return endOfLogin(config, { iss, exp, session_expiry: end }, login.loggedInAt)
 }
 
 async function publishRefresh(rp: RelyingParty, req: SessionRequest, login: Login, tokens: TokenRecord): Promise<void> {

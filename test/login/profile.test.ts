@@ -238,7 +238,7 @@ describe('the profile fapi2-message-signing', () => {
 describe('an unknown profile', () => {
   it('is refused', () => {
     assert.deepEqual(faultsOf({ profile: 'fapi1' }), [
-      "profile must be one of 'fapi2', 'fapi2-message-signing'. Received \"fapi1\".",
+      "profile must be one of 'fapi2', 'fapi2-message-signing', 'ipsie-sl1'. Received \"fapi1\".",
     ])
   })
 })

@@ -218,6 +218,11 @@ const PROVIDER: readonly Row[] = [
     ],
   ),
   [
+    'session_expiry ignored and required',
+    good({ dangerouslyIgnoreSessionExpiry: true, loginExpiry: 'session_expiry' }),
+    "dangerouslyIgnoreSessionExpiry cannot be combined with loginExpiry 'session_expiry', which needs the claim.",
+  ],
+  [
     'all of the metadata and a part of it',
     good({ providerMetadata: METADATA, extraProviderMetadata: { scopes_supported: [] } }),
     'extraProviderMetadata cannot be combined with providerMetadata. Set the members there.',
@@ -608,7 +613,7 @@ describe('an option that is wrong on its own', () => {
 
   // [option, wrong value, how the message continues after the name, the member if it is about one]
   const rows: readonly (readonly [option: string, value: unknown, message: string, member?: string])[] = [
-    ['profile', 'fapi', "must be one of 'fapi2', 'fapi2-message-signing'."],
+    ['profile', 'fapi', "must be one of 'fapi2', 'fapi2-message-signing', 'ipsie-sl1'."],
     ...['userinfoSignedResponseAlg', 'tokenEndpointAuthSigningAlg', 'idTokenSignedResponseAlg'].flatMap((name) =>
       ['none', 'ES256K', 'rs256', ''].map((alg) => [name, alg, `${algorithms}.`] as const),
     ),

@@ -133,6 +133,7 @@ describe('the configuration', () => {
       dangerouslyAllowMissingIss: false,
       dangerouslyAllowLogoutTokenWithoutExp: false,
       dangerouslyAllowMissingNonce: false,
+      dangerouslyIgnoreSessionExpiry: false,
       dangerouslyDisablePkce: false,
       assumeBearerTokenType: false,
       allowMissingAccessToken: false,

@@ -63,7 +63,7 @@ const ALLOWED: readonly Reason[] = [
   {
     why: 'The value of an option that is one of a closed list, such as an algorithm, or the name of a provider.',
     expressions: [
-      ...['alg', 'enc', 'expected.alg', 'method', 'provider', 'loginExpiry', 'type', 'TYPES[kind].usual'],
+      ...['alg', 'enc', 'expected.alg', 'method', 'provider', 'type', 'TYPES[kind].usual'],
       ...['format', 'ADVICE[format]'],
       ...['config.tokenEndpointAuthMethod', 'config.responseType', 'config.responseMode'],
     ],

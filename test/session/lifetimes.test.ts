@@ -142,6 +142,62 @@ describe('loginExpiry', () => {
     assert.equal(await isLoggedIn(browser), false)
   })
 
+  it('session_expiry of the ID Token expires a login by default', async () => {
+    const end = Math.floor(Date.now() / 1000) + 500
+    stage.provider.change.idTokenClaims = (claims) => ({ ...claims, session_expiry: end })
+    const { browser } = await stage.startLoggedIn()
+    pass(490)
+    assert.equal(await isLoggedIn(browser), true)
+    pass(11)
+    assert.equal(await isLoggedIn(browser), false)
+  })
+
+  // [the options, the claims of the ID Token, when the login has expired, in seconds from now]
+  const EARLIEST: readonly (readonly [name: string, options: object, claims: object, seconds: number])[] = [
+    ['loginLifetime before session_expiry', { loginLifetime: 100 }, { session_expiry: 500 }, 100],
+    ['session_expiry before loginLifetime', { loginLifetime: 700 }, { session_expiry: 500 }, 500],
+    ['session_expiry before exp', { loginExpiry: 'id_token' }, { session_expiry: 200, exp: 300 }, 200],
+    ['exp before session_expiry', { loginExpiry: 'id_token' }, { session_expiry: 500, exp: 300 }, 300],
+    ['idleTimeout before session_expiry', { idleTimeout: 60 }, { session_expiry: 500 }, 60],
+    ['a part of a second', {}, { session_expiry: 200.9 }, 200],
+  ]
+
+  for (const [name, options, claims, seconds] of EARLIEST) {
+    it(`expires a login at the earliest of all: ${name}`, async () => {
+      const now = Math.floor(Date.now() / 1000)
+      const times = Object.fromEntries(Object.entries(claims).map(([claim, value]) => [claim, now + value]))
+      stage.provider.change.idTokenClaims = (good) => ({ ...good, ...times })
+      const { browser } = await stage.startLoggedIn(options)
+      pass(seconds - 5)
+      assert.equal(await isLoggedIn(browser), true)
+      pass(options === EARLIEST[4]?.[1] ? 61 : 6)
+      assert.equal(await isLoggedIn(browser), false)
+    })
+  }
+
+  it('session_expiry of UserInfo has no effect', async () => {
+    stage.provider.change.userinfo = (claims) => ({ ...claims, session_expiry: 1 })
+    const { browser } = await stage.startLoggedIn({ userinfo: true })
+    assert.equal((await browser.fetch('/profile')).json()['session_expiry'], undefined)
+  })
+
+  it('session_expiry has no effect with dangerouslyIgnoreSessionExpiry', async () => {
+    stage.provider.change.idTokenClaims = (claims) => ({ ...claims, session_expiry: 'never' })
+    const { browser } = await stage.startLoggedIn({ dangerouslyIgnoreSessionExpiry: true })
+    assert.equal(await isLoggedIn(browser), true)
+  })
+
+  const milliseconds = (Math.floor(Date.now() / 1000) + 500) * 1000
+  const UNUSABLE = ['2030-01-01', true, {}, [], -1, milliseconds, 1e300]
+  for (const value of UNUSABLE) {
+    it(`a login is refused whose ID Token has session_expiry ${JSON.stringify(value)}`, async () => {
+      stage.provider.change.idTokenClaims = (claims) => ({ ...claims, session_expiry: value })
+      const app = await stage.start()
+      await app.browser().open('/profile')
+      assert.deepEqual([codesOf(app), await app.sessions()], [['ERR_OIDC_ID_TOKEN_SESSION_EXPIRY'], 0])
+    })
+  }
+
   it("'session_expiry' expires a login at the time that the provider sends", async () => {
     const end = Math.floor(Date.now() / 1000) + 500
     stage.provider.change.idTokenClaims = (claims) => ({ ...claims, session_expiry: end })
@@ -154,6 +210,7 @@ describe('loginExpiry', () => {
 
   for (const [loginExpiry, claim] of [
     ['session_expiry', 'session_expiry'],
+    ['lifetime', 'session_expiry'],
     ['id_token', 'exp'],
   ] as const) {
     it(`N-50: '${loginExpiry}' refuses a login whose ${claim} is in the past`, async () => {

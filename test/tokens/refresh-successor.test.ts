@@ -106,7 +106,6 @@ const JUDGEMENTS: readonly Judgement[] = [
   },
   {
     name: 'has a session_expiry that is not a number',
-    options: { loginExpiry: 'session_expiry' },
     refuse: () => {
       stage.provider.change.refreshedIdTokenClaims = (claims) => ({ ...claims, session_expiry: 'soon' })
     },
@@ -190,6 +189,64 @@ describe('a refreshed ID Token without session_expiry', () => {
       assert.deepEqual([after, Object(claims).name, codesOf(app)], [expiresAt, 'New Name', []])
     })
   }
+})
+
+describe('a refreshed ID Token with session_expiry', () => {
+  const now = (): number => Math.floor(Date.now() / 1000)
+
+  for (const [name, seconds] of [
+    ['shortens', 400],
+    ['extends', 5000],
+  ] as const) {
+    it(`${name} the login`, async () => {
+      const { app, browser } = await startWithSessionExpiry()
+      const end = now() + seconds
+      stage.provider.change.refreshedIdTokenClaims = (claims) => ({ ...claims, session_expiry: end })
+      assert.equal((await browser.fetch('/access-token')).status, 200)
+      assert.equal((await storedLogin(app))['expiresAt'], end)
+    })
+  }
+
+  it('extends the login no further than loginLifetime', async () => {
+    const { app, browser } = await startWithSessionExpiry({ loginLifetime: 2000 })
+    const { loggedInAt } = await storedLogin(app)
+    stage.provider.change.refreshedIdTokenClaims = (claims) => ({ ...claims, session_expiry: now() + 50_000 })
+    await browser.fetch('/access-token')
+    assert.equal((await storedLogin(app))['expiresAt'], Number(loggedInAt) + 2000)
+  })
+
+  it('ends the login at once if it is in the past', async () => {
+    const { browser } = await startWithSessionExpiry()
+    stage.provider.change.refreshedIdTokenClaims = (claims) => ({ ...claims, session_expiry: now() - 5 })
+    await browser.fetch('/access-token')
+    assert.equal(await isIn(browser), false)
+  })
+
+  it('limits a login that had none', async () => {
+    const { app, browser } = await startAged(stage)
+    const end = now() + 300
+    stage.provider.change.refreshedIdTokenClaims = (claims) => ({ ...claims, session_expiry: end })
+    await browser.fetch('/access-token')
+    assert.equal((await storedLogin(app))['expiresAt'], end)
+  })
+
+  it('keeps its limit if the next one has none, and exp says when the login expires', async () => {
+    const { app, browser } = await startWithSessionExpiry({ loginExpiry: 'id_token', sessionClaims: ['name'] })
+    const { claims } = await storedLogin(app)
+    stage.provider.change.refreshedIdTokenClaims = ({ session_expiry: _, ...claims }) => ({
+      ...claims,
+      exp: now() + 40_000,
+    })
+    for (let count = 0; count < 2; count++) await browser.fetch('/access-token')
+    assert.deepEqual([(await storedLogin(app))['expiresAt'], codesOf(app)], [Object(claims).session_expiry, []])
+  })
+
+  it('is not needed by a session of an older version, which has none', async () => {
+    const { app, browser } = await startAged(stage)
+    const { expiresAt } = await storedLogin(app)
+    assert.equal((await browser.fetch('/access-token')).status, 200)
+    assert.deepEqual([(await storedLogin(app))['expiresAt'], await isIn(browser)], [expiresAt, true])
+  })
 })
 
 describe('a store that fails while it is to store refreshed tokens', () => {
