@@ -74,19 +74,9 @@ export function createConnections(settings: ConnectionSettings = {}): Connection
         )
       }
       const hasReceived = watchReceived(outgoing)
-      let response: http.IncomingMessage | undefined
-      outgoing.on('response', (incoming) => {
-        response = incoming
-        resolve(incoming)
-      })
-      // Without a listener Node closes the connection of a 101, and reports nothing.
-      outgoing.on('upgrade', (incoming, socket) => {
-        socket.destroy()
-        resolve(incoming)
-      })
+      const failResponse = resolveWithResponse(outgoing, resolve)
       outgoing.on('error', (error) => {
-        // Node takes a reset for the end of a body whose length the head does not say.
-        response?.destroy(error)
+        failResponse(error)
         const isClosedUnused = outgoing.reusedSocket && isReset(error) && !hasReceived()
         const isRepeatable = method === 'GET' && body === undefined
         // Only while this promise is pending: a retry that starts later would have no owner (N-1).
@@ -120,6 +110,25 @@ function sendBody(outgoing: http.ClientRequest, body: OutgoingRequest['body']): 
     outgoing.on('close', () => body.destroy())
     body.pipe(outgoing)
   }
+}
+
+/** Resolves with the head of the response. Returns the function that ends the body with an error of the connection. */
+function resolveWithResponse(
+  outgoing: http.ClientRequest,
+  resolve: (incoming: http.IncomingMessage) => void,
+): (error: Error) => void {
+  let response: http.IncomingMessage | undefined
+  outgoing.on('response', (incoming) => {
+    response = incoming
+    resolve(incoming)
+  })
+  // Without a listener Node closes the connection of a 101, and reports nothing.
+  outgoing.on('upgrade', (incoming, socket) => {
+    socket.destroy()
+    resolve(incoming)
+  })
+  // Node takes a reset for the end of a body whose length the head does not say.
+  return (error) => response?.destroy(error)
 }
 
 /** Returns a function that tells whether any byte of the response has arrived. */
