@@ -1,5 +1,6 @@
 import { createSecretKey, type KeyObject } from 'node:crypto'
 import { type OidcError, shown } from '../errors.ts'
+import type { Json } from '../types.ts'
 import { isSameAlgorithm, usesClientSecret } from './algorithms.ts'
 import {
   type CompactJws,
@@ -48,6 +49,12 @@ export interface KeyHint {
   readonly claims?: JsonObject | undefined
 }
 
+/** A member of a published key that forbids a use, and its value (RFC 7517 4.2, 4.3). */
+export interface KeyRestriction {
+  readonly name: 'use' | 'key_ops'
+  readonly value: Json | undefined
+}
+
 /** The public keys of one provider. */
 export interface VerificationKeys {
   /** Where they come from, for messages. */
@@ -62,6 +69,8 @@ export interface VerificationKeys {
    * if the keys cannot be fetched or were fetched too often.
    */
   renew(): Promise<boolean>
+  /** Returns the member of a fitting key, `use` or `key_ops`, that forbids it to verify. For messages. */
+  restrictionOf(hint: KeyHint): Promise<KeyRestriction | undefined>
 }
 
 /**
@@ -121,17 +130,28 @@ async function verifyWithKeys(
   const isSigned = (key: KeyObject): boolean => isSignedBy(jws, alg, key)
   const hint = { alg: String(jws.header['alg']), kid: kid === undefined ? undefined : String(kid), claims }
   const candidates = await keys.keysFor(hint)
-  if (candidates.length === 0) throw unknownKey(hint, keys, tokenError)
+  if (candidates.length === 0) throw await unusableKey(hint, keys, tokenError)
   if (candidates.some(isSigned)) return
   // The key may have been replaced under its kid, or the token has no kid (OIDC Core 10.1.1).
   if ((await keys.renew()) && (await keys.keysFor(hint)).some(isSigned)) return
   throw tokenError('SIGNATURE', `has a signature that no key at ${keys.jwksUri} verifies. Check the option issuer.`)
 }
 
-function unknownKey({ alg, kid, claims }: KeyHint, keys: VerificationKeys, tokenError: TokenErrorFactory): OidcError {
-  const restriction = claims === undefined ? '' : ' for tokens of this issuer'
-  const missing = `which ${keys.jwksUri} does not publish${restriction}. Check the option issuer.`
+async function unusableKey(hint: KeyHint, keys: VerificationKeys, tokenError: TokenErrorFactory): Promise<OidcError> {
+  const { alg, kid, claims } = hint
   const named = kid === undefined ? `a ${alg} key` : `the ${alg} key with the kid ${shown(kid)}`
+  const restriction = await keys.restrictionOf(hint)
+  if (restriction !== undefined) {
+    const { name, value } = restriction
+    const remedy = `The provider must allow it there, or leave ${name} out (RFC 7517 4.2, 4.3).`
+    return tokenError(
+      'KEY',
+      `is signed with a key that must not verify signatures, says its ${name} at ${keys.jwksUri}. ${remedy}`,
+      `is signed with ${named}, which must not verify signatures: ${keys.jwksUri} publishes it with ${name} ${shown(value)}. ${remedy}`,
+    )
+  }
+  const forThese = claims === undefined ? '' : ' for tokens of this issuer'
+  const missing = `which ${keys.jwksUri} does not publish${forThese}. Check the option issuer.`
   return tokenError('KEY', `is signed with a key ${missing}`, `is signed with ${named}, ${missing}`)
 }
 

@@ -43,9 +43,10 @@ export const APP_CONFLICTS: readonly Conflict<Given>[] = [
     ['postLogoutRedirectUri', 'baseUrl', 'routes'],
     ({ postLogoutRedirectUri: url }) =>
       `postLogoutRedirectUri must not be one of routes. Received ${showValue(url)}. Set it to the page that users see after a logout.`,
-    ({ postLogoutRedirectUri: url, baseUrl = '', ...options }) =>
+    ({ postLogoutRedirectUri: url = '', baseUrl = '', ...options }) =>
       routesOf(options).some(({ path }) => {
-        return [path, withAsciiHost(baseUrl).replace(/\/$/, '') + path].some((own) => isSamePath(own, url))
+        const own = [path, withAsciiHost(baseUrl).replace(/\/$/, '') + path]
+        return own.some((route) => isSamePath(route, withAsciiHost(url)))
       }),
   ),
   { between: ['routes', 'providerChooser'], problems: equalRoutes },

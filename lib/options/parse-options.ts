@@ -143,12 +143,14 @@ function parseBaseUrl(baseUrl: string): Pick<AppConfig, 'origin' | 'basePath'> {
 
 /**
  * OIDC RP-Initiated Logout 2: the provider compares it with what is registered, so an absolute URL stays as it was
- * given.
+ * given. Only a host with letters beyond ASCII, which no URI has (RFC 3986 3.2.2), becomes what browsers send.
  */
-function afterLogoutUrl({ baseUrl, postLogoutRedirectUri = withAsciiHost(baseUrl) }: Readonly<AppOptions>): string {
+function afterLogoutUrl({ baseUrl, postLogoutRedirectUri = baseUrl }: Readonly<AppOptions>): string {
   const { origin, basePath } = parseBaseUrl(baseUrl)
   const path = parseLocalPath(postLogoutRedirectUri, origin)
-  return path === undefined ? postLogoutRedirectUri : origin + basePath + path.pathname + path.search + path.hash
+  return path === undefined
+    ? withAsciiHost(postLogoutRedirectUri)
+    : origin + basePath + path.pathname + path.search + path.hash
 }
 
 function createProviderConfig(app: AppConfig, name: string, options: Readonly<NamedProviderOptions>): Config {

@@ -72,7 +72,10 @@ export const origins: Rule = listOf(
 /** A query is allowed: the provider compares the whole URL with what is registered. */
 export const afterLogoutUrlRule: Rule = must(
   'be an absolute https URL without credentials, or a path below baseUrl that begins with one slash',
-  (value) => parseHttpUrl(value) !== undefined || parseLocalPath(value, 'http://localhost') !== undefined,
+  (value) => {
+    const url = typeof value === 'string' ? withAsciiHost(value) : value
+    return parseHttpUrl(url) !== undefined || parseLocalPath(value, 'http://localhost') !== undefined
+  },
   showUrl,
 )
 

@@ -3,7 +3,7 @@ import { type JsonObject, presentMembers } from '../jose/json.ts'
 import type { Config } from '../options/config.ts'
 import { endpointOf } from '../provider/client-authentication.ts'
 import { errorFromResponse } from '../provider/error-response.ts'
-import { jsonBody } from '../provider/http-transport.ts'
+import { untypedJsonBody } from '../provider/http-transport.ts'
 import type { Provider } from '../provider/provider.ts'
 import { type FormParams, postForm } from '../provider/requests.ts'
 import type { DpopKey, Json } from '../types.ts'
@@ -64,7 +64,7 @@ export async function requestTokens(
 ): Promise<TokenResponse> {
   const { config } = provider
   const response = await postForm(provider, 'token_endpoint', grant, { dpopKey })
-  const members = presentTokenMembers(jsonBody(response))
+  const members = presentTokenMembers(untypedJsonBody(response))
   if (!isSuccess(response.status) || isErrorBody(members)) {
     const url = endpointOf(provider, 'token_endpoint')
     throw errorFromResponse(response, 'ERR_OIDC_TOKEN_REQUEST', { url, config })
@@ -93,7 +93,10 @@ function isErrorBody(members: JsonObject | undefined): boolean {
 
 function checkResponse(given: JsonObject | undefined, contentType: string | null, config: Config): TokenResponse {
   if (given === undefined) {
-    throw invalidResponse(`is not a JSON object with a JSON content type (content-type: ${shown(contentType)})`)
+    throw invalidResponse(
+      `is not a JSON object with a JSON content type (content-type: ${shown(contentType)}). RFC 6749 5.1 requires ` +
+        'application/json: correct it at the provider or its proxy, or set the option fetch to a function that does',
+    )
   }
   const lacksToken = config.allowMissingAccessToken && !Object.hasOwn(given, 'access_token')
   const members = config.assumeBearerTokenType || lacksToken ? { token_type: 'Bearer', ...given } : given

@@ -186,11 +186,16 @@ function isReset(error: NodeJS.ErrnoException): boolean {
 
 /** Errors of the HTTP parser hold the bytes that it could not parse. They may be tokens, and errors are logged. */
 function withoutPacket(error: NodeJS.ErrnoException & { rawPacket?: unknown }): Error {
-  const isHttp2 = error.code === 'ERR_SSL_TLSV1_ALERT_NO_APPLICATION_PROTOCOL' || isSettingsFrame(error.rawPacket)
+  const isHttp2 = isProtocolAlert(error) || isSettingsFrame(error.rawPacket)
   Reflect.deleteProperty(error, 'rawPacket')
   return isHttp2
     ? Object.assign(new Error('The OpenID provider or API speaks HTTP/2 only.', { cause: error }), { code: HTTP2_ONLY })
     : error
+}
+
+/** RFC 7301 3.2: the alert no_application_protocol (120). Which code Node gives it depends on when it arrives. */
+function isProtocolAlert({ code, message }: NodeJS.ErrnoException): boolean {
+  return code === 'ERR_SSL_TLSV1_ALERT_NO_APPLICATION_PROTOCOL' || /\bSSL alert number 120\b/.test(message)
 }
 
 /** RFC 9113 3.4: a server begins an HTTP/2 connection with a frame of the type SETTINGS (4), without flags, of the stream 0. */

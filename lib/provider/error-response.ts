@@ -2,7 +2,7 @@ import { type ErrorCode, ProviderError, type ProviderRefusal } from '../errors.t
 import { type JsonObject, presentMembers } from '../jose/json.ts'
 import type { Config } from '../options/config.ts'
 import { nowInSeconds } from '../time/seconds.ts'
-import { jsonBody, type ProviderResponse, type ResponseHeaders, withoutQuery } from './http-transport.ts'
+import { type ProviderResponse, type ResponseHeaders, untypedJsonBody, withoutQuery } from './http-transport.ts'
 import { concealSecrets } from './sent-secrets.ts'
 
 /** Where an error response came from, for messages. */
@@ -97,7 +97,7 @@ const OKTA_ERROR_CODE = /^E\d{7}$/
  * `WWW-Authenticate` alone (RFC 6750 3). Anything else is left out, and a secret that we sent is concealed.
  */
 export function readErrorResponse({ status, headers, body, sentSecrets }: ErrorHead): ErrorResponse {
-  const json = presentMembers((body && jsonBody({ status, headers, body })) ?? {})
+  const json = presentMembers((body && untypedJsonBody({ status, headers, body })) ?? {})
   return {
     refusal: concealed(refusalOfOAuth(json) ?? refusalOfOkta(json) ?? refusalInChallenge(headers), sentSecrets),
     errorId: supportId(json['errorId']),

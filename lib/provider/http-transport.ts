@@ -104,6 +104,17 @@ export async function readResponse(head: ResponseHead, urlWithoutQuery: string):
   return { status, headers, body: await readBody(head.body, urlWithoutQuery) }
 }
 
+/**
+ * The JSON object in a response of an endpoint, even if the response has no content type: then its body decides (RFC 9110 8.3).
+ * A response that says it is something else is not JSON, whatever its body looks like. Only for responses on which it does
+ * not depend who a user is: a token response has an ID Token whose signature is verified, and an error grants nothing.
+ */
+export function untypedJsonBody(response: ProviderResponse): JsonObject | undefined {
+  if (response.headers.get('content-type')) return jsonBody(response)
+  const value = parseJson(response.body)
+  return isObject(value) ? value : undefined
+}
+
 /** The JSON value in a response, frozen. Returns `undefined` if its content type or its body is not JSON. */
 export function jsonValueOf({ headers, body }: ProviderResponse): Json | undefined {
   const isJson = /^application\/([\w.+-]+\+)?json *(;|$)/i.test(headers.get('content-type') ?? '')

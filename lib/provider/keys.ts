@@ -3,7 +3,7 @@ import { ProviderError } from '../errors.ts'
 import { findJweAlgorithm, findJwsAlgorithm, isSameAlgorithm } from '../jose/algorithms.ts'
 import { isObject, type JsonObject, presentMembers } from '../jose/json.ts'
 import { allowsUse, findKeyKind, isStrongRsaKey, type KeyKind, type KeyUse } from '../jose/jwk.ts'
-import type { KeyHint, VerificationKeys } from '../jose/jws.ts'
+import type { KeyHint, KeyRestriction, VerificationKeys } from '../jose/jws.ts'
 import { isIssuedBy } from '../options/issuer.ts'
 import { createBudget } from '../time/budget.ts'
 import type { Json } from '../types.ts'
@@ -59,6 +59,10 @@ export function createKeyStore(http: Pick<HttpClient, 'getJson'>, jwksUri: strin
     return (await renew()) ? await select(hint) : candidates
   }
 
+  async function restrictionOf(hint: KeyHint): Promise<KeyRestriction | undefined> {
+    return (await keySet.get()).find((key) => canVerify({ ...key, uses: ['sig'] }, hint))?.restriction
+  }
+
   async function selectForEncryption(alg: string): Promise<EncryptionKey | undefined> {
     const fitting = (await keySet.get()).filter((key) => canEncryptFor(key, alg))
     return fitting.find(({ uses }) => uses.length === 1) ?? fitting[0]
@@ -74,7 +78,7 @@ export function createKeyStore(http: Pick<HttpClient, 'getJson'>, jwksUri: strin
     renewing ??= keySet
       .renew()
       .then(
-        (keys) => keys.length > 0,
+        (keys) => keys.some(isUsable),
         () => false,
       )
       .finally(() => {
@@ -83,7 +87,7 @@ export function createKeyStore(http: Pick<HttpClient, 'getJson'>, jwksUri: strin
     return await renewing
   }
 
-  return { jwksUri: url, keysFor, renew, encryptionKeyFor }
+  return { jwksUri: url, keysFor, renew, restrictionOf, encryptionKeyFor }
 }
 
 /** RFC 7517 5: keys that are not understood are ignored. If none is left, the error comes when a key is needed. */
@@ -108,17 +112,23 @@ function readKeySet({ keys }: JsonObject, jwksUri: string): readonly PublicKey[]
  * price: keys that a provider withdraws by an empty set, and not by new keys, are used for as long as while it is down.
  */
 function isUseless(keys: readonly PublicKey[], last: readonly PublicKey[] | undefined): boolean {
-  if (keys.length === 0) return true
+  if (!keys.some(isUsable)) return true
   const verifies = ({ uses }: PublicKey) => uses.includes('sig')
   return last?.some(verifies) === true && !keys.some(verifies)
+}
+
+function isUsable({ uses }: PublicKey): boolean {
+  return uses.length > 0
 }
 
 /** A public key of the provider, with what its JWK says about it (RFC 7517 4). */
 interface PublicKey {
   readonly key: KeyObject
   readonly kind: KeyKind
-  /** Both, if the JWK says nothing. */
+  /** Both, if the JWK says nothing; none, if it allows neither. */
   readonly uses: readonly KeyUse[]
+  /** The member that forbids it to verify signatures. */
+  readonly restriction: KeyRestriction | undefined
   readonly kid: string | undefined
   readonly alg: string | undefined
   /** Whose tokens it signs, if a provider with many tenants says so (Entra ID). May hold the placeholder of the tenant. */
@@ -131,8 +141,8 @@ const MAX_MEMBER_LENGTH = 2731
 const MAX_ML_DSA_LENGTH = 3456
 
 /**
- * Imports one key of a key set. Returns `undefined` for a key that we cannot use: private, symmetric, for another use, of an
- * unknown kind, weak or broken. Such keys do not make the set invalid.
+ * Imports one key of a key set. Returns `undefined` for a key that we cannot use: private, symmetric, of an unknown kind,
+ * weak or broken. Such keys do not make the set invalid.
  */
 function importPublicKey(given: Json): PublicKey | undefined {
   if (!isObject(given)) return undefined
@@ -143,10 +153,19 @@ function importPublicKey(given: Json): PublicKey | undefined {
   const { crv, kid } = jwk
   // `RSA` and `EC` are no algorithms (RFC 7518 3.1): the key type, written twice, restricts nothing.
   const alg = jwk['alg'] === kind?.kty ? undefined : jwk['alg']
-  if (kind === undefined || kind.crv !== crv || isPrivate(given, kind) || uses.length === 0) return undefined
+  if (kind === undefined || kind.crv !== crv || isPrivate(given, kind)) return undefined
   if (!isOptionalString(kid) || !isOptionalString(alg)) return undefined
   const key = importMembers(jwk, kind)
-  return key === undefined ? undefined : { key, kind, uses, kid, alg, issuer: given['issuer'] }
+  return key === undefined
+    ? undefined
+    : { key, kind, uses, restriction: restrictionIn(jwk), kid, alg, issuer: given['issuer'] }
+}
+
+/** RFC 7517 4.2 and 4.3. `key_ops` is looked at first: it is rarer, and so rarely thought of. */
+function restrictionIn(jwk: JsonObject): KeyRestriction | undefined {
+  const names = ['key_ops', 'use'] as const
+  const name = names.find((one) => jwk[one] !== undefined && !allowsUse({ [one]: jwk[one] }, 'sig', 'public'))
+  return name === undefined ? undefined : { name, value: jwk[name] }
 }
 
 function isPrivate(jwk: JsonObject, { privateMembers }: KeyKind): boolean {

@@ -4,7 +4,7 @@ import { loadOnce } from '../time/single-flight.ts'
 import type { DpopKey } from '../types.ts'
 import { type AuthenticatedClient, authenticateClient, type EndpointName, endpointOf } from './client-authentication.ts'
 import { parseChallenges } from './error-response.ts'
-import { type HttpRequest, jsonBody, type ProviderResponse } from './http-transport.ts'
+import { type HttpRequest, type ProviderResponse, untypedJsonBody } from './http-transport.ts'
 import type { Provider } from './provider.ts'
 
 /** The fields of a posted form. An array is sent as one field for each of its values (RFC 8707 2). */
@@ -51,7 +51,7 @@ export async function postForm(
       }
     },
     demandsNonce: (response) =>
-      [400, 401].includes(response.status) && jsonBody(response)?.['error'] === 'use_dpop_nonce',
+      [400, 401].includes(response.status) && untypedJsonBody(response)?.['error'] === 'use_dpop_nonce',
   })
 }
 

@@ -204,6 +204,18 @@ describe('the configuration', () => {
       assert.match(postLogoutRedirectUri, /^https:\/\/xn--mnchen-3ya\.example[:/]/)
     }
     assert.throws(() => parse({ baseUrl: 'http://münchen.example' }), /baseUrl must be https\./)
+  })
+
+  it('N-25: accepts a postLogoutRedirectUri whose host has letters beyond ASCII, in its punycode form', () => {
+    const given = 'https://www.münchen.example/bye?a=%2F'
+    const withPath = given.replace('bye', 'tschüss')
+    assert.throws(() => parse({ postLogoutRedirectUri: withPath }), /postLogoutRedirectUri must be/)
+    const { postLogoutRedirectUri } = parse({ postLogoutRedirectUri: given })
+    assert.equal(postLogoutRedirectUri, 'https://www.xn--mnchen-3ya.example/bye?a=%2F')
+    const route = { baseUrl: 'https://münchen.example', postLogoutRedirectUri: 'https://MÜNCHEN.example/login' }
+    assert.throws(() => parse(route), /postLogoutRedirectUri must not be one of routes/)
+    const insecure = { postLogoutRedirectUri: 'http://münchen.example/bye' }
+    assert.throws(() => parse(insecure), /postLogoutRedirectUri must be https\./)
     for (const host of [
       'a\uff0fb.example',
       'a\u2024example',

@@ -172,12 +172,19 @@ const GOOD: readonly (readonly [name: string, change: JsonChange])[] = [
   ['N-20: with the scope as a list', put({ scope: ['openid', 'profile'] })],
   ['N-25: with status 201', (good, answer) => withStatus201(good, answer)],
   ['N-25: with content-encoding none', (good, answer) => withNoneEncoding(good, answer)],
+  ['N-25: with an empty content type', (good, answer) => as('', good, answer)],
+  ['N-25: without a content type', (good, answer) => withoutType(good, answer)],
   ['N-25: with token_type BearerToken', put({ token_type: 'BearerToken' })],
   ['with members that nobody knows', put({ a: { b: [EVIL_HTML] }, constructor: 'x' })],
   ['with a member __proto__', text((good) => `{"__proto__":{"x":1},${good.slice(1)}`)],
   ['with our own name for the ID Token', put({ express_oidc_id_token: EVIL_HTML })],
   ['with cookies', (good, answer) => withCookie(good, answer)],
 ]
+
+function withoutType(good: JsonObject, { headers }: JsonAnswer): JsonObject {
+  delete headers['Content-Type']
+  return good
+}
 
 function withStatus201(good: JsonObject, answer: JsonAnswer): JsonObject {
   answer.status = 201

@@ -161,6 +161,36 @@ describe('the choice of keys', () => {
     })
   }
 
+  const named: readonly (readonly [members: object, restriction: unknown])[] = [
+    [{ key_ops: ['sign'] }, { name: 'key_ops', value: ['sign'] }],
+    [
+      { key_ops: 'verify', use: 'sig' },
+      { name: 'key_ops', value: 'verify' },
+    ],
+    [
+      { key_ops: ['encrypt'], use: 'enc' },
+      { name: 'key_ops', value: ['encrypt'] },
+    ],
+    [{ use: 'enc' }, { name: 'use', value: 'enc' }],
+    [{ use: 'enc', kid: 'other' }, undefined],
+    [{ key_ops: ['verify'], use: 'sig' }, undefined],
+  ]
+  for (const [members, restriction] of named) {
+    it(`N-25: names what forbids a key to verify: ${JSON.stringify(members)}`, async () => {
+      const { store } = startStore({ ...rsa, kid: 'one', ...members })
+      assert.deepEqual(await store.restrictionOf({ alg: 'RS256', kid: 'one' }), restriction)
+      assert.equal(await store.restrictionOf({ alg: 'ES256', kid: 'one' }), undefined)
+    })
+  }
+
+  it('N-25: keeps good keys if those of a new set must not verify', async () => {
+    const { store, endpoint } = startStore({ ...rsa, kid: 'one' })
+    assert.equal((await store.keysFor({ alg: 'RS256' })).length, 1)
+    endpoint.keys = [{ ...rsa, kid: 'one', key_ops: ['sign'] }]
+    await store.renew()
+    assert.equal((await store.keysFor({ alg: 'RS256' })).length, 1)
+  })
+
   for (const keys of [undefined, null, {}, 'keys', { length: 1 }]) {
     it(`refuses a set whose keys are ${JSON.stringify(keys)}`, async () => {
       const { store, endpoint } = startStore()
