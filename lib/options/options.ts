@@ -236,8 +236,8 @@ export interface ApplicationOptions {
    */
   sharedState?: SharedState
   /**
-   * Sends every request to the provider, for example through a proxy. The time and size limits still apply. Cannot be
-   * combined with `tlsClientCertificate`.
+   * Sends every request to the provider, for example through a proxy. The time and size limits still apply.
+   * `req.oidc.fetch()` does not use it. Cannot be combined with `tlsClientCertificate`, `agent` and `ca`.
    */
   fetch?: (url: string, init: RequestInit) => Promise<Response>
   /**
