@@ -12,7 +12,7 @@ import {
   type WithDefaults,
   withDefaults,
 } from './option-row.ts'
-import { discovery, tenants, timeout } from './option-rules.ts'
+import { agent, ca, discovery, tenants, timeout } from './option-rules.ts'
 import {
   anyOf,
   booleanRule,
@@ -33,7 +33,6 @@ import {
   optional,
   seconds,
   showValue,
-  withMethods,
 } from './rule.ts'
 import { endpointUrl, issuer } from './urls.ts'
 
@@ -41,7 +40,7 @@ import { endpointUrl, issuer } from './urls.ts'
 // bearer-options.ts. A new option is a row here, a member there, and an entry in docs/bearer.md.
 
 type IssuerWithoutDefault = 'tenants' | 'profile' | 'maxTokenAge' | 'providerMetadata'
-type AppWithoutDefault = 'issuers' | 'fetch' | 'agent'
+type AppWithoutDefault = 'issuers' | 'fetch' | 'agent' | 'ca'
 
 /** Only algorithms with a key pair: an API that shares a secret with the issuer could issue tokens itself. */
 const SIGNATURES = SIGNATURE_ALGORITHMS.filter((alg) => !usesClientSecret(alg))
@@ -98,7 +97,8 @@ export const BEARER_APP_OPTIONS: OptionTable<BearerAppOptions, AppWithoutDefault
   clockTolerance: option(seconds(0, 300), 60),
   timeout: option(timeout, 10),
   fetch: option(functionRule),
-  agent: option(withMethods('be an https.Agent', 'addRequest', 'destroy')),
+  agent: option(agent),
+  ca: option(ca),
   dangerouslyAllowInsecureRequests: option(booleanRule, false),
 }
 
@@ -235,6 +235,11 @@ const APP_CONFLICTS: readonly Conflict<BearerAppOptions>[] = [
     ['fetch', 'agent'],
     'agent cannot be combined with fetch, which makes its own connections.',
     ({ fetch, agent }) => fetch !== undefined && agent !== undefined,
+  ),
+  conflict(
+    ['ca', 'agent', 'fetch'],
+    'ca cannot be combined with agent or fetch. Give the authorities to your agent or fetch function.',
+    ({ ca, agent, fetch }) => ca !== undefined && (agent !== undefined || fetch !== undefined),
   ),
 ]
 

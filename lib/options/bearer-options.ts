@@ -120,6 +120,11 @@ export interface BearerAppOptions {
   /** The agent for the https connections to the issuer. Cannot be combined with `fetch`. */
   agent?: Agent
   /**
+   * The certificates of the authorities that sign the issuer's certificate, in PEM: text or bytes, or a list. They replace
+   * those that Node trusts. Cannot be combined with `agent` and `fetch`.
+   */
+  ca?: string | Uint8Array | readonly (string | Uint8Array)[]
+  /**
    * Allow plain http for issuers and their endpoints. For development only.
    * @default false
    */

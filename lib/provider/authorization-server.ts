@@ -19,7 +19,14 @@ export type FindAuthorizationServer = () => Promise<AuthorizationServer>
 
 type ServerConfig = Pick<
   BearerIssuerConfig,
-  'issuer' | 'discovery' | 'providerMetadata' | 'timeout' | 'fetch' | 'agent' | 'dangerouslyAllowInsecureRequests'
+  | 'issuer'
+  | 'discovery'
+  | 'providerMetadata'
+  | 'timeout'
+  | 'fetch'
+  | 'agent'
+  | 'ca'
+  | 'dangerouslyAllowInsecureRequests'
 >
 
 /**

@@ -4,6 +4,7 @@ import { describe, it } from 'node:test'
 import { bearer } from '../../lib/bearer.ts'
 import { ConfigError } from '../../lib/errors.ts'
 import { BEARER_APP_OPTIONS, BEARER_ISSUER_OPTIONS, parseBearerOptions } from '../../lib/options/bearer-config.ts'
+import { LOOPBACK_CERTIFICATE } from '../support/servers/tls-certificate.ts'
 
 const good = (changes: object = {}): object => ({ issuer: 'https://as.example', audience: 'my-api', ...changes })
 
@@ -26,6 +27,7 @@ const APP_DEFAULTS = {
   timeout: 10,
   fetch: undefined,
   agent: undefined,
+  ca: undefined,
   dangerouslyAllowInsecureRequests: false,
 }
 
@@ -88,6 +90,8 @@ const WRONG: readonly [object, RegExp][] = [
   [{ timeout: 0 }, /^timeout must be a number of seconds/],
   [{ fetch: 'x' }, /^fetch must be a function/],
   [{ agent: {} }, /^agent must be an https\.Agent/],
+  [{ ca: 'authority.pem' }, /^ca must be certificates in PEM/],
+  [{ ca: LOOPBACK_CERTIFICATE.cert, agent: new Agent() }, /^ca cannot be combined with agent or fetch/],
   [{ fetch: () => {}, agent: new Agent() }, /^agent cannot be combined with fetch/],
   [{ dangerouslyAllowInsecureRequests: 1 }, /^dangerouslyAllowInsecureRequests must be true or false/],
   [{ audiences: 'x' }, /^audiences is not an option; did you mean audience\?$/],
