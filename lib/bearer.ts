@@ -28,7 +28,9 @@ export type {
   BearerAppOptions,
   BearerIssuerOptions,
   BearerOptions,
+  CertificateHeader,
   FindIssuerOptions,
+  IntrospectionOptions,
   IssuerEntry,
 } from './options/bearer-options.ts'
 export type { AccessTokenClaims, AuthRequirement, OidcContext, TokenContext } from './types.ts'

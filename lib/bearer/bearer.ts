@@ -1,13 +1,22 @@
 import { OidcError, ProviderError } from '../errors.ts'
 import { publishError } from '../events.ts'
 import { type Credentials, readCredentials } from '../http/authorization.ts'
-import { type Protection, protect, sendChallenge, sendUnavailable } from '../http/challenge.ts'
+import {
+  type ChallengeProblem,
+  type ChallengeScheme,
+  type Protection,
+  protect,
+  sendChallenge,
+  sendUnavailable,
+} from '../http/challenge.ts'
 import { answerDenial, type ContextRequest, isPreflight, loginRequired, publishDenial } from '../http/denial.ts'
-import type { Next, Request, Response } from '../http/request.ts'
+import type { Handler, Next, Request, Response } from '../http/request.ts'
 import { type BearerConfig, parseBearerOptions } from '../options/bearer-config.ts'
 import type { BearerOptions } from '../options/bearer-options.ts'
 import { loadOnce } from '../time/single-flight.ts'
 import type { OidcContext } from '../types.ts'
+import { createResourceMetadataHandler, resourceMetadataUrl } from './resource-metadata.ts'
+import type { CheckSender } from './sender-constraint.ts'
 import { createAnonymousContext, createTokenContext } from './token-context.ts'
 import { type AccessTokenInfo, describeToken } from './token-info.ts'
 import type { TokenVerifier } from './verify-token.ts'
@@ -34,6 +43,20 @@ export interface BearerMiddleware {
    * ```
    */
   verifyAccessToken(token: string): Promise<AccessTokenInfo>
+  /**
+   * Serves the metadata of the API (RFC 9728), if the option `resource` is set. Mount it at the root of the application if
+   * `bearer()` itself is mounted below a path, because the metadata stands beside the API and not below it.
+   *
+   * @example
+   * ```ts
+   * import { bearer } from 'express-oidc/bearer'
+   *
+   * const api = bearer({ issuer, audience: 'my-api', resource: 'https://api.example.com/mcp' })
+   * app.use(api.resourceMetadata)
+   * app.use('/mcp', api)
+   * ```
+   */
+  readonly resourceMetadata: Handler
 }
 
 /**
@@ -55,11 +78,16 @@ export interface BearerMiddleware {
  */
 export function bearer(options: BearerOptions): BearerMiddleware {
   const config = parseBearerOptions(options)
-  const { realm, allowSession } = config
-  const protection: Protection = { realm, allowSession, schemes: [{ name: 'Bearer', params: {} }] }
-  const loadVerifier = loadOnce(async () => (await import('./verify-token.ts')).createTokenVerifier(config))
+  const protection = protectionFor(config)
+  const metadata = metadataHandlerFor(config)
+  const loadChecks = loadOnce(() => createChecks(config))
 
   function bearerMiddleware(req: BearerRequest, res: Response, next: Next): void {
+    // The metadata is for those who have no token yet.
+    metadata(req, res, (error) => (error === undefined ? judge(req, res, next) : next(error)))
+  }
+
+  function judge(req: BearerRequest, res: Response, next: Next): void {
     protect(req, protection)
     let credentials: Credentials | undefined
     try {
@@ -70,7 +98,7 @@ export function bearer(options: BearerOptions): BearerMiddleware {
     }
     if (credentials === undefined) passWithoutToken(req, res, next, config)
     else {
-      passWithToken({ req, res, next, protection, credentials }, loadVerifier, config).then(
+      passWithToken({ req, res, next, protection, credentials }, loadChecks, config).then(
         // Outside of the promise, whose rejection an error that `next` throws would become.
         (isPassed) => isPassed && process.nextTick(next),
         (error: unknown) => process.nextTick(next, error),
@@ -79,14 +107,65 @@ export function bearer(options: BearerOptions): BearerMiddleware {
   }
 
   return Object.assign(bearerMiddleware, {
+    resourceMetadata: metadata,
     async ready() {
-      await (await loadVerifier()).load()
+      const { verifier } = await loadChecks()
+      await verifier.load()
     },
     async verifyAccessToken(token: string) {
-      const { verify } = await loadVerifier()
-      return describeToken(token, await verify(token))
+      const { verifier } = await loadChecks()
+      return describeToken(token, await verifier.verify(token), config)
     },
   })
+}
+
+function protectionFor(config: BearerConfig): Protection {
+  const { realm, allowSession, resource, dpopSigningAlgs } = config
+  const params = resource === undefined ? {} : { resource_metadata: resourceMetadataUrl(resource) }
+  const dpop: ChallengeScheme = { name: 'DPoP', params: { ...params, algs: dpopSigningAlgs.join(' ') } }
+  const schemes = [
+    ...(requiresDpop(config) ? [] : [{ name: 'Bearer' as const, params }]),
+    ...(takesDpop(config) ? [dpop] : []),
+  ]
+  return { realm, allowSession, schemes }
+}
+
+/** A proof names the URL of its request, which only the configuration can say. */
+function takesDpop({ baseUrl, resource }: BearerConfig): boolean {
+  return baseUrl !== undefined || resource !== undefined
+}
+
+/** Tokens that are bound to a certificate are sent as Bearer (RFC 8705 3). */
+function requiresDpop({ senderConstrained, clientCertificate }: BearerConfig): boolean {
+  return senderConstrained === 'required' && clientCertificate === undefined
+}
+
+/** Without an identifier of the API there is no metadata. */
+function metadataHandlerFor(config: BearerConfig): Handler {
+  const { resource, resourceMetadata: extraMetadata, issuers, dpopSigningAlgs, clientCertificate } = config
+  if (resource === undefined) return (_req, _res, next) => next()
+  return createResourceMetadataHandler({
+    resource,
+    authorizationServers: typeof issuers === 'function' ? [] : issuers.map(({ issuer }) => issuer),
+    dpopAlgorithms: dpopSigningAlgs,
+    requiresDpop: requiresDpop(config),
+    bindsCertificates: clientCertificate !== undefined,
+    extraMetadata,
+  })
+}
+
+/** What is loaded with the first token. */
+interface Checks {
+  readonly verifier: TokenVerifier
+  readonly checkSender: CheckSender
+}
+
+async function createChecks(config: BearerConfig): Promise<Checks> {
+  const [{ createTokenVerifier }, { createSenderCheck }] = await Promise.all([
+    import('./verify-token.ts'),
+    import('./sender-constraint.ts'),
+  ])
+  return { verifier: createTokenVerifier(config), checkSender: createSenderCheck(config) }
 }
 
 type BearerRequest = Request & { oidc?: OidcContext }
@@ -103,13 +182,15 @@ interface Exchange {
 /** Returns true if the token is good. Rejects if the response cannot be sent, because the application has sent one meanwhile. */
 async function passWithToken(
   exchange: Exchange & { readonly credentials: Credentials },
-  loadVerifier: () => Promise<TokenVerifier>,
+  loadChecks: () => Promise<Checks>,
   config: BearerConfig,
 ): Promise<boolean> {
-  const { req, credentials } = exchange
+  const { req, res, credentials } = exchange
   try {
-    const { verify } = await loadVerifier()
-    req.oidc = createTokenContext(credentials, await verify(credentials.token), config)
+    const { verifier, checkSender } = await loadChecks()
+    const grant = await verifier.verify(credentials.token)
+    await checkSender(req, res, credentials, grant)
+    req.oidc = createTokenContext(credentials, grant, config)
   } catch (error) {
     refuse(exchange, error)
     return false
@@ -152,12 +233,26 @@ const RETRY_AFTER = { usual: 5, longest: 300 }
 function refuse({ req, res, next, protection, credentials }: Exchange, error: unknown): void {
   if (error instanceof OidcError && error.expose) {
     publishDenial(req, error.code, error)
-    sendChallenge(res, protection, error.status === 400 ? INVALID_REQUEST : INVALID_TOKEN, credentials?.scheme)
+    const nonce = error.headers['DPoP-Nonce']
+    if (nonce !== undefined) res.setHeader('DPoP-Nonce', nonce)
+    sendChallenge(res, protection, problemOf(error), credentials?.scheme)
   } else {
     publishError(error)
-    if (error instanceof ProviderError) sendUnavailable(res, secondsUntilRetry(error))
+    if (isOutage(error)) sendUnavailable(res, secondsUntilRetry(error))
     else next(asError(error))
   }
+}
+
+/** The issuer or the shared state is away. Another error of ours is a mistake in the setup. */
+function isOutage(error: unknown): error is OidcError {
+  return error instanceof ProviderError || (error instanceof OidcError && error.status > 500)
+}
+
+/** RFC 6750 3.1, RFC 9449 7.1 and 9. */
+function problemOf({ code, status }: OidcError): ChallengeProblem {
+  if (status === 400) return INVALID_REQUEST
+  if (code === 'ERR_OIDC_DPOP_PROOF_NONCE') return USE_NONCE
+  return code.startsWith('ERR_OIDC_DPOP_PROOF_') ? INVALID_PROOF : INVALID_TOKEN
 }
 
 const INVALID_REQUEST = {
@@ -168,7 +263,20 @@ const INVALID_REQUEST = {
 
 const INVALID_TOKEN = { status: 401, error: 'invalid_token', description: 'The access token is not valid.' } as const
 
-function secondsUntilRetry({ retryAfter = RETRY_AFTER.usual }: ProviderError): number {
+const INVALID_PROOF = {
+  status: 401,
+  error: 'invalid_dpop_proof',
+  description: 'The DPoP proof is not valid for this request.',
+} as const
+
+const USE_NONCE = {
+  status: 401,
+  error: 'use_dpop_nonce',
+  description: 'Make a DPoP proof with the nonce in the header DPoP-Nonce.',
+} as const
+
+function secondsUntilRetry(error: OidcError): number {
+  const { retryAfter = RETRY_AFTER.usual } = error instanceof ProviderError ? error : {}
   return Math.min(Math.max(Math.ceil(retryAfter), 1), RETRY_AFTER.longest)
 }
 

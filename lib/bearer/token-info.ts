@@ -1,3 +1,4 @@
+import type { BearerConfig } from '../options/bearer-config.ts'
 import type { AccessTokenGrant } from '../protocol/access-token-claims.ts'
 import { accessTokenError } from '../protocol/jwt-access-token.ts'
 import type { AccessTokenClaims } from '../types.ts'
@@ -19,8 +20,13 @@ export interface AccessTokenInfo {
  * Describes a verified token for other middleware. Throws `ERR_OIDC_ACCESS_TOKEN_CONFIRMATION` for a token that is bound to a key
  * or certificate: without the request, nobody has proved that its sender has it.
  */
-export function describeToken(token: string, grant: AccessTokenGrant): AccessTokenInfo {
+export function describeToken(
+  token: string,
+  grant: AccessTokenGrant,
+  { senderConstrained }: Pick<BearerConfig, 'senderConstrained'>,
+): AccessTokenInfo {
   const { claims, scope, clientId = '', expiresAt, confirmation } = grant
+  if (senderConstrained === 'required') throw accessTokenError('CONFIRMATION', { message: NOT_PROVED })
   if (confirmation !== undefined) throw accessTokenError('CONFIRMATION', { message: BOUND })
   const resource = [claims['aud']]
     .flat()
@@ -38,3 +44,7 @@ export function describeToken(token: string, grant: AccessTokenGrant): AccessTok
 
 const BOUND =
   'is bound to its sender (cnf), which verifyAccessToken() cannot check. Put bearer() in front of the route.'
+
+const NOT_PROVED =
+  "cannot be accepted by verifyAccessToken(), because senderConstrained is 'required' and it does not see the request. " +
+  'Put bearer() in front of the route.'

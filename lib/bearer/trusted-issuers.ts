@@ -3,11 +3,14 @@ import type { BearerConfig, BearerIssuerConfig, FindIssuerConfig } from '../opti
 import { isIssuedBy } from '../options/issuer.ts'
 import { createAuthorizationServerFinder, type FindAuthorizationServer } from '../provider/authorization-server.ts'
 import { createSingleFlight } from '../time/single-flight.ts'
+import { createIntrospection, type Introspect } from './introspect.ts'
 
 /** An issuer whose tokens may be accepted. */
 export interface TrustedIssuer {
   readonly config: BearerIssuerConfig
   readonly findServer: FindAuthorizationServer
+  /** Set if the issuer is asked about tokens. */
+  readonly introspect: Introspect | undefined
 }
 
 /** The issuers of one `bearer()` call. */
@@ -25,7 +28,9 @@ export function createTrustedIssuers({ issuers }: BearerConfig): TrustedIssuers 
 }
 
 function createTrustedIssuer(config: BearerIssuerConfig): TrustedIssuer {
-  return { config, findServer: createAuthorizationServerFinder(config) }
+  const findServer = createAuthorizationServerFinder(config)
+  const { introspection } = config
+  return { config, findServer, introspect: introspection && createIntrospection({ config, findServer }, introspection) }
 }
 
 /** How long the answer of the function is kept, in milliseconds: an issuer, and a refusal. */

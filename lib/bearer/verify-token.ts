@@ -29,6 +29,9 @@ export function createTokenVerifier(config: BearerConfig): TokenVerifier {
   const issuers = createTrustedIssuers(config)
   const memory = createTokenMemory(config.tokenCacheSize)
 
+  /** A token that is no JWT names no issuer, so only one issuer may be asked about such tokens. */
+  const introspectOpaque = issuers.known.find(({ introspect }) => introspect !== undefined)?.introspect
+
   async function verify(token: string): Promise<AccessTokenGrant> {
     checkTokenLength(token)
     const remembered = memory.find(token)
@@ -38,10 +41,17 @@ export function createTokenVerifier(config: BearerConfig): TokenVerifier {
         return await check(token, remembered, issuer)
       memory.remove(token)
     }
+    return introspectOpaque === undefined || isJwt(token) ? await verifyJwt(token) : await introspectOpaque(token)
+  }
+
+  async function verifyJwt(token: string): Promise<AccessTokenGrant> {
     const parsed = parseAccessToken(token)
     // Only the choice of the issuer depends on claims before the signature is verified.
     const issuer = await issuers.find(parsed.claims)
     if (issuer === undefined) throw unknownIssuer()
+    if (issuer.introspect !== undefined && issuer.config.introspection?.tokens === 'all') {
+      return await issuer.introspect(token)
+    }
     const signed = await verifySignature(parsed, issuer)
     const grant = await check(token, signed, issuer)
     memory.add(token, signed)
@@ -66,6 +76,11 @@ export function createTokenVerifier(config: BearerConfig): TokenVerifier {
       await Promise.all(issuers.known.map(loadIssuer))
     },
   }
+}
+
+/** True for text with the form of a signed JWT, which is never introspected in place of a verification. */
+function isJwt(token: string): boolean {
+  return /^eyJ[^.]*\.[^.]*\.[^.]*$/.test(token)
 }
 
 async function verifySignature(parsed: ParsedAccessToken, { findServer, config }: TrustedIssuer): Promise<SignedToken> {

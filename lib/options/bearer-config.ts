@@ -1,118 +1,28 @@
 import { ConfigError, shown } from '../errors.ts'
-import { SIGNATURE_ALGORITHMS, usesClientSecret } from '../jose/algorithms.ts'
-import type { BearerAppOptions, BearerIssuerOptions, IssuerEntry } from './bearer-options.ts'
-import { availableInThisNode } from './client-keys-rule.ts'
-import { TENANT_PLACEHOLDER } from './issuer.ts'
+import { BEARER_APP_CONFLICTS, BEARER_ISSUER_CONFLICTS } from './bearer-conflicts.ts'
+import type { BearerAppOptions, BearerIssuerOptions, IntrospectionOptions, IssuerEntry } from './bearer-options.ts'
 import {
-  derived,
-  type OptionTable,
-  option,
-  required,
-  unknownNames,
-  type WithDefaults,
-  withDefaults,
-} from './option-row.ts'
-import { agent, ca, discovery, tenants, timeout } from './option-rules.ts'
-import {
-  anyOf,
-  booleanRule,
-  type Conflict,
-  conflict,
-  findConflicts,
-  firstFailing,
-  frozenCopy,
-  functionRule,
-  insecureUrl,
-  isJson,
-  isPlainObject,
-  listOf,
-  must,
-  nonEmptyString,
-  objectWith,
-  oneOf,
-  optional,
-  seconds,
-  showValue,
-} from './rule.ts'
-import { endpointUrl, issuer } from './urls.ts'
+  BEARER_APP_OPTIONS,
+  BEARER_ISSUER_OPTIONS,
+  type BearerAppWithoutDefault,
+  type BearerIssuerWithoutDefault,
+  INTROSPECTION_OPTIONS,
+  type IntrospectionWithoutDefault,
+} from './bearer-table.ts'
+import { type OptionTable, unknownNames, type WithDefaults, withDefaults } from './option-row.ts'
+import { type Conflict, findConflicts, frozenCopy, insecureUrl, isPlainObject } from './rule.ts'
 
-// One row for each option of bearer(): its name, its rule, and its default. What an option is for stands in
-// bearer-options.ts. A new option is a row here, a member there, and an entry in docs/bearer.md.
+/** The checked options of introspection at one issuer. */
+export type IntrospectionConfig = WithDefaults<IntrospectionOptions, IntrospectionWithoutDefault>
 
-type IssuerWithoutDefault = 'tenants' | 'profile' | 'maxTokenAge' | 'providerMetadata'
-type AppWithoutDefault = 'issuers' | 'fetch' | 'agent' | 'ca'
-
-/** Only algorithms with a key pair: an API that shares a secret with the issuer could issue tokens itself. */
-const SIGNATURES = SIGNATURE_ALGORITHMS.filter((alg) => !usesClientSecret(alg))
-
-const metadata = firstFailing(
-  objectWith((given, name) => [
-    ...nonEmptyString(given['issuer'], `${name}.issuer`),
-    ...optional(endpointUrl)(given['jwks_uri'], `${name}.jwks_uri`),
-    ...optional(endpointUrl)(given['introspection_endpoint'], `${name}.introspection_endpoint`),
-  ]),
-  must('contain only values that JSON can hold', (value) => isJson(value)),
-)
-
-/** Options of an issuer. They are given at the top, or for one under `issuers`. */
-export const BEARER_ISSUER_OPTIONS: OptionTable<BearerIssuerOptions, IssuerWithoutDefault> = {
-  issuer: required(issuer),
-  audience: required(anyOf(nonEmptyString, listOf('one or more audiences', nonEmptyString, 1))),
-  audienceClaim: option(oneOf('aud', 'client_id'), 'aud'),
-  algorithms: option(listOf('signature algorithms', firstFailing(availableInThisNode, oneOf(...SIGNATURES)), 1), [
-    'RS256',
-  ]),
-  tenants: option(tenants),
-  profile: option(oneOf('rfc9068')),
-  maxTokenAge: option(seconds(1, 86_400 * 365)),
-  allowMissingSub: option(booleanRule, false),
-  dangerouslyAllowUnmarkedTokens: option(booleanRule, false),
-  discovery: option(discovery, 'oidc'),
-  providerMetadata: option(metadata),
-}
-
-/** Options of the API. They are given at the top only. */
-export const BEARER_APP_OPTIONS: OptionTable<BearerAppOptions, AppWithoutDefault> = {
-  issuers: derived(
-    anyOf(
-      functionRule,
-      must('be a list of issuers, or a function', (value) => Array.isArray(value) && value.length > 0),
-    ),
-    'the one `issuer`',
-  ),
-  allowAnonymous: option(booleanRule, false),
-  allowSession: option(booleanRule, false),
-  realm: option(
-    must('be 1 to 100 printable ASCII characters without quotes and backslashes', isQuotable, showValue),
-    'api',
-  ),
-  tokenCacheSize: option(
-    must(
-      'be a whole number of bytes from 0 to 1073741824',
-      (value) => typeof value === 'number' && Number.isInteger(value) && value >= 0 && value <= 2 ** 30,
-      showValue,
-    ),
-    4_194_304,
-  ),
-  clockTolerance: option(seconds(0, 300), 60),
-  timeout: option(timeout, 10),
-  fetch: option(functionRule),
-  agent: option(agent),
-  ca: option(ca),
-  dangerouslyAllowInsecureRequests: option(booleanRule, false),
-}
-
-function isQuotable(value: unknown): boolean {
-  return typeof value === 'string' && /^[ !#-[\]-~]{1,100}$/.test(value)
-}
-
-type AppConfig = Omit<WithDefaults<BearerAppOptions, AppWithoutDefault>, 'issuers'>
+type AppConfig = Omit<WithDefaults<BearerAppOptions, BearerAppWithoutDefault>, 'issuers'>
 
 /** The checked options for the tokens of one issuer, with those of the API. */
 export interface BearerIssuerConfig
   extends AppConfig,
-    Omit<WithDefaults<BearerIssuerOptions, IssuerWithoutDefault>, 'audience'> {
+    Omit<WithDefaults<BearerIssuerOptions, BearerIssuerWithoutDefault>, 'audience' | 'introspection'> {
   readonly audience: readonly string[]
+  readonly introspection: IntrospectionConfig | undefined
 }
 
 /** The checked options of one `bearer()` call. */
@@ -143,14 +53,16 @@ export function parseBearerOptions(options: unknown): BearerConfig {
   const entries = Array.isArray(issuers) ? issuers.map(entryOf) : []
   const problems = [
     ...unknownNames(given, [...Object.keys(BEARER_APP_OPTIONS), ...Object.keys(BEARER_ISSUER_OPTIONS)]),
-    ...problemsOf(given, BEARER_APP_OPTIONS, APP_CONFLICTS),
+    ...problemsOf(given, BEARER_APP_OPTIONS, BEARER_APP_CONFLICTS),
     ...(issuers === undefined ? issuerProblems(given, given, '') : sharedProblems(shared)),
     ...entries.flatMap((entry, index) => issuerProblems(given, { ...shared, ...entry }, `issuers[${index}].`)),
     ...duplicates(entries),
+    ...severalIntrospections(entries.map((entry) => ({ ...shared, ...entry }))),
+    ...['baseUrl', 'resource'].flatMap((name) => insecureUrl(isInsecureAllowed(given), given[name], name)),
   ]
   if (problems.length > 0) throw new ConfigError([...new Set(problems)])
   // Every rule has passed, so the values have the types of the public interfaces.
-  const { issuers: _, ...app } = withDefaults<BearerAppOptions, AppWithoutDefault>(BEARER_APP_OPTIONS, given)
+  const { issuers: _, ...app } = withDefaults<BearerAppOptions, BearerAppWithoutDefault>(BEARER_APP_OPTIONS, given)
   const configure = (entry: Given): BearerIssuerConfig => createIssuerConfig(app, { ...shared, ...entry })
   if (typeof issuers !== 'function') {
     return Object.freeze({
@@ -189,8 +101,11 @@ function withoutPrototype(members: Given): Given {
 
 function createIssuerConfig(app: AppConfig, entry: Given): BearerIssuerConfig {
   const options = entry as unknown as IssuerEntry & BearerIssuerOptions
-  const { audience, ...rest } = withDefaults<BearerIssuerOptions, IssuerWithoutDefault>(BEARER_ISSUER_OPTIONS, options)
-  return Object.freeze({ ...app, ...rest, audience: Object.freeze([options.audience].flat()) })
+  const rest = withDefaults<BearerIssuerOptions, BearerIssuerWithoutDefault>(BEARER_ISSUER_OPTIONS, options)
+  const introspection =
+    options.introspection &&
+    withDefaults<IntrospectionOptions, IntrospectionWithoutDefault>(INTROSPECTION_OPTIONS, options.introspection)
+  return Object.freeze({ ...app, ...rest, audience: Object.freeze([options.audience].flat()), introspection })
 }
 
 /** With several issuers, those at the top are defaults, so none is required there. */
@@ -206,8 +121,8 @@ function sharedProblems(shared: Given): readonly string[] {
 function issuerProblems(given: Given, options: Given, prefix: string): readonly string[] {
   return [
     ...(prefix === '' ? [] : unknownNames(options, Object.keys(BEARER_ISSUER_OPTIONS), prefix)),
-    ...problemsOf(options, BEARER_ISSUER_OPTIONS, ISSUER_CONFLICTS, prefix),
-    ...insecureUrl(given['dangerouslyAllowInsecureRequests'] === true, options['issuer'], `${prefix}issuer`),
+    ...problemsOf(options, BEARER_ISSUER_OPTIONS, BEARER_ISSUER_CONFLICTS, prefix),
+    ...insecureUrl(isInsecureAllowed(given), options['issuer'], `${prefix}issuer`),
   ]
 }
 
@@ -223,49 +138,19 @@ function problemsOf<Options>(
   return [...[...problems.values()].flat(), ...found.map((message) => prefix + message)]
 }
 
+function isInsecureAllowed(given: Given): boolean {
+  return given['dangerouslyAllowInsecureRequests'] === true
+}
+
+/** A token that names no issuer would have to be shown to all of them. */
+function severalIntrospections(entries: readonly Given[]): readonly string[] {
+  const count = entries.filter((entry) => entry['introspection'] !== undefined).length
+  return count > 1 ? ['introspection is allowed for one of several issuers only: opaque tokens name no issuer.'] : []
+}
+
 /** The second of two entries would never be used. */
 function duplicates(entries: readonly Given[]): readonly string[] {
   const names = entries.map((entry) => entry['issuer'])
   const twice = names.filter((name, index) => names.indexOf(name) !== index)
   return twice.map((name) => `issuers contains ${shown(name)} twice.`)
 }
-
-const APP_CONFLICTS: readonly Conflict<BearerAppOptions>[] = [
-  conflict(
-    ['fetch', 'agent'],
-    'agent cannot be combined with fetch, which makes its own connections.',
-    ({ fetch, agent }) => fetch !== undefined && agent !== undefined,
-  ),
-  conflict(
-    ['ca', 'agent', 'fetch'],
-    'ca cannot be combined with agent or fetch. Give the authorities to your agent or fetch function.',
-    ({ ca, agent, fetch }) => ca !== undefined && (agent !== undefined || fetch !== undefined),
-  ),
-]
-
-function isForTenants(given: unknown): boolean {
-  return typeof given === 'string' && given.includes(TENANT_PLACEHOLDER)
-}
-
-const ISSUER_CONFLICTS: readonly Conflict<BearerIssuerOptions>[] = [
-  conflict(
-    ['issuer', 'tenants'],
-    'tenants is required if issuer contains {tenantid}. List the tenants whose tokens are accepted.',
-    (given) => given.tenants === undefined && isForTenants(given.issuer),
-  ),
-  conflict(
-    ['issuer', 'tenants'],
-    'tenants needs an issuer that contains {tenantid}.',
-    (given) => given.tenants !== undefined && !isForTenants(given.issuer),
-  ),
-  conflict(
-    ['discovery', 'providerMetadata'],
-    'discovery cannot be combined with providerMetadata, which replaces it.',
-    (given) => given.discovery !== undefined && given.providerMetadata !== undefined,
-  ),
-  conflict(
-    ['issuer', 'providerMetadata'],
-    'providerMetadata must have the issuer of the option issuer.',
-    ({ issuer: own, providerMetadata: given }) => given !== undefined && given.issuer !== own,
-  ),
-]

@@ -1,6 +1,8 @@
 import type { Agent } from 'node:https'
+import type { SharedState } from '../state/shared-state.ts'
 import type { Json } from '../types.ts'
 import type { AllowedTenants } from './issuer.ts'
+import type { ClientAuthMethod, PrivateJwk, TlsClientCertificate } from './provider-options.ts'
 
 /** What access tokens of one issuer are like. In `bearer()`, these options are given at the top, or for one of `issuers`. */
 export interface BearerIssuerOptions {
@@ -61,6 +63,51 @@ export interface BearerIssuerOptions {
   discovery?: string
   /** The issuer's metadata, for an issuer without discovery: `issuer` and `jwks_uri`. Replaces `discovery`. */
   providerMetadata?: AuthorizationServerMetadata
+  /**
+   * Ask the issuer about tokens that are not JWTs (RFC 7662), as a client with these credentials. Without it, such tokens are
+   * refused. At most one of several issuers can have it: a token that names no issuer is not shown to all of them.
+   */
+  introspection?: IntrospectionOptions
+}
+
+/** How tokens are introspected at one issuer. */
+export interface IntrospectionOptions {
+  /** The client identifier of this API at the issuer. */
+  clientId: string
+  /** Its client secret, or a function that returns it. */
+  clientSecret?: string | (() => string | Promise<string>)
+  /**
+   * How the API authenticates, as in `oidc()`.
+   * @default 'client_secret_basic' with a `clientSecret`, else 'none'
+   */
+  tokenEndpointAuthMethod?: ClientAuthMethod
+  /**
+   * The algorithm of its assertions, for `private_key_jwt` and `client_secret_jwt`.
+   * @default what the first signing key of `clientKeys` is for, or HS256
+   */
+  tokenEndpointAuthSigningAlg?: string
+  /**
+   * The audience of its assertions: `'issuer'`, `'endpoint'`, or a text of your own.
+   * @default 'issuer', at Okta 'endpoint'
+   */
+  clientAssertionAudience?: string
+  /** Its private keys as JWKs, for `private_key_jwt`. */
+  clientKeys?: readonly PrivateJwk[]
+  /** Its certificate, for `tls_client_auth` and `self_signed_tls_client_auth`. */
+  tlsClientCertificate?: TlsClientCertificate
+  /** The algorithm of signed responses (RFC 9701). Set it if the issuer signs them: then plain ones are refused. */
+  introspectionSignedResponseAlg?: string
+  /**
+   * Which tokens are introspected: those that are no JWTs, or all. `'all'` notices at once that a token was revoked, and costs a
+   * request for each new token.
+   * @default 'opaque'
+   */
+  tokens?: 'opaque' | 'all'
+  /**
+   * How many seconds the response for an active token is used again. A token that was revoked is accepted for so long.
+   * @default 30
+   */
+  maxAge?: number
 }
 
 /** Metadata of an authorization server by the wire names of RFC 8414. */
@@ -100,6 +147,46 @@ export interface BearerAppOptions {
    */
   realm?: string
   /**
+   * The URL under which clients see this application: scheme, host, and the path where it is mounted. It is needed for DPoP,
+   * whose proofs name the URL of the request (RFC 9449 4.3). The header `Host` plays no part.
+   * @default the origin of `resource`
+   */
+  baseUrl?: string
+  /**
+   * Whether every token must be bound to its sender, by DPoP (RFC 9449) or a certificate (RFC 8705). A token that is bound must
+   * be proved in any case.
+   * @default 'allowed'
+   */
+  senderConstrained?: 'required' | 'allowed'
+  /**
+   * The algorithms that DPoP proofs may be signed with. They are listed in challenges.
+   * @default ['ES256', 'EdDSA', 'Ed25519', 'PS256', 'RS256']
+   */
+  dpopSigningAlgs?: readonly string[]
+  /**
+   * Demand nonces of this API in DPoP proofs (RFC 9449 9), made with this secret of at least 32 characters. In a list, the first
+   * secret makes nonces and any is accepted. All nodes need the same secret. With nonces, a proof cannot be made in advance.
+   */
+  dpopNonceSecret?: string | readonly string[]
+  /**
+   * Remembers which DPoP proofs were used, so that each is accepted once. With several nodes, pass `redisState()` or
+   * `postgresState()`.
+   * @default the memory of this process
+   */
+  sharedState?: SharedState
+  /**
+   * Where the certificate of a client comes from, for tokens that are bound to one (RFC 8705 3): `'tls'` for a Node server that
+   * requests certificates itself, or the header of a proxy. Without it, such tokens are refused.
+   */
+  clientCertificate?: 'tls' | CertificateHeader
+  /**
+   * The identifier of this API (RFC 9728 1.2, RFC 8707 2): an https URL. Its metadata is served then, and challenges name the URL of
+   * the metadata, so that a client such as an MCP client finds the issuer by itself.
+   */
+  resource?: string
+  /** Further members of that metadata, by the wire names of RFC 9728 2: `{ resource_name: 'Orders', scopes_supported: [] }`. */
+  resourceMetadata?: Readonly<Record<string, Json>>
+  /**
    * How many bytes the memory of verified tokens may take. A token that comes again is not verified again until it expires or
    * its key is withdrawn. `0` turns it off.
    * @default 4194304
@@ -129,6 +216,16 @@ export interface BearerAppOptions {
    * @default false
    */
   dangerouslyAllowInsecureRequests?: boolean
+}
+
+/** How a proxy that ends TLS passes the certificate of a client on. */
+export interface CertificateHeader {
+  /** The name of the header. The proxy must set or remove it on each request. */
+  readonly header: string
+  /** How it writes the certificate: percent-encoded PEM (nginx, AWS), `x-forwarded-client-cert` (Envoy), or RFC 9440. */
+  readonly format: 'escaped-pem' | 'xfcc' | 'rfc9440'
+  /** The addresses of the proxy: `10.0.0.5`, `10.0.0.0/8`. The header of any other sender is ignored. */
+  readonly trustedProxies: readonly string[]
 }
 
 /** The options of one of several issuers. */

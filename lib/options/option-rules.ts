@@ -113,6 +113,12 @@ export const scope: Rule = must(
   showValue,
 )
 
+/** How a client authenticates at the provider. */
+export const authMethod: Rule = oneOf(
+  ...['client_secret_basic', 'client_secret_post', 'client_secret_jwt', 'private_key_jwt'],
+  ...['tls_client_auth', 'self_signed_tls_client_auth', 'none'],
+)
+
 const pem: Rule = must('be PEM as text or bytes, not the path of a file', (value) => {
   const text = value instanceof Uint8Array ? Buffer.from(value).toString('latin1') : value
   return typeof text === 'string' && text.includes('-----BEGIN ')

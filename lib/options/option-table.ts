@@ -15,6 +15,7 @@ import {
 import {
   agent,
   anonymousUserStatus,
+  authMethod,
   ca,
   certificate,
   claimsProviders,
@@ -159,11 +160,6 @@ function contentEncryptionFor(
 ): AlgorithmRow<'A128CBC-HS256'> & { readonly algOption: EncryptionOption } {
   return { ...algorithm('encryptContent', contentEncryption, wireName, 'A128CBC-HS256'), algOption }
 }
-
-const authMethod = oneOf(
-  ...['client_secret_basic', 'client_secret_post', 'client_secret_jwt', 'private_key_jwt'],
-  ...['tls_client_auth', 'self_signed_tls_client_auth', 'none'],
-)
 
 /** Options of a provider without a fixed default. */
 export type ProviderWithoutDefault =

@@ -1,4 +1,5 @@
 import { type ErrorCode, OidcError, ProviderError, shown } from '../errors.ts'
+import { usesClientSecret } from '../jose/algorithms.ts'
 import { nounOf } from '../jose/compact-token.ts'
 import { isObject, type JsonObject, presentMembers } from '../jose/json.ts'
 import type { EncryptionExpectations } from '../jose/jwe.ts'
@@ -159,7 +160,8 @@ async function readSigned(
   }
   const token = Buffer.from(response.body).toString('latin1').trim()
   const { claims } = await verifyJws('INTROSPECTION_JWT', token, keys, {
-    ...{ alg, encryption, clientSecret: await readSecretKey(config) },
+    // Only an HMAC needs it, and a secret that is never a key may be short.
+    ...{ alg, encryption, clientSecret: usesClientSecret(alg) ? await readSecretKey(config) : undefined },
     matchKeyIssuer: issuer.includes(TENANT_PLACEHOLDER),
   })
   const context = { issuer, clientId: config.clientId, clockTolerance, now: nowInSeconds() }

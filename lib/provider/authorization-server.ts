@@ -1,6 +1,7 @@
 import { ProviderError } from '../errors.ts'
 import { presentMembers } from '../jose/json.ts'
 import type { BearerIssuerConfig } from '../options/bearer-config.ts'
+import type { AuthorizationServerMetadata } from '../options/bearer-options.ts'
 import { createCachedDocument } from './cached-document.ts'
 import { adviseOnDiscovery, checkMetadataIssuer, discoveryUrl, isEndpoint } from './discovery.ts'
 import { createHttpClient, type HttpClient } from './http-client.ts'
@@ -10,7 +11,7 @@ import { createKeyStore, type KeyStore } from './keys.ts'
 export interface AuthorizationServer {
   /** The public keys, if the issuer publishes any. */
   readonly keys: KeyStore | undefined
-  readonly introspectionEndpoint: string | undefined
+  readonly metadata: AuthorizationServerMetadata
   readonly http: HttpClient
 }
 
@@ -19,14 +20,8 @@ export type FindAuthorizationServer = () => Promise<AuthorizationServer>
 
 type ServerConfig = Pick<
   BearerIssuerConfig,
-  | 'issuer'
-  | 'discovery'
-  | 'providerMetadata'
-  | 'timeout'
-  | 'fetch'
-  | 'agent'
-  | 'ca'
-  | 'dangerouslyAllowInsecureRequests'
+  | ('issuer' | 'discovery' | 'providerMetadata' | 'introspection')
+  | ('timeout' | 'fetch' | 'agent' | 'ca' | 'dangerouslyAllowInsecureRequests')
 >
 
 /**
@@ -34,20 +29,17 @@ type ServerConfig = Pick<
  * at a time, uses the last metadata while the server is down, and spaces its attempts: see `cached-document.ts`.
  */
 export function createAuthorizationServerFinder(config: ServerConfig): FindAuthorizationServer {
-  const http = createHttpClient(config)
+  const http = createHttpClient({ ...config, tlsClientCertificate: config.introspection?.tlsClientCertificate })
   // New metadata mostly names the same jwks_uri. Then the cached keys stay.
   let keys: { readonly uri: string; readonly store: KeyStore } | undefined
 
   function fromMetadata(given: Readonly<Record<string, unknown>>): AuthorizationServer {
     const document = presentMembers(given)
     checkMetadataIssuer(document, config.issuer)
-    const uri = endpointOf(document, 'jwks_uri', config)
+    const uri = keysUrl(document, config)
     if (uri !== undefined && keys?.uri !== uri) keys = { uri, store: createKeyStore(http, uri) }
-    return {
-      keys: uri === undefined ? undefined : keys?.store,
-      introspectionEndpoint: endpointOf(document, 'introspection_endpoint', config),
-      http,
-    }
+    const metadata: AuthorizationServerMetadata = { ...document, issuer: config.issuer }
+    return { keys: uri === undefined ? undefined : keys?.store, metadata, http }
   }
 
   if (config.providerMetadata !== undefined) {
@@ -63,12 +55,10 @@ export function createAuthorizationServerFinder(config: ServerConfig): FindAutho
   return () => discovery.get()
 }
 
-function endpointOf(
-  document: Readonly<Record<string, unknown>>,
-  name: 'jwks_uri' | 'introspection_endpoint',
+function keysUrl(
+  { jwks_uri: url }: Readonly<Record<string, unknown>>,
   { issuer, dangerouslyAllowInsecureRequests }: ServerConfig,
 ): string | undefined {
-  const url = document[name]
   if (url === undefined || isEndpoint(url, dangerouslyAllowInsecureRequests)) return url
-  throw new ProviderError('ERR_OIDC_METADATA_INVALID', `The metadata of ${issuer} has no https URL for ${name}.`)
+  throw new ProviderError('ERR_OIDC_METADATA_INVALID', `The metadata of ${issuer} has no https URL for jwks_uri.`)
 }

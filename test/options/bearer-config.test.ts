@@ -3,7 +3,8 @@ import { Agent } from 'node:https'
 import { describe, it } from 'node:test'
 import { bearer } from '../../lib/bearer.ts'
 import { ConfigError } from '../../lib/errors.ts'
-import { BEARER_APP_OPTIONS, BEARER_ISSUER_OPTIONS, parseBearerOptions } from '../../lib/options/bearer-config.ts'
+import { parseBearerOptions } from '../../lib/options/bearer-config.ts'
+import { BEARER_APP_OPTIONS, BEARER_ISSUER_OPTIONS } from '../../lib/options/bearer-table.ts'
 import { LOOPBACK_CERTIFICATE } from '../support/servers/tls-certificate.ts'
 
 const good = (changes: object = {}): object => ({ issuer: 'https://as.example', audience: 'my-api', ...changes })
@@ -22,6 +23,14 @@ const APP_DEFAULTS = {
   allowAnonymous: false,
   allowSession: false,
   realm: 'api',
+  baseUrl: undefined,
+  senderConstrained: 'allowed',
+  dpopSigningAlgs: ['ES256', 'EdDSA', 'Ed25519', 'PS256', 'RS256'],
+  dpopNonceSecret: undefined,
+  sharedState: undefined,
+  clientCertificate: undefined,
+  resource: undefined,
+  resourceMetadata: undefined,
   tokenCacheSize: 4_194_304,
   clockTolerance: 60,
   timeout: 10,
@@ -85,6 +94,61 @@ const WRONG: readonly [object, RegExp][] = [
   [{ realm: 'a "quote"' }, /^realm must be 1 to 100 printable ASCII characters/],
   [{ realm: '' }, /^realm must be/],
   [{ realm: 'a\r\nX: y' }, /^realm must be/],
+  [{ baseUrl: 'api.example' }, /^baseUrl must be an absolute https URL/],
+  [{ baseUrl: 'http://api.example' }, /^baseUrl must be https/],
+  [{ senderConstrained: true }, /^senderConstrained must be one of 'required', 'allowed'/],
+  [{ senderConstrained: 'required' }, /^senderConstrained 'required' needs baseUrl \(for DPoP\) or clientCertificate/],
+  [{ dpopSigningAlgs: ['HS256'] }, /^dpopSigningAlgs\[0\] must be one of/],
+  [{ dpopSigningAlgs: [] }, /^dpopSigningAlgs must be a list/],
+  [{ baseUrl: 'https://a.example', dpopNonceSecret: 'short' }, /^dpopNonceSecret must be a string of at least 32/],
+  [{ dpopNonceSecret: 'x'.repeat(32) }, /^dpopNonceSecret needs baseUrl or resource/],
+  [{ sharedState: {} }, /^sharedState must be redisState\(\)/],
+  [{ clientCertificate: 'header' }, /^clientCertificate must be a plain object/],
+  [
+    { clientCertificate: { header: 'a b', format: 'xfcc', trustedProxies: ['::1'] } },
+    /^clientCertificate\.header must be/,
+  ],
+  [
+    { clientCertificate: { header: 'a', format: 'pem', trustedProxies: ['::1'] } },
+    /^clientCertificate\.format must be/,
+  ],
+  [
+    { clientCertificate: { header: 'a', format: 'xfcc', trustedProxies: [] } },
+    /^clientCertificate\.trustedProxies must be/,
+  ],
+  [
+    { clientCertificate: { header: 'a', format: 'xfcc', trustedProxies: ['x'] } },
+    /^clientCertificate\.trustedProxies\[0\] must be/,
+  ],
+  [{ resource: '/api' }, /^resource must be an absolute https URL/],
+  [{ resource: 'http://api.example' }, /^resource must be https/],
+  [{ resource: 'https://api.example/#a' }, /^resource must be an absolute https URL/],
+  [{ resourceMetadata: {} }, /^resourceMetadata needs resource/],
+  [
+    { resource: 'https://a.example', resourceMetadata: { resource: 'x' } },
+    /^resourceMetadata must not contain resource/,
+  ],
+  [{ resource: 'https://a.example', resourceMetadata: 'x' }, /^resourceMetadata must be a plain object/],
+  [{ introspection: {} }, /^introspection\.clientId must be a non-empty string/],
+  [{ introspection: { clientId: 'a' } }, /^introspection needs clientSecret, clientKeys or tlsClientCertificate/],
+  [{ introspection: { clientId: 'a', clientSecret: 'x', tokens: 'some' } }, /^introspection\.tokens must be one of/],
+  [{ introspection: { clientId: 'a', clientSecret: 'x', maxAge: -1 } }, /^introspection\.maxAge must be/],
+  [{ introspection: { clientId: 'a', clientSecret: 'x', url: 'x' } }, /^introspection\.url is not an option/],
+  [
+    {
+      introspection: { clientId: 'a', clientSecret: 'x' },
+      providerMetadata: { issuer: 'https://as.example', jwks_uri: 'https://as.example/jwks' },
+    },
+    /^introspection needs introspection_endpoint in providerMetadata/,
+  ],
+  [
+    {
+      issuer: undefined,
+      issuers: ['https://b.example', 'https://c.example'],
+      introspection: { clientId: 'a', clientSecret: 'x' },
+    },
+    /^introspection is allowed for one of several issuers only/,
+  ],
   [{ tokenCacheSize: -1 }, /^tokenCacheSize must be a whole number of bytes/],
   [{ clockTolerance: 301 }, /^clockTolerance must be a whole number of seconds from 0 to 300/],
   [{ timeout: 0 }, /^timeout must be a number of seconds/],
@@ -119,6 +183,7 @@ describe('the options of bearer()', () => {
           dangerouslyAllowUnmarkedTokens: false,
           discovery: 'oidc',
           providerMetadata: undefined,
+          introspection: undefined,
         },
       ],
     })

@@ -197,9 +197,7 @@ describe('the rooms of lib/', () => {
     const loaded = [...reachedFrom('bearer.ts', 'value', 'lazy')]
     assert.ok(loaded.includes('bearer/verify-token.ts'))
     assert.deepEqual(
-      loaded.filter((file) =>
-        /^(?:login|logout|session|tokens|registration)\/|^(?:oidc|context|relying-party)\./.test(file),
-      ),
+      loaded.filter((file) => /^(?:login|logout|tokens|registration)\/|^(?:oidc|context|relying-party)\./.test(file)),
       [],
     )
   })

@@ -1,4 +1,4 @@
-import { BEARER_APP_OPTIONS, BEARER_ISSUER_OPTIONS } from '../../../lib/options/bearer-config.ts'
+import { BEARER_APP_OPTIONS, BEARER_ISSUER_OPTIONS } from '../../../lib/options/bearer-table.ts'
 import type { OptionRow } from '../../../lib/options/option-row.ts'
 import { APP_OPTIONS, PROVIDER_OPTIONS } from '../../../lib/options/option-table.ts'
 import { filesBelow, readText } from './code-blocks.ts'

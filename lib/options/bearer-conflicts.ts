@@ -1,0 +1,79 @@
+import type { BearerAppOptions, BearerIssuerOptions } from './bearer-options.ts'
+import { TENANT_PLACEHOLDER } from './issuer.ts'
+import { type Conflict, conflict } from './rule.ts'
+
+/** Contradictions between options of the API. */
+export const BEARER_APP_CONFLICTS: readonly Conflict<BearerAppOptions>[] = [
+  conflict(
+    ['fetch', 'agent'],
+    'agent cannot be combined with fetch, which makes its own connections.',
+    ({ fetch, agent }) => fetch !== undefined && agent !== undefined,
+  ),
+  conflict(
+    ['ca', 'agent', 'fetch'],
+    'ca cannot be combined with agent or fetch. Give the authorities to your agent or fetch function.',
+    ({ ca, agent, fetch }) => ca !== undefined && (agent !== undefined || fetch !== undefined),
+  ),
+  conflict(
+    ['senderConstrained', 'baseUrl', 'resource', 'clientCertificate'],
+    "senderConstrained 'required' needs baseUrl (for DPoP) or clientCertificate.",
+    (given) =>
+      given.senderConstrained === 'required' &&
+      given.baseUrl === undefined &&
+      given.resource === undefined &&
+      given.clientCertificate === undefined,
+  ),
+  conflict(
+    ['resource', 'resourceMetadata'],
+    'resourceMetadata needs resource, the identifier of the API.',
+    ({ resource, resourceMetadata }) => resourceMetadata !== undefined && resource === undefined,
+  ),
+  conflict(
+    ['dpopNonceSecret', 'baseUrl', 'resource'],
+    'dpopNonceSecret needs baseUrl or resource: DPoP proofs name the URL of the request.',
+    (given) => given.dpopNonceSecret !== undefined && given.baseUrl === undefined && given.resource === undefined,
+  ),
+]
+
+function isForTenants(given: unknown): boolean {
+  return typeof given === 'string' && given.includes(TENANT_PLACEHOLDER)
+}
+
+/** Contradictions between options of one issuer. */
+export const BEARER_ISSUER_CONFLICTS: readonly Conflict<BearerIssuerOptions>[] = [
+  conflict(
+    ['issuer', 'tenants'],
+    'tenants is required if issuer contains {tenantid}. List the tenants whose tokens are accepted.',
+    (given) => given.tenants === undefined && isForTenants(given.issuer),
+  ),
+  conflict(
+    ['issuer', 'tenants'],
+    'tenants needs an issuer that contains {tenantid}.',
+    (given) => given.tenants !== undefined && !isForTenants(given.issuer),
+  ),
+  conflict(
+    ['discovery', 'providerMetadata'],
+    'discovery cannot be combined with providerMetadata, which replaces it.',
+    (given) => given.discovery !== undefined && given.providerMetadata !== undefined,
+  ),
+  conflict(
+    ['issuer', 'providerMetadata'],
+    'providerMetadata must have the issuer of the option issuer.',
+    ({ issuer: own, providerMetadata: given }) => given !== undefined && given.issuer !== own,
+  ),
+  conflict(
+    ['introspection', 'providerMetadata'],
+    'introspection needs introspection_endpoint in providerMetadata.',
+    ({ introspection, providerMetadata: given }) =>
+      introspection !== undefined && given !== undefined && given.introspection_endpoint === undefined,
+  ),
+  conflict(
+    ['introspection'],
+    "introspection needs clientSecret, clientKeys or tlsClientCertificate, unless tokenEndpointAuthMethod is 'none' (RFC 7662 2.1).",
+    ({ introspection: given }) =>
+      given !== undefined &&
+      [given.clientSecret, given.clientKeys, given.tlsClientCertificate, given.tokenEndpointAuthMethod].every(
+        (one) => one === undefined,
+      ),
+  ),
+]
