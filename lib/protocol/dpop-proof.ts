@@ -115,7 +115,7 @@ export interface DpopKeys {
   set(jkt: string, key: KeyObject): void
 }
 
-/** Creates a memory of imported keys: importing one takes as long as a third of a verification. The oldest is forgotten. */
+/** Creates a memory of imported keys: importing one costs as much as a verification. The oldest is forgotten. */
 export function createDpopKeys(maxKeys: number = 1000): DpopKeys {
   const keys = new Map<string, KeyObject>()
   return {

@@ -132,11 +132,9 @@ async function readMembers(
   const { signedResponseAlg: alg } = expected
   if (alg !== undefined) return await readSigned(client, response, { ...expected, signedResponseAlg: alg }, url)
   const members = jsonBody(response)
-  if (members === undefined || isSignedResponse(response)) {
-    const type = shown(response.headers.get('content-type'))
-    throw invalidResponse(url, `did not answer with a JSON object (content-type: ${type})`)
-  }
-  return members
+  if (members !== undefined) return members
+  const type = shown(response.headers.get('content-type'))
+  throw invalidResponse(url, `did not answer with a JSON object (content-type: ${type})`)
 }
 
 function isSignedResponse({ headers }: ProviderResponse): boolean {

@@ -344,6 +344,11 @@ describe('a hostile DPoP proof', () => {
     })
   }
 
+  it('says of two headers that there must be one', () => {
+    const error = errorOf(() => attack(sent((proof) => `${proof}, ${proof}`)))
+    assert.match(error.message, /must be in exactly one header DPoP/)
+  })
+
   it('is refused with an RSA key of 1024 bits', async () => {
     const change: Change = {
       draft: (good) => ({
