@@ -9,7 +9,11 @@ import { isPublicKeyOf } from './jwk.ts'
  *
  * @param alg The algorithm that the configuration names.
  */
-export function isSignedBy({ token, signature }: CompactJws, alg: string, key: KeyObject): boolean {
+export function isSignedBy(
+  { token, signature }: Pick<CompactJws, 'token' | 'signature'>,
+  alg: string,
+  key: KeyObject,
+): boolean {
   const row = findJwsAlgorithm(alg)
   const [hash] = row?.hash ?? []
   if (row === undefined || hash === undefined) return false

@@ -382,14 +382,14 @@ describe('a hostile DPoP proof', () => {
     assert.equal(errorOf(() => attack({ ...jwk(broken as Members), expected })).code, KEY)
   })
 
-  it('is refused with a known key if its jwk forbids the use', () => {
-    const keys = createDpopKeys()
-    attack({ expected: { keys } })
-    assert.equal(errorOf(() => attack({ ...jwk({ use: 'enc' }), expected: { keys } })).code, KEY)
-    assert.equal(
-      errorOf(() => attack({ draft: (good) => ({ ...good, key: other.privateKey }), expected: { keys } })).code,
-      SIGNATURE,
-    )
+  it('is refused with a known header for each of the other reasons, too', () => {
+    const rows = [...FORM, ...HEADER, ...KEYS, ...CLAIMS]
+    for (const [name, change, code] of rows) {
+      const keys = createDpopKeys()
+      attack({ expected: { keys } })
+      const expected = { ...change.expected, keys }
+      assert.equal(errorOf(() => attack({ ...change, expected })).code, code, name)
+    }
   })
 })
 
@@ -465,15 +465,25 @@ describe('judgeDpopProof()', () => {
     assert.equal(errorOf(() => attack(change)).code, SIGNATURE)
   })
 
-  it('remembers imported keys, the latest of them', () => {
+  it('remembers senders by the headers of their proofs, the latest of them', () => {
     const keys = createDpopKeys(2)
     attack({ expected: { keys } })
-    const key = keys.get(JKT)
-    assert.equal(key?.asymmetricKeyType, 'ec')
+    const [encoded = ''] = proofOf(GOOD).split('.')
+    const sender = keys.get(encoded)
+    assert.deepEqual([sender?.alg, sender?.jkt, sender?.key.asymmetricKeyType], ['ES256', JKT, 'ec'])
     assert.equal(attack({ expected: { keys } }).jkt, JKT)
-    keys.set('a', other.publicKey)
-    keys.set('b', other.publicKey)
-    assert.deepEqual([keys.get(JKT), keys.get('a'), keys.get('b')], [undefined, other.publicKey, other.publicKey])
+    const another = { alg: 'ES256', jkt: JKT, key: other.publicKey }
+    keys.set('a', another)
+    keys.set('b', another)
+    assert.deepEqual([keys.get(encoded), keys.get('a'), keys.get('b')], [undefined, another, another])
+  })
+
+  it('does not remember a long header', () => {
+    const keys = createDpopKeys()
+    const change = header({ x5c: ['a'.repeat(2000)] })
+    assert.equal(attack({ ...change, expected: { keys } }).jkt, JKT)
+    const [encoded = ''] = proofOf(change.draft?.(GOOD) ?? GOOD).split('.')
+    assert.equal(keys.get(encoded), undefined)
   })
 
   it('has a list of algorithms without secrets and without keys that are too long', () => {
