@@ -9,7 +9,7 @@ import { type JsonObject, parseJsonObject } from '../jose/json.ts'
 export interface SigningKeys {
   readonly alg: string
   /** Signs a JWT. `badly`: with a key that is not published, under the `kid` of the published one. */
-  sign(claims: JWTPayload, typ: string, how?: 'badly'): Promise<string>
+  sign(claims: Readonly<Record<string, unknown>>, typ: string, how?: 'badly'): Promise<string>
   /** The claims of a JWT that one of these keys has signed, also a key that is no longer published. Dates are not checked. */
   verify(jwt: string): Promise<JsonObject | undefined>
   /** The published keys (RFC 7517 5). */
@@ -35,7 +35,7 @@ export function createSigningKeys(alg: string): SigningKeys {
     async sign(claims, typ, how) {
       const { kid, privateKey } = await current()
       const key = how === 'badly' ? (await createKey(alg)).privateKey : privateKey
-      return new SignJWT(claims).setProtectedHeader({ alg, typ, kid }).sign(key)
+      return new SignJWT(claims as JWTPayload).setProtectedHeader({ alg, typ, kid }).sign(key)
     },
     async verify(jwt) {
       for (const key of all) {

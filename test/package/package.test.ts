@@ -13,7 +13,7 @@ import { type StrictProvider, startStrictProvider } from '../support/strict-prov
 
 const CONSUMERS = `${ROOT}test/support/docs/consumer/`
 /** In bytes. Twice this would be no disaster, but it would not be an accident either. */
-const MOST_UNPACKED = 1_000_000
+const MOST_UNPACKED = 1_250_000
 const PATIENCE = { timeout: 60_000 }
 
 interface Tarball {
