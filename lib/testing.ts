@@ -4,6 +4,7 @@ export type { AccessTokenOptions } from './testing/issued-tokens.ts'
 export type { TestLogin, TestLoginOptions } from './testing/login-run.ts'
 export type { Misbehavior, MisbehaviorOptions, TestEndpoint } from './testing/misbehavior.ts'
 export type {
+  TestApiOptions,
   TestClaims,
   TestClient,
   TestClientOptions,

@@ -48,10 +48,11 @@ export class Refusal extends Error {
 export function createEndpointServer(context: () => TestContext, routes: readonly EndpointRoute[]): Server {
   return createServer((req, res) => {
     answer(context(), routes, req, res).catch((error: unknown) => {
-      // A fault of the test kit itself: whoever tests an application must see it.
-      process.emitWarning(error instanceof Error ? error : String(error))
-      if (!res.headersSent) res.writeHead(500)
-      res.end()
+      // The client has gone away, for example because its time was over.
+      if (req.errored !== null) return
+      // A fault of the test kit, or of keys that it was given: whoever tests an application must see it.
+      process.emitWarning(`The test provider failed: ${error}`)
+      res.writeHead(500).end()
     })
   })
 }
@@ -62,7 +63,7 @@ async function answer(
   req: IncomingMessage,
   res: ServerResponse,
 ): Promise<void> {
-  const { pathname, searchParams } = new URL(req.url ?? '/', context.issuer)
+  const [pathname, query] = (req.url ?? '').split('?', 2)
   const route = routes.find(({ path }) => path === pathname)
   if (route === undefined) return send(res, { status: 404, json: { error: 'not_found' } })
   const outcome = await context.misbehaviors.respond(route.endpoint)
@@ -78,7 +79,7 @@ async function answer(
         Allow: route.methods.join(', '),
       })
     }
-    const params = method === 'POST' ? await readForm(req) : searchParams
+    const params = method === 'POST' ? await readForm(req) : new URLSearchParams(query)
     send(res, await route.respond(context, { method, headers: req.headers, params }))
   } catch (error) {
     if (!(error instanceof Refusal)) throw error

@@ -86,6 +86,14 @@ export type TestClientOptions = Pick<
   'issuer' | 'clientSecret' | 'idTokenSignedResponseAlg' | 'tokenEndpointAuthMethod'
 > & { readonly clientId: string; readonly dangerouslyAllowInsecureRequests: true }
 
+/** The options of `bearer()` that belong to the test provider. */
+export interface TestApiOptions {
+  readonly issuer: string
+  readonly audience: string
+  readonly algorithms: readonly string[]
+  readonly dangerouslyAllowInsecureRequests: true
+}
+
 /** The options with their defaults. */
 export interface TestSetup extends Required<TestProviderOptions> {
   readonly users: readonly [TestUser, ...TestUser[]]

@@ -10,6 +10,7 @@ import { endSessions } from './provider-session.ts'
 import { createSigningKeys } from './signing-keys.ts'
 import {
   parseTestOptions,
+  type TestApiOptions,
   type TestClaims,
   type TestClient,
   type TestClientOptions,
@@ -56,6 +57,19 @@ export interface TestProvider {
    * ```
    */
   readonly options: TestClientOptions
+  /**
+   * The options of `bearer()` for the access tokens of this provider.
+   * @example
+   * ```ts
+   * import { bearer, requireScope } from 'express-oidc/bearer'
+   * import { startTestProvider } from 'express-oidc/testing'
+   *
+   * const provider = await startTestProvider()
+   * app.use('/api', bearer(provider.bearerOptions), requireScope('orders:read'))
+   * await provider.close()
+   * ```
+   */
+  readonly bearerOptions: TestApiOptions
   /**
    * Runs a whole login at the application, and resolves to the cookies with which a request is logged in. The app needs no
    * port: `login()` has it listen for as long as the login takes, and takes the host of `baseUrl` for it.
@@ -140,6 +154,10 @@ export async function startTestProvider(options: TestProviderOptions = {}): Prom
     clientId: client.clientId,
     clientSecret: client.clientSecret,
     options: clientOptions(context, client),
+    bearerOptions: {
+      ...{ issuer, audience: setup.audience, algorithms: [keys.alg] },
+      dangerouslyAllowInsecureRequests: true,
+    },
     login: async (app, user, how = {}) => runLogin(context, app, userFor(context, user), how),
     accessToken: (token = {}) => issueAccessToken(context, token),
     sendBackChannelLogout: (app, logout) => sendLogoutToken(context, app, logout),

@@ -12,8 +12,11 @@ import {
   requireAmr,
   requireGroup,
 } from '../../lib/index.ts'
+import { startTestProvider, type TestClaims } from '../../lib/testing.ts'
+import { startApp } from '../support/app/app.ts'
 import { answerJson } from '../support/app/app-routes.ts'
-import { createStage } from '../support/app/stage.ts'
+import { share, stopAfterEach } from '../support/app/stage.ts'
+import { stoppable } from '../support/test-kit/kit-app.ts'
 
 /** Runs a guard with these claims: `let through`, or the code of the error that it passes to next. */
 function judge(guard: Handler, claims: Record<string, unknown>): string {
@@ -157,45 +160,44 @@ describe('the claim of requireGroup', () => {
 })
 
 describe('requireGroup and requireAmr after a login', () => {
+  const provider = share(async () => stoppable(await startTestProvider()))
+  const stopLater = stopAfterEach()
   const ok = answerJson(() => ({ ok: true }))
-  const stage = createStage({
-    app: {
-      errorHandler: 'json',
-      routes: {
-        '/admins': [requireGroup('Domain Admins: Vienna'), ok],
-        '/roles': [requireGroup('editor', { claim: 'https://example.test/roles' }), ok],
-        '/other': [requireGroup({ allOf: ['staff', 'Domain Admins: Vienna'] }), ok],
-        '/mfa': [requireAmr({ anyOf: ['mfa', 'okta_verify'] }), ok],
-        '/fido': [requireAmr('hwk'), ok],
-      },
-    },
-  })
+  const routes = {
+    '/admins': [requireGroup('Domain Admins: Vienna'), ok],
+    '/roles': [requireGroup('editor', { claim: 'https://example.test/roles' }), ok],
+    '/other': [requireGroup({ allOf: ['staff', 'Domain Admins: Vienna'] }), ok],
+    '/mfa': [requireAmr({ anyOf: ['mfa', 'okta_verify'] }), ok],
+    '/fido': [requireAmr('hwk'), ok],
+  }
+
+  /** The status of each route for a user with these claims. */
+  async function statusesFor(claims: TestClaims): Promise<Readonly<Record<string, number>>> {
+    const app = stopLater(await startApp({ options: provider().options, routes, errorHandler: 'json' }))
+    const { cookie } = await provider().login(app.origin, claims)
+    const headers = { cookie }
+    const answers = Object.keys(routes).map(async (path) => [
+      path,
+      (await fetch(app.origin + path, { headers })).status,
+    ])
+    const statuses = Object.fromEntries(await Promise.all(answers))
+    assert.ok(app.errors.every((error) => error instanceof AccessDeniedError && error.code === REFUSED))
+    return statuses
+  }
 
   it('accept and deny by the claims of the ID Token', async () => {
-    stage.provider.change.idTokenClaims = (claims) => ({
-      ...claims,
-      groups: ['Everyone', 'Domain Admins: Vienna'],
-      'https://example.test/roles': 'editor',
-      amr: ['pwd', 'okta_verify'],
-    })
-    const { app, browser } = await stage.startLoggedIn()
-    const statuses: Record<string, number> = {}
-    for (const path of ['/admins', '/roles', '/other', '/mfa', '/fido']) {
-      statuses[path] = (await browser.open(path)).status
-    }
-    assert.deepEqual(statuses, { '/admins': 200, '/roles': 200, '/other': 403, '/mfa': 200, '/fido': 403 })
-    assert.ok(app.errors.every((error) => error instanceof AccessDeniedError && error.code === REFUSED))
-    assert.equal(app.errors.length, 2)
+    const groups = ['Everyone', 'Domain Admins: Vienna']
+    const claims = { groups, 'https://example.test/roles': 'editor', amr: ['pwd', 'okta_verify'] }
+    const expected = { '/admins': 200, '/roles': 200, '/other': 403, '/mfa': 200, '/fido': 403 }
+    assert.deepEqual(await statusesFor(claims), expected)
   })
 
   it('deny if the provider sends neither claim', async () => {
-    stage.provider.change.idTokenClaims = ({ groups: _, amr: __, ...claims }) => claims
-    const { browser } = await stage.startLoggedIn()
-    for (const path of ['/admins', '/mfa']) assert.equal((await browser.open(path)).status, 403)
+    assert.deepEqual([...new Set(Object.values(await statusesFor({})))], [403])
   })
 
-  it('redirect to the login route without a login', async () => {
-    const app = await stage.start()
-    for (const path of ['/admins', '/mfa']) assert.equal((await app.browser().fetch(path)).status, 401)
+  it('deny without a login', async () => {
+    const app = stopLater(await startApp({ options: provider().options, routes }))
+    for (const path of Object.keys(routes)) assert.equal((await fetch(app.origin + path)).status, 401)
   })
 })

@@ -7,9 +7,8 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { after, before, describe, it } from 'node:test'
 import { promisify } from 'node:util'
+import { startTestProvider, type TestProvider } from '../../lib/testing.ts'
 import { ROOT } from '../support/app/project.ts'
-import { createBrowser } from '../support/browser/browser.ts'
-import { type StrictProvider, startStrictProvider } from '../support/strict-provider/provider.ts'
 
 const CONSUMERS = `${ROOT}test/support/docs/consumer/`
 /** In bytes. Twice this would be no disaster, but it would not be an accident either. */
@@ -39,18 +38,18 @@ const ENVIRONMENT = Object.fromEntries(
 
 let folder: string
 let tarball: Tarball
-let provider: StrictProvider
+let provider: TestProvider
 
 before(async () => {
   folder = await mkdtemp(join(tmpdir(), 'express-oidc-'))
   await run(ROOT, 'npm', 'run', 'build')
   const printed = await run(ROOT, 'npm', 'pack', '--json', '--pack-destination', folder)
   tarball = Object.values<Tarball>(JSON.parse(printed))[0] ?? assert.fail('npm has packed nothing')
-  provider = await startStrictProvider()
+  provider = await startTestProvider({ idTokenSignedResponseAlg: 'RS256' })
 }, PATIENCE)
 
 after(async () => {
-  await provider?.stop()
+  await provider?.close()
   await rm(folder, { recursive: true, force: true })
 })
 
@@ -127,7 +126,7 @@ async function createProject(name: string, manifest: object, more: readonly stri
 }
 
 async function assertLogin(project: string, script: string): Promise<void> {
-  const { issuer, clientId, clientSecret } = provider
+  const { issuer, clientId, clientSecret = '' } = provider
   const child = spawn(process.execPath, [script], {
     cwd: project,
     env: { ...ENVIRONMENT, ISSUER: issuer, CLIENT_ID: clientId, CLIENT_SECRET: clientSecret },
@@ -135,11 +134,11 @@ async function assertLogin(project: string, script: string): Promise<void> {
     ...PATIENCE,
   })
   try {
-    const page = await createBrowser({ origin: await firstLine(child) }).open('/profile')
-    assert.equal(page.status, 200, page.body)
-    const { iss, sub, name } = page.json()
-    assert.deepEqual({ iss, sub, name }, { iss: issuer, sub: 'user-subject', name: 'Alice Example' })
-    assert.deepEqual(provider.complaints, [])
+    const origin = await firstLine(child)
+    const { cookie } = await provider.login(origin)
+    const page = await fetch(`${origin}/profile`, { headers: { cookie } })
+    const { iss, sub, name } = Object(await page.json())
+    assert.deepEqual({ iss, sub, name }, { iss: issuer, sub: 'alice', name: 'Alice Example' })
   } finally {
     if (child.exitCode === null && child.kill()) await once(child, 'exit')
   }

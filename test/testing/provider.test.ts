@@ -1,6 +1,10 @@
 import assert from 'node:assert/strict'
 import type { JsonWebKey } from 'node:crypto'
+import { connect } from 'node:net'
 import { describe, it } from 'node:test'
+import express from 'express'
+import request from 'supertest'
+import { bearer } from '../../lib/bearer.ts'
 import { ConfigError } from '../../lib/index.ts'
 import { startTestProvider, type TestProviderOptions } from '../../lib/testing.ts'
 import { share, stopAfterEach } from '../support/app/stage.ts'
@@ -67,6 +71,20 @@ describe('startTestProvider()', () => {
     })
   })
 
+  it('gives what bearer() needs to know', async () => {
+    const clients = [{ clientId: 'app', clientSecret: 'a secret' }]
+    const settings = { idTokenSignedResponseAlg: 'EdDSA', audience: 'urn:my-api', clients }
+    const provider = stopLater(stoppable(await startTestProvider(settings)))
+    const api = express().use(bearer(provider.bearerOptions), (req, res) => res.json(Reflect.get(req, 'oidc').claims))
+    const call = (token: string): request.Test => request(api).get('/').auth(token, { type: 'bearer' })
+    const token = await provider.accessToken({ sub: 'alice', claims: { tenant: 7 } })
+    const { sub, tenant } = (await call(token).expect(200)).body
+    assert.deepEqual([sub, tenant], ['alice', 7])
+    await call(await provider.accessToken({ audience: 'urn:other-api' })).expect(401)
+    await call(await provider.accessToken({ expiresIn: -120 })).expect(401)
+    await call((await getTokens(provider))['id_token'] ?? '').expect(401)
+  })
+
   it('gives the method and no secret of a client with a key', async () => {
     const client = { clientId: 'app', tokenEndpointAuthMethod: 'private_key_jwt' as const, jwks: { keys: [] } }
     const provider = stopLater(stoppable(await startTestProvider({ clients: [client] })))
@@ -124,9 +142,32 @@ describe('the test provider', () => {
   })
 
   it('answers 404 to other paths, and 405 to other methods', async () => {
-    assert.equal((await get('/nothing')).status, 404)
+    for (const path of ['/nothing', '//', '/jwks/']) assert.equal((await get(path)).status, 404, path)
     const { status, headers } = await get('/token')
     assert.deepEqual([status, headers.allow], [405, 'POST'])
+  })
+
+  it('answers 500 and warns if it fails itself, and says nothing if the client has gone away', async () => {
+    const warnings: string[] = []
+    const note = ({ message }: Error): unknown => warnings.push(message)
+    process.on('warning', note)
+    const clients = [{ clientId: 'app', jwks: { keys: ['no key' as unknown as object] } }]
+    const provider = stopLater(stoppable(await startTestProvider({ clients })))
+    const assertion = `e30.${Buffer.from('{"sub":"app"}').toString('base64url')}.e30`
+    const type = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer'
+    const fields = { client_assertion: assertion, client_assertion_type: type }
+    const { status } = await post(provider, '/token', fields, {})
+    const { port } = new URL(provider.issuer)
+    const socket = connect(Number(port), '127.0.0.1')
+    await new Promise((resolve) => {
+      socket.write('POST /token HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\na=', resolve)
+    })
+    socket.destroy()
+    // It closes when the last request is over.
+    await provider.close()
+    process.off('warning', note)
+    assert.deepEqual([status, warnings.length], [500, 1])
+    assert.match(warnings[0] ?? '', /^The test provider failed: JWKSInvalid/)
   })
 
   it('answers UserInfo to an access token in a header or a form', async () => {

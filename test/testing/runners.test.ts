@@ -73,7 +73,7 @@ describe('a project that installs the test kit', { concurrency: 2 }, () => {
   it('runs the documented tests with node:test and supertest', async () => {
     const { kit, folder } = createFor('node:test')
     compileProject(folder)
-    assertPassed(await kit.run(folder, ['--test', '--test-reporter=tap']), /^# pass 10\n# fail 0$/m)
+    assertPassed(await kit.run(folder, ['--test', '--test-reporter=tap']), /^# pass 11\n# fail 0$/m)
   })
 
   it('runs the documented test with Vitest', async () => {
