@@ -127,5 +127,11 @@ async function headersFor(
   const { createDpopProof } = await loadDpop()
   const [nonce, now] = [dpopNonces.get(url), Math.floor(nowInSeconds())]
   const dpop = await createDpopProof({ key, method: method.toUpperCase(), url, nonce, accessToken, now })
-  return { authorization, dpop, keepNonce: (headers) => void dpopNonces.keep(url, headers) }
+  return {
+    authorization,
+    dpop,
+    keepNonce(headers) {
+      dpopNonces.keep(url, headers)
+    },
+  }
 }

@@ -80,18 +80,30 @@ export function attachAccessToken(options: AttachOptions): TokenAttacher {
     return headers
   }
 
-  async function handle(req: Request, res: Response, next: Next): Promise<void> {
+  /** Returns true if the request can go on. */
+  async function handle(req: Request, res: Response): Promise<boolean> {
     const oidc = requireAttachable(req)
     const forgery = oidc.csrfError?.()
     if (forgery !== undefined) throw forgery
     const headers = await attach(req, oidc).catch((error: unknown) => answerWithLogin(req, res, oidc, error))
-    if (headers === undefined) return
+    if (headers === undefined) return false
     if (headers.dpop !== undefined) observeNonce(res, headers)
-    next()
+    return true
   }
 
-  return Object.assign((req: Request, res: Response, next: Next): void => void handle(req, res, next).catch(next), {
-    upgrade: async (req: Request): Promise<void> => void (await attach(req, requireAttachable(req))),
+  function attachMiddleware(req: Request, res: Response, next: Next): void {
+    handle(req, res).then(
+      // Outside of the promise, whose rejection an error that `next` throws would become.
+      (isReady) => isReady && process.nextTick(next),
+      // A function of the options may throw anything, but next(undefined) would let the request through.
+      (error: unknown) => process.nextTick(next, error ?? new Error('The target of attachAccessToken() rejected without a reason. Throw an Error.')),
+    )
+  }
+
+  return Object.assign(attachMiddleware, {
+    async upgrade(req: Request): Promise<void> {
+      await attach(req, requireAttachable(req))
+    },
   })
 }
 
