@@ -69,8 +69,8 @@ export interface VerificationKeys {
    * if the keys cannot be fetched or were fetched too often.
    */
   renew(): Promise<boolean>
-  /** Returns the member of a fitting key, `use` or `key_ops`, that forbids it to verify. For messages. */
-  restrictionOf(hint: KeyHint): Promise<KeyRestriction | undefined>
+  /** Returns the member of a fitting key that was fetched last, `use` or `key_ops`, that forbids it to verify. For messages. */
+  restrictionOf(hint: KeyHint): KeyRestriction | undefined
 }
 
 /**
@@ -130,17 +130,17 @@ async function verifyWithKeys(
   const isSigned = (key: KeyObject): boolean => isSignedBy(jws, alg, key)
   const hint = { alg: String(jws.header['alg']), kid: kid === undefined ? undefined : String(kid), claims }
   const candidates = await keys.keysFor(hint)
-  if (candidates.length === 0) throw await unusableKey(hint, keys, tokenError)
+  if (candidates.length === 0) throw unusableKey(hint, keys, tokenError)
   if (candidates.some(isSigned)) return
   // The key may have been replaced under its kid, or the token has no kid (OIDC Core 10.1.1).
   if ((await keys.renew()) && (await keys.keysFor(hint)).some(isSigned)) return
   throw tokenError('SIGNATURE', `has a signature that no key at ${keys.jwksUri} verifies. Check the option issuer.`)
 }
 
-async function unusableKey(hint: KeyHint, keys: VerificationKeys, tokenError: TokenErrorFactory): Promise<OidcError> {
+function unusableKey(hint: KeyHint, keys: VerificationKeys, tokenError: TokenErrorFactory): OidcError {
   const { alg, kid, claims } = hint
   const named = kid === undefined ? `a ${alg} key` : `the ${alg} key with the kid ${shown(kid)}`
-  const restriction = await keys.restrictionOf(hint)
+  const restriction = keys.restrictionOf(hint)
   if (restriction !== undefined) {
     const { name, value } = restriction
     const remedy = `The provider must allow it there, or leave ${name} out (RFC 7517 4.2, 4.3).`

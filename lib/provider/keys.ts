@@ -37,10 +37,12 @@ const MAX_CANDIDATES = 16
 /** Creates the store of the keys at one `jwks_uri`. Tokens with invented `kid`s cause five fetches, then one every two seconds. */
 export function createKeyStore(http: Pick<HttpClient, 'getJson'>, jwksUri: string): KeyStore {
   const url = withoutQuery(jwksUri)
+  let published: readonly PublicKey[] = []
   const keySet = createCachedDocument({
     load: async () => {
       const { json, headers } = await http.getJson(jwksUri)
-      return { value: readKeySet(json, url), headers }
+      published = readKeySet(json, url)
+      return { value: published, headers }
     },
     isUseless,
   })
@@ -59,8 +61,9 @@ export function createKeyStore(http: Pick<HttpClient, 'getJson'>, jwksUri: strin
     return (await renew()) ? await select(hint) : candidates
   }
 
-  async function restrictionOf(hint: KeyHint): Promise<KeyRestriction | undefined> {
-    return (await keySet.get()).find((key) => canVerify({ ...key, uses: ['sig'] }, hint))?.restriction
+  function restrictionOf(hint: KeyHint): KeyRestriction | undefined {
+    // A message is no reason to fetch the keys again, which a useless set would be.
+    return published.find((key) => canVerify({ ...key, uses: ['sig'] }, hint))?.restriction
   }
 
   async function selectForEncryption(alg: string): Promise<EncryptionKey | undefined> {

@@ -36,7 +36,7 @@ const KEYS: VerificationKeys = {
   jwksUri: `${ISSUER}/jwks`,
   keysFor: async () => [publicKey(SIGNING_KEYS.p256)],
   renew: async () => false,
-  restrictionOf: async () => undefined,
+  restrictionOf: () => undefined,
 }
 
 async function judge(token: string, expected: Partial<typeof EXPECTED> = {}): Promise<AccessTokenGrant> {

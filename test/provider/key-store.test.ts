@@ -177,9 +177,12 @@ describe('the choice of keys', () => {
   ]
   for (const [members, restriction] of named) {
     it(`N-25: names what forbids a key to verify: ${JSON.stringify(members)}`, async () => {
-      const { store } = startStore({ ...rsa, kid: 'one', ...members })
-      assert.deepEqual(await store.restrictionOf({ alg: 'RS256', kid: 'one' }), restriction)
-      assert.equal(await store.restrictionOf({ alg: 'ES256', kid: 'one' }), undefined)
+      const { store, endpoint } = startStore({ ...rsa, kid: 'one', ...members })
+      await store.keysFor({ alg: 'RS256', kid: 'one' })
+      const { fetches } = endpoint
+      assert.deepEqual(store.restrictionOf({ alg: 'RS256', kid: 'one' }), restriction)
+      assert.equal(store.restrictionOf({ alg: 'ES256', kid: 'one' }), undefined)
+      assert.equal(endpoint.fetches, fetches, 'A message causes no request.')
     })
   }
 
