@@ -19,14 +19,14 @@ declare const showProfile: Handler, showReports: Handler, showOrders: Handler, s
 declare const showBoard: Handler, showDutch: Handler, showVerified: Handler, showBoth: Handler
 declare const showAccount: Handler, showPayments: Handler
 declare function findUser(iss: string, sub: string): Promise<{ id: string } | undefined>
-declare const location: { reload(): void }
 declare const jwksUri: string
 interface Keys { readonly keys: readonly unknown[] }
 declare function fetchKeys(uri: string): Promise<Keys>
 `
 
 /** The same for comments in `lib/`, which may use inner types. */
-const INNER_PRELUDE = `declare const config: import('${ROOT}lib/options/config.ts').Config\n`
+/** A page has it, and the other projects have the types of a browser for it. */
+const INNER_PRELUDE = `declare const location: { reload(): void }\ndeclare const config: import('${ROOT}lib/options/config.ts').Config\n`
 
 /** Names that a block may use without importing them, each with its import. Where two have one name, the first is meant. */
 const COMMON: ReadonlyMap<string, string> = new Map([
