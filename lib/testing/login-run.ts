@@ -130,9 +130,7 @@ async function open(run: Run, url: string): Promise<Step> {
  * which the library brings a response home if the session cookie is `SameSite=Strict`.
  */
 async function submit(run: Run, form: URLSearchParams, from: string): Promise<Step> {
-  const response = await askApp(run, run.redirectUri, { form, from })
-  const next = from === run.context.issuer ? readForm(response) : undefined
-  return next === undefined ? { url: run.redirectUri, response } : submit(run, next, run.publicOrigin)
+  return { url: run.redirectUri, response: await askApp(run, run.redirectUri, { form, from }) }
 }
 
 function isCallback(run: Run, url: string): boolean {
@@ -162,8 +160,7 @@ function isAtProvider({ context }: Run, url: string): boolean {
 async function askProvider(run: Run, url: string): Promise<ExchangeResponse> {
   const redirectUri = new URL(url).searchParams.get('redirect_uri')
   if (redirectUri !== null && URL.canParse(redirectUri)) noteRedirectUri(run, redirectUri)
-  const cookie = run.cookies.provider.header('/')
-  const headers = { accept: 'text/html', [TICKET_HEADER]: run.ticket, ...(cookie === '' ? {} : { cookie }) }
+  const headers = { accept: 'text/html', [TICKET_HEADER]: run.ticket }
   const response = await exchange(url, { headers }).catch((error: unknown) => {
     throw failure('The test provider does not answer. Call behave() if it is down, and login() before close().', error)
   })

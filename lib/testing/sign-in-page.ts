@@ -14,7 +14,7 @@ import { randomValue, type TestContext } from './test-records.ts'
 export function showSignInPage({ records }: TestContext, params: URLSearchParams): EndpointResponse {
   const id = randomValue()
   records.signIns.set(id, params)
-  return { status: 200, html: signInPage(id, paramOf(params, 'login_hint') ?? '') }
+  return { status: 200, html: signInPage(id, paramOf(params, 'login_hint')) }
 }
 
 /** Receives the form of that page. */
@@ -31,14 +31,14 @@ export function signIn({ setup, records, ...rest }: TestContext, { params }: End
   const user = findUser(setup.users, name)
   if (user === undefined) {
     const known = setup.users.map(({ sub }) => sub).join(', ')
-    return { status: 200, html: signInPage(id, name ?? '', `There is no such user. There are: ${known}.`) }
+    return { status: 200, html: signInPage(id, name, `There is no such user. There are: ${known}.`) }
   }
   records.signIns.delete(id)
   return completeLogin(context, request, newSession(user))
 }
 
 /** Any password will do: it is there for tests that fill in the form as users do. */
-function signInPage(id: string, username: string, problem?: string): string {
+function signInPage(id: string, username = '', problem?: string): string {
   const notice = problem === undefined ? '' : `<p role="alert">${escapeHtml(problem)}</p>`
   return page(
     'Sign in',

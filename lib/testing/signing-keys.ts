@@ -4,6 +4,7 @@ import { compactVerify, type JWTPayload, SignJWT } from 'jose'
 import { findJwsAlgorithm } from '../jose/algorithms.ts'
 import { keyIdOf, publicMembersOf } from '../jose/client-keys.ts'
 import { type JsonObject, parseJsonObject } from '../jose/json.ts'
+import { P256 } from '../jose/jwk.ts'
 
 /** The signing keys of the test provider. */
 export interface SigningKeys {
@@ -71,9 +72,9 @@ async function createKey(alg: string): Promise<SigningKey> {
 }
 
 async function generateKeys(alg: string): Promise<{ readonly privateKey: KeyObject; readonly publicKey: KeyObject }> {
-  const [kind] = findJwsAlgorithm(alg)?.keyKinds ?? []
-  if (kind?.kty === 'RSA') return promisify(generateKeyPair)('rsa', { modulusLength: 2048 })
-  if (kind?.namedCurve !== undefined) return generateKeyPairSync('ec', { namedCurve: kind.namedCurve })
+  const kind = findJwsAlgorithm(alg)?.keyKinds[0] ?? P256
+  if (kind.kty === 'RSA') return promisify(generateKeyPair)('rsa', { modulusLength: 2048 })
+  if (kind.namedCurve !== undefined) return generateKeyPairSync('ec', { namedCurve: kind.namedCurve })
   // The types of Node name only some of the kinds that take no options.
-  return generateKeyPairSync((kind?.keyType ?? 'ed25519') as 'ed25519')
+  return generateKeyPairSync(kind.keyType as 'ed25519')
 }

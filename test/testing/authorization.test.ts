@@ -109,6 +109,11 @@ describe('the authorization endpoint of the test provider', () => {
     assert.equal(answerOf(await exchange({ method: 'GET', url, headers: {} }))['error'], 'invalid_request')
   })
 
+  it('takes an empty parameter for none, and returns no state that it did not get', async () => {
+    const answer = answerOf(await authorize(shared(), { state: undefined, prompt: '', max_age: '' }))
+    assert.deepEqual(Object.keys(answer), ['code', 'iss'])
+  })
+
   it('takes a form, too', async () => {
     const url = new URL(`${shared().issuer}/authorize`)
     const headers = { 'content-type': 'application/x-www-form-urlencoded' }

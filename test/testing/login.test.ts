@@ -106,6 +106,11 @@ describe('provider.login()', () => {
     assert.deepEqual([(await claimsOf(app, ada))['sub'], (await claimsOf(app, joan))['sub']], ['ada', 'joan'])
   })
 
+  it('takes the session at the provider that the test names', async () => {
+    const { sid } = await shared().login(createApp(), { sid: 'a-session' })
+    assert.equal(sid, 'a-session')
+  })
+
   it('starts at a guarded page, too', async () => {
     const { url } = await shared().login(createApp(), 'ada', { path: '/profile?tab=2' })
     assert.equal(url, `${BASE_URL}/profile?tab=2`)

@@ -163,7 +163,8 @@ describe('the test provider', () => {
       socket.write('POST /token HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\na=', resolve)
     })
     socket.destroy()
-    // It closes when the last request is over.
+    // The provider sees the end of that connection before it answers a later request, and a warning before it has closed.
+    await documentAt(provider, '/jwks')
     await provider.close()
     process.off('warning', note)
     assert.deepEqual([status, warnings.length], [500, 1])
@@ -266,7 +267,13 @@ describe('the sign-in page of the test provider', () => {
     assert.equal(status, 200)
     assert.match(body, /no such user\. There are: alice\./)
     assert.doesNotMatch(body, /<i>/)
+    assert.match((await submit(issuer, fields, {})).body, /no such user/)
     assert.match((await submit(issuer, fields, { username: 'alice' })).headers.location ?? '', /code=/)
+  })
+
+  it('is empty without a login_hint', async () => {
+    const provider = stopLater(stoppable(await startTestProvider({ signInPage: true })))
+    assert.match((await authorize(provider)).body, /autocomplete="username" value=""/)
   })
 
   it('sends the user back without a login who cancels', async () => {

@@ -81,6 +81,7 @@ const UNAUTHENTICATED: readonly (readonly [
   ['a wrong secret', async () => ({}), { authorization: basic('app', 'wrong') }, ['invalid_client', 401]],
   ['a header that is not Basic', async () => ({}), { authorization: 'Bearer x' }, ['invalid_client', 401]],
   ['a secret client without its secret', async () => ({ client_id: 'app' }), {}, ['invalid_client', 401]],
+  ['a secret without an id', async () => ({ client_secret: 'a secret' }), {}, ['invalid_client', 401]],
   [
     'a method that it is not registered for',
     async () => ({}),
