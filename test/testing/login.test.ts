@@ -35,7 +35,7 @@ function createApp(more: object = {}, settings?: Parameters<typeof createKitApp>
 }
 
 function mountAt(path: string, app: express.Express): express.Express {
-  return express().set('trust proxy', 1).use(path, app)
+  return express().set('env', 'test').set('trust proxy', 1).use(path, app)
 }
 
 /** The claims of whoever has this cookie. */
