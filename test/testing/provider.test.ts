@@ -85,6 +85,20 @@ describe('startTestProvider()', () => {
     await call((await getTokens(provider))['id_token'] ?? '').expect(401)
   })
 
+  it('explains opaque tokens to bearer(), until they are revoked', async () => {
+    const { clientId, clientSecret = '', bearerOptions } = shared()
+    const options = { ...bearerOptions, introspection: { clientId, clientSecret } }
+    const call = (token: string): request.Test => {
+      const api = express().use(bearer(options), (req, res) => res.json(Reflect.get(req, 'oidc').claims))
+      return request(api).get('/').auth(token, { type: 'bearer' })
+    }
+    const token = await shared().accessToken({ format: 'opaque', scope: 'orders:read', sub: 'alice' })
+    const { sub, scope } = (await call(token).expect(200)).body
+    assert.deepEqual([sub, scope], ['alice', 'orders:read'])
+    await post(shared(), '/revoke', { token })
+    await call(token).expect(401)
+  })
+
   it('gives the method and no secret of a client with a key', async () => {
     const client = { clientId: 'app', tokenEndpointAuthMethod: 'private_key_jwt' as const, jwks: { keys: [] } }
     const provider = stopLater(stoppable(await startTestProvider({ clients: [client] })))
