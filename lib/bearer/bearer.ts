@@ -206,10 +206,17 @@ function passWithoutToken(
   { allowSession, allowAnonymous }: BearerConfig,
 ): void {
   if (!allowSession) req.oidc = createAnonymousContext()
-  if (!hasContext(req)) next(notMounted())
+  if (!hasContext(req)) {
+    next(notMounted())
+    return
+  }
+  const { isAuthenticated } = req.oidc
+  // Also without a guard: who accepts sessions accepts what a browser sends for the pages of other sites.
+  const forgery = isAuthenticated ? req.oidc.csrfError?.() : undefined
   // A preflight has neither a token nor a cookie. Handlers must not see it, unless they see the requests of anyone.
-  else if (allowAnonymous || (req.oidc.isAuthenticated && !isPreflight(req))) next()
-  else answerDenial(req, res, next, loginRequired())
+  const isAllowed = allowAnonymous || (isAuthenticated && !isPreflight(req))
+  if (forgery === undefined && isAllowed) next()
+  else answerDenial(req, res, next, forgery ?? loginRequired())
 }
 
 function hasContext(req: BearerRequest): req is ContextRequest {

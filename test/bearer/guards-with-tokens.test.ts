@@ -197,6 +197,19 @@ describe('a route that takes either a session or a token', () => {
     assert.equal((await browser.fetch('/either?access_token=x')).status, 400)
   })
 
+  it('refuses what a page of another site sends with the session, also without a guard', async () => {
+    const { browser } = await stage.startLoggedIn({}, settingsOf({ allowSession: true, allowAnonymous: true }))
+    for (const path of ['/open', '/either']) {
+      const forged = await browser.fetch(path, { method: 'POST', headers: { 'sec-fetch-site': 'cross-site' } })
+      assert.deepEqual([forged.status, seen.denied.at(-1)], [403, 'ERR_OIDC_CROSS_ORIGIN_REQUEST'])
+      const own = await browser.fetch(path, { method: 'POST', headers: { 'sec-fetch-site': 'same-origin' } })
+      assert.equal(own.status, 200)
+      // No other site can send the header Authorization.
+      const headers = { 'sec-fetch-site': 'cross-site', authorization: `Bearer ${theIssuer().token()}` }
+      assert.equal((await browser.fetch(path, { method: 'POST', headers })).status, 200)
+    }
+  })
+
   it('sends a page to log in, and offers a script both ways', async () => {
     const app = await stage.start({}, settingsOf({ allowSession: true }))
     for (const path of ['/either', '/open']) {
