@@ -151,10 +151,10 @@ class Context implements OidcMethods {
     )
   }
 
-  async accessToken({ scope, resource }: AccessTokenRequest = {}): Promise<string> {
+  async accessToken({ scope, resource, refresh }: AccessTokenRequest = {}): Promise<string> {
     const { freshAccessToken } = await loadRefresh()
     const req = requireSession(this.#req)
-    return (await freshAccessToken(this.#rp, req, this.#login, { scope, resource })).accessToken
+    return (await freshAccessToken(this.#rp, req, this.#login, { scope, resource, refresh })).accessToken
   }
 
   async fetch(url: string | URL, init: ApiRequestInit = {}): Promise<globalThis.Response> {

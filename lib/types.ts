@@ -140,6 +140,12 @@ export interface AccessTokenRequest {
   scope?: string | undefined
   /** The API that the token is for, as an absolute URI (RFC 8707 2.2). The provider must support resource indicators. */
   resource?: string | undefined
+  /**
+   * Refresh the token now, even if it has not expired: for a new group or scope to take effect, or before a long job. Concurrent
+   * calls share one refresh, on all nodes. Without a refresh token the call rejects with `ERR_OIDC_TOKEN_UNAVAILABLE`.
+   * @default false
+   */
+  refresh?: boolean | undefined
 }
 
 /** The second argument of the global `fetch`, and which access token to send. */
@@ -204,7 +210,7 @@ export interface OidcMethods {
   idToken(): Promise<string>
   /**
    * Returns an access token that does not expire within a minute. If necessary it refreshes the token, once for all
-   * concurrent requests.
+   * concurrent requests. `{ refresh: true }` refreshes it now: the claims of the login are then up to date too.
    *
    * Rejects with `ERR_OIDC_TOKEN_UNAVAILABLE` if there is no token and no refresh token, `ERR_OIDC_REFRESH_REFUSED` if the
    * provider has revoked the refresh token (the login has ended then), `ERR_OIDC_INTERACTION_REQUIRED` if it wants the user to

@@ -7,7 +7,7 @@ import type { AccessToken, Login, TokenRecord } from '../types.ts'
 export interface AccessTokenQuery {
   readonly scope?: string | undefined
   readonly resource?: string | undefined
-  /** The token that an API has rejected. It is not returned again, even if it has not expired. */
+  /** The token that an API has rejected, or that the caller wants refreshed. It is not returned, even if it has not expired. */
   readonly rejectedToken?: string | undefined
 }
 

@@ -22,11 +22,11 @@ export async function requestApi(
   req: SessionRequest,
   login: Login | undefined,
   url: string | URL,
-  { scope, resource, ...init }: ApiRequestInit,
+  { scope, resource, refresh, ...init }: ApiRequestInit,
 ): Promise<Response> {
   const target = requireHttps(String(url), rp.config.dangerouslyAllowInsecureRequests)
   const user = requireLogin(login)
-  const token = await freshAccessToken(rp, req, user, { scope, resource })
+  const token = await freshAccessToken(rp, req, user, { scope, resource, refresh })
   const response = await send(rp, user, target, init, token)
   if (response.status !== 401 || !isRepeatable(init.body)) return response
   const demandsNonce = token.dpopKey !== undefined && response.headers.has('dpop-nonce')

@@ -11,7 +11,7 @@ import { chooseSessionClaims, endOfLogin } from '../session/session-claims.ts'
 import type { Lease } from '../state/shared-state.ts'
 import { nowInSeconds } from '../time/seconds.ts'
 import { loadOnce } from '../time/single-flight.ts'
-import type { AccessToken, IdTokenClaims, Login, TokenRecord } from '../types.ts'
+import type { AccessToken, AccessTokenRequest, IdTokenClaims, Login, TokenRecord } from '../types.ts'
 import {
   type AccessTokenQuery,
   requireLogin,
@@ -33,12 +33,14 @@ export async function freshAccessToken(
   rp: RelyingParty,
   req: SessionRequest,
   login: Login | undefined,
-  query: AccessTokenQuery = {},
+  { refresh: mustRefresh, ...asked }: AccessTokenQuery & Pick<AccessTokenRequest, 'refresh'> = {},
 ): Promise<AccessToken> {
   const user = requireLogin(login)
   const id = readTokensId(requireSession(req), rp.config)
   const tokens = id === undefined ? undefined : await rp.tokenRecords.read(req.sessionStore, id)
   if (id === undefined || tokens === undefined) return tokenUnavailable(LOGIN_ENDED)
+  // A request or node that reads the record after the refresh finds another token than this one, and uses that.
+  const query = mustRefresh === true ? { ...asked, rejectedToken: tokenFor(tokens, asked)?.accessToken } : asked
   const usable = usableToken(tokens, query)
   if (usable !== undefined) return usable
   if (tokens.refreshToken === undefined) {
