@@ -41,7 +41,7 @@ export interface Events {
     /**
      * What ended it:
      *
-     * - `application`: the logout route, or `req.oidc.logout()`.
+     * - `application`: the logout route, `req.oidc.logout()`, or `auth.sessions.end()`.
      * - `backchannel`, `frontchannel`, `token-revocation`: a request of the provider to that route.
      * - `session-check`: a session check found that the user has logged out at the provider.
      */

@@ -26,7 +26,14 @@ export { requireSameOrigin, type SameOriginOptions } from './guards/require-same
 export type { AfterLoginEvent, AfterRefreshEvent, BeforeLoginEvent, HookEvent, Hooks, LogoutEvent } from './hooks.ts'
 export { type ErrorHandler, errorPage } from './http/error-page.ts'
 export type { Handler, Next, Request, Response } from './http/request.ts'
-export { type OidcMiddleware, oidc } from './oidc.ts'
+export {
+  type OidcMiddleware,
+  oidc,
+  type SessionInfo,
+  type SessionQuery,
+  type Sessions,
+  type SessionTarget,
+} from './oidc.ts'
 export type {
   ApplicationOptions,
   Options,

@@ -11,6 +11,7 @@ import { parseOptions } from './options/parse-options.ts'
 import { contentsOf } from './options/response-type.ts'
 import { type Client, createRelyingParty, type RelyingParty } from './relying-party.ts'
 import { recordActivity } from './session/current-login.ts'
+import type { SessionInfo, SessionQuery, SessionTarget } from './session/session-list.ts'
 import { loadOnce } from './time/single-flight.ts'
 import type { OidcContext } from './types.ts'
 
@@ -35,6 +36,51 @@ export interface OidcMiddleware {
    * ```
    */
   ready(): Promise<void>
+  /** The logins of all users, on all nodes: for an operator, and for a user's own page. See {@link Sessions}. */
+  readonly sessions: Sessions
+}
+
+export type { SessionInfo, SessionQuery, SessionTarget } from './session/session-list.ts'
+
+/** Lists and ends the logins of a user. The value of `sessions` of the middleware that `oidc()` returns. */
+export interface Sessions {
+  /**
+   * Lists the logins of a user (`sub`), or of one session at the provider (`sid`), the newest first. The result has no token
+   * and no value of a cookie, so a page may show it. A login that has expired or ended is not in it.
+   *
+   * Rejects with `ERR_OIDC_CONFIG` for a query that names nobody, `ERR_OIDC_SESSION_MISSING` if no session store is known yet,
+   * and `ERR_OIDC_SESSION_STORE` or `ERR_OIDC_SHARED_STATE` if the list cannot be read: it is never silently incomplete.
+   *
+   * @example
+   * ```ts
+   * const auth = oidc(options)
+   * app.use(auth)
+   * app.get('/sessions', requireAuth().before(async (req, res) => {
+   *   res.json(await auth.sessions.list({ sub: req.oidc.claims.sub, current: req.sessionID }))
+   * }))
+   * ```
+   */
+  list(query: SessionQuery): Promise<readonly SessionInfo[]>
+  /**
+   * Ends all logins of a user (`sub`) or of a session at the provider (`sid`), or one login (`sessionId`), with their tokens.
+   * `except` keeps one session: the one that the user is using. Logins that are in progress do not complete. The tokens are
+   * revoked at the provider, unless `revokeTokens` is off; the user's session there stays.
+   *
+   * It does not ask who calls it: your route does. Pass the user's own `sub` together with a `sessionId` that comes from a
+   * request, so that only a session of this user can end. Resolves with the number of logins that have ended. If it rejects,
+   * some may have ended: call it again. It rejects as `list()` does.
+   *
+   * @example
+   * ```ts
+   * const auth = oidc(options)
+   * app.use(auth)
+   * app.post('/log-out-elsewhere', requireAuth().before(async (req, res) => {
+   *   await auth.sessions.end({ sub: req.oidc.claims.sub, except: req.sessionID })
+   *   res.redirect('/sessions')
+   * }))
+   * ```
+   */
+  end(target: SessionTarget): Promise<number>
 }
 
 /**
@@ -96,7 +142,17 @@ export function oidc(options: Options): OidcMiddleware {
     async ready() {
       await Promise.all([...rp.clients.values()].map(loadProvider))
     },
+    sessions: createSessions(rp),
   })
+}
+
+const loadSessions = loadOnce(() => import('./logout/sessions.ts'))
+
+function createSessions(rp: RelyingParty): Sessions {
+  return {
+    list: async (query) => (await loadSessions()).listSessions(rp, query),
+    end: async (target) => (await loadSessions()).endSessions(rp, target),
+  }
 }
 
 /**

@@ -7,6 +7,7 @@ import { createProviderLogouts, type ProviderLogouts } from './session/end-login
 import { createIndexCheck, type IndexCheck } from './session/index-check.ts'
 import { createLoopBrake, createSilentLogins, type LoopBrake, type SilentLogins } from './session/login-attempts.ts'
 import { createSessionIndex } from './session/session-index.ts'
+import { createSessionList, type SessionList } from './session/session-list.ts'
 import { createStoreWatch, type StoreWatch } from './session/store-watch.ts'
 import { createTokenRecords, type TokenRecords } from './session/token-record.ts'
 import {
@@ -61,6 +62,7 @@ export interface RelyingParty {
   /** Returns the shared state of the options, or by default one in the session store. */
   readonly sharedStateOf: (store: StoreLike) => SharedState
   readonly providerLogouts: ProviderLogouts
+  readonly sessionList: SessionList
   readonly indexCheck: IndexCheck
   /**
    * Redeems a response once, by its `state`. A repeated callback request gets the same result, because the provider revokes
@@ -92,6 +94,7 @@ export function createRelyingParty({ app, clients }: Configuration): RelyingPart
     storeWatch,
     sharedStateOf,
     providerLogouts,
+    sessionList: createSessionList(app, { index, tokenRecords }),
     indexCheck: createIndexCheck({ config: app, index, epoch, providerLogouts, storeWatch, tokenRecords, loopBrake }),
     redeemOnce: createSingleFlight<string, CompletedLogin>(),
     refreshOnce: createSingleFlight<string, AccessToken>(),

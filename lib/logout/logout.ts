@@ -85,6 +85,15 @@ async function endProviderSession(
 /** How long the user waits for the revocation, in seconds. The revocation continues after that. */
 const MAX_REVOCATION_SECONDS = 2
 
+/** Revokes the tokens of a login that has ended (RFC 7009), if the option `revokeTokens` says so. Never rejects. */
+export async function revokeEndedLogin(rp: RelyingParty, login: Login, tokens: TokenRecord): Promise<void> {
+  if (!rp.config.revokeTokens) return
+  const provider = await clientOf(rp, login)
+    .findProvider()
+    .catch(() => undefined)
+  if (provider !== undefined) await revokeWithinLimit(provider, tokens)
+}
+
 async function revokeWithinLimit(provider: Provider, tokens: TokenRecord): Promise<void> {
   const timeoutError = (): Error => new Error(`The revocation took longer than ${MAX_REVOCATION_SECONDS} seconds.`)
   await withTimeLimit(MAX_REVOCATION_SECONDS, () => revoke(provider, tokens), timeoutError).catch(() => undefined)

@@ -45,7 +45,8 @@ export function recordActivity(req: Request, config: Pick<AppConfig, 'sessionKey
   writeOidcSession(Object(req.session), config, { ...oidcSession, seenAt: now })
 }
 
-function isIdle(oidcSession: OidcSession, { idleTimeout }: Pick<AppConfig, 'idleTimeout'>): boolean {
+/** True if the login has expired because nobody used it. */
+export function isIdle(oidcSession: OidcSession, { idleTimeout }: Pick<AppConfig, 'idleTimeout'>): boolean {
   return idleTimeout !== undefined && lastUsedAt(oidcSession) + idleTimeout <= nowInSeconds()
 }
 

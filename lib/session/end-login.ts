@@ -95,18 +95,41 @@ export interface ProviderLogouts {
    * Records the logout for as long as a login can last, so that a login that is in progress does not complete, and a session
    * that the index has lost ends with its next request (see index-check.ts). Call it before `endSessions`, and only when the
    * provider has proved that the logout comes from it: each call writes to the store.
+   *
+   * @param exceptTokensId The login with these tokens stays. An earlier exception ends: this logout means that login too.
    */
-  recordLogout(store: StoreLike, target: LogoutTarget): Promise<void>
+  recordLogout(store: StoreLike, target: LogoutTarget, exceptTokensId?: string): Promise<void>
   /**
    * Ends all sessions that match, started on any node, with their tokens. Publishes and returns their logins. If it rejects,
    * some sessions may have ended; call it again for the others.
    */
-  endSessions(store: StoreLike, target: LogoutTarget, how: LogoutChannel): Promise<readonly Login[]>
+  endSessions(
+    store: StoreLike,
+    target: LogoutTarget,
+    how: LogoutChannel,
+    options?: EndOptions,
+  ): Promise<readonly Login[]>
+  /** Ends one session, if its login matches. Rejects if it cannot be ended. */
+  endSession(
+    store: StoreLike,
+    entry: IndexEntry,
+    target: LogoutTarget,
+    how: LogoutChannel,
+    options?: EndOptions,
+  ): Promise<Login | undefined>
   /**
    * True if a logout was recorded for this login since that time (in seconds since 1970). Such a login must not have a
    * session. Call it after the session is in the index: a logout at that moment may have looked for the session too early.
    */
-  wasLoggedOutSince(store: StoreLike, login: Login, startedAt: number): Promise<boolean>
+  wasLoggedOutSince(store: StoreLike, login: Login, startedAt: number, tokensId?: string): Promise<boolean>
+}
+
+/** What a logout leaves, and what else it does. */
+export interface EndOptions {
+  /** The session with this id stays. */
+  readonly exceptSessionId?: string | undefined
+  /** Called with the tokens of each login that has ended, if they could be read. It must not reject. */
+  readonly onEnded?: (login: Login, tokens: TokenRecord) => Promise<void>
 }
 
 type ProviderLogoutConfig = Pick<AppConfig, 'origin' | 'basePath' | 'sessionKey' | 'clientIds'> & LifetimeConfig
@@ -126,15 +149,19 @@ export function createProviderLogouts(config: ProviderLogoutConfig, services: Pr
   const { index } = services
   const limitOfProcess = createLimiter(MAX_PARALLEL_SESSIONS)
   return {
-    async recordLogout(store, target) {
-      const [keys, now] = [keysOfTarget(config, target), nowInSeconds()]
-      await Promise.all(keys.map((key) => writeLogoutTime(store, key, now, logoutRecordSeconds(config))))
-    },
-    async endSessions(store, target, how) {
+    async recordLogout(store, target, exceptTokensId) {
       const keys = keysOfTarget(config, target)
-      const entries = await index.find(store, keys)
+      const logout = { at: nowInSeconds(), exceptTokensId }
+      await Promise.all(keys.map((key) => writeLogout(store, key, logout, logoutRecordSeconds(config))))
+    },
+    endSession: (store, entry, target, how, options) =>
+      endIndexedSession(config, services, store, entry, { target, how, ...options }),
+    async endSessions(store, target, how, options = {}) {
+      const keys = keysOfTarget(config, target)
+      const found = await index.find(store, keys)
+      const entries = found.filter(({ sessionId }) => sessionId !== options.exceptSessionId)
       const results = await endEach(limitOfProcess, entries, async (entry) => {
-        const login = await endIndexedSession(config, services, store, entry, target, how)
+        const login = await endIndexedSession(config, services, store, entry, { target, how, ...options })
         await index.drop(store, keys, entry)
         return login
       })
@@ -142,9 +169,11 @@ export function createProviderLogouts(config: ProviderLogoutConfig, services: Pr
       for (const result of results) if (result.status === 'rejected') throw result.reason
       return results.flatMap((result) => (result.status === 'fulfilled' ? (result.value ?? []) : []))
     },
-    async wasLoggedOutSince(store, login, startedAt) {
-      const times = await Promise.all(keysOfLogin(config, login).map((key) => readLogoutTime(store, key)))
-      return times.some((time) => startedAt <= time)
+    async wasLoggedOutSince(store, login, startedAt, tokensId) {
+      const logouts = await Promise.all(keysOfLogin(config, login).map((key) => readLogout(store, key)))
+      const isExcepted = ({ exceptTokensId }: RecordedLogout): boolean =>
+        tokensId !== undefined && exceptTokensId === tokensId
+      return logouts.some((logout) => startedAt <= logout.at && !isExcepted(logout))
     },
   }
 }
@@ -179,17 +208,23 @@ function endEach<Value>(
   return Promise.allSettled(entries.map((entry) => limit(() => endOne(entry))))
 }
 
+/** Which sessions a logout ends, and how. */
+interface Logout extends EndOptions {
+  readonly target: LogoutTarget
+  readonly how: LogoutChannel
+}
+
 async function endIndexedSession(
   config: ProviderLogoutConfig,
   { index, storeWatch, tokenRecords }: ProviderLogoutServices,
   store: StoreLike,
   { sessionId, tokensId }: IndexEntry,
-  target: LogoutTarget,
-  how: LogoutChannel,
+  { target, how, onEnded }: Logout,
 ): Promise<Login | undefined> {
   const data = await readSession(store, sessionId)
   const oidcSession = readOidcSession(data, config)
   if (oidcSession !== undefined && !matchesTarget(oidcSession.login, target)) return undefined
+  const tokens = await readTokens(tokenRecords, store, onEnded && oidcSession?.tokensId)
   const tokensIds = [...new Set([tokensId, oidcSession?.tokensId ?? tokensId])]
   const failures: unknown[] = []
   const step = async (run: () => Promise<unknown>): Promise<boolean> =>
@@ -207,8 +242,16 @@ async function endIndexedSession(
   }
   // The session stays in the index, and the provider can try again.
   if (failures.length > 0) throw failures[0]
-  if (oidcSession !== undefined) await index.remove(store, sessionId, oidcSession)
-  return oidcSession?.login
+  if (oidcSession === undefined) return undefined
+  await index.remove(store, sessionId, oidcSession)
+  if (tokens !== undefined) await onEnded?.(oidcSession.login, tokens)
+  return oidcSession.login
+}
+
+/** The login must end even if its tokens cannot be read. */
+async function readTokens(records: TokenRecords, store: StoreLike, id?: string): Promise<TokenRecord | undefined> {
+  if (id === undefined) return undefined
+  return await records.read(store, id).catch((error: unknown) => void publishError(error))
 }
 
 /** A session that cannot be read is `undefined`, and is destroyed like one that matches. */
@@ -216,17 +259,25 @@ async function readSession(store: StoreLike, id: string): Promise<object | undef
   return storeOperation<object>((done) => getRecord(store, id, done)).catch(() => undefined)
 }
 
+interface RecordedLogout {
+  /** In seconds since 1970. */
+  readonly at: number
+  readonly exceptTokensId?: unknown
+}
+
 /**
  * Records are in the session store and not in the shared state, whose marks hold no time. Nodes that share sessions share
  * the store.
  */
-async function writeLogoutTime(store: StoreLike, key: string, loggedOutAt: number, seconds: number): Promise<void> {
-  const record = { cookie: lifetimeUntil(loggedOutAt + seconds), loggedOutAt }
+async function writeLogout(store: StoreLike, key: string, logout: RecordedLogout, seconds: number): Promise<void> {
+  const { at, exceptTokensId } = logout
+  const except = exceptTokensId === undefined ? {} : { exceptTokensId }
+  const record = { cookie: lifetimeUntil(at + seconds), loggedOutAt: at, ...except }
   await storeOperation((done) => store.set(recordKey('logout', key), record, done))
 }
 
-async function readLogoutTime(store: StoreLike, key: string): Promise<number> {
+async function readLogout(store: StoreLike, key: string): Promise<RecordedLogout> {
   const record = await storeOperation((done) => getRecord(store, recordKey('logout', key), done))
-  const { loggedOutAt } = Object(record)
-  return typeof loggedOutAt === 'number' ? loggedOutAt : Number.NEGATIVE_INFINITY
+  const { loggedOutAt, exceptTokensId } = Object(record)
+  return { at: typeof loggedOutAt === 'number' ? loggedOutAt : Number.NEGATIVE_INFINITY, exceptTokensId }
 }

@@ -52,10 +52,10 @@ export function createIndexCheck(services: IndexCheckServices): IndexCheck {
   /** A page sends several requests at once. Only one of them checks and saves the session. */
   const share = createSingleFlight<string, boolean>()
 
-  async function isLoggedOut({ sessionStore }: SessionRequest, { login }: OidcSession): Promise<boolean> {
+  async function isLoggedOut({ sessionStore }: SessionRequest, { login, tokensId }: OidcSession): Promise<boolean> {
     // Logouts from before are forgotten. No login is as old, unless the lifetimes in the options were longer.
     if (nowInSeconds() - login.loggedInAt > logoutRecordSeconds(config)) return true
-    return providerLogouts.wasLoggedOutSince(sessionStore, login, login.loggedInAt)
+    return providerLogouts.wasLoggedOutSince(sessionStore, login, login.loggedInAt, tokensId)
   }
 
   /** Returns the new `indexId`, or `undefined` if the session could not be added. The next request then tries again. */

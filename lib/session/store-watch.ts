@@ -42,6 +42,8 @@ import type { TokenRecords } from './token-record.ts'
 export interface StoreWatch {
   /** Starts to watch the store of this request, if it is not watched yet. */
   watch(req: object): void
+  /** The store of the latest request; `undefined` before the first one. */
+  readonly latestStore: StoreLike | undefined
   /**
    * Marks the session of this request as ended, in this process, and its login on all nodes. Never rejects: if the other
    * nodes cannot be reached, the session must end here all the same, and the error is published.
@@ -130,6 +132,9 @@ export function createStoreWatch(
     watch(req) {
       const store = storeOf(req)
       if (store !== latest && store !== undefined) watchStore(store)
+    },
+    get latestStore() {
+      return latest
     },
     async markEnded({ sessionStore: store, sessionID, session }) {
       markIdEnded(store, sessionID)

@@ -57,6 +57,8 @@ const ALLOWED: readonly Reason[] = [
       "scopes.map((one)=>`'${one}'`).join(isAny?' or ':' and ')",
       // A method of a store.
       'operation',
+      // A method of `auth.sessions`, and its members.
+      ...['method', 'needed', "names.join(', ')"],
       ...['command', 'invalid[0]', "Object.keys(requirement).join(', ')", "[...GENERATORS.keys()].join(', ')"],
     ],
   },
