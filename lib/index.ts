@@ -26,6 +26,7 @@ export { requireSameOrigin, type SameOriginOptions } from './guards/require-same
 export type { AfterLoginEvent, AfterRefreshEvent, BeforeLoginEvent, HookEvent, Hooks, LogoutEvent } from './hooks.ts'
 export { type ErrorHandler, errorPage } from './http/error-page.ts'
 export type { Handler, Next, Request, Response } from './http/request.ts'
+export type { UpgradeLogin, UpgradeMiddleware, UpgradeOptions } from './login/upgrade.ts'
 export {
   type OidcMiddleware,
   oidc,

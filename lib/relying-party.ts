@@ -6,6 +6,7 @@ import { createSecureCookieCheck, type SecureCookieCheck } from './session/cooki
 import { createProviderLogouts, type ProviderLogouts } from './session/end-login.ts'
 import { createIndexCheck, type IndexCheck } from './session/index-check.ts'
 import { createLoopBrake, createSilentLogins, type LoopBrake, type SilentLogins } from './session/login-attempts.ts'
+import { createLoginWatch, type LoginWatch } from './session/login-watch.ts'
 import { createSessionIndex } from './session/session-index.ts'
 import { createSessionList, type SessionList } from './session/session-list.ts'
 import { createStoreWatch, type StoreWatch } from './session/store-watch.ts'
@@ -59,6 +60,7 @@ export interface RelyingParty {
   readonly silentLogins: SilentLogins
   readonly requirements: SealedRequirements
   readonly storeWatch: StoreWatch
+  readonly loginWatch: LoginWatch
   /** Returns the shared state of the options, or by default one in the session store. */
   readonly sharedStateOf: (store: StoreLike) => SharedState
   readonly providerLogouts: ProviderLogouts
@@ -92,6 +94,7 @@ export function createRelyingParty({ app, clients }: Configuration): RelyingPart
     silentLogins: createSilentLogins(app),
     requirements: createSealedRequirements(app),
     storeWatch,
+    loginWatch: createLoginWatch(app, tokenRecords),
     sharedStateOf,
     providerLogouts,
     sessionList: createSessionList(app, { index, tokenRecords }),

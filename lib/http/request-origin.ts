@@ -18,6 +18,20 @@ export function senderOf(req: Request, origin: string): 'own' | 'other' | 'unkno
   return sender === origin ? 'own' : 'other'
 }
 
+/**
+ * Returns the error for a WebSocket that a page of another origin opens. Browsers send cookies with it, and no CORS protects
+ * it, so both headers must agree: `Sec-Fetch-Site`, and `Origin`, which every browser sends (RFC 6455 4.1).
+ */
+export function crossOriginHandshakeError(
+  req: Request,
+  { origin, trustedOrigins }: Pick<AppConfig, 'origin' | 'trustedOrigins'>,
+): AccessDeniedError | undefined {
+  const sender = headerOf(req, 'origin')
+  if (sender !== undefined && trustedOrigins.includes(sender)) return undefined
+  const isOwn = sender === undefined || sender === origin
+  return isOwn && senderOf(req, origin) !== 'other' ? undefined : crossOrigin(origin)
+}
+
 /** The methods that change nothing (RFC 9110 9.2.1), without TRACE, which no browser sends. */
 const SAFE_METHODS: ReadonlySet<unknown> = new Set(['GET', 'HEAD', 'OPTIONS'])
 
@@ -43,6 +57,10 @@ export function crossOriginError(
 ): AccessDeniedError | undefined {
   if (!isUnsafe(req) || senderOf(req, origin) !== 'other') return undefined
   if (trusted.includes(headerOf(req, 'origin') ?? '')) return undefined
+  return crossOrigin(origin)
+}
+
+function crossOrigin(origin: string): AccessDeniedError {
   return new AccessDeniedError(
     'ERR_OIDC_CROSS_ORIGIN_REQUEST',
     `The request does not come from a page at ${origin}, the origin of baseUrl. If one of your own pages sends it from ` +

@@ -61,6 +61,16 @@ export function readLoginEnd(req: Request, config: SessionConfig): number | unde
   return Math.min(login.expiresAt, lastUsedAt(oidcSession) + (config.idleTimeout ?? Number.POSITIVE_INFINITY))
 }
 
+/**
+ * Returns when this login expires at the latest, in seconds since 1970, as the data of its session in the store says. A login
+ * that is idle has expired in the past. `undefined`: the session holds this login no longer.
+ */
+export function endOfStoredLogin(data: unknown, tokensId: string, config: SessionConfig): number | undefined {
+  const oidcSession = readOidcSession(data, config)
+  if (oidcSession?.tokensId !== tokensId) return undefined
+  return isIdle(oidcSession, config) ? 0 : oidcSession.login.expiresAt
+}
+
 type RecheckConfig = Pick<AppConfig, 'sessionKey'>
 
 /** True if the user logged in, or a recheck was tried, less than this many seconds ago. */

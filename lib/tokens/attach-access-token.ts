@@ -96,7 +96,11 @@ export function attachAccessToken(options: AttachOptions): TokenAttacher {
       // Outside of the promise, whose rejection an error that `next` throws would become.
       (isReady) => isReady && process.nextTick(next),
       // A function of the options may throw anything, but next(undefined) would let the request through.
-      (error: unknown) => process.nextTick(next, error ?? new Error('The target of attachAccessToken() rejected without a reason. Throw an Error.')),
+      (error: unknown) =>
+        process.nextTick(
+          next,
+          error ?? new Error('The target of attachAccessToken() rejected without a reason. Throw an Error.'),
+        ),
     )
   }
 

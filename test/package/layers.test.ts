@@ -54,6 +54,7 @@ const ROOMS: Readonly<Record<string, Room>> = {
   },
   oidc: {
     imports: ['relying-party', 'context', 'session', 'http', 'options', 'jose', 'time'],
+    types: ['login'],
     lazily: ['login', 'logout'],
   },
   // A provider for the tests of applications. Only its own entry point loads it.
@@ -72,6 +73,7 @@ const ROOMS: Readonly<Record<string, Room>> = {
       'state',
       'time',
     ],
+    types: ['login'],
   },
 }
 

@@ -1,0 +1,143 @@
+import { type IncomingMessage, ServerResponse } from 'node:http'
+import { ConfigError, OidcError } from '../errors.ts'
+import { publish } from '../events.ts'
+import { headerOf, type Next, type Request, type Response, requestPath } from '../http/request.ts'
+import { crossOriginHandshakeError } from '../http/request-origin.ts'
+import { objectOf, option, required } from '../options/option-row.ts'
+import { functionRule } from '../options/rule.ts'
+import type { RelyingParty } from '../relying-party.ts'
+import { readTokensId } from '../session/current-login.ts'
+import { requireSession } from '../session/express-session.ts'
+import type { LoginEnd, WatchedLogin } from '../session/login-watch.ts'
+import type { AuthenticatedContext, OidcContext } from '../types.ts'
+
+/** The middleware that the application uses for its requests. */
+export type UpgradeMiddleware = (req: never, res: never, next: never) => unknown
+
+/** How `authenticateUpgrade()` finds out who sends an upgrade request. */
+export interface UpgradeOptions {
+  /** The middleware of express-session, the same that the application uses: `const sessions = session({ ... })`. */
+  session: UpgradeMiddleware
+  /** The middleware of `bearer()`. With it, programs can connect with an access token in the header `Authorization`. */
+  bearer?: UpgradeMiddleware
+}
+
+/** Who has sent an upgrade request. */
+export interface UpgradeLogin {
+  /** What authenticates the connection. */
+  readonly authenticatedBy: 'session' | 'access_token'
+  /** `req.oidc`, as in a guarded handler. */
+  readonly oidc: AuthenticatedContext
+  /**
+   * Resolves when the login has ended, within two seconds: `'logout'` after a logout in this application, on any node, or at
+   * the provider; `'expired'` when the login or the access token expires. It never rejects.
+   */
+  readonly ended: Promise<LoginEnd>
+}
+
+const upgradeRule = objectOf({ session: required(functionRule), bearer: option(functionRule) })
+
+type CreateContext = (rp: RelyingParty, req: Request, res: Response) => OidcContext
+
+/** `auth.authenticateUpgrade()`. The session is read, and never created, written or extended: no response is ever sent. */
+export async function authenticateUpgrade(
+  rp: RelyingParty,
+  req: IncomingMessage,
+  options: UpgradeOptions,
+  createContext: CreateContext,
+): Promise<UpgradeLogin> {
+  const problems = upgradeRule(options, 'options')
+  if (problems.length > 0) throw new ConfigError(problems)
+  try {
+    const foreign = crossOriginHandshakeError(req, rp.config)
+    if (foreign !== undefined) throw foreign
+    // A token that is not accepted is refused, even if the request has a session too.
+    return hasAccessToken(req)
+      ? await withAccessToken(rp, req, options)
+      : await withSession(rp, req, options, createContext)
+  } catch (error) {
+    if (error instanceof OidcError && error.status < 500) {
+      publish['express-oidc:denied'](() => ({ code: error.code, path: requestPath(req) }))
+    }
+    throw error
+  }
+}
+
+/** Other schemes, such as Basic of a proxy in front, are not ours. */
+function hasAccessToken(req: IncomingMessage): boolean {
+  return /^\s*(?:bearer|dpop)\b/i.test(headerOf(req, 'authorization') ?? '')
+}
+
+async function withSession(
+  rp: RelyingParty,
+  req: Request,
+  { session }: UpgradeOptions,
+  createContext: CreateContext,
+): Promise<UpgradeLogin> {
+  const res = new ServerResponse(req)
+  await run(session, req, res)
+  const { sessionStore: store, sessionID: sessionId } = requireSession(req)
+  rp.storeWatch.watch(req)
+  const oidc = createContext(rp, req, res)
+  Object.assign(req, { oidc })
+  const tokensId = readTokensId(requireSession(req), rp.config)
+  // Without its token record the login is over: see store-watch.ts.
+  const isLive = tokensId !== undefined && (await rp.tokenRecords.has(store, tokensId))
+  if (!isLive || !oidc.isAuthenticated) throw loginRequired()
+  const watched = { expiresAt: oidc.expiresAt, session: { store, sessionId, tokensId } }
+  return { authenticatedBy: 'session', oidc, ended: endOf(rp, req, watched) }
+}
+
+async function withAccessToken(rp: RelyingParty, req: Request, { bearer }: UpgradeOptions): Promise<UpgradeLogin> {
+  if (bearer === undefined) throw tokenRefused('Pass the middleware of bearer() to accept access tokens.')
+  const res = new ServerResponse(req)
+  await run(bearer, req, res)
+  const oidc: unknown = Reflect.get(req, 'oidc')
+  if (!isAuthenticated(oidc)) throw tokenRefused('The middleware in the option bearer did not accept it.')
+  return { authenticatedBy: 'access_token', oidc, ended: endOf(rp, req, { expiresAt: oidc.expiresAt }) }
+}
+
+function isAuthenticated(oidc: unknown): oidc is AuthenticatedContext {
+  const { isAuthenticated, expiresAt } = Object(oidc)
+  return isAuthenticated === true && typeof expiresAt === 'number'
+}
+
+/** Runs a middleware. Rejects with the error that it passes to `next`, or if it answers the request itself. */
+function run(middleware: UpgradeMiddleware, req: Request, res: Response): Promise<void> {
+  const handler = middleware as (req: Request, res: Response, next: Next) => unknown
+  return new Promise((resolve, reject) => {
+    res.end = () => {
+      reject(tokenRefused('The middleware in the option bearer refused it.', res))
+      return res
+    }
+    const next: Next = (error) => (error === undefined || error === null ? resolve() : reject(error))
+    Promise.resolve(handler(req, res, next)).catch(reject)
+  })
+}
+
+/** Stops to watch when the connection closes. */
+function endOf(rp: RelyingParty, { socket }: Request, login: WatchedLogin): Promise<LoginEnd> {
+  return new Promise((resolve) => {
+    const stop = rp.loginWatch.watch(login, resolve)
+    if (socket.destroyed) stop()
+    else socket.once('close', stop)
+  })
+}
+
+function loginRequired(): OidcError {
+  return new OidcError(
+    'ERR_OIDC_LOGIN_REQUIRED',
+    'The request of authenticateUpgrade() has no login in its session. Respond 401, and have the page log in first.',
+  )
+}
+
+/** A middleware that answers itself says in its response why: `WWW-Authenticate`, or 503 with `Retry-After`. */
+function tokenRefused(advice: string, res?: Response): OidcError {
+  const headers = Object.entries(res?.getHeaders() ?? {}).filter(([name]) =>
+    /^(?:www-authenticate|retry-after)$/.test(name),
+  )
+  return new OidcError('ERR_OIDC_UPGRADE_TOKEN', `The upgrade request has an access token that is refused. ${advice}`, {
+    ...(res === undefined || res.statusCode < 400 ? {} : { status: res.statusCode }),
+    headers: Object.fromEntries(headers.map(([name, value]) => [name, String(value)])),
+  })
+}
