@@ -23,6 +23,7 @@ import type {
 } from './types.ts'
 
 const loadLogin = loadOnce(() => import('./login/start.ts'))
+const loadKeptForm = loadOnce(() => import('./login/kept-form.ts'))
 const loadLogout = loadOnce(() => import('./logout/logout.ts'))
 const loadRefresh = loadOnce(() => import('./tokens/refresh.ts'))
 const loadApiRequest = loadOnce(() => import('./tokens/api-request.ts'))
@@ -41,6 +42,7 @@ class Context implements OidcMethods {
   readonly #rp: RelyingParty
   readonly #req: Request
   readonly #res: Response
+  #keepsForm = false
 
   constructor(rp: RelyingParty, req: Request, res: Response) {
     this.#rp = rp
@@ -98,6 +100,18 @@ class Context implements OidcMethods {
   csrfError(): AccessDeniedError | undefined {
     const { config } = this.#rp
     return config.csrfProtection ? crossOriginError(this.#req, config, config.trustedOrigins) : undefined
+  }
+
+  /** For `keepForm()`: a guard that sends this request to the login keeps its form. */
+  keepForm(): void {
+    this.#keepsForm = true
+  }
+
+  /** For guards: the page to return to if the form of this request is kept. `undefined` if none is. */
+  async keptFormPage(): Promise<string | undefined> {
+    if (!this.#keepsForm || this.#req.method !== 'POST') return undefined
+    const { keepForm } = await loadKeptForm()
+    return keepForm(this.#rp, this.#req, this.#res)
   }
 
   silentLoginUrl(): string | undefined {

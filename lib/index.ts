@@ -12,6 +12,7 @@ export {
 export type { Events } from './events.ts'
 export { attemptSilentLogin, checkSession, type SessionCheckOptions } from './guards/check-session.ts'
 export type { Authenticated, Guard, GuardedHandler } from './guards/guard.ts'
+export { keepForm } from './guards/keep-form.ts'
 export { requireAuth, requireScope, type ScopeRequirement } from './guards/require-auth.ts'
 export {
   type ClaimPath,

@@ -262,6 +262,7 @@ function createLoaders(rp: RelyingParty): Readonly<Record<string, LoadRoute>> {
     frontchannelLogout: async () => (await import('./logout/front-channel.ts')).frontchannelLogoutRoute,
     sessionCheck: async () => (await import('./logout/session-check.ts')).sessionCheckRoute,
     tokenRevocation: async () => (await import('./logout/back-channel.ts')).tokenRevocationRoute,
+    keptForm: async () => (await import('./login/kept-form.ts')).keptFormRoute,
     user: async () => (await import('./login/user.ts')).userRoute,
     initiateLogin: async () => (await import('./login/start.ts')).initiateLoginRoute,
     ...(configs.some(({ clientKeys }) => clientKeys.length > 0)

@@ -25,6 +25,8 @@ interface SessionMembers {
   callingPage?(): string
   crossOriginError?(trustedOrigins: readonly string[]): AccessDeniedError | undefined
   csrfError?(): AccessDeniedError | undefined
+  keepForm?(): void
+  keptFormPage?(): Promise<string | undefined>
 }
 
 /** The denial of a request that nobody has authenticated. */
@@ -50,8 +52,17 @@ function answerUser(req: ContextRequest, res: Response, next: Next, denial: Deni
   publishDenial(req, denial.code)
   const canLoginHelp = !req.oidc.isAuthenticated || denial.requirement !== undefined
   if (!canLoginHelp) next(new AccessDeniedError(denial.code, denial.message))
-  else if (wantsPage(req)) redirect(res, req.oidc.loginUrl(undefined, denial.requirement))
+  else if (wantsPage(req)) sendToLogin(req, res, next, denial)
   else sendLoginUrl(req, res, denial)
+}
+
+/** Redirects a page to the login route, which leads back to it, or to the page that posts its form again. */
+function sendToLogin(req: ContextRequest, res: Response, next: Next, { requirement }: Denial): void {
+  const goTo = (page?: string): void => redirect(res, req.oidc.loginUrl(page, requirement))
+  if (req.method === 'POST' && req.oidc.keptFormPage !== undefined) {
+    const fail = (error: unknown): void => process.nextTick(next, error)
+    req.oidc.keptFormPage().then(goTo).catch(fail)
+  } else goTo()
 }
 
 /** True if no session can authenticate the request, so that a login page would not help. */

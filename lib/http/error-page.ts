@@ -46,6 +46,9 @@ function noticeFor(error: OidcError): Notice {
       text: 'The sign-in was cancelled, or your account is not allowed to use this application.',
     }
   }
+  if (error.code.startsWith('ERR_OIDC_FORM_')) {
+    return { title: 'Your form was not sent', text: 'Please open the page with the form again, and send it once more.' }
+  }
   if (error.status === 403) return { title: 'No access', text: 'Your account is not allowed to open this page.' }
   if (error.status === 503 || error.status === 504) {
     return { title: 'Sign-in is temporarily unavailable', text: 'Please try again in a minute.' }

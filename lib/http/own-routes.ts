@@ -50,9 +50,16 @@ export function isOwnRoute(path: string, config: RoutesConfig): boolean {
 const browserPaths = new WeakMap<RoutesConfig, ReadonlySet<string | undefined>>()
 
 function collectBrowserPaths(config: RoutesConfig): ReadonlySet<string | undefined> {
-  const { basePath, routes, providerChooser } = config
+  const { basePath, providerChooser } = config
+  // The login leads to the page that posts a kept form again.
+  const { keptForm: _, ...routes } = config.routes
   const own = ownRoutes({ ...config, routes: { ...routes, providerChooser } })
   return new Set(own.flatMap(({ path }) => [foldPath(path), foldPath(basePath + path)]))
+}
+
+/** True for the address of the page that posts a kept form again. */
+export function isKeptFormPage(page: string, { basePath, routes }: RoutesConfig): boolean {
+  return foldPath(page.replace(/[?#].*$/s, '')) === foldPath(`${basePath}${routes['keptForm']}`)
 }
 
 function foldPath(path: string): string | undefined {

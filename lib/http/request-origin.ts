@@ -18,6 +18,11 @@ export function senderOf(req: Request, origin: string): 'own' | 'other' | 'unkno
   return sender === origin ? 'own' : 'other'
 }
 
+/** True if the browser says that a page of our own origin has sent the request. Nothing is assumed if it does not say so. */
+export function isFromOwnPage(req: Request, origin: string): boolean {
+  return headerOf(req, 'sec-fetch-site') !== 'none' && senderOf(req, origin) === 'own'
+}
+
 /**
  * Returns the error for a WebSocket that a page of another origin opens. Browsers send cookies with it, and no CORS protects
  * it, so both headers must agree: `Sec-Fetch-Site`, and `Origin`, which every browser sends (RFC 6455 4.1).

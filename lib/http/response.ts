@@ -33,12 +33,19 @@ export function rejectPrefetch(res: Response): void {
 }
 
 /** Sends a complete response. By default no cache keeps it. */
-export function send(res: Response, status: number, type: string, body: string, cacheControl = 'no-store'): void {
+export function send(
+  res: Response,
+  status: number,
+  type: string,
+  body: string,
+  cacheControl = 'no-store',
+  referrerPolicy = 'no-referrer',
+): void {
   res.statusCode = status
   res.setHeader('Content-Type', `${type}; charset=utf-8`)
   res.setHeader('Content-Length', String(Buffer.byteLength(body)))
   res.setHeader('Cache-Control', cacheControl)
-  res.setHeader('Referrer-Policy', 'no-referrer')
+  res.setHeader('Referrer-Policy', referrerPolicy)
   res.setHeader('X-Content-Type-Options', 'nosniff')
   res.end(body)
 }
@@ -64,21 +71,31 @@ interface FormPage {
   readonly script: string
   /** HTML for browsers without JavaScript. It is not escaped, so it must not hold foreign text. */
   readonly notice: string
+  /**
+   * The form goes to a page of our own. It must get an `Origin`, which `Referrer-Policy: no-referrer` would make `null`, and
+   * must not go anywhere else.
+   */
+  readonly isOwnAction?: true
 }
 
 /** Calls the method of the prototype, because a field named `submit` would hide the form's own method. */
 export const SUBMIT_FORM_SCRIPT = 'HTMLFormElement.prototype.submit.call(document.forms[0])'
 
 /** Sends the page. The fields may hold any text. `action` must be a URL of ours or of the provider's metadata. */
-export function sendFormPage(res: Response, action: string, { title, fields, script, notice }: FormPage): void {
+export function sendFormPage(
+  res: Response,
+  action: string,
+  { title, fields, script, notice, isOwnAction }: FormPage,
+): void {
   const nonce = randomBytes(16).toString('base64')
   const inputs = fields.map(
     ([name, value]) => `<input type="hidden" name="${escapeHtml(name)}" value="${escapeHtml(value)}">`,
   )
-  // No form-action: browsers apply it to redirects too, and the next page may redirect to another host.
+  // No form-action for others: browsers apply it to redirects too, and the next page may redirect to another host.
+  const formAction = isOwnAction === true ? "; form-action 'self'" : ''
   res.setHeader(
     'Content-Security-Policy',
-    `default-src 'none'; script-src 'nonce-${nonce}'; base-uri 'none'; frame-ancestors 'none'`,
+    `default-src 'none'; script-src 'nonce-${nonce}'; base-uri 'none'; frame-ancestors 'none'${formAction}`,
   )
   send(
     res,
@@ -96,5 +113,7 @@ ${notice}
 </body>
 </html>
 `,
+    'no-store',
+    isOwnAction === true ? 'same-origin' : 'no-referrer',
   )
 }

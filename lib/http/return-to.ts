@@ -1,7 +1,7 @@
 import { type AppConfig, ONLY_PROVIDER } from '../options/config.ts'
 import { parseLocalPath } from '../options/urls.ts'
 import type { Login } from '../types.ts'
-import { isOwnRoute, type RoutesConfig } from './own-routes.ts'
+import { isKeptFormPage, isOwnRoute, type RoutesConfig } from './own-routes.ts'
 import { headerOf, isFramed, isHtmx, type Request } from './request.ts'
 
 /**
@@ -59,7 +59,8 @@ function isRead({ method }: Request): boolean {
   return method === 'GET' || method === 'HEAD'
 }
 
-function thisPage(config: AppConfig, req: Request): string {
+/** Returns the page of this request as the browser sees it. */
+export function thisPage(config: AppConfig, req: Request): string {
   return appPath(req.originalUrl ?? req.url ?? '/', config)
 }
 
@@ -67,7 +68,9 @@ function thisPage(config: AppConfig, req: Request): string {
 function senderPage(config: AppConfig, req: Request): string | undefined {
   const address = (isHtmx(req) ? headerOf(req, 'hx-current-url') : undefined) ?? headerOf(req, 'referer') ?? ''
   const url = URL.canParse(address) ? new URL(address) : undefined
-  return url?.origin === config.origin ? safeReturnTo(url.pathname + url.search, config) : undefined
+  const page = url?.origin === config.origin ? safeReturnTo(url.pathname + url.search, config) : undefined
+  // It has posted its form, and has nothing more to show.
+  return page === undefined || isKeptFormPage(page, config) ? undefined : page
 }
 
 /** Returns the path of the home page: `/`, or `/portal/` if `baseUrl` has the path `/portal`. */

@@ -1,5 +1,6 @@
 import { AccessDeniedError, OidcError } from '../errors.ts'
 import { publish, publishError } from '../events.ts'
+import { isKeptFormPage } from '../http/own-routes.ts'
 import {
   allowMethods,
   isPrefetch,
@@ -28,6 +29,7 @@ import { type Client, type CompletedLogin, clientOf, type RelyingParty } from '.
 import { readLogin, readTokensId } from '../session/current-login.ts'
 import { endLocalLogin } from '../session/end-login.ts'
 import { requireSession, type SessionRequest } from '../session/express-session.ts'
+import { createKeptForms } from '../session/kept-forms.ts'
 import { regenerateSession, saveLogin } from '../session/login-session.ts'
 import { chooseSessionClaims, endOfNewLogin } from '../session/session-claims.ts'
 import { nowInSeconds } from '../time/seconds.ts'
@@ -58,9 +60,21 @@ export async function callbackRoute(rp: RelyingParty, client: Client, req: Reque
     )
     // Without a completed login the session stays as it is. False: the hook `afterLogin` has sent the response.
     if (completed === undefined || (await startLoginSession(rp, sessionReq, res, completed, transaction)))
-      redirectToPage(rp, res, transaction)
+      redirectToPage(rp, res, completed === undefined ? transaction : withTicket(rp, sessionReq, transaction))
   } catch (error) {
     await handleFailure(rp, client, sessionReq, res, transaction, error)
+  }
+}
+
+/** A kept form belongs to this login: the page that posts it gets a proof. */
+function withTicket({ config }: RelyingParty, req: SessionRequest, transaction: Transaction): Transaction {
+  const { returnTo } = transaction
+  if (!isKeptFormPage(returnTo, config)) return transaction
+  const id = new URL(returnTo, config.origin).searchParams.get('id') ?? ''
+  const ticket = createKeptForms(config).ticketFor(id, readTokensId(req, config) ?? '')
+  return {
+    ...transaction,
+    returnTo: `${config.basePath}${config.routes.keptForm}?id=${encodeURIComponent(id)}&login=${ticket}`,
   }
 }
 

@@ -83,7 +83,7 @@ async function withSession(
   const tokensId = readTokensId(requireSession(req), rp.config)
   // Without its token record the login is over: see store-watch.ts.
   const isLive = tokensId !== undefined && (await rp.tokenRecords.has(store, tokensId))
-  if (!isLive || !oidc.isAuthenticated) throw loginRequired()
+  if (!isLive || oidc.authenticatedBy !== 'session') throw loginRequired()
   const watched = { expiresAt: oidc.expiresAt, session: { store, sessionId, tokensId } }
   return { authenticatedBy: 'session', oidc, ended: endOf(rp, req, watched) }
 }

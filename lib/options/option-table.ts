@@ -78,6 +78,7 @@ const ROUTES: OptionTable<RoutesOptions, OptionalRoute> = {
   sessionCheck: option(routePath, '/session-check'),
   tokenRevocation: option(routePath),
   initiateLogin: option(routePath),
+  keptForm: option(routePath, '/kept-form'),
   user: option(routePath),
 }
 

@@ -64,6 +64,11 @@ export interface RoutesOptions {
    */
   initiateLogin?: string
   /**
+   * The page that posts a form again that `keepForm()` has kept (GET). Only a login leads to it.
+   * @default '/kept-form'
+   */
+  keptForm?: string
+  /**
    * Tells scripts of your pages who is logged in (GET): JSON with `claims`, `expiresAt` and `logoutUrl`. Without a login
    * it responds with `anonymousUserStatus`. Other origins are refused. The route exists only if you name it.
    */

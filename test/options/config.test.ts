@@ -63,6 +63,7 @@ describe('the configuration', () => {
         sessionCheck: '/session-check',
         backchannelLogout: '/backchannel-logout',
         frontchannelLogout: '/frontchannel-logout',
+        keptForm: '/kept-form',
       },
       name: 'default',
       callback: '/callback',

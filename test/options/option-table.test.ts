@@ -76,7 +76,8 @@ describe('a table of options', () => {
 describe('the routes', () => {
   it('exist by default, except those that the application must name', () => {
     assert.deepEqual(Object.keys(DEFAULT_ROUTES).sort(), [
-      ...['backchannelLogout', 'callback', 'frontchannelLogout', 'jwks', 'login', 'logout', 'requestObjects'],
+      ...['backchannelLogout', 'callback', 'frontchannelLogout', 'jwks', 'keptForm', 'login', 'logout'],
+      'requestObjects',
       'sessionCheck',
     ])
   })

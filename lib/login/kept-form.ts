@@ -1,0 +1,149 @@
+import { deflateRawSync, inflateRawSync } from 'node:zlib'
+import { OidcError } from '../errors.ts'
+import {
+  allowMethods,
+  headerOf,
+  isPrefetch,
+  type Request,
+  type Response,
+  readForm,
+  requestQuery,
+  wantsPage,
+} from '../http/request.ts'
+import { isFromOwnPage } from '../http/request-origin.ts'
+import { rejectPrefetch, SUBMIT_FORM_SCRIPT, sendFormPage } from '../http/response.ts'
+import { safeReturnTo, thisPage } from '../http/return-to.ts'
+import type { RelyingParty } from '../relying-party.ts'
+import { readLastLogin, readLogin, readTokensId } from '../session/current-login.ts'
+import { requireSession } from '../session/express-session.ts'
+import { createKeptForms } from '../session/kept-forms.ts'
+import { nowInSeconds } from '../time/seconds.ts'
+import type { Login } from '../types.ts'
+
+/*
+ * A posted form that meets a login: the guard keeps it (`keepForm`), the login leads to `routes.keptForm`, and a page of ours
+ * posts it again from there. Decision 22 has the reasons for each check.
+ */
+
+interface KeptForm {
+  /** A path of this app, with its query. */
+  readonly action: string
+  readonly fields: readonly (readonly [name: string, value: string])[]
+  /** Who was logged in before, if that is known. The form belongs to this user. */
+  readonly user?: { readonly iss: string; readonly sub: string }
+  /** Seconds since 1970. */
+  readonly keptAt: number
+}
+
+/** The size of a form as it is posted, in bytes. What counts more is the size of its cookie, for which it is compressed. */
+const MAX_FORM_BYTES = 32 * 1024
+
+/**
+ * Keeps the form of this request, and returns the page that posts it again, for the `returnTo` of the login. `undefined`: the
+ * form was not posted by a page of our own origin, and is lost. Throws `ERR_OIDC_FORM_NOT_KEPT`.
+ */
+export async function keepForm(rp: RelyingParty, req: Request, res: Response): Promise<string | undefined> {
+  const { config } = rp
+  // Only a path of this app can be posted to: not `//evil.example`, which is a path for a server and a host for a browser.
+  const action = safeReturnTo(thisPage(config, req), config)
+  if (action === undefined || !isFromOwnPage(req, config.origin)) return undefined
+  const fields = [...(await readFields(req))]
+  const user = userOf(readLastLogin(req, config))
+  const form: KeptForm = { action, fields, keptAt: nowInSeconds(), ...(user === undefined ? {} : { user }) }
+  const id = createKeptForms(config).keep(req, res, compress(JSON.stringify(form)))
+  if (id === undefined) throw tooLarge()
+  return `${config.basePath}${config.routes.keptForm}?id=${id}`
+}
+
+async function readFields(req: Request): Promise<URLSearchParams> {
+  const type = headerOf(req, 'content-type') ?? ''
+  if (!/^application\/x-www-form-urlencoded\s*(?:;|$)/i.test(type)) throw notUrlencoded()
+  if (Number(headerOf(req, 'content-length') ?? 0) > MAX_FORM_BYTES) throw tooLarge()
+  try {
+    return await readForm(req)
+  } catch (cause) {
+    throw new OidcError(
+      'ERR_OIDC_FORM_NOT_KEPT',
+      'The posted form cannot be read, so keepForm() cannot keep it. The cause has the reason.',
+      { cause },
+    )
+  }
+}
+
+function notUrlencoded(): OidcError {
+  return new OidcError(
+    'ERR_OIDC_FORM_NOT_KEPT',
+    "The posted form is not of the type 'application/x-www-form-urlencoded', so keepForm() does not keep it. Files " +
+      "(enctype 'multipart/form-data') are never kept: have the user log in before the page with the form.",
+    { status: 415 },
+  )
+}
+
+function tooLarge(): OidcError {
+  return new OidcError(
+    'ERR_OIDC_FORM_NOT_KEPT',
+    'The posted form is too large for keepForm(), which keeps it in a cookie. Have the user log in before the page with the form.',
+    { status: 413 },
+  )
+}
+
+/**
+ * `GET` at `routes.keptForm`: sends a page that posts the form again. Only right after the login that the form waited for, in
+ * the same browser, for the same user, and once. Throws `ERR_OIDC_FORM_GONE`.
+ */
+export async function keptFormRoute(rp: RelyingParty, req: Request, res: Response): Promise<void> {
+  allowMethods(req, 'GET')
+  if (isPrefetch(req)) return rejectPrefetch(res)
+  const { config } = rp
+  const forms = createKeptForms(config)
+  const sessionReq = requireSession(req)
+  const [login, tokensId = ''] = [readLogin(req, config), readTokensId(sessionReq, config)]
+  const query = requestQuery(req)
+  const [id, ticket] = [query.get('id') ?? '', query.get('login') ?? '']
+  // Before the form is touched: a link of anyone must not delete it, nor show it in a frame.
+  if (login === undefined || !wantsPage(req) || !forms.isTicketFor(ticket, id, tokensId)) throw gone()
+  const form = parseForm(forms.take(req, res, id))
+  if (form === undefined || !isOf(login, form) || !isRecent(form, config.transactionLifetime)) throw gone()
+  // A browser that restores its cookies, or a copy of them, must not post it a second time.
+  if (!(await rp.sharedStateOf(sessionReq.sessionStore).once(`form:${id}`, config.transactionLifetime))) throw gone()
+  const notice =
+    '<noscript><p>You are signed in. One more step to send your form.</p></noscript><button>Continue</button>'
+  const { action, fields } = form
+  sendFormPage(res, action, {
+    title: 'Sending your form',
+    fields,
+    script: SUBMIT_FORM_SCRIPT,
+    notice,
+    isOwnAction: true,
+  })
+}
+
+function isOf({ claims }: Login, { user }: KeptForm): boolean {
+  return user === undefined || (user.iss === claims.iss && user.sub === claims.sub)
+}
+
+function isRecent({ keptAt }: KeptForm, seconds: number): boolean {
+  return nowInSeconds() <= keptAt + seconds
+}
+
+function userOf(login: Login | undefined): KeptForm['user'] {
+  return login && { iss: login.claims.iss, sub: login.claims.sub }
+}
+
+function gone(): OidcError {
+  return new OidcError(
+    'ERR_OIDC_FORM_GONE',
+    'There is no kept form for this login in this browser: it was sent already, another user has logged in, or ' +
+      'transactionLifetime is over. Send the form again from its page.',
+  )
+}
+
+function compress(text: string): string {
+  return deflateRawSync(text).toString('base64url')
+}
+
+/** Only we have written it: it was encrypted. */
+function parseForm(compressed: string | undefined): KeptForm | undefined {
+  if (compressed === undefined) return undefined
+  return JSON.parse(inflateRawSync(Buffer.from(compressed, 'base64url'), { maxOutputLength: 1024 * 1024 }).toString())
+}
