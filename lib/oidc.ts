@@ -38,6 +38,35 @@ export interface OidcMiddleware {
    * ```
    */
   ready(): Promise<void>
+  /**
+   * Says who sends an upgrade request (RFC 6455), which passes no middleware of Express: the user of the session, or, with
+   * the option `bearer`, the access token in `Authorization`. It reads no token from anywhere else. It also says when the
+   * login ends, so that you can close the WebSocket. The session is only read: an open WebSocket does not extend it.
+   *
+   * Rejects with `ERR_OIDC_CROSS_ORIGIN_REQUEST` (403) for a page of another origin, unless it is one of `trustedOrigins`;
+   * `ERR_OIDC_LOGIN_REQUIRED` (401) without a login; `ERR_OIDC_UPGRADE_TOKEN` (401) for an access token that is refused, even
+   * if there is a session; `ERR_OIDC_SESSION_MISSING` and `ERR_OIDC_SESSION_STORE` if the session cannot be read; and
+   * `ERR_OIDC_CONFIG` for wrong options.
+   *
+   * @example
+   * ```ts
+   * import { createServer } from 'node:http'
+   * import { WebSocketServer } from 'ws'
+   *
+   * const sessions = session({ secret: sessionSecret, resave: false, saveUninitialized: false })
+   * const auth = oidc(options)
+   * const sockets = new WebSocketServer({ noServer: true })
+   * createServer(app).on('upgrade', async (req, socket, head) => {
+   *   const login = await auth.authenticateUpgrade(req, { session: sessions }).catch(() => undefined)
+   *   if (login === undefined) socket.end('HTTP/1.1 401 Unauthorized\r\n\r\n')
+   *   else sockets.handleUpgrade(req, socket, head, (webSocket) => {
+   *     webSocket.send(`Hello ${login.oidc.claims.name}`)
+   *     login.ended.then(() => webSocket.close(4401, 'logged out'))
+   *   })
+   * })
+   * ```
+   */
+  authenticateUpgrade(req: IncomingMessage, options: UpgradeOptions): Promise<UpgradeLogin>
   /** The logins of all users, on all nodes: for an operator, and for a user's own page. See {@link Sessions}. */
   readonly sessions: Sessions
 }
@@ -83,35 +112,6 @@ export interface Sessions {
    * ```
    */
   end(target: SessionTarget): Promise<number>
-  /**
-   * Says who sends an upgrade request (RFC 6455), which passes no middleware of Express: the user of the session, or, with
-   * the option `bearer`, the access token in `Authorization`. It reads no token from anywhere else. It also says when the
-   * login ends, so that you can close the WebSocket. The session is only read: an open WebSocket does not extend it.
-   *
-   * Rejects with `ERR_OIDC_CROSS_ORIGIN_REQUEST` (403) for a page of another origin, unless it is one of `trustedOrigins`;
-   * `ERR_OIDC_LOGIN_REQUIRED` (401) without a login; `ERR_OIDC_UPGRADE_TOKEN` (401) for an access token that is refused, even
-   * if there is a session; `ERR_OIDC_SESSION_MISSING` and `ERR_OIDC_SESSION_STORE` if the session cannot be read; and
-   * `ERR_OIDC_CONFIG` for wrong options.
-   *
-   * @example
-   * ```ts
-   * import { createServer } from 'node:http'
-   * import { WebSocketServer } from 'ws'
-   *
-   * const sessions = session({ secret: sessionSecret, resave: false, saveUninitialized: false })
-   * const auth = oidc(options)
-   * const sockets = new WebSocketServer({ noServer: true })
-   * createServer(app).on('upgrade', async (req, socket, head) => {
-   *   const login = await auth.authenticateUpgrade(req, { session: sessions }).catch(() => undefined)
-   *   if (login === undefined) socket.end('HTTP/1.1 401 Unauthorized\r\n\r\n')
-   *   else sockets.handleUpgrade(req, socket, head, (webSocket) => {
-   *     webSocket.send(`Hello ${login.oidc.claims.name}`)
-   *     login.ended.then(() => webSocket.close(4401, 'logged out'))
-   *   })
-   * })
-   * ```
-   */
-  authenticateUpgrade(req: IncomingMessage, options: UpgradeOptions): Promise<UpgradeLogin>
 }
 
 /**
