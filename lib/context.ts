@@ -26,6 +26,7 @@ const loadLogin = loadOnce(() => import('./login/start.ts'))
 const loadKeptForm = loadOnce(() => import('./login/kept-form.ts'))
 const loadLogout = loadOnce(() => import('./logout/logout.ts'))
 const loadRefresh = loadOnce(() => import('./tokens/refresh.ts'))
+const loadExchange = loadOnce(() => import('./tokens/exchange.ts'))
 const loadApiRequest = loadOnce(() => import('./tokens/api-request.ts'))
 
 /** Creates `req.oidc` for one request. Each member reads the session when it is used, so a request that uses none is cheap. */
@@ -165,9 +166,14 @@ class Context implements OidcMethods {
     )
   }
 
-  async accessToken({ scope, resource, refresh }: AccessTokenRequest = {}): Promise<string> {
-    const { freshAccessToken } = await loadRefresh()
+  async accessToken({ scope, resource, refresh, exchange }: AccessTokenRequest = {}): Promise<string> {
     const req = requireSession(this.#req)
+    if (exchange !== undefined) {
+      const { exchangedAccessToken } = await loadExchange()
+      const request = { scope, resource, refresh, exchange }
+      return (await exchangedAccessToken(this.#rp, req, this.#login, request)).accessToken
+    }
+    const { freshAccessToken } = await loadRefresh()
     return (await freshAccessToken(this.#rp, req, this.#login, { scope, resource, refresh })).accessToken
   }
 

@@ -72,8 +72,10 @@ export type {
   Login,
   LoginOptions,
   OidcContext,
+  OtherAuthorizationServer,
   StandardClaims,
   TokenContext,
+  TokenExchange,
   TokenRecord,
   VerifiedClaim,
 } from './types.ts'

@@ -1,4 +1,5 @@
 import type { AccessTokenClaims, IdTokenClaims, Json } from './claims.ts'
+import type { AccessTokenRequest } from './token-request.ts'
 
 export type {
   AccessTokenClaims,
@@ -9,6 +10,7 @@ export type {
   StandardClaims,
   VerifiedClaim,
 } from './claims.ts'
+export type { AccessTokenRequest, OtherAuthorizationServer, TokenExchange } from './token-request.ts'
 
 /** A login in progress, between the redirect to the provider and the callback. It is kept encrypted in a cookie of its own. */
 export interface Transaction {
@@ -132,20 +134,6 @@ export interface LoginOptions {
   provider?: string
   /** How strong and how recent the login must be. The callback refuses a login that does not meet this. */
   requirement?: AuthRequirement
-}
-
-/** Selects an access token. Without either member it is the access token of the login. */
-export interface AccessTokenRequest {
-  /** Some of the scopes of the login, separated by spaces, for a token that may do less. */
-  scope?: string | undefined
-  /** The API that the token is for, as an absolute URI (RFC 8707 2.2). The provider must support resource indicators. */
-  resource?: string | undefined
-  /**
-   * Refresh the token now, even if it has not expired: for a new group or scope to take effect, or before a long job. Concurrent
-   * calls share one refresh, on all nodes. Without a refresh token the call rejects with `ERR_OIDC_TOKEN_UNAVAILABLE`.
-   * @default false
-   */
-  refresh?: boolean | undefined
 }
 
 /** The second argument of the global `fetch`, and which access token to send. */

@@ -4,8 +4,7 @@ import type { Config } from '../options/config.ts'
 import { endpointOf } from '../provider/client-authentication.ts'
 import { errorFromResponse } from '../provider/error-response.ts'
 import { untypedJsonBody } from '../provider/http-transport.ts'
-import type { Provider } from '../provider/provider.ts'
-import { type FormParams, postForm } from '../provider/requests.ts'
+import { type FormParams, type PostingClient, postForm } from '../provider/requests.ts'
 import type { DpopKey, Json } from '../types.ts'
 
 /** `Bearer`: anyone who has the token can use it. `DPoP`: only with a proof of possession (RFC 6749 7.1, RFC 9449 7). */
@@ -50,7 +49,25 @@ interface TokenRequestOptions {
    * @param hasIdToken True if the response has an ID Token too.
    */
   readonly keepRefreshToken?: ((refreshToken: string, hasIdToken: boolean) => Promise<void>) | undefined
+  /** For a token exchange: the type that the response must name (RFC 8693 2.2.1). */
+  readonly issuedTokenType?: string | undefined
 }
+
+/** The types of tokens (RFC 8693 3, and the identity assertion of draft-ietf-oauth-identity-assertion-authz-grant). */
+export const TOKEN_TYPE_URNS = {
+  accessToken: 'urn:ietf:params:oauth:token-type:access_token',
+  idToken: 'urn:ietf:params:oauth:token-type:id_token',
+  refreshToken: 'urn:ietf:params:oauth:token-type:refresh_token',
+  identityAssertion: 'urn:ietf:params:oauth:token-type:id-jag',
+} as const
+
+/** What {@link requestTokens} needs of a provider. */
+export type TokenRequestingClient = PostingClient & { readonly config: TokenResponseConfig }
+
+type TokenResponseConfig = Pick<
+  Config,
+  'allowMissingAccessToken' | 'assumeBearerTokenType' | 'dpopBoundAccessTokens' | 'tokenEndpointAuthMethod'
+>
 
 /**
  * Sends a token request. It is never repeated, because a code is accepted only once; the exception is a DPoP proof that
@@ -58,9 +75,9 @@ interface TokenRequestOptions {
  * response is invalid or its access token has another type than requested.
  */
 export async function requestTokens(
-  provider: Provider,
+  provider: TokenRequestingClient,
   grant: FormParams,
-  { dpopKey, keepRefreshToken }: TokenRequestOptions = {},
+  { dpopKey, keepRefreshToken, issuedTokenType }: TokenRequestOptions = {},
 ): Promise<TokenResponse> {
   const { config } = provider
   const response = await postForm(provider, 'token_endpoint', grant, { dpopKey })
@@ -71,9 +88,25 @@ export async function requestTokens(
   }
   const { refresh_token: refreshToken, id_token: idToken } = members ?? {}
   if (isRefreshToken(refreshToken)) await keepRefreshToken?.(refreshToken, idToken !== undefined)
-  const tokens = checkResponse(members, response.headers.get('content-type'), config)
+  const issued = issuedTokenType === undefined ? members : checkIssuedType(members, issuedTokenType)
+  const tokens = checkResponse(issued, response.headers.get('content-type'), config)
   checkBinding(tokens.token_type, config.dpopBoundAccessTokens, dpopKey)
   return tokens
+}
+
+/**
+ * RFC 8693 2.2.1: `issued_token_type` is required, and a token of another type than requested must not be used as if it were
+ * that. `token_type` is `N_A` for a token that is no access token: it must not be sent to an API.
+ */
+function checkIssuedType(members: JsonObject | undefined, expected: string): JsonObject | undefined {
+  if (members === undefined) return members
+  const { issued_token_type: issued, token_type: type } = members
+  if (issued !== expected) {
+    throw invalidResponse(`has the issued_token_type ${shown(issued)}, but '${expected}' was requested`)
+  }
+  if (expected === TOKEN_TYPE_URNS.accessToken) return members
+  if (typeof type === 'string' && type.toLowerCase() === 'n_a') return { ...members, token_type: 'Bearer' }
+  throw invalidResponse("has no token_type 'N_A', which a token that is no access token must have")
 }
 
 /** Some providers send 201. From 204 on, a successful response has no body, or a part of one. */
@@ -91,7 +124,11 @@ function isErrorBody(members: JsonObject | undefined): boolean {
   return typeof members?.['error'] === 'string' && !Object.hasOwn(members, 'access_token')
 }
 
-function checkResponse(given: JsonObject | undefined, contentType: string | null, config: Config): TokenResponse {
+function checkResponse(
+  given: JsonObject | undefined,
+  contentType: string | null,
+  config: TokenResponseConfig,
+): TokenResponse {
   if (given === undefined) {
     throw invalidResponse(
       `is not a JSON object with a JSON content type (content-type: ${shown(contentType)}). RFC 6749 5.1 requires ` +

@@ -29,6 +29,8 @@ export interface Provider {
   readonly dpopNonces: DpopNonces
   /** Other providers whose claims are accepted. */
   readonly claimsProviders: ClaimsProviders
+  /** Sends requests to other servers, without the client certificate, which is for the provider alone. */
+  readonly findOtherHttp: () => HttpClient
 }
 
 /** Finds the provider: by discovery at the first call, and again when its metadata has expired. */
@@ -44,12 +46,14 @@ export type ConfigFor = (metadata: ProviderMetadata, http: HttpClient) => Promis
 export function createProviderFinder(config: Config, configFor: ConfigFor = async () => config): FindProvider {
   const ownHttp = createHttpClient(config)
   let renewMetadata: (() => Promise<void>) | undefined
+  let otherHttp: HttpClient | undefined
   const http = watchEndpoints(ownHttp, async () => renewMetadata?.())
   const permanent = {
     http,
     clientKeys: createClientKeys(config.clientKeys),
     dpopNonces: createDpopNonces(),
     claimsProviders: createClaimsProviders(config),
+    findOtherHttp: () => (otherHttp ??= createHttpClient({ ...config, tlsClientCertificate: undefined })),
   }
   // New metadata mostly names the same jwks_uri. Then the cached keys stay.
   let keys: { readonly uri: string; readonly store: KeyStore } | undefined

@@ -9,6 +9,8 @@ export interface AccessTokenQuery {
   readonly resource?: string | undefined
   /** The token that an API has rejected, or that the caller wants refreshed. It is not returned, even if it has not expired. */
   readonly rejectedToken?: string | undefined
+  /** Names what is exchanged for the token. */
+  readonly exchangeKey?: string | undefined
 }
 
 /** An access token must not expire within this time, in seconds. */
@@ -24,7 +26,8 @@ export function usableToken(tokens: TokenRecord, query: AccessTokenQuery): Acces
   const { expiresAt = Number.POSITIVE_INFINITY, issuedAt = 0 } = token
   const remaining = expiresAt - nowInSeconds()
   const lastsLongEnough = remaining > Math.min(MIN_REMAINING_SECONDS, (expiresAt - issuedAt) / 2)
-  const cannotBeRefreshed = tokens.refreshToken === undefined && remaining > 0
+  // A token can be exchanged again without a refresh token.
+  const cannotBeRefreshed = query.exchangeKey === undefined && tokens.refreshToken === undefined && remaining > 0
   return lastsLongEnough || cannotBeRefreshed ? token : undefined
 }
 
@@ -83,7 +86,8 @@ export function tokenUnavailable(message: string): never {
 }
 
 /** The key of an API's own token in `others`. The token of the login itself has none. */
-function keyOf({ scope, resource }: AccessTokenQuery): string | undefined {
+function keyOf({ scope, resource, exchangeKey }: AccessTokenQuery): string | undefined {
+  if (exchangeKey !== undefined) return exchangeKey
   return scope === undefined && resource === undefined ? undefined : JSON.stringify([scope ?? null, resource ?? null])
 }
 

@@ -9,6 +9,7 @@ import type { AccessToken, AccessTokenRequest, ApiRequestInit, Json, Login, Toke
 import { type AccessTokenQuery, requireLogin } from './access-token.ts'
 import { freshAccessToken } from './refresh.ts'
 
+const loadExchange = loadOnce(() => import('./exchange.ts'))
 const loadDpop = loadOnce(() => import('../provider/dpop.ts'))
 const loadUserInfo = loadOnce(() => import('../protocol/userinfo.ts'))
 
@@ -22,15 +23,16 @@ export async function requestApi(
   req: SessionRequest,
   login: Login | undefined,
   url: string | URL,
-  { scope, resource, refresh, ...init }: ApiRequestInit,
+  { scope, resource, refresh, exchange, ...init }: ApiRequestInit,
 ): Promise<Response> {
   const target = requireHttps(String(url), rp.config.dangerouslyAllowInsecureRequests)
   const user = requireLogin(login)
-  const token = await freshAccessToken(rp, req, user, { scope, resource, refresh })
+  const request = { scope, resource, exchange }
+  const token = await findToken(rp, req, user, { ...request, refresh })
   const response = await send(rp, user, target, init, token)
   if (response.status !== 401 || !isRepeatable(init.body)) return response
   const demandsNonce = token.dpopKey !== undefined && response.headers.has('dpop-nonce')
-  const next = demandsNonce ? token : await tokenAfter401(rp, req, user, { scope, resource }, token)
+  const next = demandsNonce ? token : await tokenAfter401(rp, req, user, request, token)
   if (next === undefined) return response
   await response.body?.cancel()
   return await send(rp, user, target, init, next)
@@ -65,16 +67,28 @@ function requireHttps(url: string, allowsHttp: boolean): URL {
   )
 }
 
+/** Loads token exchange only for who uses it. */
+async function findToken(
+  rp: RelyingParty,
+  req: SessionRequest,
+  login: Login,
+  { exchange, ...request }: AccessTokenRequest & Pick<AccessTokenQuery, 'rejectedToken'>,
+): Promise<AccessToken> {
+  if (exchange === undefined) return await freshAccessToken(rp, req, login, request)
+  const { exchangedAccessToken } = await loadExchange()
+  return await exchangedAccessToken(rp, req, login, { ...request, exchange })
+}
+
 /** Returns a new token, or `undefined` if there is none. The caller of the API then gets the 401. */
 async function tokenAfter401(
   rp: RelyingParty,
   req: SessionRequest,
   login: Login,
-  query: AccessTokenQuery,
+  request: AccessTokenRequest,
   { accessToken }: AccessToken,
 ): Promise<AccessToken | undefined> {
   try {
-    return await freshAccessToken(rp, req, login, { ...query, rejectedToken: accessToken })
+    return await findToken(rp, req, login, { ...request, rejectedToken: accessToken })
   } catch (error) {
     if (error instanceof OidcError && error.code === 'ERR_OIDC_TOKEN_UNAVAILABLE') return undefined
     throw error
@@ -107,11 +121,11 @@ export async function createTokenHeaders(
   req: SessionRequest,
   login: Login | undefined,
   url: string,
-  { method, scope, resource }: AccessTokenRequest & { readonly method: string },
+  { method, ...request }: AccessTokenRequest & { readonly method: string },
 ): Promise<TokenHeaders> {
   const target = requireHttps(url, rp.config.dangerouslyAllowInsecureRequests)
   const user = requireLogin(login)
-  return headersFor(rp, user, target, method, await freshAccessToken(rp, req, user, { scope, resource }))
+  return headersFor(rp, user, target, method, await findToken(rp, req, user, request))
 }
 
 async function headersFor(

@@ -61,11 +61,16 @@ const NO_REFRESH_TOKEN =
   "Add the scope 'offline_access' if the provider supports it, and log in again."
 const LOGIN_ENDED = 'The login has ended, so it has no access token. Log in again.'
 
+/** Throws the error of a login that has no tokens any more. */
+export function loginEnded(): never {
+  return tokenUnavailable(LOGIN_ENDED)
+}
+
 /**
  * How long the lock is held at most, in seconds: a refresh makes at most two requests to the provider (the second one with
  * a DPoP nonce), and some to the session store. A refresh that another node was faster with starts again only if time is left.
  */
-function lockSeconds({ timeout }: AppConfig): number {
+export function lockSeconds({ timeout }: AppConfig): number {
   return 2 * timeout + 2
 }
 
@@ -180,7 +185,11 @@ async function refresh(
 }
 
 /** Stores the tokens, unless the login has ended during the refresh, here or on another node. Then nothing of it may remain. */
-async function storeTokens({ rp, req, id, wasStored }: Refresh, record: TokenRecord, login: Login): Promise<void> {
+export async function storeTokens(
+  { rp, req, id, wasStored }: Pick<Refresh, 'rp' | 'req' | 'id' | 'wasStored'>,
+  record: TokenRecord,
+  login: Login,
+): Promise<void> {
   const replace = (): Promise<void> => rp.tokenRecords.replace(req.sessionStore, id, record, login)
   // A second try, because a token that is not stored is lost.
   await replace().catch(replace)

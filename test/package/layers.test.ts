@@ -17,7 +17,7 @@ interface Room {
 }
 
 /** The words that every room may use. They import nothing but one another. */
-const VOCABULARY = ['claims', 'errors', 'events', 'hooks', 'types']
+const VOCABULARY = ['claims', 'errors', 'events', 'hooks', 'token-request', 'types']
 
 /** A feature meets the others nowhere: what two of them need stands on the ground floor. */
 const FEATURE: Room = {
