@@ -65,6 +65,7 @@ export type {
   AuthenticationRequirement,
   AuthorizationParams,
   AuthRequirement,
+  ClientAssertionRequest,
   DpopKey,
   IdTokenClaims,
   Json,

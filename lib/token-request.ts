@@ -69,3 +69,13 @@ export interface OtherAuthorizationServer {
    */
   tokenEndpointAuthMethod?: 'client_secret_basic' | 'client_secret_post' | 'private_key_jwt' | 'none' | undefined
 }
+
+/** What the function `clientAssertion` needs to know. */
+export interface ClientAssertionRequest {
+  /** The `aud` that the assertion must have: see `clientAssertionAudience`. */
+  readonly audience: string
+  /** Its `iss` and `sub`. */
+  readonly clientId: string
+  /** Aborts when `timeout` has passed. */
+  readonly signal: AbortSignal
+}

@@ -10,7 +10,12 @@ export type {
   StandardClaims,
   VerifiedClaim,
 } from './claims.ts'
-export type { AccessTokenRequest, OtherAuthorizationServer, TokenExchange } from './token-request.ts'
+export type {
+  AccessTokenRequest,
+  ClientAssertionRequest,
+  OtherAuthorizationServer,
+  TokenExchange,
+} from './token-request.ts'
 
 /** A login in progress, between the redirect to the provider and the callback. It is kept encrypted in a cookie of its own. */
 export interface Transaction {

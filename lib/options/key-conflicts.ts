@@ -39,9 +39,21 @@ export const CLIENT_CONFLICTS: readonly Conflict<Given>[] = [
     ({ tokenEndpointAuthMethod: method, clientSecret }) => method === 'client_secret_jwt' && isShort(clientSecret),
   ),
   conflict(
-    ['tokenEndpointAuthMethod', 'clientKeys'],
+    ['tokenEndpointAuthMethod', 'clientKeys', 'clientAssertion'],
     "tokenEndpointAuthMethod 'private_key_jwt' needs a signing key in clientKeys.",
-    (options) => options.tokenEndpointAuthMethod === 'private_key_jwt' && !hasKey(options.clientKeys, 'sig'),
+    ({ tokenEndpointAuthMethod: method, clientKeys, clientAssertion }) =>
+      method === 'private_key_jwt' && clientAssertion === undefined && !hasKey(clientKeys, 'sig'),
+  ),
+  conflict(
+    ['tokenEndpointAuthMethod', 'clientAssertion'],
+    "clientAssertion needs tokenEndpointAuthMethod 'private_key_jwt'.",
+    ({ tokenEndpointAuthMethod: method, clientAssertion }) =>
+      clientAssertion !== undefined && method !== 'private_key_jwt',
+  ),
+  conflict(
+    ['clientAssertion', 'tokenEndpointAuthSigningAlg'],
+    'clientAssertion cannot be combined with tokenEndpointAuthSigningAlg. Your function chooses the algorithm.',
+    ({ clientAssertion, tokenEndpointAuthSigningAlg: alg }) => clientAssertion !== undefined && alg !== undefined,
   ),
   conflict(
     ['tokenEndpointAuthMethod', 'tlsClientCertificate', 'fetch'],

@@ -167,7 +167,13 @@ export type ProviderWithoutDefault =
   | ('clientSecret' | 'registration' | 'callback' | 'responseMode' | 'authorizationParams' | 'profile')
   | ('idTokenEncryptedResponseAlg' | 'userinfoEncryptedResponseAlg' | 'authorizationEncryptedResponseAlg')
   | ('userinfoSignedResponseAlg' | 'requestObjectSigningAlg' | 'requestObjectEncryptionAlg')
-  | ('tokenEndpointAuthMethod' | 'tokenEndpointAuthSigningAlg' | 'clientAssertionAudience' | 'tlsClientCertificate')
+  | (
+      | 'tokenEndpointAuthMethod'
+      | 'tokenEndpointAuthSigningAlg'
+      | 'clientAssertionAudience'
+      | 'tlsClientCertificate'
+      | 'clientAssertion'
+    )
   | ('providerMetadata' | 'tenants' | 'endSessionParams' | 'extraProviderMetadata')
 
 /** Options of a provider. They are given at the top for all providers, or for one under `providers`. */
@@ -206,6 +212,7 @@ export const PROVIDER_OPTIONS: OptionTable<NamedProviderOptions, ProviderWithout
     defaultInWords: 'what the first signing key of `clientKeys` is for, or HS256',
   },
   clientAssertionAudience: derived(nonEmptyString, "'issuer', at Okta without `profile` 'endpoint'"),
+  clientAssertion: option(functionRule),
   clientKeys: option(clientKeysRule, []),
   tlsClientCertificate: option(certificate),
 

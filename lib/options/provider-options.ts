@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http'
-import type { AuthorizationParams, IdTokenClaims, Json } from '../types.ts'
+import type { AuthorizationParams, ClientAssertionRequest, IdTokenClaims, Json } from '../types.ts'
 import type { RegistrationOptions } from './registration-options.ts'
 import type { ResponseMode } from './response-type.ts'
 
@@ -151,6 +151,21 @@ export interface ProviderOptions {
    * @default 'issuer', at Okta without `profile` 'endpoint'
    */
   clientAssertionAudience?: string
+  /**
+   * Returns the assertion that authenticates the client (RFC 7523 2.2), in place of a key in this process: signed by a key
+   * management service, or issued by the platform (a Kubernetes service account, SPIFFE, a workload identity of Entra ID).
+   * Called for each request that authenticates the client, within `timeout`. Needs `tokenEndpointAuthMethod:
+   * 'private_key_jwt'`. Cannot be combined with `tokenEndpointAuthSigningAlg`. If it fails, the error is
+   * `ERR_OIDC_CLIENT_ASSERTION`.
+   * @example
+   * ```ts
+   * import { readFile } from 'node:fs/promises'
+   *
+   * const clientAssertion = async () => (await readFile('/var/run/secrets/tokens/oidc', 'utf8')).trim()
+   * app.use(oidc({ issuer, clientId, baseUrl, secret, tokenEndpointAuthMethod: 'private_key_jwt', clientAssertion }))
+   * ```
+   */
+  clientAssertion?: (request: ClientAssertionRequest) => string | Promise<string>
   /**
    * The private keys of the client as JWKs (RFC 7517): with `use: 'sig'` for `private_key_jwt` and signed requests,
    * with `use: 'enc'` for what the provider encrypts. The first suitable key signs, and any can decrypt: to rotate, add

@@ -84,6 +84,8 @@ function clientAt(
       clientSecret,
       tokenEndpointAuthMethod: tokenEndpointAuthMethod ?? usualMethod,
       tokenEndpointAuthSigningAlg: undefined,
+      // It is for the provider.
+      clientAssertion: undefined,
       clientAssertionAudience: 'issuer',
       tlsClientCertificate: undefined,
       allowMissingAccessToken: false,

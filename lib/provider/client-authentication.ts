@@ -4,6 +4,7 @@ import { ConfigError, OidcError, ProviderError, shown } from '../errors.ts'
 import { usesClientSecret } from '../jose/algorithms.ts'
 import { isObject } from '../jose/json.ts'
 import type { Config } from '../options/config.ts'
+import { type TimeLimit, withTimeLimit } from '../time/limit.ts'
 import { nowInSeconds } from '../time/seconds.ts'
 import type { Json } from '../types.ts'
 import {
@@ -25,6 +26,7 @@ interface ClientAuthentication {
 export interface AuthenticatedClient extends SigningClient {
   readonly config: SigningClient['config'] &
     Pick<Config, 'issuer' | 'clientId' | 'tokenEndpointAuthMethod' | 'tokenEndpointAuthSigningAlg'> &
+    Partial<Pick<Config, 'clientAssertion' | 'timeout'>> &
     Pick<Config, 'clientAssertionAudience' | 'tlsClientCertificate' | 'dangerouslyAllowInsecureRequests'>
   /** The metadata of the provider. */
   readonly metadata: { readonly token_endpoint?: string; readonly [name: string]: Json | undefined }
@@ -35,7 +37,8 @@ export type EndpointName = `${string}_endpoint`
 
 /**
  * Authenticates the client by one method, never by two (RFC 6749 2.3). Call it for each request, because an assertion is
- * accepted only once. Throws `ERR_OIDC_CLIENT_SECRET` and `ERR_OIDC_CONFIG` if the secret or the key is missing.
+ * accepted only once. Throws `ERR_OIDC_CLIENT_SECRET` and `ERR_OIDC_CONFIG` if the secret or the key is missing, and
+ * `ERR_OIDC_CLIENT_ASSERTION` if the function `clientAssertion` fails (status 503) or returns no signed JWT.
  *
  * @param endpoint The URL of the request.
  */
@@ -53,6 +56,7 @@ export async function authenticateClient(
     case 'client_secret_jwt':
       return await jwtAuthentication(provider, endpoint, config.tokenEndpointAuthSigningAlg ?? 'HS256')
     case 'private_key_jwt':
+      if (config.clientAssertion !== undefined) return await assertionOfFunction(provider, endpoint)
       return await jwtAuthentication(provider, endpoint, config.tokenEndpointAuthSigningAlg ?? algOfKeys(provider))
     // RFC 8705 2: the TLS certificate authenticates the client; the body only names it.
     case 'tls_client_auth':
@@ -110,11 +114,42 @@ async function jwtAuthentication(
     audience: assertionAudience(provider, endpoint),
     now: Math.floor(nowInSeconds()),
   })
-  return {
-    headers: {},
-    // `client_id` is optional (RFC 7521 4.2), but some providers need it.
-    params: { client_id: clientId, client_assertion_type: CLIENT_ASSERTION_TYPE, client_assertion: assertion },
-  }
+  return assertionParams(clientId, assertion)
+}
+
+function assertionParams(clientId: string, assertion: string): ClientAuthentication {
+  // `client_id` is optional (RFC 7521 4.2), but some providers need it.
+  const params = { client_id: clientId, client_assertion_type: CLIENT_ASSERTION_TYPE, client_assertion: assertion }
+  return { headers: {}, params }
+}
+
+/** Seconds, if the configuration has no `timeout`. */
+const USUAL_TIMEOUT = 10
+
+/** The option `clientAssertion`: the key is elsewhere. What the function returns is sent as it is. */
+async function assertionOfFunction(provider: AuthenticatedClient, endpoint: string): Promise<ClientAuthentication> {
+  const { clientAssertion, clientId, timeout = USUAL_TIMEOUT } = provider.config
+  const audience = assertionAudience(provider, endpoint)
+  const call = async ({ signal }: TimeLimit): Promise<unknown> => clientAssertion?.({ audience, clientId, signal })
+  const timeoutError = (): Error =>
+    new Error('The function clientAssertion took longer than the option timeout allows.')
+  const assertion = await withTimeLimit(timeout, call, timeoutError).catch((cause: unknown) => {
+    const message = 'The function clientAssertion failed or took longer than timeout. Its error is the cause.'
+    throw new OidcError('ERR_OIDC_CLIENT_ASSERTION', message, { status: 503, cause })
+  })
+  if (isSignedJwt(assertion)) return assertionParams(clientId, assertion)
+  throw new OidcError(
+    'ERR_OIDC_CLIENT_ASSERTION',
+    'The function clientAssertion must return a signed JWT of at most 16384 characters: three parts in base64url, with dots ' +
+      'between them, and without a line break at its end.',
+  )
+}
+
+const MAX_ASSERTION_LENGTH = 16_384
+
+/** A JWS in compact form (RFC 7515 7.1) with a signature. */
+function isSignedJwt(value: unknown): value is string {
+  return typeof value === 'string' && value.length <= MAX_ASSERTION_LENGTH && /^[\w-]+\.[\w-]+\.[\w-]+$/.test(value)
 }
 
 async function secretOf({ config }: AuthenticatedClient): Promise<string> {

@@ -359,6 +359,22 @@ const CLIENT: readonly Row[] = [
     good({ ca: certificate.cert, tlsClientCertificate: { ...certificate, ca: certificate.cert } }),
     'ca cannot be combined with tlsClientCertificate.ca. Put all authorities into ca.',
   ],
+  ...[undefined, 'client_secret_basic', 'client_secret_jwt'].map(
+    (tokenEndpointAuthMethod): Row => [
+      `an assertion function with ${tokenEndpointAuthMethod ?? 'the default method'}`,
+      good({ tokenEndpointAuthMethod, clientAssertion: () => 'a.b.c' }),
+      "clientAssertion needs tokenEndpointAuthMethod 'private_key_jwt'.",
+    ],
+  ),
+  [
+    'an assertion function and the algorithm of an assertion',
+    good({
+      tokenEndpointAuthMethod: 'private_key_jwt',
+      tokenEndpointAuthSigningAlg: 'ES256',
+      clientAssertion: () => 'a.b.c',
+    }),
+    'clientAssertion cannot be combined with tokenEndpointAuthSigningAlg. Your function chooses the algorithm.',
+  ],
   ...[{ tokenEndpointAuthSigningAlg: 'HS256' }, { clientAssertionAudience: 'issuer' }].flatMap((changes) =>
     [undefined, 'client_secret_basic', 'client_secret_post'].map(
       (tokenEndpointAuthMethod): Row => [
