@@ -28,6 +28,7 @@ export interface TokenVerifier {
 export function createTokenVerifier(config: BearerConfig): TokenVerifier {
   const issuers = createTrustedIssuers(config)
   const memory = createTokenMemory(config.tokenCacheSize)
+  const headers = new Map<string, JsonObject>()
 
   /** A token that is no JWT names no issuer, so only one issuer may be asked about such tokens. */
   const introspectOpaque = issuers.known.find(({ introspect }) => introspect !== undefined)?.introspect
@@ -45,7 +46,7 @@ export function createTokenVerifier(config: BearerConfig): TokenVerifier {
   }
 
   async function verifyJwt(token: string): Promise<AccessTokenGrant> {
-    const parsed = parseAccessToken(token)
+    const parsed = parseAccessToken(token, headers)
     // Only the choice of the issuer depends on claims before the signature is verified.
     const issuer = await issuers.find(parsed.claims)
     if (issuer === undefined) throw unknownIssuer()
@@ -55,6 +56,8 @@ export function createTokenVerifier(config: BearerConfig): TokenVerifier {
     const signed = await verifySignature(parsed, issuer)
     const grant = await check(token, signed, issuer)
     memory.add(token, signed)
+    // Only of tokens that are right: nobody else can fill it.
+    if (headers.size < MAX_HEADERS) headers.set(token.slice(0, token.indexOf('.')), parsed.jws.header)
     return grant
   }
 
@@ -82,6 +85,9 @@ export function createTokenVerifier(config: BearerConfig): TokenVerifier {
 function isJwt(token: string): boolean {
   return /^eyJ[^.]*\.[^.]*\.[^.]*$/.test(token)
 }
+
+/** An issuer has one header for each of its keys. */
+const MAX_HEADERS = 100
 
 async function verifySignature(parsed: ParsedAccessToken, { findServer, config }: TrustedIssuer): Promise<SignedToken> {
   const { keys } = await findServer()

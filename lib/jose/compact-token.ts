@@ -26,14 +26,17 @@ export function isJwe(token: string): boolean {
   return token.split('.', 6).length === 5
 }
 
+/** Headers that were parsed before, by their text. An issuer writes the same one into all its tokens. */
+export type KnownHeaders = ReadonlyMap<string, JsonObject>
+
 /** Splits a JWS. Returns `undefined` unless it has exactly three parts in strict base64url, the first a JSON object. */
-export function parseCompactJws(token: string): CompactJws | undefined {
+export function parseCompactJws(token: string, known?: KnownHeaders): CompactJws | undefined {
   const parts = token.split('.', 4)
-  const [header, payload, signature] = parts.map(decodeBase64url)
+  const [head = '', body = '', end = ''] = parts
+  const header = known?.get(head) ?? parseJsonObject(decodeBase64url(head) ?? new Uint8Array())
+  const [payload, signature] = [decodeBase64url(body), decodeBase64url(end)]
   if (parts.length !== 3 || header === undefined || payload === undefined || signature === undefined) return undefined
-  const parsed = parseJsonObject(header)
-  if (parsed === undefined) return undefined
-  return { header: parsed, payload, signature, token }
+  return { header, payload, signature, token }
 }
 
 /**

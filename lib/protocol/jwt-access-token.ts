@@ -1,7 +1,14 @@
 import type { KeyObject } from 'node:crypto'
 import { type OidcError, shown } from '../errors.ts'
 import { isSameAlgorithm } from '../jose/algorithms.ts'
-import { type CompactJws, isJwe, parseCompactJws, type TokenProblem, tokenProblemError } from '../jose/compact-token.ts'
+import {
+  type CompactJws,
+  isJwe,
+  type KnownHeaders,
+  parseCompactJws,
+  type TokenProblem,
+  tokenProblemError,
+} from '../jose/compact-token.ts'
 import { type JsonObject, parseJsonObject } from '../jose/json.ts'
 import type { KeyHint, VerificationKeys } from '../jose/jws.ts'
 import { isSignedBy } from '../jose/signature.ts'
@@ -38,10 +45,10 @@ export const MAX_ACCESS_TOKEN_LENGTH = 32_768
  * Parses an access token that is a JWT (RFC 9068), before anything about it is verified. Throws
  * `ERR_OIDC_ACCESS_TOKEN_{TOO_LARGE,ENCRYPTED,MALFORMED,CRIT,TYPE}`.
  */
-export function parseAccessToken(token: string): ParsedAccessToken {
+export function parseAccessToken(token: string, known?: KnownHeaders): ParsedAccessToken {
   checkTokenLength(token)
-  if (isJwe(token)) throw accessTokenError('ENCRYPTED', ENCRYPTED)
-  const jws = parseCompactJws(token)
+  const jws = parseCompactJws(token, known)
+  if (jws === undefined && isJwe(token)) throw accessTokenError('ENCRYPTED', ENCRYPTED)
   if (jws === undefined) throw accessTokenError('MALFORMED', { message: 'is not a JWS in compact form.' })
   checkHeader(jws.header)
   const claims = parseJsonObject(jws.payload)
