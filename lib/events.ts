@@ -43,12 +43,31 @@ export interface Events {
      *
      * - `application`: the logout route, `req.oidc.logout()`, or `auth.sessions.end()`.
      * - `backchannel`, `frontchannel`, `token-revocation`: a request of the provider to that route.
+     * - `security-event`: an event of a transmitter (Shared Signals).
      * - `session-check`: a session check found that the user has logged out at the provider.
      */
-    readonly how: 'application' | 'backchannel' | 'frontchannel' | 'session-check' | 'token-revocation'
+    readonly how:
+      | 'application'
+      | 'backchannel'
+      | 'frontchannel'
+      | 'security-event'
+      | 'session-check'
+      | 'token-revocation'
     /** Absent if no user was logged in, here and in `sub`. */
     readonly issuer: string | undefined
     readonly sub: string | undefined
+  }
+  /** A transmitter has sent a security event (Shared Signals), which was verified. */
+  'express-oidc:security-event': {
+    readonly provider: string
+    /** The issuer of the transmitter. */
+    readonly issuer: string
+    /** The URI of the event, as the transmitter sent it. */
+    readonly type: string
+    /** False if the subject is of another issuer, or in a format that sessions cannot be found by. */
+    readonly isKnownSubject: boolean
+    /** The number of logins that it has ended. */
+    readonly ended: number
   }
   /** An access token was refreshed. */
   'express-oidc:refresh': { readonly provider: string; readonly issuer: string; readonly sub: string }
@@ -81,6 +100,7 @@ export const publish: { readonly [Name in keyof Events]: (message: () => Events[
   'express-oidc:login-start': createPublisher('express-oidc:login-start'),
   'express-oidc:login': createPublisher('express-oidc:login'),
   'express-oidc:logout': createPublisher('express-oidc:logout'),
+  'express-oidc:security-event': createPublisher('express-oidc:security-event'),
   'express-oidc:refresh': createPublisher('express-oidc:refresh'),
   'express-oidc:denied': createPublisher('express-oidc:denied'),
   'express-oidc:error': createPublisher('express-oidc:error'),

@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { IdTokenClaims, TokenRecord } from './types.ts'
+import type { IdTokenClaims, Json, TokenRecord } from './types.ts'
 
 /** What every hook receives. */
 export interface HookEvent {
@@ -43,6 +43,22 @@ export interface LogoutEvent extends HookEvent {
   readonly claims: IdTokenClaims | undefined
 }
 
+/** The event of `onSecurityEvent`: one event of a verified security event token (RFC 8417, SSF 4). */
+export interface SecurityEventEvent extends Omit<HookEvent, 'res'> {
+  /** The issuer of the transmitter. */
+  readonly issuer: string
+  /** The URI that says what happened, such as `https://schemas.openid.net/secevent/caep/event-type/credential-change`. */
+  readonly type: string
+  /** The members of the event, such as `change_type`. */
+  readonly event: Readonly<Record<string, Json>>
+  /** Whom it is about: a subject identifier (RFC 9493), or a complex subject (SSF 3.3). */
+  readonly subject: Readonly<Record<string, Json>> | undefined
+  /** When it happened, in seconds since 1970. */
+  readonly occurredAt: number
+  /** The number of logins that it has ended. 0 for events that end none. */
+  readonly ended: number
+}
+
 /**
  * Functions of the app that run at fixed moments. Each is awaited. A hook that throws fails the request, and its error goes
  * to `next`. A hook that sends a response itself stops the login or logout.
@@ -74,6 +90,12 @@ export interface Hooks {
   afterLogin?: (event: AfterLoginEvent) => void | Promise<void>
   /** Runs after an access token was refreshed and stored. If it throws, the caller gets the error, and the login stays. */
   afterRefresh?: (event: AfterRefreshEvent) => void | Promise<void>
+  /**
+   * Runs for each security event of a transmitter (Shared Signals), after it has ended its sessions. Use it for events that end
+   * none: a credential was added, the assurance level fell, the user must change a credential. If it throws, the transmitter
+   * gets a 5xx and sends the event again, so the hook must expect to see an event twice.
+   */
+  onSecurityEvent?: (event: SecurityEventEvent) => void | Promise<void>
   /** Runs before a logout destroys the session. Throw or send a response to keep the session. */
   beforeLogout?: (event: LogoutEvent) => void | Promise<void>
   /** Runs after a logout destroyed the session, before the redirect. If it sends a response, there is no redirect. */

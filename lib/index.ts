@@ -24,7 +24,15 @@ export {
   requireGroup,
 } from './guards/require-claim.ts'
 export { requireSameOrigin, type SameOriginOptions } from './guards/require-same-origin.ts'
-export type { AfterLoginEvent, AfterRefreshEvent, BeforeLoginEvent, HookEvent, Hooks, LogoutEvent } from './hooks.ts'
+export type {
+  AfterLoginEvent,
+  AfterRefreshEvent,
+  BeforeLoginEvent,
+  HookEvent,
+  Hooks,
+  LogoutEvent,
+  SecurityEventEvent,
+} from './hooks.ts'
 export { type ErrorHandler, errorPage } from './http/error-page.ts'
 export type { Handler, Next, Request, Response } from './http/request.ts'
 export type { UpgradeLogin, UpgradeMiddleware, UpgradeOptions } from './login/upgrade.ts'
@@ -51,6 +59,7 @@ export type {
   ProviderOptions,
   TlsClientCertificate,
 } from './options/provider-options.ts'
+export type { SharedSignalsOptions } from './options/shared-signals-options.ts'
 export { discoverIssuer } from './protocol/discover-issuer.ts'
 export type { WebFingerOptions } from './protocol/webfinger.ts'
 export { type BoundedStoreOptions, boundedStore } from './state/bounded-store.ts'

@@ -268,6 +268,9 @@ function createLoaders(rp: RelyingParty): Readonly<Record<string, LoadRoute>> {
     ...(configs.some(({ clientKeys }) => clientKeys.length > 0)
       ? { jwks: async () => (await import('./login/published-documents.ts')).createJwksRoute(rp) }
       : {}),
+    ...(configs.some(({ sharedSignals }) => sharedSignals !== undefined)
+      ? { securityEvents: async () => (await import('./logout/security-events.ts')).securityEventsRoute }
+      : {}),
     ...(configs.some(({ requestObjectBy }) => requestObjectBy === 'reference')
       ? { requestObjects: async () => (await import('./login/published-documents.ts')).requestObjectsRoute }
       : {}),

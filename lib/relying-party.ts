@@ -2,6 +2,7 @@ import { shown } from './errors.ts'
 import { type AppConfig, type Config, type Configuration, ONLY_PROVIDER } from './options/config.ts'
 import type { ApiFetch } from './provider/api-fetch.ts'
 import type { FindProvider } from './provider/provider.ts'
+import type { FindTransmitter } from './provider/transmitter.ts'
 import { createSecureCookieCheck, type SecureCookieCheck } from './session/cookies.ts'
 import { createProviderLogouts, type ProviderLogouts } from './session/end-login.ts'
 import { createIndexCheck, type IndexCheck } from './session/index-check.ts'
@@ -46,6 +47,8 @@ export interface Client {
   readonly findApiFetch: () => Promise<ApiFetch>
   /** The logins of strangers that may cost the provider or the store something (option `requestUriRateLimit`). */
   readonly requestUriBudget: Budget
+  /** Finds who sends security events about the users of this provider, as the option `sharedSignals` says. */
+  readonly findTransmitter: FindTransmitter
 }
 
 /** Everything that one `oidc()` call created. The routes and `req.oidc` use it. */
@@ -133,6 +136,7 @@ function createClient(config: Config): Client {
       capacity: config.requestUriRateLimit,
       refillSeconds: 60 / config.requestUriRateLimit,
     }),
+    findTransmitter: lazily(async () => (await import('./provider/transmitter.ts')).createTransmitterFinder(config)),
   }
 }
 

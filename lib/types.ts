@@ -121,6 +121,8 @@ export interface Login {
   readonly loggedInAt: number
   /** When this login expires, in seconds since 1970. */
   readonly expiresAt: number
+  /** When this login was started, in seconds since 1970. Only with `sharedSignals`. */
+  readonly startedAt?: number
 }
 
 /** The options of `req.oidc.login()`. All are optional. */

@@ -91,6 +91,7 @@ export function allowMethods(req: IncomingMessage, ...methods: readonly string[]
 
 const FORM_TYPE = /^application\/x-www-form-urlencoded\s*(?:;|$)/i
 const JSON_TYPE = /^application\/json\s*(?:;|$)/i
+const SECURITY_EVENT_TYPE = /^application\/secevent\+jwt\s*(?:;|$)/i
 const MAX_BODY_BYTES = 128 * 1024
 
 /**
@@ -115,6 +116,22 @@ export async function readJsonBody(req: Request): Promise<unknown> {
   }
   if (!req.readableDidRead) return parseJson(await readText(req))
   return typeof req.body === 'string' || Buffer.isBuffer(req.body) ? parseJson(String(req.body)) : req.body
+}
+
+/**
+ * Returns the security event token of a request (RFC 8935 2.1), whether or not a body parser has read it. Throws
+ * `ERR_OIDC_SECURITY_EVENT_MISSING` for another content type, an empty body, and a body that is no text.
+ */
+export async function readSecurityEvent(req: Request): Promise<string> {
+  const isSent = SECURITY_EVENT_TYPE.test(headerOf(req, 'content-type') ?? '')
+  const { readableDidRead: isRead, body } = isSent ? req : { readableDidRead: true, body: undefined }
+  const text = isRead ? body : await readText(req)
+  if ((typeof text === 'string' || Buffer.isBuffer(text)) && text.length > 0) return text.toString()
+  throw new OidcError(
+    'ERR_OIDC_SECURITY_EVENT_MISSING',
+    "The body must be a security event token, sent with Content-Type 'application/secevent+jwt'. If it is, a middleware has " +
+      'read it but not kept it in req.body: mount oidc() in front of it.',
+  )
 }
 
 async function readText(req: Request): Promise<string> {

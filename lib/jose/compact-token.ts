@@ -56,6 +56,7 @@ export type TokenKind =
   | 'LOGOUT_TOKEN'
   | 'REVOCATION_JWT'
   | 'INTROSPECTION_JWT'
+  | 'SECURITY_EVENT'
 
 /** How messages call each kind, and how the options begin that say how it is signed and encrypted. */
 const KINDS: Readonly<Record<TokenKind, { readonly noun: string; readonly prefix: string }>> = {
@@ -65,6 +66,7 @@ const KINDS: Readonly<Record<TokenKind, { readonly noun: string; readonly prefix
   LOGOUT_TOKEN: { noun: 'logout token', prefix: 'idToken' },
   REVOCATION_JWT: { noun: 'revocation token', prefix: 'idToken' },
   INTROSPECTION_JWT: { noun: 'introspection response', prefix: 'introspection' },
+  SECURITY_EVENT: { noun: 'security event token', prefix: '' },
 }
 
 /** What is wrong with a token. Both texts continue the sentence "The ID Token …". */
@@ -120,7 +122,7 @@ export function tokenErrors(kind: TokenKind, status?: number): TokenErrorFactory
       tokenProblemError(noun, codeOf(kind, name), { message, details }, status),
     {
       options: {
-        signatureAlg: `${prefix}SignedResponseAlg`,
+        signatureAlg: prefix === '' ? 'sharedSignals.signingAlg' : `${prefix}SignedResponseAlg`,
         encryptionAlg: `${prefix}EncryptedResponseAlg`,
         encryptionEnc: `${prefix}EncryptedResponseEnc`,
       },
@@ -131,5 +133,13 @@ export function tokenErrors(kind: TokenKind, status?: number): TokenErrorFactory
 function codeOf(kind: TokenKind, name: TokenErrorName): ErrorCode {
   // The caller of the revocation endpoint only learns that its token proves nothing, whatever the reason.
   if (kind === 'REVOCATION_JWT') return 'ERR_OIDC_REVOCATION_JWT'
+  if (kind === 'SECURITY_EVENT') return codeOfSecurityEvent(name)
   return kind === 'INTROSPECTION_JWT' ? 'ERR_OIDC_INTROSPECTION_RESPONSE' : `ERR_OIDC_${kind}_${name}`
+}
+
+/** Security events are never encrypted, so there is one code for all that can be wrong with that. */
+function codeOfSecurityEvent(name: TokenErrorName): ErrorCode {
+  if (name === 'UNENCRYPTED' || name === 'ENCRYPTION_ALG' || name === 'DECRYPTION')
+    return 'ERR_OIDC_SECURITY_EVENT_ENCRYPTED'
+  return `ERR_OIDC_SECURITY_EVENT_${name}`
 }

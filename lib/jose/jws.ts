@@ -183,6 +183,8 @@ const TYPES: Readonly<Record<TokenKind, { readonly usual: string; readonly accep
     usual: 'logout+jwt',
     accepts: (typ) => PLAIN_JWT.test(typ) || /^(application\/)?logout\+jwt$/i.test(typ),
   },
+  // RFC 8417 2.3, SSF 4.1.1: required.
+  SECURITY_EVENT: { usual: 'secevent+jwt', accepts: (typ) => /^(application\/)?secevent\+jwt$/i.test(typ) },
   // Global Token Revocation 3: required.
   REVOCATION_JWT: {
     usual: 'global-token-revocation+jwt',
@@ -196,7 +198,7 @@ const TYPES: Readonly<Record<TokenKind, { readonly usual: string; readonly accep
 }
 
 /** The kinds whose tokens must have a `typ`. */
-const TYPED: ReadonlySet<TokenKind> = new Set(['REVOCATION_JWT', 'INTROSPECTION_JWT'])
+const TYPED: ReadonlySet<TokenKind> = new Set(['REVOCATION_JWT', 'INTROSPECTION_JWT', 'SECURITY_EVENT'])
 
 /** Checked in this order. `jku`, `x5u`, `jwk` and `x5c` are ignored: a token must not choose its key (RFC 8725 3.10). */
 const HEADER_RULES: readonly HeaderRule[] = [

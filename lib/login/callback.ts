@@ -198,6 +198,8 @@ async function redeem(
     scope: redeemed.scope ?? defaultGrantedScope(config),
     loggedInAt,
     expiresAt,
+    // An event ends logins that began before it, however long they took.
+    ...(config.sharedSignals === undefined ? {} : { startedAt: Math.floor(transaction.startedAt) }),
   }
   const { [REPOSTED_PARAM]: _, ...responseParams } = additionalParams(params)
   return { login, claims, tokens: redeemed.tokens, responseParams }

@@ -1,8 +1,6 @@
-import { createHash } from 'node:crypto'
 import { OidcError } from '../errors.ts'
 import { publishError } from '../events.ts'
 import { allowMethods, headerOf, type Request, type Response, readForm, readJsonBody } from '../http/request.ts'
-import { send } from '../http/response.ts'
 import {
   type GlobalRevocationToken,
   type LogoutToken,
@@ -12,10 +10,11 @@ import {
   verifyGlobalRevocationToken,
   verifyLogoutToken,
 } from '../protocol/logout-token.ts'
-import type { Client, RelyingParty } from '../relying-party.ts'
+import type { RelyingParty } from '../relying-party.ts'
 import { skipNewSession } from '../session/cookies.ts'
 import { requireSession } from '../session/express-session.ts'
 import type { StoreLike } from '../state/shared-state.ts'
+import { isFaultOfSender, replayKey, sendEmpty, sendJson, type VerifiedFor, verifyForEach } from './provider-message.ts'
 
 /**
  * `POST` by the provider's server (OIDC Back-Channel Logout 2.5 to 2.8): ends the sessions that its logout token names. The
@@ -67,34 +66,20 @@ function replayed(): OidcError {
   )
 }
 
-interface VerifiedLogoutToken {
-  readonly client: Client
-  readonly token: LogoutToken
-}
-
 /**
  * One route serves all providers: the token's `iss` says which provider's keys must verify it. In an encrypted token `iss`
- * cannot be read, so every provider that encrypts is tried. Several names in `providers` can stand for the same client.
+ * cannot be read, so every provider that encrypts is tried.
  */
 async function verifyForClients(
   rp: RelyingParty,
   text: string,
-): Promise<readonly [VerifiedLogoutToken, ...VerifiedLogoutToken[]]> {
+): Promise<readonly [VerifiedFor<LogoutToken>, ...VerifiedFor<LogoutToken>[]]> {
   const all = [...rp.clients.values()]
   const possible = all.filter(({ config }) => namesIssuerOf(text, config))
-  const verified: VerifiedLogoutToken[] = []
-  const failures: unknown[] = []
   // If no provider is possible, the first one verifies the token, only to get the error.
-  for (const client of possible.length === 0 ? all.slice(0, 1) : possible) {
-    try {
-      verified.push({ client, token: await verifyLogoutToken(await client.findProvider(), text) })
-    } catch (error) {
-      failures.push(error)
-    }
-  }
-  const [first, ...others] = verified
-  if (first !== undefined) return [first, ...others]
-  throw mostRelevant(failures)
+  return await verifyForEach(possible.length === 0 ? all.slice(0, 1) : possible, async ({ findProvider }) =>
+    verifyLogoutToken(await findProvider(), text),
+  )
 }
 
 /**
@@ -122,32 +107,20 @@ function bearerTokenOf(req: Request): string | undefined {
   return /^Bearer +([\w.~+/=-]+)$/i.exec(headerOf(req, 'authorization') ?? '')?.[1]
 }
 
-interface VerifiedRevocation {
-  readonly client: Client
-  readonly token: GlobalRevocationToken
-}
-
-/** Several names in `providers` can stand for the same client, and a user can have sessions of each. */
-async function verifyRevocations(rp: RelyingParty, text: string | undefined): Promise<readonly VerifiedRevocation[]> {
+async function verifyRevocations(
+  rp: RelyingParty,
+  text: string | undefined,
+): Promise<readonly VerifiedFor<GlobalRevocationToken>[]> {
   const { origin, basePath, routes } = rp.config
-  const verified: VerifiedRevocation[] = []
-  const failures: unknown[] = []
-  for (const client of rp.clients.values()) {
-    try {
-      const provider = await client.findProvider()
-      const url = `${origin}${basePath}${routes.tokenRevocation}`
-      verified.push({ client, token: await verifyGlobalRevocationToken(provider, text, url) })
-    } catch (error) {
-      failures.push(error)
-    }
-  }
-  if (verified.length > 0) return verified
-  throw mostRelevant(failures)
+  const url = `${origin}${basePath}${routes.tokenRevocation}`
+  return await verifyForEach([...rp.clients.values()], async ({ findProvider }) =>
+    verifyGlobalRevocationToken(await findProvider(), text, url),
+  )
 }
 
 /** Responds with 401. Rethrows an error that is not the token's fault: it becomes a 5xx, and the provider retries. */
 function refuseToken(error: unknown, res: Response): undefined {
-  if (!(error instanceof OidcError) || error.status >= 500) throw error
+  if (!isFaultOfSender(error)) throw error
   publishError(error)
   res.setHeader('WWW-Authenticate', 'Bearer error="invalid_token"')
   sendJson(res, 401, { error: 'invalid_token' })
@@ -164,7 +137,7 @@ function subjectOf(body: unknown): { readonly iss?: string; readonly sub?: strin
 async function endUserSessions(
   rp: RelyingParty,
   store: StoreLike,
-  { client, token: { issuer, jti } }: VerifiedRevocation,
+  { client, token: { issuer, jti } }: VerifiedFor<GlobalRevocationToken>,
   sub: string,
 ): Promise<void> {
   const provider = client.config.name
@@ -177,27 +150,7 @@ async function endUserSessions(
   await rp.sharedStateOf(store).once(key, revocationReplaySeconds(rp.config.clockTolerance))
 }
 
-function replayKey(kind: 'logout-token' | 'revocation', parts: readonly string[]): string {
-  return `${kind}:${createHash('sha256').update(JSON.stringify(parts)).digest('base64url')}`
-}
-
-/** Of the errors of several providers: one that is not the token's fault, because that provider may be the right one. */
-function mostRelevant(failures: readonly unknown[]): unknown {
-  return failures.find((error) => !(error instanceof OidcError) || error.status >= 500) ?? failures[0]
-}
-
 /** The message in the characters that `error_description` allows (RFC 6749 5.2). */
 function descriptionOf({ message }: OidcError): string {
   return message.replace(/["\\]/g, "'")
-}
-
-function sendJson(res: Response, status: number, body: Readonly<Record<string, string>>): void {
-  send(res, status, 'application/json', JSON.stringify(body))
-}
-
-function sendEmpty(res: Response, status: number): void {
-  res.statusCode = status
-  res.setHeader('Cache-Control', 'no-store')
-  if (status !== 204) res.setHeader('Content-Length', '0')
-  res.end()
 }

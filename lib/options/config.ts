@@ -29,6 +29,8 @@ export interface AppConfig extends AppDefaults {
   readonly issuers: ReadonlyMap<string, string>
   /** The client identifier at each provider, by name. Empty for a client that registers itself. */
   readonly clientIds: ReadonlyMap<string, string>
+  /** The names of the providers with `sharedSignals`: their logins are found by `email`, too. */
+  readonly signalling: ReadonlySet<string>
 }
 
 /** The configuration of one client at one provider. It includes that of the application. */

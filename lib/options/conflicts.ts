@@ -9,7 +9,7 @@ import { type Conflict, conflict, findConflicts, insecureUrl, isPlainObject, sho
 import { isPlainPath, withAsciiHost } from './urls.ts'
 
 /** The application's options, and the provider's options that matter to the whole application. */
-type Given = AppOptions & Pick<ProviderOptions, 'issuer' | 'clientSecret'>
+type Given = AppOptions & Pick<ProviderOptions, 'issuer' | 'clientSecret' | 'sharedSignals'>
 
 export const APP_CONFLICTS: readonly Conflict<Given>[] = [
   conflict(
@@ -33,6 +33,11 @@ export const APP_CONFLICTS: readonly Conflict<Given>[] = [
     ['issuer', 'providers'],
     'issuer cannot be combined with providers. Set the issuer of each provider instead.',
     ({ issuer, providers }) => issuer !== undefined && providers !== undefined,
+  ),
+  conflict(
+    ['sharedSignals', 'providers'],
+    'sharedSignals must be set in the options of one provider, because a transmitter ends the sessions of its own provider only.',
+    ({ sharedSignals, providers }) => sharedSignals !== undefined && providers !== undefined,
   ),
   conflict(
     ['providerChooser', 'providers'],
@@ -221,6 +226,19 @@ export const PROVIDER_CONFLICTS: readonly Conflict<GivenProvider>[] = [
     "dangerouslyIgnoreSessionExpiry cannot be combined with loginExpiry 'session_expiry', which needs the claim.",
     (options) => options.dangerouslyIgnoreSessionExpiry === true && options.loginExpiry === 'session_expiry',
   ),
+  conflict(
+    ['sharedSignals', 'issuer'],
+    'sharedSignals.issuer is required, because issuer stands for many tenants.',
+    ({ sharedSignals, issuer }) =>
+      sharedSignals !== undefined && sharedSignals.issuer === undefined && isForTenants(issuer),
+  ),
+  {
+    between: ['dangerouslyAllowInsecureRequests', 'sharedSignals'],
+    problems: ({ dangerouslyAllowInsecureRequests: isAllowed, sharedSignals }) =>
+      (['issuer', 'configurationUrl'] as const).flatMap((name) =>
+        insecureUrl(isAllowed, sharedSignals?.[name], `sharedSignals.${name}`),
+      ),
+  },
   insecureProviderUrl('issuer'),
   insecureProviderUrl('discovery'),
   ...(['providerMetadata', 'extraProviderMetadata'] as const).map((name) => insecureEndpoints(name)),

@@ -50,6 +50,7 @@ import {
   showValue,
   wholeNumber,
 } from './rule.ts'
+import { SHARED_SIGNALS_OPTIONS } from './shared-signals-options.ts'
 import {
   afterLogoutUrlRule,
   baseUrl,
@@ -76,6 +77,7 @@ const ROUTES: OptionTable<RoutesOptions, OptionalRoute> = {
   jwks: option(routePath, '/jwks'),
   requestObjects: option(routePath, '/request'),
   sessionCheck: option(routePath, '/session-check'),
+  securityEvents: option(routePath, '/security-events'),
   tokenRevocation: option(routePath),
   initiateLogin: option(routePath),
   keptForm: option(routePath, '/kept-form'),
@@ -86,6 +88,7 @@ const HOOKS: OptionTable<Hooks, keyof Hooks> = {
   beforeLogin: option(functionRule),
   afterLogin: option(functionRule),
   afterRefresh: option(functionRule),
+  onSecurityEvent: option(functionRule),
   beforeLogout: option(functionRule),
   afterLogout: option(functionRule),
 }
@@ -174,7 +177,7 @@ export type ProviderWithoutDefault =
       | 'tlsClientCertificate'
       | 'clientAssertion'
     )
-  | ('providerMetadata' | 'tenants' | 'endSessionParams' | 'extraProviderMetadata')
+  | ('providerMetadata' | 'tenants' | 'endSessionParams' | 'extraProviderMetadata' | 'sharedSignals')
 
 /** Options of a provider. They are given at the top for all providers, or for one under `providers`. */
 export const PROVIDER_OPTIONS: OptionTable<NamedProviderOptions, ProviderWithoutDefault> &
@@ -244,6 +247,7 @@ export const PROVIDER_OPTIONS: OptionTable<NamedProviderOptions, ProviderWithout
   logoutWithoutIdTokenHint: option(booleanRule, false),
   trustedAudiences: option(trustedAudiences, []),
   extraProviderMetadata: option(extraProviderMetadata),
+  sharedSignals: group(SHARED_SIGNALS_OPTIONS),
 }
 
 /** The routes that every application has. */

@@ -54,6 +54,12 @@ export interface RoutesOptions {
    */
   sessionCheck?: string
   /**
+   * Receives security events (Shared Signals, RFC 8935) and ends the sessions that they are about. Set `baseUrl` followed by
+   * this path as `endpoint_url` of the stream. The route exists only with `sharedSignals`.
+   * @default '/security-events'
+   */
+  securityEvents?: string
+  /**
    * Receives the provider's request to end all sessions of a user (Global Token Revocation, Okta's Universal Logout).
    * The route exists only if you name it.
    */

@@ -133,7 +133,14 @@ function createAppConfig(
     callbacks: Object.freeze(clients.map((client) => callbackPath(routes.callback, client.name, client.options))),
     issuers: Object.freeze(new Map(clients.map((client) => [client.name, client.options.issuer]))),
     clientIds: Object.freeze(new Map(clients.map((client) => [client.name, client.options.clientId ?? '']))),
+    signalling: Object.freeze(namesOfSignalling(clients)),
   })
+}
+
+function namesOfSignalling(
+  clients: readonly { readonly name: string; readonly options: Readonly<NamedProviderOptions> }[],
+): ReadonlySet<string> {
+  return new Set(clients.filter(({ options }) => options.sharedSignals !== undefined).map(({ name }) => name))
 }
 
 function parseBaseUrl(baseUrl: string): Pick<AppConfig, 'origin' | 'basePath'> {

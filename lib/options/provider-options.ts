@@ -2,6 +2,7 @@ import type { IncomingMessage } from 'node:http'
 import type { AuthorizationParams, ClientAssertionRequest, IdTokenClaims, Json } from '../types.ts'
 import type { RegistrationOptions } from './registration-options.ts'
 import type { ResponseMode } from './response-type.ts'
+import type { SharedSignalsOptions } from './shared-signals-options.ts'
 
 /** The options of a provider: at the top for all providers, or for each one under `providers`. */
 export interface ProviderOptions {
@@ -348,6 +349,16 @@ export interface ProviderOptions {
    * provider. Cannot contain `issuer`. Cannot be combined with `providerMetadata`.
    */
   extraProviderMetadata?: Readonly<Record<string, Json>>
+  /**
+   * Ends sessions when a transmitter says so (Shared Signals Framework 1.0, CAEP, RISC): Okta's, or any other that speaks for the
+   * users of this provider. It ends no session of another provider. With `providers`, set it in the options of one.
+   * @example
+   * ```ts
+   * const sharedSignals = { issuer: 'https://example.okta.com', audience: 'https://app.example.com/security-events' }
+   * app.use(oidc({ ...options, sharedSignals }))
+   * ```
+   */
+  sharedSignals?: SharedSignalsOptions
 }
 
 /** One of several providers. Options that it leaves out are those at the top. */

@@ -18,6 +18,8 @@ export interface KeyStore extends VerificationKeys {
    * If there is none, the keys are fetched again as in {@link VerificationKeys.keysFor}.
    */
   encryptionKeyFor(alg: string): Promise<EncryptionKey | undefined>
+  /** True if the latest attempt to fetch the keys again has failed: a key that is unknown may exist all the same. */
+  isAway(): boolean
 }
 
 /** A public key of the provider to encrypt with. */
@@ -49,6 +51,7 @@ export function createKeyStore(http: Pick<HttpClient, 'getJson'>, jwksUri: strin
   // Logins work again at most two seconds after the provider has published the right keys (N-14).
   const budget = createBudget({ capacity: 5, refillSeconds: 2 })
   let renewing: Promise<boolean> | undefined
+  let isAway = false
 
   async function select(hint: KeyHint): Promise<readonly KeyObject[]> {
     const fitting = (await keySet.get()).filter((key) => canVerify(key, hint))
@@ -84,13 +87,17 @@ export function createKeyStore(http: Pick<HttpClient, 'getJson'>, jwksUri: strin
         (keys) => keys.some(isUsable),
         () => false,
       )
+      .then((isRenewed) => {
+        isAway = !isRenewed
+        return isRenewed
+      })
       .finally(() => {
         renewing = undefined
       })
     return await renewing
   }
 
-  return { jwksUri: url, keysFor, renew, restrictionOf, encryptionKeyFor }
+  return { jwksUri: url, keysFor, renew, restrictionOf, encryptionKeyFor, isAway: () => isAway }
 }
 
 /** RFC 7517 5: keys that are not understood are ignored. If none is left, the error comes when a key is needed. */

@@ -63,7 +63,7 @@ async function decryptUnsigned(
 }
 
 /** The kinds that a relying party gets. */
-type RegisteredKind = Exclude<TokenKind, 'INTROSPECTION_JWT'>
+type RegisteredKind = Exclude<TokenKind, 'INTROSPECTION_JWT' | 'SECURITY_EVENT'>
 
 /** What is registered for a kind of token (OIDC Dynamic Client Registration 2, JARM 3). */
 interface Registered {

@@ -12,11 +12,11 @@ import type { Response } from '../http/request.ts'
 import { type AppConfig, ONLY_PROVIDER } from '../options/config.ts'
 import type { StoreLike } from '../state/shared-state.ts'
 import { destroyRecord, getRecord, lifetimeUntil, recordKey, unlessAbsent } from '../state/store-record.ts'
-import { createLimiter } from '../time/limiter.ts'
 import { nowInSeconds } from '../time/seconds.ts'
 import type { IdTokenClaims, Login, TokenRecord } from '../types.ts'
 import { expireSessionCookie, skipNewSession } from './cookies.ts'
 import { readLastLogin, readTokensId, type SessionConfig } from './current-login.ts'
+import { createSessionLimiter, endEach } from './end-each.ts'
 import { type SessionRequest, storeOperation } from './express-session.ts'
 import type { LoopBrake } from './login-attempts.ts'
 import {
@@ -26,6 +26,7 @@ import {
   type LogoutTarget,
   matchesTarget,
   type SessionIndex,
+  userKeyOf,
 } from './session-index.ts'
 import type { StoreWatch } from './store-watch.ts'
 import { readOidcSession } from './stored-session.ts'
@@ -132,7 +133,9 @@ export interface EndOptions {
   readonly onEnded?: (login: Login, tokens: TokenRecord) => Promise<void>
 }
 
-type ProviderLogoutConfig = Pick<AppConfig, 'origin' | 'basePath' | 'sessionKey' | 'clientIds'> & LifetimeConfig
+type ProviderLogoutConfig = Pick<AppConfig, 'origin' | 'basePath' | 'sessionKey' | 'clientIds'> &
+  Partial<Pick<AppConfig, 'signalling'>> &
+  LifetimeConfig
 
 type LifetimeConfig = Pick<AppConfig, 'loginLifetime' | 'transactionLifetime'>
 
@@ -147,22 +150,29 @@ interface ProviderLogoutServices extends Pick<LoginServices, 'storeWatch' | 'tok
 
 export function createProviderLogouts(config: ProviderLogoutConfig, services: ProviderLogoutServices): ProviderLogouts {
   const { index } = services
-  const limitOfProcess = createLimiter(MAX_PARALLEL_SESSIONS)
+  const limitOfProcess = createSessionLimiter()
   return {
     async recordLogout(store, target, exceptTokensId) {
       const keys = keysOfTarget(config, target)
+      const { startedUpTo } = target
+      if (startedUpTo !== undefined) {
+        const end = { startedUpTo, userKey: userKeyOf(config, target) }
+        return await index.recordEnd(store, keys, end, logoutRecordSeconds(config))
+      }
       const logout = { at: nowInSeconds(), exceptTokensId }
       await Promise.all(keys.map((key) => writeLogout(store, key, logout, logoutRecordSeconds(config))))
     },
-    endSession: (store, entry, target, how, options) =>
-      endIndexedSession(config, services, store, entry, { target, how, ...options }),
+    async endSession(store, entry, target, how, options) {
+      return (await endIndexedSession(config, services, store, entry, { target, how, ...options })).login
+    },
     async endSessions(store, target, how, options = {}) {
       const keys = keysOfTarget(config, target)
       const found = await index.find(store, keys)
       const entries = found.filter(({ sessionId }) => sessionId !== options.exceptSessionId)
       const results = await endEach(limitOfProcess, entries, async (entry) => {
-        const login = await endIndexedSession(config, services, store, entry, { target, how, ...options })
-        await index.drop(store, keys, entry)
+        const { login, keptKeys } = await endIndexedSession(config, services, store, entry, { target, how, ...options })
+        const droppedKeys = keys.filter((key) => !keptKeys.includes(key))
+        await index.drop(store, droppedKeys, entry)
         return login
       })
       // A failure with one session must not keep the others alive, so it is thrown only now.
@@ -170,42 +180,19 @@ export function createProviderLogouts(config: ProviderLogoutConfig, services: Pr
       return results.flatMap((result) => (result.status === 'fulfilled' ? (result.value ?? []) : []))
     },
     async wasLoggedOutSince(store, login, startedAt, tokensId) {
-      const logouts = await Promise.all(keysOfLogin(config, login).map((key) => readLogout(store, key)))
+      const keys = keysOfLogin(config, login)
+      const logouts = await Promise.all(keys.map((key) => readLogout(store, key)))
       const isExcepted = ({ exceptTokensId }: RecordedLogout): boolean =>
         tokensId !== undefined && exceptTokensId === tokensId
-      return logouts.some((logout) => startedAt <= logout.at && !isExcepted(logout))
+      if (logouts.some((logout) => startedAt <= logout.at && !isExcepted(logout))) return true
+      if (config.signalling?.has(login.provider ?? ONLY_PROVIDER) !== true) return false
+      const ends = await index.recordedEnds(store, keys)
+      return ends.some(
+        ({ startedUpTo, userKey }) =>
+          Math.floor(login.startedAt ?? startedAt) <= startedUpTo && (userKey === undefined || keys.includes(userKey)),
+      )
     },
   }
-}
-
-/** Each takes some store operations at a time. The pool of the store is there for other users too. */
-const MAX_PARALLEL_SESSIONS = 4
-/** How long a logout goes on while every session fails, in seconds. */
-const MAX_FAILING_SECONDS = 10
-
-/**
- * Ends sessions, a few at a time. A user, or a monitor, can have thousands. Logouts take turns: none waits until a larger one
- * is done. If nothing but failures comes back, the store is down: then the others fail too, without a request to it.
- */
-function endEach<Value>(
-  limitOfProcess: ReturnType<typeof createLimiter>,
-  entries: readonly IndexEntry[],
-  end: (entry: IndexEntry) => Promise<Value>,
-): Promise<PromiseSettledResult<Value>[]> {
-  const limit = createLimiter(MAX_PARALLEL_SESSIONS)
-  let failure: { readonly error: unknown; readonly since: number } | undefined
-  const endOne = async (entry: IndexEntry): Promise<Value> => {
-    if (failure !== undefined && nowInSeconds() - failure.since > MAX_FAILING_SECONDS) throw failure.error
-    try {
-      const result = await limitOfProcess(() => end(entry))
-      failure = undefined
-      return result
-    } catch (error) {
-      failure ??= { error, since: nowInSeconds() }
-      throw error
-    }
-  }
-  return Promise.allSettled(entries.map((entry) => limit(() => endOne(entry))))
 }
 
 /** Which sessions a logout ends, and how. */
@@ -220,10 +207,13 @@ async function endIndexedSession(
   store: StoreLike,
   { sessionId, tokensId }: IndexEntry,
   { target, how, onEnded }: Logout,
-): Promise<Login | undefined> {
+): Promise<EndedSession> {
   const data = await readSession(store, sessionId)
   const oidcSession = readOidcSession(data, config)
-  if (oidcSession !== undefined && !matchesTarget(oidcSession.login, target)) return undefined
+  if (oidcSession !== undefined && !matchesTarget(oidcSession.login, target)) {
+    // A login that is not meant by this logout must be found by the next. An entry of an earlier login is not needed.
+    return { keptKeys: oidcSession.tokensId === tokensId ? keysOfLogin(config, oidcSession.login) : [] }
+  }
   const tokens = await readTokens(tokenRecords, store, onEnded && oidcSession?.tokensId)
   const tokensIds = [...new Set([tokensId, oidcSession?.tokensId ?? tokensId])]
   const failures: unknown[] = []
@@ -242,10 +232,17 @@ async function endIndexedSession(
   }
   // The session stays in the index, and the provider can try again.
   if (failures.length > 0) throw failures[0]
-  if (oidcSession === undefined) return undefined
+  if (oidcSession === undefined) return { keptKeys: [] }
   await index.remove(store, sessionId, oidcSession)
   if (tokens !== undefined) await onEnded?.(oidcSession.login, tokens)
-  return oidcSession.login
+  return { login: oidcSession.login, keptKeys: [] }
+}
+
+interface EndedSession {
+  /** The login that has ended, if there was one. */
+  readonly login?: Login | undefined
+  /** The keys under which the session stays in the index. */
+  readonly keptKeys: readonly string[]
 }
 
 /** The login must end even if its tokens cannot be read. */

@@ -25,6 +25,18 @@ export interface SessionIndex {
   /** Marks a login as ended on all nodes: no refresh in progress may keep its tokens. See store-watch.ts. */
   markEnded(store: StoreLike, tokensId: string): Promise<void>
   hasEnded(store: StoreLike, tokensId: string): Promise<boolean>
+  /** Records that logins under these keys have ended which began up to some time. */
+  recordEnd(store: StoreLike, keys: readonly string[], end: RecordedEnd, seconds: number): Promise<void>
+  /** Returns what `recordEnd` has recorded under these keys. */
+  recordedEnds(store: StoreLike, keys: readonly string[]): Promise<readonly RecordedEnd[]>
+}
+
+/** The end of logins that began up to a second. */
+export interface RecordedEnd {
+  /** In seconds since 1970. */
+  readonly startedUpTo: number
+  /** The key of the user that a login must have too; absent: any. */
+  readonly userKey?: string | undefined
 }
 
 /** A session in the index. */
@@ -70,6 +82,18 @@ export function createSessionIndex(
       await stateOf(store).once(endedKey(tokensId), MAX_REQUEST_SECONDS)
     },
     hasEnded: (store, tokensId) => stateOf(store).seen(endedKey(tokensId)),
+    async recordEnd(store, keys, { startedUpTo, userKey = '' }, seconds) {
+      // Each end is a member of its own, so that an earlier one does not replace a later one.
+      const member = `${startedUpTo} ${userKey}`
+      await Promise.all(keys.map((key) => stateOf(store).add(`end:${key}`, member, seconds)))
+    },
+    async recordedEnds(store, keys) {
+      const found = await Promise.all(keys.map((key) => stateOf(store).members(`end:${key}`)))
+      return found.flat().map((member) => {
+        const [startedUpTo, userKey = ''] = member.split(' ')
+        return { startedUpTo: Number(startedUpTo), userKey: userKey === '' ? undefined : userKey }
+      })
+    },
   }
 }
 
@@ -94,6 +118,12 @@ export interface LogoutTarget {
   readonly issuer: string
   readonly sub?: string | undefined
   readonly sid?: string | undefined
+  /** The user's e-mail address in lower case. Only logins at a provider with `sharedSignals` are found by it. */
+  readonly email?: string | undefined
+  /** Only logins that began up to this second are meant, in seconds since 1970. Without it: all. */
+  readonly startedUpTo?: number
+  /** True if `sub`, `email` and `sid` must all match. By default, a `sid` decides alone. */
+  readonly isWhole?: boolean
 }
 
 /** The keys under which a login is in the index: its user's, and its session's at the provider. */
@@ -101,7 +131,9 @@ export function keysOfLogin(appNamespace: AppNamespace, login: Login): readonly 
   const { provider = ONLY_PROVIDER, claims } = login
   const source = { provider, issuer: claims.iss }
   const sid = sidOf(login)
+  const email = appNamespace.signalling?.has(provider) === true ? emailOf(login) : undefined
   return [
+    ...(email === undefined ? [] : [keyOf(appNamespace, source, 'email', email)]),
     keyOf(appNamespace, source, 'person', claims.sub),
     // Some providers send a sid in logout tokens only. Then such a token finds this login by its user.
     sid === undefined
@@ -110,20 +142,49 @@ export function keysOfLogin(appNamespace: AppNamespace, login: Login): readonly 
   ]
 }
 
+/** The key of the user whom a logout names beside a session, if both must match. */
+export function userKeyOf(appNamespace: AppNamespace, target: LogoutTarget): string | undefined {
+  return target.isWhole === true && target.sid !== undefined ? userKeysOf(appNamespace, target)[0] : undefined
+}
+
 /** The keys under which the logins of a logout are found. With a `sid` they are of one session, even if `sub` is given too. */
 export function keysOfTarget(appNamespace: AppNamespace, target: LogoutTarget): readonly string[] {
-  const { sub, sid } = target
-  if (sid === undefined) return sub === undefined ? [] : [keyOf(appNamespace, target, 'person', sub)]
+  const { sub, sid, email } = target
+  if (sid === undefined) return userKeysOf(appNamespace, { ...target, sub, email })
   const withoutSid = sub === undefined ? [] : [keyOf(appNamespace, target, 'person without sid', sub)]
   return [keyOf(appNamespace, target, 'session', sid), ...withoutSid]
 }
 
+/** The keys of a user alone: by `sub` if it is known, else by e-mail address. */
+function userKeysOf(appNamespace: AppNamespace, target: LogoutTarget): readonly string[] {
+  const { sub, email } = target
+  if (sub !== undefined) return [keyOf(appNamespace, target, 'person', sub)]
+  return email === undefined ? [] : [keyOf(appNamespace, target, 'email', email)]
+}
+
 /** True if a logout names this login. The index alone does not prove that: the login of a session can have changed since. */
-export function matchesTarget(login: Login, { provider, issuer, sub, sid }: LogoutTarget): boolean {
-  const { claims } = login
-  if ((login.provider ?? ONLY_PROVIDER) !== provider || claims.iss !== issuer) return false
+export function matchesTarget(login: Login, target: LogoutTarget): boolean {
+  const { provider, issuer, sub, sid, startedUpTo = Number.POSITIVE_INFINITY } = target
+  const { claims, loggedInAt, startedAt = loggedInAt } = login
+  if ((login.provider ?? ONLY_PROVIDER) !== provider || claims.iss !== issuer || startedAt > startedUpTo) return false
   const loginSid = sidOf(login)
+  if (target.isWhole === true) return matchesWhole(login, loginSid, target)
   return sid === undefined || loginSid === undefined ? claims.sub === sub : loginSid === sid
+}
+
+/** All that is given must match. A login without a `sid` may be of any session of its user. */
+function matchesWhole(login: Login, loginSid: string | undefined, { sub, email, sid }: LogoutTarget): boolean {
+  const hasUser = sub !== undefined || email !== undefined
+  const isSession = sid === undefined || loginSid === sid || (loginSid === undefined && hasUser)
+  return isSession && isUser(login, { sub, email })
+}
+
+function isUser(login: Login, { sub, email }: Pick<LogoutTarget, 'sub' | 'email'>): boolean {
+  return (sub === undefined || login.claims.sub === sub) && (email === undefined || emailOf(login) === email)
+}
+
+function emailOf({ claims: { email } }: Login): string | undefined {
+  return typeof email === 'string' && email !== '' ? email.toLowerCase() : undefined
 }
 
 function sidOf({ claims }: Login): string | undefined {
@@ -143,7 +204,8 @@ export function indexIdOf(appNamespace: AppNamespace, { provider = ONLY_PROVIDER
   return hashOf([...appNamespaceOf(appNamespace, provider), sessionId]).slice(0, INDEX_ID_LENGTH)
 }
 
-type AppNamespace = Pick<AppConfig, 'origin' | 'basePath' | 'sessionKey' | 'clientIds'>
+type AppNamespace = Pick<AppConfig, 'origin' | 'basePath' | 'sessionKey' | 'clientIds'> &
+  Partial<Pick<AppConfig, 'signalling'>>
 
 /** Separates this application from others with the same shared state, and its providers from one another. */
 function appNamespaceOf(
@@ -154,7 +216,7 @@ function appNamespaceOf(
 }
 
 /** These texts are part of stored keys: a change of one loses the sessions that are in the index. */
-type KeyKind = 'person' | 'person without sid' | 'session'
+type KeyKind = 'person' | 'person without sid' | 'session' | 'email'
 
 function keyOf(appNamespace: AppNamespace, { provider, issuer }: LogoutTarget, kind: KeyKind, name: string): string {
   return hashOf([...appNamespaceOf(appNamespace, provider), issuer, kind, name])

@@ -32,6 +32,8 @@ interface StoredLogin {
   readonly scope?: string
   /** `expiresAt`. Left out: {@link COMMON_LIFETIME} after `at`. */
   readonly end?: number
+  /** `startedAt`. */
+  readonly start?: number
   readonly seenAt?: number
   readonly checkedAt?: number
 }
@@ -72,7 +74,7 @@ export function writeOidcSession(
 }
 
 function toStored({ login, tokensId, indexId, seenAt, checkedAt }: OidcSession): StoredLogin {
-  const { claims, provider, scope, loggedInAt, expiresAt } = login
+  const { claims, provider, scope, loggedInAt, expiresAt, startedAt } = login
   return {
     claims,
     at: loggedInAt,
@@ -81,6 +83,7 @@ function toStored({ login, tokensId, indexId, seenAt, checkedAt }: OidcSession):
     ...(provider === undefined ? {} : { provider }),
     ...(scope === COMMON_SCOPE ? {} : { scope }),
     ...(expiresAt === loggedInAt + COMMON_LIFETIME ? {} : { end: expiresAt }),
+    ...(startedAt === undefined ? {} : { start: startedAt }),
     ...(seenAt === undefined ? {} : { seenAt }),
     ...(checkedAt === undefined ? {} : { checkedAt }),
   }
@@ -88,11 +91,15 @@ function toStored({ login, tokensId, indexId, seenAt, checkedAt }: OidcSession):
 
 /** Version 0.2.0 stored an {@link OidcSession} as it is. Such sessions go on. */
 function fromStored(stored: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
-  const { claims, at, id, index, provider, scope = COMMON_SCOPE, end, seenAt, checkedAt } = stored
+  const { claims, at, id, index, provider, scope = COMMON_SCOPE, end, start, seenAt, checkedAt } = stored
   const expiresAt = end === undefined && typeof at === 'number' ? at + COMMON_LIFETIME : end
   return {
     // In one order: logins are compared as JSON (see store-watch.ts).
-    login: { ...(provider === undefined ? {} : { provider }), claims, scope, loggedInAt: at, expiresAt },
+    login: {
+      ...(provider === undefined ? {} : { provider }),
+      ...{ claims, scope, loggedInAt: at, expiresAt },
+      ...(start === undefined ? {} : { startedAt: start }),
+    },
     tokensId: id,
     ...(index === undefined ? {} : { indexId: index }),
     ...(seenAt === undefined ? {} : { seenAt }),
@@ -112,8 +119,9 @@ function hasTimes({ seenAt, checkedAt }: Readonly<Record<string, unknown>>): boo
 
 function isLogin(value: unknown): value is Login {
   if (!isRecord(value) || !hasUser(value['claims'])) return false
-  const { scope, loggedInAt, expiresAt } = value
-  return typeof scope === 'string' && typeof loggedInAt === 'number' && typeof expiresAt === 'number'
+  const { scope, loggedInAt, expiresAt, startedAt = 0 } = value
+  const times = [loggedInAt, expiresAt, startedAt]
+  return typeof scope === 'string' && times.every((time) => typeof time === 'number')
 }
 
 function hasUser(claims: unknown): boolean {

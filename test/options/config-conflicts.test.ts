@@ -111,6 +111,16 @@ const APP: readonly Row[] = [
     'secret is required if clientSecret is shorter than 32 characters, because it encrypts cookies. Set it to at least 32 random characters.',
   ],
   [
+    'shared signals for all of several providers',
+    {
+      baseUrl: 'https://app.example',
+      secret: SECRET,
+      sharedSignals: { audience: 'https://app.example' },
+      providers: { one: { issuer: ISSUER, clientId: 'web' } },
+    },
+    'sharedSignals must be set in the options of one provider, because a transmitter ends the sessions of its own provider only.',
+  ],
+  [
     'a provider chooser for a single provider',
     good({ providerChooser: '/choose' }),
     'providerChooser needs providers. With a single provider there is nothing to choose.',
@@ -222,6 +232,18 @@ const PROVIDER: readonly Row[] = [
     good({ dangerouslyIgnoreSessionExpiry: true, loginExpiry: 'session_expiry' }),
     "dangerouslyIgnoreSessionExpiry cannot be combined with loginExpiry 'session_expiry', which needs the claim.",
   ],
+  [
+    'shared signals without an issuer for many tenants',
+    good({ issuer: `${ISSUER}/{tenantid}`, tenants: ['one'], sharedSignals: { audience: 'https://app.example' } }),
+    'sharedSignals.issuer is required, because issuer stands for many tenants.',
+  ],
+  ...['issuer', 'configurationUrl'].map(
+    (name): Row => [
+      `shared signals with ${name} over http`,
+      good({ sharedSignals: { audience: 'https://app.example', [name]: 'http://id.example/x' } }),
+      `sharedSignals.${name} must be https. Received "http://id.example/x". In development, allow http with dangerouslyAllowInsecureRequests: true.`,
+    ],
+  ),
   [
     'all of the metadata and a part of it',
     good({ providerMetadata: METADATA, extraProviderMetadata: { scopes_supported: [] } }),
@@ -627,8 +649,26 @@ describe('an option that is wrong on its own', () => {
   const jwks = 'must be a list of one or more private JSON Web Keys.'
   const publicKey = Object.fromEntries(Object.entries(signing).filter(([name]) => ['kty', 'n', 'e'].includes(name)))
 
+  const asymmetric = `must be one of '${SIGNATURE_ALGORITHMS.filter((alg) => !alg.startsWith('HS')).join("', '")}'.`
+
   // [option, wrong value, how the message continues after the name, the member if it is about one]
   const rows: readonly (readonly [option: string, value: unknown, message: string, member?: string])[] = [
+    ['sharedSignals', 'okta', 'must be a plain object.'],
+    ['sharedSignals', {}, 'must be a list of one or more audiences, or one audience.', '.audience'],
+    ['sharedSignals', { audience: [] }, 'must be a list of one or more audiences, or one audience.', '.audience'],
+    ['sharedSignals', { audience: 'a', signingAlg: 'HS256' }, asymmetric, '.signingAlg'],
+    [
+      'sharedSignals',
+      { audience: 'a', authorizationHeader: 'too-short' },
+      'must be a list of one or more values of the header, or one.',
+      '.authorizationHeader',
+    ],
+    [
+      'sharedSignals',
+      { audience: 'a', configurationUrl: '/x' },
+      'must be an absolute https URL without fragment or credentials.',
+      '.configurationUrl',
+    ],
     ['profile', 'fapi', "must be one of 'fapi2', 'fapi2-message-signing', 'ipsie-sl1'."],
     ...['userinfoSignedResponseAlg', 'tokenEndpointAuthSigningAlg', 'idTokenSignedResponseAlg'].flatMap((name) =>
       ['none', 'ES256K', 'rs256', ''].map((alg) => [name, alg, `${algorithms}.`] as const),

@@ -64,12 +64,14 @@ describe('the configuration', () => {
         backchannelLogout: '/backchannel-logout',
         frontchannelLogout: '/frontchannel-logout',
         keptForm: '/kept-form',
+        securityEvents: '/security-events',
       },
       name: 'default',
       callback: '/callback',
       callbacks: ['/callback'],
       issuers: new Map([['default', 'https://id.example']]),
       clientIds: new Map([['default', 'web']]),
+      signalling: new Set(),
       providerChooser: undefined,
       passthroughParams: [],
       silentLogin: false,
@@ -142,6 +144,7 @@ describe('the configuration', () => {
       logoutWithoutIdTokenHint: false,
       trustedAudiences: [],
       extraProviderMetadata: undefined,
+      sharedSignals: undefined,
     })
   })
 

@@ -77,7 +77,7 @@ describe('the routes', () => {
   it('exist by default, except those that the application must name', () => {
     assert.deepEqual(Object.keys(DEFAULT_ROUTES).sort(), [
       ...['backchannelLogout', 'callback', 'frontchannelLogout', 'jwks', 'keptForm', 'login', 'logout'],
-      'requestObjects',
+      ...['requestObjects', 'securityEvents'],
       'sessionCheck',
     ])
   })

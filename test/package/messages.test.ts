@@ -103,6 +103,7 @@ const ALLOWED: readonly Reason[] = [
         'MAX_PARAMETERS',
         'MAX_REVOCATION_LIFETIME',
         'MAX_STEPS',
+        'MAX_EVENTS',
       ],
     ],
   },
