@@ -1,9 +1,18 @@
 import { readFile } from 'node:fs/promises'
 import { parseArgs } from 'node:util'
+import { ca as caRule } from '../options/option-rules.ts'
 import type { ClientChanges } from '../registration.ts'
 
 /** The names of the commands. */
-export type CommandName = 'register' | 'show' | 'list' | 'update' | 'delete' | 'rotate-secret' | 'generate-key'
+export type CommandName =
+  | 'register'
+  | 'show'
+  | 'list'
+  | 'update'
+  | 'delete'
+  | 'rotate-secret'
+  | 'generate-key'
+  | 'streams'
 
 /** The options of a call by their names, without the two dashes. */
 export type Values = Readonly<Record<string, string | boolean | readonly (string | boolean)[] | undefined>>
@@ -11,7 +20,7 @@ export type Values = Readonly<Record<string, string | boolean | readonly (string
 /** A parsed call of the command. */
 export interface Arguments {
   readonly command: CommandName
-  /** The `CLIENT_ID` after the command. */
+  /** The word after the command: a `CLIENT_ID`, or after `streams` what to do. */
   readonly clientId: string | undefined
   readonly values: Values
 }
@@ -66,7 +75,22 @@ const MEMBERS = {
 
 type OptionTypes = NonNullable<NonNullable<Parameters<typeof parseArgs>[0]>['options']>
 
-/** The options of each command, and whether a `CLIENT_ID` may follow. */
+const STREAM = {
+  issuer: TEXT,
+  'configuration-url': TEXT,
+  'token-file': TEXT,
+  'authorization-file': TEXT,
+  ca: TEXT,
+  'stream-id': TEXT,
+  endpoint: TEXT,
+  audience: LIST,
+  event: LIST,
+  replace: FLAG,
+  insecure: FLAG,
+  json: FLAG,
+} as const
+
+/** The options of each command, and whether a word may follow. */
 const COMMANDS: Readonly<Record<CommandName, { readonly options: OptionTypes; readonly takesId: boolean }>> = {
   register: { options: { ...PROVIDER, ...STORE, ...MEMBERS }, takesId: false },
   show: { options: { ...PROVIDER, ...CLIENT }, takesId: true },
@@ -74,6 +98,7 @@ const COMMANDS: Readonly<Record<CommandName, { readonly options: OptionTypes; re
   update: { options: { ...PROVIDER, ...CLIENT, ...MEMBERS }, takesId: true },
   delete: { options: { ...PROVIDER, ...CLIENT }, takesId: true },
   'rotate-secret': { options: { ...PROVIDER, ...CLIENT }, takesId: true },
+  streams: { options: STREAM, takesId: true },
   'generate-key': { options: { alg: TEXT, use: TEXT, kid: TEXT }, takesId: false },
 }
 
@@ -99,6 +124,28 @@ export function textOf(values: Values, name: string): string | undefined {
   const value = values[name]
   if (value === '') throw new UsageError(`--${name} must not be empty.`)
   return typeof value === 'string' ? value : undefined
+}
+
+/** The token in `--token-file` or in the environment. Never on the command line. */
+export async function readToken(
+  values: Values,
+  env: Readonly<Record<string, string | undefined>>,
+): Promise<string | undefined> {
+  const path = textOf(values, 'token-file')
+  const text = path === undefined ? env['EXPRESS_OIDC_TOKEN'] : await readFile(path, 'utf8').catch(() => undefined)
+  if (path !== undefined && !text?.trim()) {
+    throw new UsageError('--token-file must name a file that can be read and is not empty.')
+  }
+  return text?.trim() || undefined
+}
+
+/** The certificate authorities in `--ca`, as the option `ca`. */
+export async function readAuthorities(values: Values): Promise<{ ca?: string }> {
+  const path = textOf(values, 'ca')
+  if (path === undefined) return {}
+  const ca = await readFile(path, 'utf8').catch(() => undefined)
+  if (ca !== undefined && caRule(ca, '--ca').length === 0) return { ca }
+  throw new UsageError('--ca must name a file with certificates in PEM that can be read.')
 }
 
 /** The member of a client that each of these options sets. */

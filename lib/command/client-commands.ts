@@ -1,6 +1,4 @@
-import { readFile } from 'node:fs/promises'
 import { OidcError } from '../errors.ts'
-import { ca as caRule } from '../options/option-rules.ts'
 import {
   adviseOnClient,
   type ClientInformation,
@@ -17,7 +15,15 @@ import {
   rotateClientSecret,
   updateClient,
 } from '../registration.ts'
-import { type Arguments, readMembers, textOf, UsageError, type Values } from './arguments.ts'
+import {
+  type Arguments,
+  readAuthorities,
+  readMembers,
+  readToken,
+  textOf,
+  UsageError,
+  type Values,
+} from './arguments.ts'
 import { escapeForTerminal, formatClient, formatClients, formatJson, type Terminal } from './output.ts'
 
 /** `register`: saves the new client before it prints anything. */
@@ -152,23 +158,6 @@ function storeLocationOf(values: Values, issuer: string | undefined): StoreLocat
       await store.remove(`${key} probe`)
     },
   }
-}
-
-async function readToken(values: Values, env: Terminal['env']): Promise<string | undefined> {
-  const path = textOf(values, 'token-file')
-  const text = path === undefined ? env['EXPRESS_OIDC_TOKEN'] : await readFile(path, 'utf8').catch(() => undefined)
-  if (path !== undefined && !text?.trim()) {
-    throw new UsageError('--token-file must name a file that can be read and is not empty.')
-  }
-  return text?.trim() || undefined
-}
-
-async function readAuthorities(values: Values): Promise<{ ca?: string }> {
-  const path = textOf(values, 'ca')
-  if (path === undefined) return {}
-  const ca = await readFile(path, 'utf8').catch(() => undefined)
-  if (ca !== undefined && caRule(ca, '--ca').length === 0) return { ca }
-  throw new UsageError('--ca must name a file with certificates in PEM that can be read.')
 }
 
 function schemeOf(values: Values): 'Bearer' | 'SSWS' {

@@ -10,6 +10,7 @@ import {
 } from './client-commands.ts'
 import { generateKeyCommand } from './generate-key.ts'
 import { type CommandEnvironment, createTerminal, describeError, type Terminal } from './output.ts'
+import { streamsCommand } from './stream-commands.ts'
 
 /** 0: done. 1: refused or failed. 2: the call is wrong. */
 export type ExitCode = 0 | 1 | 2
@@ -45,6 +46,7 @@ const COMMANDS: Readonly<Record<CommandName, Command>> = {
   delete: deleteCommand,
   'rotate-secret': rotateSecretCommand,
   'generate-key': generateKeyCommand,
+  streams: streamsCommand,
 }
 
 /** package.json is two folders above, both in the sources and in the build. */
@@ -62,6 +64,8 @@ const USAGE = `express-oidc: registers this application at an OpenID provider, a
   express-oidc rotate-secret  --issuer URL (--store DIR | CLIENT_ID)
   express-oidc delete         --issuer URL (--store DIR | CLIENT_ID)
   express-oidc generate-key   --alg ALG                    prints a private JSON Web Key for clientKeys
+  express-oidc streams create --issuer URL --endpoint URL  has a transmitter send security events (Shared Signals)
+  express-oidc streams status|pause|resume|verify|delete --issuer URL [--stream-id ID]
 
 The provider
   --issuer URL                 the issuer; its metadata names the registration endpoint
@@ -88,6 +92,17 @@ The client
   --auth-method METHOD         token_endpoint_auth_method
   --application-type TYPE      application_type
   --initiate-login-uri URL     initiate_login_uri
+
+The stream of a transmitter
+  --issuer URL                 the issuer of the transmitter
+  --configuration-url URL      its configuration document, if that is not at the well-known place
+  --endpoint URL               where it sends events: baseUrl followed by the route securityEvents
+  --authorization-file FILE    a file with the value of the header Authorization that it sends with each event; or use
+                               the environment variable EXPRESS_OIDC_PUSH_AUTHORIZATION
+  --audience TEXT              the aud that the stream must have, as in sharedSignals.audience; may be repeated
+  --event URI                  the events to request; may be repeated. Default: those that the application acts on
+  --stream-id ID               the stream, if there are several
+  --replace                    replace the stream that exists already
 
 Output
   --json                       print JSON, without secrets unless --show-secret is given

@@ -38,8 +38,14 @@ const SECRETS: readonly string[] = ['client_secret', 'registration_access_token'
 export function formatClient(client: ClientInformation, values: Values): string {
   const isShown = (name: string): boolean => values['show-secret'] === true || !SECRETS.includes(name)
   const members = Object.entries(client).filter(([name]) => name !== 'registeredAt')
-  if (values['json'] === true) return formatJson(Object.fromEntries(members.filter(([name]) => isShown(name))))
+  if (values['json'] === true)
+    return formatMembers(Object.fromEntries(members.filter(([name]) => isShown(name))), values)
   return formatTable(members.map(([name, value]) => [name, isShown(name) ? value : '******** (--show-secret)']))
+}
+
+/** Members without secrets: as JSON, or as a table. */
+export function formatMembers(members: Readonly<Record<string, unknown>>, values: Values): string {
+  return values['json'] === true ? formatJson(members) : formatTable(Object.entries(members))
 }
 
 /** Clients as a JSON list without secrets, or one on each line. */
@@ -90,6 +96,10 @@ const ADVICE: Partial<Readonly<Record<ErrorCode, string>>> = {
     'The client may also have been deleted at the provider.',
   ERR_OIDC_REGISTRATION_SECRET: 'Register a new client, then delete this one.',
   ERR_OIDC_REGISTRATION_RESPONSE: 'Check that the URL is that of the registration endpoint.',
+  ERR_OIDC_STREAM_REFUSED:
+    'Check the token in --token-file or EXPRESS_OIDC_TOKEN, and its scopes: at Okta ssf.manage and ssf.read.',
+  ERR_OIDC_PROVIDER_BUSY:
+    'Wait before you try again: a transmitter allows one verification in min_verification_interval seconds.',
   ERR_OIDC_METADATA_INVALID: 'In development, --insecure allows plain http.',
 }
 

@@ -2,7 +2,7 @@ import { ProviderError, shown } from '../errors.ts'
 import { type JsonObject, presentMembers } from '../jose/json.ts'
 import type { Config } from '../options/config.ts'
 import { createCachedDocument } from './cached-document.ts'
-import { createHttpClient } from './http-client.ts'
+import { createHttpClient, type HttpClient } from './http-client.ts'
 import { createKeyStore, type KeyStore } from './keys.ts'
 
 /** Who sends security events about the users of a provider (Shared Signals Framework 1.0), with its current keys. */
@@ -16,8 +16,9 @@ export interface Transmitter {
 /** Finds the transmitter of a provider: by its configuration document at the first call, and again when that has expired. */
 export type FindTransmitter = () => Promise<Transmitter>
 
-type TransmitterConfig = Pick<Config, 'issuer' | 'sharedSignals' | 'dangerouslyAllowInsecureRequests'> &
-  Parameters<typeof createHttpClient>[0]
+type CheckedConfig = Pick<Config, 'issuer' | 'sharedSignals' | 'dangerouslyAllowInsecureRequests'>
+
+type TransmitterConfig = CheckedConfig & Parameters<typeof createHttpClient>[0]
 
 /** Creates the function that finds the transmitter. It sends no request before its first call. */
 export function createTransmitterFinder(config: TransmitterConfig): FindTransmitter {
@@ -33,6 +34,13 @@ export function createTransmitterFinder(config: TransmitterConfig): FindTransmit
     },
   })
   return () => document.get()
+}
+
+/** Fetches the configuration document of a transmitter and checks it. Throws `ERR_OIDC_TRANSMITTER_METADATA`. */
+export async function readConfiguration(http: Pick<HttpClient, 'getJson'>, config: CheckedConfig): Promise<JsonObject> {
+  const { json } = await http.getJson(configurationUrl(config))
+  checkConfiguration(json, config)
+  return json
 }
 
 /** The issuer of the events about the users of this provider. */
@@ -51,7 +59,7 @@ export function configurationUrl(config: Pick<Config, 'issuer' | 'sharedSignals'
 /** SSF 7.2.4: the issuer must be equal, or the keys could be those of anybody. */
 function checkConfiguration(
   given: JsonObject,
-  config: TransmitterConfig,
+  config: CheckedConfig,
 ): { readonly jwksUri: string; readonly criticalSubjectMembers: readonly string[] } {
   const { issuer, jwks_uri: jwksUri, critical_subject_members: critical = [] } = presentMembers(given)
   const expected = transmitterIssuer(config)
@@ -72,7 +80,7 @@ function isEndpoint(url: unknown, config: Pick<Config, 'dangerouslyAllowInsecure
   return protocol === 'https:' || (config.dangerouslyAllowInsecureRequests && protocol === 'http:')
 }
 
-function invalid(config: TransmitterConfig, problem: string): ProviderError {
+function invalid(config: CheckedConfig, problem: string): ProviderError {
   return new ProviderError(
     'ERR_OIDC_TRANSMITTER_METADATA',
     `The configuration document ${shown(configurationUrl(config))} ${problem}`,

@@ -47,7 +47,7 @@ const ROOMS: Readonly<Record<string, Room>> = {
   guards: FEATURE,
   bearer: FEATURE,
   // The command, and what an application imports: the top may use everything.
-  command: { imports: ['registration', 'provider', 'jose', 'options', 'time', 'entry'] },
+  command: { imports: ['registration', 'protocol', 'provider', 'jose', 'options', 'time', 'entry'] },
   context: {
     imports: ['relying-party', 'protocol', 'session', 'http', 'options', 'time'],
     lazily: ['login', 'logout', 'tokens', 'protocol'],

@@ -59,7 +59,13 @@ const ALLOWED: readonly Reason[] = [
       'operation',
       // A method of `auth.sessions`, and its members.
       ...['method', 'needed', "names.join(', ')"],
-      ...['command', 'invalid[0]', "Object.keys(requirement).join(', ')", "[...GENERATORS.keys()].join(', ')"],
+      ...[
+        'command',
+        'invalid[0]',
+        "Object.keys(requirement).join(', ')",
+        "[...GENERATORS.keys()].join(', ')",
+        "[...ACTIONS.keys()].join(', ')",
+      ],
     ],
   },
   {

@@ -31,6 +31,7 @@ const ALONE: readonly string[] = [
   'whole/glewlwyd',
   'whole/frozen-store',
   // Each starts several servers.
+  'whole/security-events-nodes',
   'session/real-stores',
   'logout/many-sessions',
   // Measures the heap.
