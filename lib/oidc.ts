@@ -268,6 +268,7 @@ function createLoaders(rp: RelyingParty): Readonly<Record<string, LoadRoute>> {
     ...(configs.some(({ clientKeys }) => clientKeys.length > 0)
       ? { jwks: async () => (await import('./login/published-documents.ts')).createJwksRoute(rp) }
       : {}),
+    clientMetadata: async () => (await import('./login/published-documents.ts')).createClientMetadataRoute(rp),
     ...(configs.some(({ sharedSignals }) => sharedSignals !== undefined)
       ? { securityEvents: async () => (await import('./logout/security-events.ts')).securityEventsRoute }
       : {}),

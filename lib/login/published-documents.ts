@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { allowMethods, headerOf, type Request, type Response, requestQuery } from '../http/request.ts'
 import { send } from '../http/response.ts'
 import { createClientKeys } from '../jose/client-keys.ts'
+import { clientDocumentOf, findDocumentClient } from '../options/client-document.ts'
 import type { Config } from '../options/config.ts'
 import type { RelyingParty } from '../relying-party.ts'
 import { skipNewSession } from '../session/cookies.ts'
@@ -10,26 +11,38 @@ import type { StoreLike } from '../state/shared-state.ts'
 import { getRecord, lifetimeUntil, recordKey } from '../state/store-record.ts'
 import { nowInSeconds } from '../time/seconds.ts'
 
-/** Long enough to save requests, short enough to replace a compromised key (OIDC Core 10.1.1). */
-const JWKS_MAX_AGE_SECONDS = 3600
+/** Long enough to save requests, short enough to replace a compromised key (OIDC Core 10.1.1), or a redirect URI. */
+const MAX_AGE_SECONDS = 3600
 
 /**
  * `GET /jwks`: publishes the public parts of the client's keys (RFC 7517 5). Providers verify and encrypt with them. Create
  * the route once for an application, so that the keys are imported once.
  */
-export function createJwksRoute(rp: RelyingParty): (rp: RelyingParty, req: Request, res: Response) => Promise<void> {
+export function createJwksRoute(rp: RelyingParty): DocumentRoute {
   const all = [...rp.clients.values()].flatMap(({ config }) => createClientKeys(config.clientKeys).publicJwks.keys)
   // Clients at several providers may share keys.
   const keys = [...new Map(all.map((key) => [JSON.stringify(key), key])).values()]
-  const body = JSON.stringify({ keys })
+  return createDocumentRoute('application/jwk-set+json', JSON.stringify({ keys }))
+}
 
+/**
+ * `GET` at the URL that is the `clientId`: publishes the metadata of this client (OAuth Client ID Metadata Document 4). Create
+ * the route once for an application.
+ */
+export function createClientMetadataRoute(rp: RelyingParty): DocumentRoute {
+  const config = findDocumentClient([...rp.clients.values()].map((client) => client.config))
+  return createDocumentRoute('application/json', JSON.stringify(config === undefined ? {} : clientDocumentOf(config)))
+}
+
+type DocumentRoute = (rp: RelyingParty, req: Request, res: Response) => Promise<void>
+
+function createDocumentRoute(type: string, body: string): DocumentRoute {
   return async (_rp, req, res) => {
     allowMethods(req, 'GET', 'HEAD')
     skipNewSession(req)
     // express-session may add a cookie to any response, and a shared cache must not store that one.
     const isCacheable = headerOf(req, 'cookie') === undefined
-    const cacheControl = isCacheable ? `public, max-age=${JWKS_MAX_AGE_SECONDS}` : 'no-store'
-    send(res, 200, 'application/jwk-set+json', body, cacheControl)
+    send(res, 200, type, body, isCacheable ? `public, max-age=${MAX_AGE_SECONDS}` : 'no-store')
   }
 }
 

@@ -18,6 +18,7 @@ export interface AppConfig extends AppDefaults {
     readonly initiateLogin?: string
     readonly tokenRevocation?: string
     readonly user?: string
+    readonly clientMetadata?: string
   }
   /** The callback paths of all providers, without `basePath`. */
   readonly callbacks: readonly string[]

@@ -36,7 +36,7 @@ import {
 } from './option-rules.ts'
 import type { ApplicationOptions, RoutesOptions, SeveralProvidersOptions } from './options.ts'
 import type { NamedProviderOptions } from './provider-options.ts'
-import { REGISTRATION_OPTIONS } from './registration-options.ts'
+import { metadataRule, REGISTRATION_OPTIONS } from './registration-options.ts'
 import { findResponseType, RESPONSE_MODES, RESPONSE_TYPES } from './response-type.ts'
 import {
   anyOf,
@@ -65,7 +65,7 @@ import {
 // provider-options.ts. A new option is a row here, a member there, and an entry in docs/options.md.
 
 /** Routes that exist only if the application names them. */
-type OptionalRoute = 'tokenRevocation' | 'initiateLogin' | 'user'
+type OptionalRoute = 'tokenRevocation' | 'initiateLogin' | 'user' | 'clientMetadata'
 
 /** The option `routes`. */
 const ROUTES: OptionTable<RoutesOptions, OptionalRoute> = {
@@ -82,6 +82,7 @@ const ROUTES: OptionTable<RoutesOptions, OptionalRoute> = {
   initiateLogin: option(routePath),
   keptForm: option(routePath, '/kept-form'),
   user: option(routePath),
+  clientMetadata: option(routePath),
 }
 
 const HOOKS: OptionTable<Hooks, keyof Hooks> = {
@@ -178,6 +179,7 @@ export type ProviderWithoutDefault =
       | 'clientAssertion'
     )
   | ('providerMetadata' | 'tenants' | 'endSessionParams' | 'extraProviderMetadata' | 'sharedSignals')
+  | 'clientMetadata'
 
 /** Options of a provider. They are given at the top for all providers, or for one under `providers`. */
 export const PROVIDER_OPTIONS: OptionTable<NamedProviderOptions, ProviderWithoutDefault> &
@@ -248,6 +250,7 @@ export const PROVIDER_OPTIONS: OptionTable<NamedProviderOptions, ProviderWithout
   trustedAudiences: option(trustedAudiences, []),
   extraProviderMetadata: option(extraProviderMetadata),
   sharedSignals: group(SHARED_SIGNALS_OPTIONS),
+  clientMetadata: option(metadataRule),
 }
 
 /** The routes that every application has. */

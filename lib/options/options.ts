@@ -79,6 +79,11 @@ export interface RoutesOptions {
    * it responds with `anonymousUserStatus`. Other origins are refused. The route exists only if you name it.
    */
   user?: string
+  /**
+   * Serves the metadata of this client at its `clientId` (OAuth Client ID Metadata Document), for providers that fetch it
+   * there instead of a registration. `clientId` must be `baseUrl` followed by this path. The route exists only if you name it.
+   */
+  clientMetadata?: string
 }
 
 /** The options of the application. They are the same for all providers. */

@@ -1,5 +1,6 @@
 import { ConfigError } from '../errors.ts'
 import { parseAuthorizationParams } from './authorization-params.ts'
+import { findDocumentProblems } from './client-document.ts'
 import { type AppConfig, type Config, type Configuration, callbackPath, ONLY_PROVIDER } from './config.ts'
 import { findAppConflicts, findProviderConflicts } from './conflicts.ts'
 import { type OptionRow, unknownNames, withDefaults } from './option-row.ts'
@@ -52,6 +53,8 @@ export function parseOptions(options: unknown): Configuration {
   const checked = providers.map(({ name, options }) => ({ name, options: options as unknown as NamedProviderOptions }))
   const app = createAppConfig(given as unknown as AppOptions, checked)
   const clients = checked.map(({ name, options }) => createProviderConfig(app, name, options))
+  const documentProblems = findDocumentProblems(clients)
+  if (documentProblems.length > 0) throw new ConfigError(documentProblems)
   return Object.freeze({ app, clients: Object.freeze(clients) })
 }
 

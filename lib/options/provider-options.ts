@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http'
 import type { AuthorizationParams, ClientAssertionRequest, IdTokenClaims, Json } from '../types.ts'
-import type { RegistrationOptions } from './registration-options.ts'
+import type { ClientChanges, RegistrationOptions } from './registration-options.ts'
 import type { ResponseMode } from './response-type.ts'
 import type { SharedSignalsOptions } from './shared-signals-options.ts'
 
@@ -349,6 +349,18 @@ export interface ProviderOptions {
    * provider. Cannot contain `issuer`. Cannot be combined with `providerMetadata`.
    */
   extraProviderMetadata?: Readonly<Record<string, Json>>
+  /**
+   * More members of the client metadata document that `routes.clientMetadata` serves, by their wire names, such as
+   * `client_name`, `client_uri` and `logo_uri` for the consent page. Members that follow from other options must agree with
+   * them. Needs `routes.clientMetadata`.
+   * @example
+   * ```ts
+   * const clientId = 'https://app.example.com/client.json'
+   * const clientMetadata = { client_name: 'Portal', logo_uri: 'https://app.example.com/logo.png' }
+   * app.use(oidc({ issuer, clientId, clientMetadata, baseUrl, secret, routes: { clientMetadata: '/client.json' } }))
+   * ```
+   */
+  clientMetadata?: ClientChanges
   /**
    * Ends sessions when a transmitter says so (Shared Signals Framework 1.0, CAEP, RISC): Okta's, or any other that speaks for the
    * users of this provider. It ends no session of another provider. With `providers`, set it in the options of one.

@@ -162,7 +162,7 @@ export const initialAccessTokenRule: Rule = anyOf(
 export const initialAccessTokenSchemeRule: Rule = oneOf('Bearer', 'SSWS')
 
 /** The provider judges the members: it may know more than we do. */
-const metadataRule: Rule = firstFailing(
+export const metadataRule: Rule = firstFailing(
   objectWith(() => []),
   must('contain only values that JSON can hold', (value) => isJson(value)),
 )

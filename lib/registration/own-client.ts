@@ -1,10 +1,10 @@
 import { OidcError, shown } from '../errors.ts'
+import { clientMetadataOf } from '../options/client-document.ts'
 import type { Config } from '../options/config.ts'
 import type { ClientStore, RegisteredClient, RegistrationOptions } from '../options/registration-options.ts'
 import type { HttpClient } from '../provider/http-client.ts'
 import { nowInSeconds } from '../time/seconds.ts'
 import { createSingleFlight } from '../time/single-flight.ts'
-import { clientMetadataOf } from './client-metadata.ts'
 import { deleteClient, registerClient, rotateClientSecret, type SecretRotation } from './clients.ts'
 import { type RegistrationEndpoint, registrationEndpointOf } from './endpoint.ts'
 

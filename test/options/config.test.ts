@@ -145,6 +145,7 @@ describe('the configuration', () => {
       trustedAudiences: [],
       extraProviderMetadata: undefined,
       sharedSignals: undefined,
+      clientMetadata: undefined,
     })
   })
 

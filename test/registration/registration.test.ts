@@ -5,6 +5,7 @@ import { Agent } from 'node:https'
 import { afterEach, beforeEach, describe, it, mock } from 'node:test'
 import { inspect } from 'node:util'
 import { ConfigError, type ErrorCode, OidcError, ProviderError } from '../../lib/errors.ts'
+import { clientMetadataOf } from '../../lib/options/client-document.ts'
 import type { Config } from '../../lib/options/config.ts'
 import type { Options } from '../../lib/options/options.ts'
 import { parseOptions } from '../../lib/options/parse-options.ts'
@@ -16,7 +17,6 @@ import type {
   RegistrationOptions,
 } from '../../lib/options/registration-options.ts'
 import { createHttpClient } from '../../lib/provider/http-client.ts'
-import { clientMetadataOf } from '../../lib/registration/client-metadata.ts'
 import { createClientRegistration } from '../../lib/registration/own-client.ts'
 import {
   adviseOnClient,
