@@ -44,6 +44,7 @@ export {
   type Sessions,
   type SessionTarget,
 } from './oidc.ts'
+export type { PrivateJwk, TlsClientCertificate } from './options/client-credentials.ts'
 export type {
   ApplicationOptions,
   Options,
@@ -54,10 +55,8 @@ export type {
 export type {
   ClientAuthMethod,
   NamedProviderOptions,
-  PrivateJwk,
   ProviderMetadata,
   ProviderOptions,
-  TlsClientCertificate,
 } from './options/provider-options.ts'
 export type { SharedSignalsOptions } from './options/shared-signals-options.ts'
 export { discoverIssuer } from './protocol/discover-issuer.ts'

@@ -1,9 +1,10 @@
 import { usesClientSecret } from '../jose/algorithms.ts'
 import { algorithmsOf } from '../jose/client-keys.ts'
 import { type KeyUse, MIN_SECRET_LENGTH } from '../jose/jwk.ts'
+import type { PrivateJwk } from './client-credentials.ts'
 import { ALGORITHM_OPTIONS, type AlgorithmOption, algorithmOptionsFor } from './option-table.ts'
 import type { ApplicationOptions } from './options.ts'
-import type { NamedProviderOptions, PrivateJwk } from './provider-options.ts'
+import type { NamedProviderOptions } from './provider-options.ts'
 import { type Conflict, conflict } from './rule.ts'
 
 type Given = NamedProviderOptions & ApplicationOptions

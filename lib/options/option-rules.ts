@@ -1,8 +1,8 @@
 import { RESERVED_PARAMS } from './authorization-params.ts'
+import type { TlsClientCertificate } from './client-credentials.ts'
 import { isCredential } from './credential.ts'
 import { hasPlaceholder } from './issuer.ts'
 import { objectOf, option, required } from './option-row.ts'
-import type { TlsClientCertificate } from './provider-options.ts'
 import {
   anyOf,
   firstFailing,

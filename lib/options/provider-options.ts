@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http'
 import type { AuthorizationParams, ClientAssertionRequest, IdTokenClaims, Json } from '../types.ts'
+import type { PrivateJwk, TlsClientCertificate } from './client-credentials.ts'
 import type { ClientChanges, RegistrationOptions } from './registration-options.ts'
 import type { ResponseMode } from './response-type.ts'
 import type { SharedSignalsOptions } from './shared-signals-options.ts'
@@ -402,22 +403,4 @@ export interface ProviderMetadata {
   readonly userinfo_endpoint?: string
   readonly end_session_endpoint?: string
   readonly [name: string]: Json | undefined
-}
-
-/** A private key of the client as a JWK (RFC 7517 4). */
-export interface PrivateJwk {
-  readonly kty: string
-  readonly kid?: string
-  readonly use?: 'sig' | 'enc'
-  readonly alg?: string
-  readonly [member: string]: Json | undefined
-}
-
-/** The TLS certificate of the client (RFC 8705), in PEM as for `node:tls`. */
-export interface TlsClientCertificate {
-  readonly cert: string | Uint8Array
-  readonly key: string | Uint8Array
-  readonly passphrase?: string
-  /** The certificate authorities to trust for the provider, if not Node's own. */
-  readonly ca?: string | Uint8Array
 }

@@ -203,17 +203,48 @@ interface Logout extends EndOptions {
 
 async function endIndexedSession(
   config: ProviderLogoutConfig,
-  { index, storeWatch, tokenRecords }: ProviderLogoutServices,
+  services: ProviderLogoutServices,
   store: StoreLike,
-  { sessionId, tokensId }: IndexEntry,
+  entry: IndexEntry,
   { target, how, onEnded }: Logout,
 ): Promise<EndedSession> {
+  const { sessionId, tokensId } = entry
   const data = await readSession(store, sessionId)
   const oidcSession = readOidcSession(data, config)
   if (oidcSession !== undefined && !matchesTarget(oidcSession.login, target)) {
     // A login that is not meant by this logout must be found by the next. An entry of an earlier login is not needed.
     return { keptKeys: oidcSession.tokensId === tokensId ? keysOfLogin(config, oidcSession.login) : [] }
   }
+  const login = await endMatchingSession(
+    { services, store, entry, data, oidcSession },
+    { target, how, ...(onEnded && { onEnded }) },
+  )
+  return { login, keptKeys: [] }
+}
+
+interface EndedSession {
+  /** The login that has ended, if there was one. */
+  readonly login?: Login | undefined
+  /** The keys under which the session stays in the index. */
+  readonly keptKeys: readonly string[]
+}
+
+/** A session that a logout means. */
+interface MatchingSession {
+  readonly services: ProviderLogoutServices
+  readonly store: StoreLike
+  readonly entry: IndexEntry
+  /** `undefined`: it is not in the store, or cannot be read. */
+  readonly data: object | undefined
+  /** `undefined`: it has no login. */
+  readonly oidcSession: ReturnType<typeof readOidcSession>
+}
+
+async function endMatchingSession(
+  { services, store, entry: { sessionId, tokensId }, data, oidcSession }: MatchingSession,
+  { how, onEnded }: Logout,
+): Promise<Login | undefined> {
+  const { index, storeWatch, tokenRecords } = services
   const tokens = await readTokens(tokenRecords, store, onEnded && oidcSession?.tokensId)
   const tokensIds = [...new Set([tokensId, oidcSession?.tokensId ?? tokensId])]
   const failures: unknown[] = []
@@ -232,17 +263,10 @@ async function endIndexedSession(
   }
   // The session stays in the index, and the provider can try again.
   if (failures.length > 0) throw failures[0]
-  if (oidcSession === undefined) return { keptKeys: [] }
+  if (oidcSession === undefined) return undefined
   await index.remove(store, sessionId, oidcSession)
   if (tokens !== undefined) await onEnded?.(oidcSession.login, tokens)
-  return { login: oidcSession.login, keptKeys: [] }
-}
-
-interface EndedSession {
-  /** The login that has ended, if there was one. */
-  readonly login?: Login | undefined
-  /** The keys under which the session stays in the index. */
-  readonly keptKeys: readonly string[]
+  return oidcSession.login
 }
 
 /** The login must end even if its tokens cannot be read. */

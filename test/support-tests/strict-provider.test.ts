@@ -3,7 +3,7 @@ import { createHash, createPrivateKey, createPublicKey, type JsonWebKey } from '
 import { createServer } from 'node:http'
 import { beforeEach, describe, it } from 'node:test'
 import { compactDecrypt } from 'jose'
-import type { PrivateJwk } from '../../lib/options/provider-options.ts'
+import type { PrivateJwk } from '../../lib/options/client-credentials.ts'
 import { createClientKeys, publicKeySet } from '../support/app/signing-keys.ts'
 import { share } from '../support/app/stage.ts'
 import {

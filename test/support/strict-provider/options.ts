@@ -1,4 +1,4 @@
-import type { PrivateJwk } from '../../../lib/options/provider-options.ts'
+import type { PrivateJwk } from '../../../lib/options/client-credentials.ts'
 import type { Certificate } from '../servers/tls-certificate.ts'
 import type { ClientSettings } from './client.ts'
 import type { ClaimsFrom } from './context.ts'
