@@ -201,13 +201,14 @@ interface Logout extends EndOptions {
   readonly how: LogoutChannel
 }
 
+/** Ends a session if the logout means it. `keptKeys`: the keys under which it stays in the index. */
 async function endIndexedSession(
   config: ProviderLogoutConfig,
   services: ProviderLogoutServices,
   store: StoreLike,
   entry: IndexEntry,
   { target, how, onEnded }: Logout,
-): Promise<EndedSession> {
+): Promise<{ readonly login?: Login | undefined; readonly keptKeys: readonly string[] }> {
   const { sessionId, tokensId } = entry
   const data = await readSession(store, sessionId)
   const oidcSession = readOidcSession(data, config)
@@ -220,13 +221,6 @@ async function endIndexedSession(
     { target, how, ...(onEnded && { onEnded }) },
   )
   return { login, keptKeys: [] }
-}
-
-interface EndedSession {
-  /** The login that has ended, if there was one. */
-  readonly login?: Login | undefined
-  /** The keys under which the session stays in the index. */
-  readonly keptKeys: readonly string[]
 }
 
 /** A session that a logout means. */
