@@ -224,10 +224,10 @@ describe('the rooms of lib/', () => {
     )
   })
 
-  it('hold files of at most 300 lines, the manual pages of types, errors and options of 400', () => {
+  it('hold files of at most 300 lines, the manual pages of types, errors and options of 450', () => {
     const long = FILES.filter((file) => {
       const lines = readFileSync(join(LIB, file), 'utf8').split('\n').length - 1
-      return lines > (/^(types|errors)\.ts$|options\.ts$/.test(file) ? 400 : 300)
+      return lines > (/^(types|errors)\.ts$|options\.ts$/.test(file) ? 450 : 300)
     })
     assert.deepEqual(long, [])
   })
