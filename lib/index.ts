@@ -35,7 +35,6 @@ export type {
 } from './hooks.ts'
 export { type ErrorHandler, errorPage } from './http/error-page.ts'
 export type { Handler, Next, Request, Response } from './http/request.ts'
-export type { UpgradeLogin, UpgradeMiddleware, UpgradeOptions } from './login/upgrade.ts'
 export {
   type OidcMiddleware,
   oidc,
@@ -86,5 +85,8 @@ export type {
   TokenContext,
   TokenExchange,
   TokenRecord,
+  UpgradeLogin,
+  UpgradeMiddleware,
+  UpgradeOptions,
   VerifiedClaim,
 } from './types.ts'

@@ -6,7 +6,6 @@ import { foldRoute, ownRoutes } from './http/own-routes.ts'
 import { type Next, type Request, type Response, requestPath } from './http/request.ts'
 import { redirect } from './http/response.ts'
 import { usesClientSecret } from './jose/algorithms.ts'
-import type { UpgradeLogin, UpgradeOptions } from './login/upgrade.ts'
 import type { AppConfig, Config } from './options/config.ts'
 import type { Options } from './options/options.ts'
 import { parseOptions } from './options/parse-options.ts'
@@ -15,7 +14,7 @@ import { type Client, createRelyingParty, type RelyingParty } from './relying-pa
 import { recordActivity } from './session/current-login.ts'
 import type { SessionInfo, SessionQuery, SessionTarget } from './session/session-list.ts'
 import { loadOnce } from './time/single-flight.ts'
-import type { OidcContext } from './types.ts'
+import type { OidcContext, UpgradeLogin, UpgradeOptions } from './types.ts'
 
 /** The middleware that `oidc()` returns. */
 export interface OidcMiddleware {

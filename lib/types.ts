@@ -352,3 +352,27 @@ export type ResponseType =
   | 'code id_token'
   | 'code token'
   | 'code id_token token'
+
+/** The middleware that the application uses for its requests. */
+export type UpgradeMiddleware = (req: never, res: never, next: never) => unknown
+
+/** How `authenticateUpgrade()` finds out who sends an upgrade request. */
+export interface UpgradeOptions {
+  /** The middleware of express-session, the same that the application uses: `const sessions = session({ ... })`. */
+  session: UpgradeMiddleware
+  /** The middleware of `bearer()`. With it, programs can connect with an access token in the header `Authorization`. */
+  bearer?: UpgradeMiddleware
+}
+
+/** Who has sent an upgrade request. */
+export interface UpgradeLogin {
+  /** What authenticates the connection. */
+  readonly authenticatedBy: 'session' | 'access_token'
+  /** `req.oidc`, as in a guarded handler. */
+  readonly oidc: AuthenticatedContext | TokenContext
+  /**
+   * Resolves when the login has ended, within two seconds: `'logout'` after a logout in this application, on any node, or at
+   * the provider; `'expired'` when the login or the access token expires. It never rejects.
+   */
+  readonly ended: Promise<'logout' | 'expired'>
+}

@@ -9,31 +9,14 @@ import type { RelyingParty } from '../relying-party.ts'
 import { readTokensId } from '../session/current-login.ts'
 import { requireSession } from '../session/express-session.ts'
 import type { LoginEnd, WatchedLogin } from '../session/login-watch.ts'
-import type { AuthenticatedContext, OidcContext } from '../types.ts'
-
-/** The middleware that the application uses for its requests. */
-export type UpgradeMiddleware = (req: never, res: never, next: never) => unknown
-
-/** How `authenticateUpgrade()` finds out who sends an upgrade request. */
-export interface UpgradeOptions {
-  /** The middleware of express-session, the same that the application uses: `const sessions = session({ ... })`. */
-  session: UpgradeMiddleware
-  /** The middleware of `bearer()`. With it, programs can connect with an access token in the header `Authorization`. */
-  bearer?: UpgradeMiddleware
-}
-
-/** Who has sent an upgrade request. */
-export interface UpgradeLogin {
-  /** What authenticates the connection. */
-  readonly authenticatedBy: 'session' | 'access_token'
-  /** `req.oidc`, as in a guarded handler. */
-  readonly oidc: AuthenticatedContext
-  /**
-   * Resolves when the login has ended, within two seconds: `'logout'` after a logout in this application, on any node, or at
-   * the provider; `'expired'` when the login or the access token expires. It never rejects.
-   */
-  readonly ended: Promise<LoginEnd>
-}
+import type {
+  AuthenticatedContext,
+  OidcContext,
+  TokenContext,
+  UpgradeLogin,
+  UpgradeMiddleware,
+  UpgradeOptions,
+} from '../types.ts'
 
 const upgradeRule = objectOf({ session: required(functionRule), bearer: option(functionRule) })
 
@@ -97,7 +80,7 @@ async function withAccessToken(rp: RelyingParty, req: Request, { bearer }: Upgra
   return { authenticatedBy: 'access_token', oidc, ended: endOf(rp, req, { expiresAt: oidc.expiresAt }) }
 }
 
-function isAuthenticated(oidc: unknown): oidc is AuthenticatedContext {
+function isAuthenticated(oidc: unknown): oidc is AuthenticatedContext | TokenContext {
   const { isAuthenticated, expiresAt } = Object(oidc)
   return isAuthenticated === true && typeof expiresAt === 'number'
 }

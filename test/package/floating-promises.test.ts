@@ -15,6 +15,8 @@ const DROPPED: Readonly<Record<string, string>> = {
   'oidc.ts: passError': 'returns no promise',
   'provider/provider.ts: renewMetadata': 'never rejects: renewerOf catches',
   'session/end-login.ts: failures.push': 'returns no promise',
+  'session/end-login.ts: publishError': 'returns no promise',
+  'session/login-watch.ts: stop': 'returns no promise',
   'session/store-watch.ts: saved.set': 'returns no promise',
   'state/epoch.ts: read': 'has .catch',
   'state/locks.ts: release': 'never rejects: it has .catch',

@@ -54,7 +54,6 @@ const ROOMS: Readonly<Record<string, Room>> = {
   },
   oidc: {
     imports: ['relying-party', 'context', 'session', 'http', 'options', 'jose', 'time'],
-    types: ['login'],
     lazily: ['login', 'logout'],
   },
   // A provider for the tests of applications. Only its own entry point loads it.
@@ -73,7 +72,6 @@ const ROOMS: Readonly<Record<string, Room>> = {
       'state',
       'time',
     ],
-    types: ['login'],
   },
 }
 
