@@ -59,6 +59,7 @@ describe('the files of lib/registration/', { timeout: 120_000 }, () => {
   it('are not needed for the check of the option, which has types and rules only', () => {
     assert.deepEqual(Object.keys(registrationOptions).sort(), [
       ...['REGISTRATION_OPTIONS', 'initialAccessTokenRule', 'initialAccessTokenSchemeRule', 'isHeaderToken'],
+      'metadataRule',
     ])
   })
 })
