@@ -59,14 +59,16 @@ async function withSession(
 ): Promise<UpgradeLogin> {
   const res = new ServerResponse(req)
   await run(session, req, res)
-  const { sessionStore: store, sessionID: sessionId } = requireSession(req)
+  const sessionReq = requireSession(req)
+  const { sessionStore: store, sessionID: sessionId } = sessionReq
   rp.storeWatch.watch(req)
   const oidc = createContext(rp, req, res)
   Object.assign(req, { oidc })
-  const tokensId = readTokensId(requireSession(req), rp.config)
+  const tokensId = readTokensId(sessionReq, rp.config)
   // Without its token record the login is over: see store-watch.ts.
   const isLive = tokensId !== undefined && (await rp.tokenRecords.has(store, tokensId))
   if (!isLive || oidc.authenticatedBy !== 'session') throw loginRequired()
+  if (rp.indexCheck.isNeeded(req) && (await rp.indexCheck.isOver(sessionReq))) throw loginRequired()
   const watched = { expiresAt: oidc.expiresAt, session: { store, sessionId, tokensId } }
   return { authenticatedBy: 'session', oidc, ended: endOf(rp, req, watched) }
 }

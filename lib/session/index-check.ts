@@ -38,6 +38,8 @@ export interface IndexCheck {
    * Rejects if the session store fails: then it is not known whether the login is over.
    */
   run(req: Request): Promise<void>
+  /** The same for a request that may not write its session, such as an upgrade: true if the login is over. */
+  isOver(req: SessionRequest): Promise<boolean>
 }
 
 interface IndexCheckServices extends LoginServices {
@@ -66,12 +68,19 @@ export function createIndexCheck(services: IndexCheckServices): IndexCheck {
     })
   }
 
+  /** Adds the session again if the index has lost it. Only then is it known whether a logout was missed. */
+  async function find(req: SessionRequest, oidcSession: OidcSession): Promise<{ isOver: boolean; indexId?: string }> {
+    const current = await epoch.current()
+    if (current !== undefined && epochOf(oidcSession.indexId ?? '') === current) return { isOver: false }
+    const indexId = current === undefined ? undefined : await addAgain(req, oidcSession)
+    const isOver = await isLoggedOut(req, oidcSession)
+    return indexId === undefined ? { isOver } : { isOver, indexId }
+  }
+
   /** True if the login is over and was ended. */
   async function check(req: SessionRequest, oidcSession: OidcSession): Promise<boolean> {
-    const current = await epoch.current()
-    if (current !== undefined && epochOf(oidcSession.indexId ?? '') === current) return false
-    const indexId = current === undefined ? undefined : await addAgain(req, oidcSession)
-    if (await isLoggedOut(req, oidcSession)) {
+    const { isOver, indexId } = await find(req, oidcSession)
+    if (isOver) {
       await endLocalLogin(services, req, undefined, 'backchannel')
       return true
     }
@@ -92,6 +101,10 @@ export function createIndexCheck(services: IndexCheckServices): IndexCheck {
       const { session } = req
       const isOver = await share(`${oidcSession.tokensId} ${req.sessionID}`, () => check(req, oidcSession))
       if (isOver) await storeOperation((done) => session.regenerate(unlessAbsent(done)))
+    },
+    async isOver(req) {
+      const oidcSession = readOidcSession(req.session, config)
+      return oidcSession !== undefined && (await find(req, oidcSession)).isOver
     },
   }
 }

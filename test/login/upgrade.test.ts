@@ -7,6 +7,7 @@ import express from 'express'
 import session from 'express-session'
 import { createProxyMiddleware } from 'http-proxy-middleware'
 import { WebSocket, WebSocketServer } from 'ws'
+import { bearer } from '../../lib/bearer.ts'
 import {
   attachAccessToken,
   ConfigError,
@@ -20,12 +21,15 @@ import {
   type UpgradeOptions,
 } from '../../lib/index.ts'
 import { type AnyOptions, usualOptions } from '../support/app/app.ts'
-import { createStage } from '../support/app/stage.ts'
+import { createMortalState } from '../support/app/mortal-state.ts'
+import { createStage, share } from '../support/app/stage.ts'
 import { type Browser, createBrowser } from '../support/browser/browser.ts'
 import { listen } from '../support/servers/http-server.ts'
+import { AUDIENCE, startTokenIssuer } from '../support/servers/token-issuer.ts'
 
 const SCOPE = 'openid profile email offline_access'
 const stage = createStage()
+const theIssuer = share(() => startTokenIssuer())
 
 /** A store that counts its writes, and may fail. */
 class WatchedStore extends session.MemoryStore {
@@ -70,20 +74,10 @@ interface Settings {
   readonly baseUrl?: string
 }
 
-/** The middleware of a program's access tokens: it does what `bearer()` does. */
-const bearer: Handler = (req, res, next) => {
-  const { authorization } = req.headers
-  if (authorization !== 'Bearer good') {
-    res.statusCode = 401
-    res.setHeader('WWW-Authenticate', 'Bearer error="invalid_token"')
-    res.end('{}')
-    return
-  }
-  const expiresAt = Math.floor(Date.now() / 1000) + 300
-  Object.assign(req, {
-    oidc: { isAuthenticated: true, authenticatedBy: 'access_token', claims: { sub: 'program' }, expiresAt },
-  })
-  next()
+/** The middleware that takes the access tokens of programs. */
+function takeTokens(): Handler {
+  const { issuer } = theIssuer()
+  return bearer({ issuer, audience: AUDIENCE, algorithms: ['ES256'], dangerouslyAllowInsecureRequests: true })
 }
 
 /** An app of Express with express-session, `oidc()` and a WebSocket server of the package ws. */
@@ -161,12 +155,21 @@ async function logIn({ origin }: Node): Promise<Browser> {
 
 type Headers = Readonly<Record<string, string>>
 
+function mapValues(headers: Headers, change: (value: string) => string): Headers {
+  return Object.fromEntries(Object.entries(headers).map(([name, value]) => [name, change(value)]))
+}
+
 interface Client {
   readonly webSocket: WebSocket
   /** The first message, or the status of a refusal. */
   readonly first: Promise<string | number>
   /** The reason of the close. */
   readonly closed: Promise<string>
+}
+
+/** `GOOD` stands for a valid access token. */
+function withToken(text: string): string {
+  return text.includes('GOOD') ? text.replaceAll('GOOD', theIssuer().token()) : text
 }
 
 function connect(
@@ -177,8 +180,8 @@ function connect(
   protocols: string[] = [],
 ): Client {
   const cookie = browser?.jar.header(new URL(origin), { sameSite: true, safeNavigation: false })
-  const webSocket = new WebSocket(origin.replace('http', 'ws') + path, protocols, {
-    headers: { origin, ...(cookie === undefined ? {} : { cookie }), ...headers },
+  const webSocket = new WebSocket(origin.replace('http', 'ws') + withToken(path), protocols.map(withToken), {
+    headers: { origin, ...(cookie === undefined ? {} : { cookie }), ...mapValues(headers, withToken) },
   })
   webSocket.on('error', () => undefined)
   const first = new Promise<string | number>((resolve, reject) => {
@@ -317,20 +320,20 @@ const REFUSED: readonly (readonly [
   ],
   [
     'with a bad access token of another scheme beside a session',
-    { headers: { authorization: 'DPoP good' } },
+    { headers: { authorization: 'DPoP GOOD' } },
     401,
     'ERR_OIDC_UPGRADE_TOKEN',
   ],
   [
     'with a token in the query',
-    { isAnonymous: true, path: '/?access_token=good&authorization=Bearer%20good' },
+    { isAnonymous: true, path: '/?access_token=GOOD&authorization=Bearer%20GOOD' },
     401,
     'ERR_OIDC_LOGIN_REQUIRED',
   ],
-  ['with a token as a protocol', { isAnonymous: true, protocols: ['bearer', 'good'] }, 401, 'ERR_OIDC_LOGIN_REQUIRED'],
+  ['with a token as a protocol', { isAnonymous: true, protocols: ['bearer', 'GOOD'] }, 401, 'ERR_OIDC_LOGIN_REQUIRED'],
   [
     'with a token in a cookie',
-    { isAnonymous: true, headers: { cookie: 'access_token=good; Authorization=Bearer good' } },
+    { isAnonymous: true, headers: { cookie: 'access_token=GOOD; Authorization=Bearer GOOD' } },
     401,
     'ERR_OIDC_LOGIN_REQUIRED',
   ],
@@ -339,7 +342,7 @@ const REFUSED: readonly (readonly [
 describe('authenticateUpgrade() refuses a request', () => {
   for (const [name, { headers = {}, path = '/', protocols = [], isAnonymous }, status, code] of REFUSED) {
     it(name, async () => {
-      const node = await startNode({ bearer })
+      const node = await startNode({ bearer: takeTokens() })
       const browser = isAnonymous === true ? undefined : await logIn(node)
       assert.equal(await connect(node, browser, headers, path, protocols).first, status)
       assert.deepEqual([node.errors.map((error) => error.code), node.logins], [[code], []])
@@ -349,14 +352,14 @@ describe('authenticateUpgrade() refuses a request', () => {
 
   it('with any access token, if no bearer() is given', async () => {
     const node = await startNode()
-    assert.equal(await connect(node, await logIn(node), { authorization: 'bearer good' }).first, 401)
+    assert.equal(await connect(node, await logIn(node), { authorization: 'bearer GOOD' }).first, 401)
     assert.equal(node.errors[0]?.code, 'ERR_OIDC_UPGRADE_TOKEN')
   })
 
   it('and says what bearer() says', async () => {
-    const node = await startNode({ bearer })
+    const node = await startNode({ bearer: takeTokens() })
     assert.equal(await connect(node, undefined, { authorization: 'Bearer bad' }).first, 401)
-    assert.equal(node.errors[0]?.headers['www-authenticate'], 'Bearer error="invalid_token"')
+    assert.match(String(node.errors[0]?.headers['www-authenticate']), /^Bearer .*error="invalid_token"/)
   })
 
   it('of a login whose token record is gone, even if its session was written back', async () => {
@@ -384,9 +387,44 @@ describe('authenticateUpgrade() accepts a request', () => {
   })
 
   it('of a program with an access token, without a session', async () => {
-    const node = await startNode({ bearer })
-    assert.equal(await connect(node, undefined, { authorization: 'Bearer good' }).first, 'hello program')
+    const node = await startNode({ bearer: takeTokens() })
+    assert.equal(
+      await connect(node, undefined, { authorization: `Bearer ${theIssuer().token()}` }).first,
+      'hello alice',
+    )
     assert.equal(node.logins[0]?.authenticatedBy, 'access_token')
+  })
+})
+
+describe('N-10: a shared state that has lost its sessions', () => {
+  const logOutAtProvider = (node: Node) =>
+    stage.provider.postLogoutToken(`${node.origin}/backchannel-logout`, { sub: 'user-subject' } as never)
+
+  it('does not let the upgrade of a user pass whom the provider has logged out', async () => {
+    const [sharedState, store] = [createMortalState(), new WatchedStore()]
+    const node = await startNode({ store, options: { sharedState } })
+    const browser = await logIn(node)
+    sharedState.lose()
+    assert.equal((await logOutAtProvider(node)).status, 200)
+    store.writes.length = 0
+    assert.equal(await connect(node, browser).first, 401)
+    assert.deepEqual([node.errors.map(({ code }) => code), store.writes], [['ERR_OIDC_LOGIN_REQUIRED'], []])
+  })
+
+  it('knows the session again after an upgrade, so that a later logout closes the WebSocket', async () => {
+    mock.timers.enable({ apis: ['Date', 'setInterval'], now: Date.now() })
+    const [sharedState, store] = [createMortalState(), new WatchedStore()]
+    const node = await startNode({ store, options: { sharedState } })
+    const browser = await logIn(node)
+    sharedState.lose()
+    // Longer than a process believes the epoch that it has read.
+    mock.timers.tick(10_000)
+    store.writes.length = 0
+    const { first, closed } = connect(node, browser)
+    assert.deepEqual([await first, store.writes], ['hello user-subject', []])
+    assert.equal((await logOutAtProvider(node)).status, 200)
+    tick()
+    assert.equal(await closed, 'logout')
   })
 })
 
@@ -455,9 +493,9 @@ describe('the end of a login', () => {
 
   it('is noticed when an access token expires', async () => {
     mock.timers.enable({ apis: ['Date', 'setInterval'], now: Date.now() })
-    const node = await startNode({ bearer })
-    const { first, closed } = connect(node, undefined, { authorization: 'Bearer good' })
-    await first
+    const node = await startNode({ bearer: takeTokens() })
+    const { first, closed } = connect(node, undefined, { authorization: `Bearer ${theIssuer().token()}` })
+    assert.equal(await first, 'hello alice')
     mock.timers.tick(301_000)
     assert.equal(await closed, 'expired')
   })
