@@ -285,6 +285,68 @@ describe('several issuers', () => {
     assert.deepEqual(seen.denied, ['ERR_OIDC_ACCESS_TOKEN_ISSUER'])
   })
 
+  it('by a function: an issuer of more than 2048 characters is refused before it is asked', async () => {
+    const asked: string[] = []
+    const app = await start({
+      issuers: (iss) => {
+        asked.push(iss)
+        return undefined
+      },
+    })
+    for (const length of [2048, 2049]) {
+      const iss = `https://${'a'.repeat(length - 8)}`
+      assert.equal((await app.call(theIssuer().token({ iss }))).status, 401)
+    }
+    assert.deepEqual([asked.length, seen.denied], [1, Array(2).fill('ERR_OIDC_ACCESS_TOKEN_ISSUER')])
+  })
+
+  it('by a function: invented issuers cannot fill the memory, the oldest answer goes first', async () => {
+    const asked: string[] = []
+    const { verifyAccessToken } = bearer({
+      audience: theIssuer().audience,
+      issuers: (iss) => {
+        asked.push(iss)
+        return undefined
+      },
+    })
+    const claims = theIssuer().claims()
+    // The signature is never reached, so any will do.
+    const tokenOf = (iss: string): string =>
+      [
+        { alg: 'RS256', typ: 'at+jwt', kid: 'x' },
+        { ...claims, iss },
+      ]
+        .map((part) => Buffer.from(JSON.stringify(part)).toString('base64url'))
+        .concat('AA')
+        .join('.')
+    const refused = (iss: string): Promise<void> =>
+      assert.rejects(verifyAccessToken(tokenOf(iss)), { code: 'ERR_OIDC_ACCESS_TOKEN_ISSUER' })
+    for (let number = 0; number <= 1000; number += 1) await refused(`https://${number}.example`)
+    await refused('https://1000.example')
+    assert.equal(asked.length, 1001)
+    await refused('https://0.example')
+    assert.equal(asked.length, 1002)
+  })
+
+  it('by a function that returns other options later: a token that was verified is verified again', async () => {
+    mock.timers.enable({ apis: ['Date'], now: Date.now() })
+    let audience = theIssuer().audience
+    const app = await start({ issuers: (issuer) => ({ issuer, audience }) })
+    const token = theIssuer().token({ exp: Date.now() / 1000 + 3600 })
+    assert.equal((await app.call(token)).status, 200)
+    audience = 'another API'
+    mock.timers.tick(300_000)
+    assert.equal((await app.call(token)).status, 401)
+    assert.deepEqual(seen.denied, ['ERR_OIDC_ACCESS_TOKEN_AUDIENCE'])
+  })
+
+  it('without a jwks_uri: a JWT is refused', async () => {
+    const { issuer } = theIssuer()
+    const app = await start({ providerMetadata: { issuer } })
+    assert.equal((await app.call(theIssuer().token())).status, 401)
+    assert.deepEqual([seen.denied, app.reached], [['ERR_OIDC_ACCESS_TOKEN_KEY'], []])
+  })
+
   it('by a function that returns another issuer than the token names: refused', async () => {
     const app = await start({ issuers: () => theOther().issuer })
     assert.equal((await app.call(theIssuer().token())).status, 401)

@@ -263,6 +263,12 @@ describe('verifyAccessToken()', () => {
         issuer.token({ client_id: undefined, scope: undefined, aud: [issuer.audience, 'urn:other'] }),
       )
       assert.deepEqual([info.clientId, info.scopes, info.resource?.href], ['', [], `${issuer.audience}/`])
+      const binding = { senderConstrained: 'required', clientCertificate: 'tls' } as const
+      const strict = bearer({ ...own, ...binding, dangerouslyAllowInsecureRequests: true })
+      await assert.rejects(strict.verifyAccessToken(issuer.token()), {
+        code: 'ERR_OIDC_ACCESS_TOKEN_CONFIRMATION',
+        message: /senderConstrained is 'required'/,
+      })
       const plain = bearer({ ...own, audience: 'api', dangerouslyAllowInsecureRequests: true })
       assert.equal(Object.hasOwn(await plain.verifyAccessToken(issuer.token({ aud: 'api' })), 'resource'), false)
     } finally {

@@ -190,6 +190,7 @@ describe('the memory of verified tokens', () => {
     assert.equal(memory.find('d'.repeat(200)), undefined)
     assert.equal(memory.find('a'.repeat(10)), entry)
     memory.remove('a'.repeat(10))
+    memory.remove('never added')
     memory.add('e'.repeat(10), entry)
     assert.deepEqual(
       ['a', 'c', 'e'].map((one) => memory.find(one.repeat(10)) !== undefined),

@@ -61,6 +61,11 @@ function postUntilKept(browser: Browser, fields: Readonly<Record<string, string>
 const isFormCookie = ({ name }: { readonly name: string }): boolean => name.includes('oidc-form.')
 
 describe('keepForm()', () => {
+  it('passes ERR_OIDC_NOT_MOUNTED to next without oidc()', async () => {
+    const error = await new Promise((resolve) => keepForm()({} as never, {} as never, resolve))
+    assert.equal(Object(error).code, 'ERR_OIDC_NOT_MOUNTED')
+  })
+
   for (const host of HOSTS) {
     it(`posts the form again after the login, with the same fields and query, on ${host}`, async () => {
       const app = await start({}, { host })

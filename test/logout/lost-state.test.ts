@@ -62,6 +62,19 @@ describe('N-10: a logout at the provider, after the shared state has lost its se
     })
   }
 
+  it('ends the session also while the index cannot take it again', async () => {
+    const sharedState = createMortalState()
+    const { app, browser } = await stage.startLoggedIn({ sharedState })
+    const subject = await subjectOf(browser)
+    sharedState.lose()
+    await logOut(app, subject)
+    sharedState.beforeAdd = async (key) => {
+      if (key !== 'epoch') throw new Error('full')
+    }
+    assert.equal(await isIn(browser), false)
+    assert.deepEqual(await leftIn(app), [0, 0])
+  })
+
   it('ends the session on every node', async () => {
     mock.timers.enable({ apis: ['Date'], now: Date.now() })
     const sharedState = createMortalState()

@@ -249,6 +249,32 @@ describe('attachAccessToken()', () => {
     assert.deepEqual([codesOf(app), received], [['ERR_OIDC_TOKEN_UNAVAILABLE'], []])
   })
 
+  it('passes an error to next if the function target throws without a reason, and sends nothing', async () => {
+    const target = (): string => {
+      throw undefined
+    }
+    const { app, browser } = await startLoggedIn({}, { target })
+    assert.equal((await browser.fetch('/api/orders')).status, 500)
+    assert.match(String(app.otherErrors[0]), /The target of attachAccessToken\(\) rejected without a reason/)
+    assert.deepEqual(received, [])
+  })
+
+  it('adds the path of a request that names a whole URL, and never its host (RFC 9112 3.2.2)', async () => {
+    const { app, browser } = await startLoggedIn()
+    const url = new URL('/api/orders', app.origin)
+    const cookie = browser.jar.header(url, { sameSite: true, safeNavigation: false }) ?? ''
+    const status = await new Promise((resolve, reject) => {
+      const { hostname, port } = url
+      const path = 'http://evil.example/api/orders'
+      requestHttp({ hostname, port, path, headers: { cookie }, agent: false }, (res) =>
+        resolve(res.resume().statusCode),
+      )
+        .on('error', reject)
+        .end()
+    })
+    assert.deepEqual([status, received.map((one) => one.url)], [200, ['/v1/api/orders']])
+  })
+
   it('passes ERR_OIDC_NOT_MOUNTED to next without oidc()', async () => {
     const attach = attachAccessToken({ target: 'https://api.example' })
     const req = { headers: {}, rawHeaders: [] } as never

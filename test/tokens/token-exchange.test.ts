@@ -195,6 +195,15 @@ describe('accessToken({ exchange })', () => {
     assert.notEqual(sent[1], before['idToken'])
   })
 
+  it('rejects if the ID Token has expired, and the refresh brings no new one', async () => {
+    const { app, browser } = await logIn()
+    stage.provider.change.refreshResponse = (good) => ({ ...Object(good), id_token: undefined })
+    mock.timers.enable({ apis: ['Date'], now: Date.now() + 7200_000 })
+    exchange = { ...AUDIENCE, subjectToken: 'id_token' }
+    assert.equal((await browser.fetch('/exchange')).status, 401)
+    assert.deepEqual([codesOf(app), servers.exchanges], [['ERR_OIDC_TOKEN_UNAVAILABLE'], []])
+  })
+
   it('does not keep a refresh token of the response', async () => {
     const { browser } = await logIn()
     const { refreshToken } = (await browser.fetch('/tokens')).json()
