@@ -43,7 +43,7 @@ export {
   type Sessions,
   type SessionTarget,
 } from './oidc.ts'
-export type { PrivateJwk, TlsClientCertificate } from './options/client-credentials.ts'
+export type { ClientAuthMethod, PrivateJwk, TlsClientCertificate } from './options/client-credentials.ts'
 export type {
   ApplicationOptions,
   Options,
@@ -52,7 +52,6 @@ export type {
   SingleProviderOptions,
 } from './options/options.ts'
 export type {
-  ClientAuthMethod,
   NamedProviderOptions,
   ProviderMetadata,
   ProviderOptions,

@@ -1,4 +1,5 @@
-import { ERROR_STATUS, type ErrorCode, OidcError } from '../errors.ts'
+import { ERROR_STATUS } from '../error-codes.ts'
+import { type ErrorCode, OidcError } from '../errors.ts'
 import { type JsonObject, parseJsonObject } from './json.ts'
 
 /** The parts of a JWS in compact form (RFC 7515 7.1). Nothing in it is verified yet. */

@@ -1,9 +1,8 @@
 import type { Agent } from 'node:https'
 import type { SharedState } from '../state/shared-state.ts'
 import type { Json } from '../types.ts'
-import type { PrivateJwk, TlsClientCertificate } from './client-credentials.ts'
+import type { ClientAuthMethod, PrivateJwk, TlsClientCertificate } from './client-credentials.ts'
 import type { AllowedTenants } from './issuer.ts'
-import type { ClientAuthMethod } from './provider-options.ts'
 
 /** What access tokens of one issuer are like. In `bearer()`, these options are given at the top, or for one of `issuers`. */
 export interface BearerIssuerOptions {

@@ -17,3 +17,13 @@ export interface TlsClientCertificate {
   /** The certificate authorities to trust for the provider, if not Node's own. */
   readonly ca?: string | Uint8Array
 }
+
+/** How the client authenticates at the provider (OIDC Core 9, RFC 8705 2). */
+export type ClientAuthMethod =
+  | 'client_secret_basic'
+  | 'client_secret_post'
+  | 'client_secret_jwt'
+  | 'private_key_jwt'
+  | 'tls_client_auth'
+  | 'self_signed_tls_client_auth'
+  | 'none'

@@ -1,7 +1,8 @@
 import type { ResponseType } from '../types.ts'
+import type { ClientAuthMethod } from './client-credentials.ts'
 import type { WithDefaults } from './option-row.ts'
 import type { AppOptions, AppWithoutDefault, ProviderWithoutDefault, RouteName } from './option-table.ts'
-import type { ClientAuthMethod, NamedProviderOptions } from './provider-options.ts'
+import type { NamedProviderOptions } from './provider-options.ts'
 import type { ResponseMode } from './response-type.ts'
 
 /** Checked, with defaults, deeply frozen. The options that are left out here are replaced by the members below. */

@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http'
 import type { AuthorizationParams, ClientAssertionRequest, IdTokenClaims, Json } from '../types.ts'
-import type { PrivateJwk, TlsClientCertificate } from './client-credentials.ts'
+import type { ClientAuthMethod, PrivateJwk, TlsClientCertificate } from './client-credentials.ts'
 import type { ClientChanges, RegistrationOptions } from './registration-options.ts'
 import type { ResponseMode } from './response-type.ts'
 import type { SharedSignalsOptions } from './shared-signals-options.ts'
@@ -382,16 +382,6 @@ export interface NamedProviderOptions extends ProviderOptions {
    */
   callback?: string
 }
-
-/** How the client authenticates at the provider (OIDC Core 9, RFC 8705 2). */
-export type ClientAuthMethod =
-  | 'client_secret_basic'
-  | 'client_secret_post'
-  | 'client_secret_jwt'
-  | 'private_key_jwt'
-  | 'tls_client_auth'
-  | 'self_signed_tls_client_auth'
-  | 'none'
 
 /** Provider metadata by the wire names of OIDC Discovery 3. What it leaves out, the provider does not have. */
 export interface ProviderMetadata {

@@ -1,4 +1,4 @@
-import type { ClientAuthMethod } from '../options/provider-options.ts'
+import type { ClientAuthMethod } from '../options/client-credentials.ts'
 import type { Provider } from '../provider/provider.ts'
 import type { FormParams } from '../provider/requests.ts'
 import type { DpopKey, OtherAuthorizationServer } from '../types.ts'

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { ERROR_STATUS } from '../../lib/errors.ts'
+import { ERROR_STATUS } from '../../lib/error-codes.ts'
 import type { StoreLike } from '../../lib/state/shared-state.ts'
 import { codesOf, type TestApp } from '../support/app/app.ts'
 import { answerBy } from '../support/app/app-routes.ts'

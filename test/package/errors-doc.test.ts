@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { ERROR_STATUS } from '../../lib/errors.ts'
+import { ERROR_STATUS } from '../../lib/error-codes.ts'
 import { filesBelow, readText } from '../support/docs/code-blocks.ts'
 
 interface Section {

@@ -17,7 +17,7 @@ interface Room {
 }
 
 /** The words that every room may use. They import nothing but one another. */
-const VOCABULARY = ['claims', 'errors', 'events', 'hooks', 'token-request', 'types']
+const VOCABULARY = ['claims', 'error-codes', 'errors', 'events', 'hooks', 'token-request', 'types']
 
 /** A feature meets the others nowhere: what two of them need stands on the ground floor. */
 const FEATURE: Room = {
@@ -222,10 +222,10 @@ describe('the rooms of lib/', () => {
     )
   })
 
-  it('hold files of at most 300 lines, the manual pages of types, errors and options of 450', () => {
+  it('hold files of at most 300 lines, the manual pages of types, errors and options of 400', () => {
     const long = FILES.filter((file) => {
       const lines = readFileSync(join(LIB, file), 'utf8').split('\n').length - 1
-      return lines > (/^(types|errors)\.ts$|options\.ts$/.test(file) ? 450 : 300)
+      return lines > (/^(types|errors)\.ts$|options\.ts$/.test(file) ? 400 : 300)
     })
     assert.deepEqual(long, [])
   })

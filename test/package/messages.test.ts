@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { ERROR_STATUS, type ErrorCode } from '../../lib/errors.ts'
+import { ERROR_STATUS } from '../../lib/error-codes.ts'
+import type { ErrorCode } from '../../lib/errors.ts'
 import { DOCUMENTED_OPTIONS, membersOf } from '../support/docs/documented-options.ts'
 import { type ErrorMessage, errorMessages, type Placeholder } from '../support/messages/messages.ts'
 
