@@ -34,8 +34,8 @@ export function readEventSubject(subject: JsonObject, context: SubjectContext): 
   const known = names.filter((name) => name !== 'unknown')
   if (known.length === 0 || known.includes('nobody')) return undefined
   const subjects = known.filter((name) => name !== 'nobody')
-  const [{ issuer } = { issuer: '' }] = subjects
-  return subjects.every((one) => one.issuer === issuer) ? Object.assign({}, ...subjects) : undefined
+  const issuers = new Set(subjects.map(({ issuer }) => issuer))
+  return issuers.size === 1 ? Object.assign({}, ...subjects) : undefined
 }
 
 /** `nobody`: no user of this provider. `unknown`: it may be one, but sessions cannot be found by it. */

@@ -83,7 +83,7 @@ export function attachAccessToken(options: AttachOptions): TokenAttacher {
   /** Returns true if the request can go on. */
   async function handle(req: Request, res: Response): Promise<boolean> {
     const oidc = requireAttachable(req)
-    const forgery = oidc.csrfError?.()
+    const forgery = oidc.csrfError()
     if (forgery !== undefined) throw forgery
     const headers = await attach(req, oidc).catch((error: unknown) => answerWithLogin(req, res, oidc, error))
     if (headers === undefined) return false
@@ -113,8 +113,8 @@ export function attachAccessToken(options: AttachOptions): TokenAttacher {
 
 /** What this needs of `req.oidc`. Only a context with a session has it. */
 type Attachable = OidcContext & {
-  callingPage?(): string
-  csrfError?(): OidcError | undefined
+  callingPage(): string
+  csrfError(): OidcError | undefined
   tokenHeaders(url: string, request: AccessTokenRequest & { readonly method: string }): Promise<TokenHeaders>
 }
 
@@ -138,7 +138,7 @@ function answerWithLogin(req: Request, res: Response, oidc: Attachable, error: u
   const isLoginNeeded = error instanceof OidcError && error.status === 401 && NEEDS_LOGIN.has(error.code)
   if (!isLoginNeeded || wantsPage(req)) throw error
   publish['express-oidc:denied'](() => ({ code: error.code, path: requestPath(req) }))
-  const loginUrl = oidc.loginUrl(oidc.callingPage?.() ?? '/')
+  const loginUrl = oidc.loginUrl(oidc.callingPage())
   sendLoginAnswer(req, res, { error: error.code, message: 'Please sign in.', loginUrl })
 }
 

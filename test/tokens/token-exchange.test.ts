@@ -261,6 +261,27 @@ describe('accessToken({ exchange: { authorizationServer } }) (ID-JAG)', () => {
     assert.deepEqual([await exchanged(browser), servers.redemptions.length, codesOf(app)], [token, 1, []])
   })
 
+  it('redeems the assertion as a public client without a secret, or by the method that is given', async () => {
+    const { browser } = await logIn()
+    const { authorizationServer, ...rest } = acrossApps()
+    const { clientSecret: _, ...server } = authorizationServer ?? assert.fail()
+    exchange = { ...rest, authorizationServer: server }
+    await exchanged(browser)
+    const posted = { ...server, clientSecret: 'wiki secret', tokenEndpointAuthMethod: 'client_secret_post' } as const
+    exchange = { authorizationServer: { ...posted, clientId: 'another client' } }
+    await exchanged(browser)
+    assert.deepEqual(
+      servers.redemptions.map(({ form, authorization }) => [
+        ...[form.get('client_id'), form.get('client_secret'), authorization],
+      ]),
+      [
+        ['wiki-client', null, undefined],
+        ['another client', 'wiki secret', undefined],
+      ],
+    )
+    assert.equal(servers.exchanges[1]?.form.has('resource'), false)
+  })
+
   it('takes the refresh token instead of the ID Token', async () => {
     const { browser } = await logIn()
     exchange = { ...acrossApps(), subjectToken: 'refresh_token' }
