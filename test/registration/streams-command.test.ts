@@ -229,6 +229,40 @@ describe('express-oidc streams', () => {
     })
   }
 
+  it('stops if the transmitter does not take the status, and says which one the stream has', async () => {
+    await create(ssf())
+    ssf().change.answer = (req, res) => {
+      if (!req.url?.endsWith('/status') || req.method !== 'POST') return false
+      res.writeHead(200, { 'content-type': 'application/json' })
+      res.end(JSON.stringify({ stream_id: ssf().stream?.['stream_id'], status: 'disabled' }))
+      return true
+    }
+    const { code, warned } = await run(ssf(), 'pause')
+    assert.equal(code, 1)
+    assert.match(warned, /^ERR_OIDC_STREAM_RESPONSE: .*"disabled".*"paused"/)
+  })
+
+  for (const [name, args, advice] of [
+    ['no --issuer', [], /--issuer is missing/],
+    ['an --issuer that is no URL', ['--issuer', 'okta'], /--issuer must be/],
+    [
+      'a --configuration-url that is no URL',
+      ['--issuer', 'https://as.example', '--configuration-url', '/ssf'],
+      /--configuration-url must be/,
+    ],
+  ] as const) {
+    it(`stops before any request with ${name}`, async () => {
+      let warned = ''
+      const warn = (text: string): void => {
+        warned += text
+      }
+      const env = { EXPRESS_OIDC_TOKEN: 'a token' }
+      const code = await runCommand(['streams', 'status', ...args], { env, print: assert.fail, warn })
+      assert.notEqual(code, 0)
+      assert.match(warned, advice)
+    })
+  }
+
   it('hides a token that the transmitter repeats in its error', async () => {
     const { token } = okta()
     okta().change.answer = (req, res) => {
