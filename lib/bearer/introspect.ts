@@ -16,7 +16,7 @@ export function createIntrospection(
 ): Introspect {
   const { introspectionSignedResponseAlg: signedResponseAlg, maxAge } = introspection
   const recall = createIntrospectionCache({ maxBytes: config.tokenCacheSize, maxAge })
-  const clientConfig = clientConfigOf(config, introspection)
+  const clientConfig = { ...config, ...introspection, profile: undefined }
   const clientKeys: ClientKeys = createClientKeys(introspection.clientKeys)
   const dpopNonces = createDpopNonces()
 
@@ -27,14 +27,4 @@ export function createIntrospection(
   }
 
   return (token) => recall(token, () => request(token))
-}
-
-function clientConfigOf(config: BearerIssuerConfig, introspection: IntrospectionConfig): IntrospectionClient['config'] {
-  const { clientSecret, tokenEndpointAuthMethod } = introspection
-  return {
-    ...config,
-    ...introspection,
-    profile: undefined,
-    tokenEndpointAuthMethod: tokenEndpointAuthMethod ?? (clientSecret === undefined ? 'none' : 'client_secret_basic'),
-  }
 }

@@ -1,4 +1,5 @@
-import type { BearerAppOptions, BearerIssuerOptions } from './bearer-options.ts'
+import type { BearerAppOptions, BearerIssuerOptions, IntrospectionOptions } from './bearer-options.ts'
+import type { ClientAuthMethod } from './client-credentials.ts'
 import { TENANT_PLACEHOLDER } from './issuer.ts'
 import { type Conflict, conflict } from './rule.ts'
 
@@ -69,11 +70,16 @@ export const BEARER_ISSUER_CONFLICTS: readonly Conflict<BearerIssuerOptions>[] =
   ),
   conflict(
     ['introspection'],
-    "introspection needs clientSecret, clientKeys or tlsClientCertificate, unless tokenEndpointAuthMethod is 'none' (RFC 7662 2.1).",
+    'introspection needs clientSecret, clientKeys or tlsClientCertificate, whichever its tokenEndpointAuthMethod uses ' +
+      "(RFC 7662 2.1); 'none' needs nothing.",
     ({ introspection: given }) =>
-      given !== undefined &&
-      [given.clientSecret, given.clientKeys, given.tlsClientCertificate, given.tokenEndpointAuthMethod].every(
-        (one) => one === undefined,
-      ),
+      given !== undefined && given[credentialOf(given.tokenEndpointAuthMethod)] === undefined,
   ),
 ]
+
+/** What a method authenticates with. Without a method, the secret is sent. */
+function credentialOf(method: ClientAuthMethod = 'client_secret_basic'): keyof IntrospectionOptions {
+  if (method === 'none') return 'clientId'
+  if (method === 'private_key_jwt') return 'clientKeys'
+  return method.startsWith('client_secret') ? 'clientSecret' : 'tlsClientCertificate'
+}

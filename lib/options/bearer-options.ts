@@ -77,8 +77,8 @@ export interface IntrospectionOptions {
   /** Its client secret, or a function that returns it. */
   clientSecret?: string | (() => string | Promise<string>)
   /**
-   * How the API authenticates, as in `oidc()`.
-   * @default 'client_secret_basic' with a `clientSecret`, else 'none'
+   * How the API authenticates, as in `oidc()`. The other methods need `clientKeys` or `tlsClientCertificate`.
+   * @default 'client_secret_basic'
    */
   tokenEndpointAuthMethod?: ClientAuthMethod
   /**

@@ -84,7 +84,7 @@ const metadata = firstFailing(
 )
 
 export type IntrospectionWithoutDefault =
-  | ('clientSecret' | 'tokenEndpointAuthMethod' | 'tokenEndpointAuthSigningAlg' | 'clientAssertionAudience')
+  | ('clientSecret' | 'tokenEndpointAuthSigningAlg' | 'clientAssertionAudience')
   | ('tlsClientCertificate' | 'introspectionSignedResponseAlg')
 
 const anySignature = firstFailing(availableInThisNode, oneOf(...SIGNATURE_ALGORITHMS))
@@ -93,7 +93,7 @@ const anySignature = firstFailing(availableInThisNode, oneOf(...SIGNATURE_ALGORI
 export const INTROSPECTION_OPTIONS: OptionTable<IntrospectionOptions, IntrospectionWithoutDefault> = {
   clientId: required(credential),
   clientSecret: option(anyOf(functionRule, credential)),
-  tokenEndpointAuthMethod: derived(authMethod, "'client_secret_basic' with a `clientSecret`, else 'none'"),
+  tokenEndpointAuthMethod: option(authMethod, 'client_secret_basic'),
   tokenEndpointAuthSigningAlg: derived(anySignature, 'what the first signing key of `clientKeys` is for, or HS256'),
   clientAssertionAudience: derived(nonEmptyString, "'issuer', at Okta 'endpoint'"),
   clientKeys: option(clientKeysRule, []),

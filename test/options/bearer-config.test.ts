@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { generateKeyPairSync } from 'node:crypto'
 import { Agent } from 'node:https'
 import { describe, it } from 'node:test'
 import { bearer } from '../../lib/bearer.ts'
@@ -131,6 +132,15 @@ const WRONG: readonly [object, RegExp][] = [
   [{ resource: 'https://a.example', resourceMetadata: 'x' }, /^resourceMetadata must be a plain object/],
   [{ introspection: {} }, /^introspection\.clientId must be a non-empty string/],
   [{ introspection: { clientId: 'a' } }, /^introspection needs clientSecret, clientKeys or tlsClientCertificate/],
+  ...[
+    { clientKeys: [generatePrivateJwk()] },
+    { clientKeys: [generatePrivateJwk()], tokenEndpointAuthMethod: 'client_secret_basic' },
+    { clientSecret: 'x', tokenEndpointAuthMethod: 'private_key_jwt' },
+    { clientSecret: 'x', tokenEndpointAuthMethod: 'tls_client_auth' },
+  ].map((introspection): [object, RegExp] => [
+    { introspection: { clientId: 'a', ...introspection } },
+    /^introspection needs clientSecret, clientKeys or tlsClientCertificate, whichever/,
+  ]),
   [{ introspection: { clientId: 'a', clientSecret: 'x', tokens: 'some' } }, /^introspection\.tokens must be one of/],
   [{ introspection: { clientId: 'a', clientSecret: 'x', maxAge: -1 } }, /^introspection\.maxAge must be/],
   [{ introspection: { clientId: 'a', clientSecret: 'x', url: 'x' } }, /^introspection\.url is not an option/],
@@ -233,3 +243,8 @@ describe('the options of bearer()', () => {
     assert.equal(faultsOf({ realm: '', timeout: 0, issuer: 'x' }).length, 4)
   })
 })
+
+function generatePrivateJwk(): object {
+  const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+  return { ...privateKey.export({ format: 'jwk' }), alg: 'ES256', use: 'sig', kid: 'one' }
+}
