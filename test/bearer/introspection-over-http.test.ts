@@ -54,6 +54,19 @@ const good = (change: Members = {}): Members => ({
   ...change,
 })
 
+describe('an API without a secret', () => {
+  it('names itself in the form, as a public client does', async () => {
+    const { app, asked } = await start(good(), {
+      introspection: { clientId: 'my-api', tokenEndpointAuthMethod: 'none' },
+    })
+    assert.equal((await app.call('an-opaque-token')).status, 200)
+    assert.deepEqual(
+      asked.map(({ form, authorization }) => [form.get('client_id'), form.has('client_secret'), authorization]),
+      [['my-api', false, undefined]],
+    )
+  })
+})
+
 /** One change of a good response about an active token, and the code. */
 const RESPONSES: readonly [string, () => Members, string][] = [
   ['active is false', () => ({ active: false }), 'INACTIVE'],

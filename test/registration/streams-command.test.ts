@@ -242,6 +242,39 @@ describe('express-oidc streams', () => {
     assert.match(warned, /^ERR_OIDC_STREAM_RESPONSE: .*"disabled".*"paused"/)
   })
 
+  it('asks which of several streams is meant, and takes --stream-id', async () => {
+    await create(okta())
+    const [one, other] = [okta().stream, { ...okta().stream, stream_id: 'the other' }]
+    const good = { iss: okta().issuer, aud: okta().audience }
+    okta().change.answer = (req, res) => {
+      if (req.method !== 'GET' || !req.url?.includes('/ssf/stream')) return false
+      res.writeHead(200, { 'content-type': 'application/json' })
+      res.end(JSON.stringify([one, other].map((stream) => ({ ...stream, ...good }))))
+      return true
+    }
+    const { code, warned } = await run(okta(), 'delete')
+    assert.notEqual(code, 0)
+    assert.match(warned, /several streams .*--stream-id/)
+    assert.ok(okta().stream)
+    const unknown = await run(okta(), 'delete', '--stream-id', 'a third')
+    assert.match(unknown.warned, /^ERR_OIDC_STREAM_REFUSED: .*--stream-id/)
+    assert.ok(okta().stream)
+  })
+
+  it('stops without a token, which the transmitter requires', async () => {
+    const { code, warned } = await runWith({}, okta(), 'create', '--endpoint', ENDPOINT)
+    assert.deepEqual([code, warned.split(':')[0], okta().stream], [1, 'ERR_OIDC_STREAM_REFUSED', undefined])
+  })
+
+  it('verifies nothing without the value of the push header, by which an answer is recognised', async () => {
+    await create(okta())
+    const env = { EXPRESS_OIDC_TOKEN: okta().token, EXPRESS_OIDC_PUSH_AUTHORIZATION: '' }
+    const { code, warned } = await runWith(env, okta(), 'verify')
+    assert.notEqual(code, 0)
+    assert.match(warned, /--authorization-file/)
+    assert.deepEqual(okta().verified, [])
+  })
+
   for (const [name, args, advice] of [
     ['no --issuer', [], /--issuer is missing/],
     ['an --issuer that is no URL', ['--issuer', 'okta'], /--issuer must be/],

@@ -323,6 +323,23 @@ describe('attachAccessToken()', () => {
       assert.notEqual(first?.jti, second?.jti)
     })
 
+    it('keeps the nonce that a proxy sets as a header of its own', async () => {
+      const answer: Handler = (_req, res) => {
+        res.setHeader('DPoP-Nonce', 'set-before')
+        res.writeHead(200).end()
+      }
+      const attach = attachAccessToken({ target: api().url })
+      const seenProofs: unknown[] = []
+      const note: Handler = (req, _res, next) => {
+        seenProofs.push(decodeJwt(String(req.headers['dpop']))['nonce'])
+        next()
+      }
+      const settings = { routes: { '/api/set': [requireAuth(), attach, note, answer] }, provider: provider() }
+      const { browser } = await stage.startLoggedIn({ ...provider().clientOptions, scope: SCOPE }, settings)
+      for (let count = 0; count < 2; count += 1) assert.equal((await browser.fetch('/api/set')).status, 200)
+      assert.deepEqual(seenProofs, [undefined, 'set-before'])
+    })
+
     it('names the URL of the function target in the proof', async () => {
       const { browser } = await startBound({ target: (req) => `${api().url}/v2${req.url?.replace('/api', '')}` })
       await browser.fetch('/api/orders?a=1')

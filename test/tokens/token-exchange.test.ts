@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict'
 import { createServer } from 'node:http'
 import { after, before, describe, it, mock } from 'node:test'
+import session from 'express-session'
 import type { TokenExchange } from '../../lib/index.ts'
 import { type AnyOptions, codesOf, type TestApp } from '../support/app/app.ts'
 import { answerJson, type Routes } from '../support/app/app-routes.ts'
+import { isTokens } from '../support/app/records.ts'
 import { createStage } from '../support/app/stage.ts'
 import type { Browser } from '../support/browser/browser.ts'
 import { type Listening, listen, sendJson } from '../support/servers/http-server.ts'
@@ -79,7 +81,10 @@ before(async () => {
 after(() => servers.stop())
 
 /** Logs a user in. From then on, exchanges go to the token endpoint of this file, and everything else to the provider. */
-async function logIn(options: Partial<AnyOptions> = {}): Promise<{ app: TestApp; browser: Browser }> {
+async function logIn(
+  options: Partial<AnyOptions> = {},
+  settings: Parameters<typeof stage.startLoggedIn>[1] = {},
+): Promise<{ app: TestApp; browser: Browser }> {
   exchange = AUDIENCE
   isForced = false
   Object.assign(servers, { changeExchange: same, changeRedemption: same, status: 200, apiStatus: 200 })
@@ -89,7 +94,7 @@ async function logIn(options: Partial<AnyOptions> = {}): Promise<{ app: TestApp;
     const isExchange = String(init.body).includes('grant-type%3Atoken-exchange')
     return fetch(isExchange ? `http://127.0.0.1:${servers.port}/token` : url, init)
   }
-  return await stage.startLoggedIn({ scope: SCOPE, fetch: send, ...options })
+  return await stage.startLoggedIn({ scope: SCOPE, fetch: send, ...options }, settings)
 }
 
 function same(good: JsonObject): JsonObject {
@@ -200,6 +205,15 @@ describe('accessToken({ exchange })', () => {
     stage.provider.change.refreshResponse = (good) => ({ ...Object(good), id_token: undefined })
     mock.timers.enable({ apis: ['Date'], now: Date.now() + 7200_000 })
     exchange = { ...AUDIENCE, subjectToken: 'id_token' }
+    assert.equal((await browser.fetch('/exchange')).status, 401)
+    assert.deepEqual([codesOf(app), servers.exchanges], [['ERR_OIDC_TOKEN_UNAVAILABLE'], []])
+  })
+
+  it('rejects if the login has ended meanwhile, and asks the provider nothing', async () => {
+    const store = new session.MemoryStore()
+    const { app, browser } = await logIn({}, { session: { store } })
+    const { sessions } = store as unknown as { sessions: Record<string, string> }
+    for (const id of Object.keys(sessions).filter(isTokens)) Reflect.deleteProperty(sessions, id)
     assert.equal((await browser.fetch('/exchange')).status, 401)
     assert.deepEqual([codesOf(app), servers.exchanges], [['ERR_OIDC_TOKEN_UNAVAILABLE'], []])
   })
