@@ -161,9 +161,13 @@ function replaceCredentials(req: Request, { authorization, dpop }: TokenHeaders)
   // Node makes them of `rawHeaders` when they are first read.
   const { headers, headersDistinct, rawHeaders } = req
   const own = Object.entries({ Authorization: authorization, ...(dpop === undefined ? {} : { DPoP: dpop }) })
-  const raw = pairsOf(rawHeaders).flatMap(([name, value]) => {
-    if (CREDENTIALS.has(name.toLowerCase())) return []
-    return [name, name.toLowerCase() === 'connection' ? withoutCredentials(value) : value]
+  // Each name is followed by its value.
+  let header = ''
+  const raw = rawHeaders.flatMap((text, index) => {
+    const isName = index % 2 === 0
+    if (isName) header = text.toLowerCase()
+    if (CREDENTIALS.has(header)) return []
+    return [!isName && header === 'connection' ? withoutCredentials(text) : text]
   })
   rawHeaders.splice(0, rawHeaders.length, ...raw, ...own.flat())
   for (const name of CREDENTIALS) {
@@ -175,10 +179,6 @@ function replaceCredentials(req: Request, { authorization, dpop }: TokenHeaders)
   if (headers.connection === undefined) return
   headers.connection = withoutCredentials(headers.connection)
   Object.assign(headersDistinct, { connection: [headers.connection] })
-}
-
-function pairsOf(raw: readonly string[]): readonly (readonly [name: string, value: string])[] {
-  return Array.from({ length: raw.length / 2 }, (_, index) => [raw[2 * index] ?? '', raw[2 * index + 1] ?? ''])
 }
 
 /** A proxy removes the headers that `Connection` names (RFC 9110 7.6.1). It must not remove those that are set here. */

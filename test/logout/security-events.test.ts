@@ -315,6 +315,10 @@ describe('the subject of a security event', () => {
         session: { format: 'opaque', id: sid },
       }),
     ],
+    [
+      'complex: a session that is only an email',
+      () => ({ format: 'complex', session: { format: 'email', email: 'alice@example.test' } }),
+    ],
     ['complex: a user that is only opaque', ({ sub }) => ({ format: 'complex', user: { format: 'opaque', id: sub } })],
   ]
 

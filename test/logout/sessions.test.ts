@@ -51,6 +51,15 @@ describe('auth.sessions.list()', () => {
     assert.deepEqual([Number(found[0]?.loggedInAt) - Number(found[1]?.loggedInAt), await isIn(second)], [5, true])
   })
 
+  it('takes the issuer of the user too, and a session id of nobody ends nothing', async () => {
+    const { app, browser } = await stage.startLoggedIn()
+    const { sub } = await subjectOf(browser)
+    const { issuer } = stage.provider
+    assert.equal((await app.auth.sessions.list({ sub, issuer })).length, 1)
+    assert.equal(await app.auth.sessions.end({ sub, sessionId: 'of nobody' }), 0)
+    assert.equal(await isIn(browser), true)
+  })
+
   it('lists the logins of one session at the provider', async () => {
     const { app, browser } = await stage.startLoggedIn()
     await logInAgain(app)
