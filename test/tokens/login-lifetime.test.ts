@@ -57,8 +57,9 @@ describe('the lifetime of a refreshed login', () => {
   })
 
   it('CVE-2025-46344: a login expires in a session without an expiry, and refreshes do not extend it', async () => {
-    const { browser } = await startAged(stage, { loginLifetime: 600 }, { session: { cookie: {} } })
     const start = Date.now()
+    mock.timers.enable({ apis: ['Date'], now: start })
+    const { browser } = await startAged(stage, { loginLifetime: 600 }, { session: { cookie: {} } })
     stage.provider.change.refreshResponse = (response) => ({ ...response, expires_in: 0 })
     for (const seconds of [200, 400, 599]) {
       mock.timers.reset()

@@ -30,13 +30,33 @@ interface Nodes {
 async function startNodes(states: readonly SharedState[]): Promise<Nodes> {
   mock.timers.enable({ apis: ['Date'], now: Date.now() })
   const stores = createSharedStores(2)
-  const start = (sharedState: SharedState | undefined, index: number): Promise<TestApp> =>
-    stage.start({ ...(sharedState && { sharedState }) }, { session: { store: stores[index] ?? assert.fail() } })
-  const [one, other] = [await start(states[0], 0), await start(states[1], 1)]
+  const marked = states.map(watchMarks)
+  const start = (index: number): Promise<TestApp> =>
+    stage.start(
+      { sharedState: marked[index]?.state ?? assert.fail() },
+      { session: { store: stores[index] ?? assert.fail() } },
+    )
+  const [one, other] = [await start(0), await start(1)]
   const browser = one.browser()
   assert.equal((await browser.open('/profile')).status, 200)
   assert.equal(await isIn(browser, other), true)
+  // Marks are left in the background. A state that is lost before the first one has nothing by which to notice.
+  await Promise.all(marked.map(({ hasMark }) => hasMark))
   return { one, other, browser, subject: await subjectOf(browser) }
+}
+
+/** The state, and when a node has left its first mark in it. */
+function watchMarks(state: SharedState): { readonly state: SharedState; readonly hasMark: Promise<void> } {
+  let leave = (): void => undefined
+  const hasMark = new Promise<void>((resolve) => {
+    leave = resolve
+  })
+  const once: SharedState['once'] = async (key, seconds) => {
+    const isFirst = await state.once(key, seconds)
+    if (key.startsWith('epoch-mark:')) leave()
+    return isFirst
+  }
+  return { state: { ...state, once }, hasMark }
 }
 
 /** The next requests learn whether the state is still the same. */
