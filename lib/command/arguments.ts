@@ -12,6 +12,8 @@ export type CommandName =
   | 'delete'
   | 'rotate-secret'
   | 'generate-key'
+  | 'generate-secret'
+  | 'check'
   | 'streams'
 
 /** The options of a call by their names, without the two dashes. */
@@ -90,6 +92,8 @@ const STREAM = {
   json: FLAG,
 } as const
 
+const CHECK = { issuer: TEXT, 'client-id': TEXT, 'base-url': TEXT, ca: TEXT, insecure: FLAG, json: FLAG } as const
+
 /** The options of each command, and whether a word may follow. */
 const COMMANDS: Readonly<Record<CommandName, { readonly options: OptionTypes; readonly takesId: boolean }>> = {
   register: { options: { ...PROVIDER, ...STORE, ...MEMBERS }, takesId: false },
@@ -99,6 +103,8 @@ const COMMANDS: Readonly<Record<CommandName, { readonly options: OptionTypes; re
   delete: { options: { ...PROVIDER, ...CLIENT }, takesId: true },
   'rotate-secret': { options: { ...PROVIDER, ...CLIENT }, takesId: true },
   streams: { options: STREAM, takesId: true },
+  check: { options: CHECK, takesId: false },
+  'generate-secret': { options: {}, takesId: false },
   'generate-key': { options: { alg: TEXT, use: TEXT, kid: TEXT }, takesId: false },
 }
 

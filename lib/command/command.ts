@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { type Arguments, type CommandName, parseArguments, UsageError } from './arguments.ts'
+import { checkCommand } from './check.ts'
 import {
   deleteCommand,
   listCommand,
@@ -9,6 +10,7 @@ import {
   updateCommand,
 } from './client-commands.ts'
 import { generateKeyCommand } from './generate-key.ts'
+import { generateSecretCommand } from './generate-secret.ts'
 import { type CommandEnvironment, createTerminal, describeError, type Terminal } from './output.ts'
 import { streamsCommand } from './stream-commands.ts'
 
@@ -23,7 +25,7 @@ export async function runCommand(args: readonly string[], environment: CommandEn
     else if (args.includes('--version')) terminal.print(`${readVersion()}\n`)
     else {
       const given = parseArguments(args)
-      await COMMANDS[given.command](given, terminal)
+      return (await COMMANDS[given.command](given, terminal)) === 1 ? 1 : 0
     }
     return 0
   } catch (error) {
@@ -36,7 +38,8 @@ export async function runCommand(args: readonly string[], environment: CommandEn
   }
 }
 
-type Command = (given: Arguments, terminal: Terminal) => Promise<void>
+/** Resolves with an exit code, or with nothing if that is 0. */
+type Command = (given: Arguments, terminal: Terminal) => Promise<void> | Promise<ExitCode>
 
 const COMMANDS: Readonly<Record<CommandName, Command>> = {
   register: registerCommand,
@@ -46,6 +49,8 @@ const COMMANDS: Readonly<Record<CommandName, Command>> = {
   delete: deleteCommand,
   'rotate-secret': rotateSecretCommand,
   'generate-key': generateKeyCommand,
+  'generate-secret': generateSecretCommand,
+  check: checkCommand,
   streams: streamsCommand,
 }
 
@@ -55,15 +60,18 @@ function readVersion(): string {
 }
 
 /** The text of `--help`. */
-const USAGE = `express-oidc: registers this application at an OpenID provider, and manages the registration.
+const USAGE = `express-oidc: checks an OpenID provider, generates secrets and keys, and manages the registration of this application.
 
+  express-oidc check          --issuer URL [--client-id ID] [--base-url URL]
+                              prints what the provider supports, what to register, and the options for it
+  express-oidc generate-secret                             prints a secret for the option secret, or for express-session
+  express-oidc generate-key   --alg ALG                    prints a private JSON Web Key for clientKeys
   express-oidc register       --issuer URL --store DIR [--metadata FILE] [members]
   express-oidc show           --issuer URL (--store DIR | CLIENT_ID)
   express-oidc list           --issuer URL [--query TEXT] [--limit NUMBER]          (Okta only)
   express-oidc update         --issuer URL (--store DIR | CLIENT_ID) [--metadata FILE] [members]
   express-oidc rotate-secret  --issuer URL (--store DIR | CLIENT_ID)
   express-oidc delete         --issuer URL (--store DIR | CLIENT_ID)
-  express-oidc generate-key   --alg ALG                    prints a private JSON Web Key for clientKeys
   express-oidc streams create --issuer URL --endpoint URL  has a transmitter send security events (Shared Signals)
   express-oidc streams status|pause|resume|verify|delete --issuer URL [--stream-id ID]
 
@@ -78,6 +86,10 @@ The provider
   --ca FILE                    the certificates of a private certificate authority, in PEM
                                A proxy: set HTTPS_PROXY and NODE_USE_ENV_PROXY=1, where this version of Node can use it.
   --insecure                   allow plain http, in development
+
+The check
+  --client-id ID               also ask whether the provider knows this client and its redirect URI
+  --base-url URL               the option baseUrl of the application. Default: http://localhost:3000
 
 The client
   --store DIR                  the directory of fileClientStore() where the client is saved

@@ -9,7 +9,10 @@ import type { ClientInformation } from '../../lib/registration.ts'
 import { anyText, foreignJson, textOf } from '../support/properties/foreign-text.ts'
 import { holds } from '../support/properties/outcome.ts'
 
-const COMMANDS = ['register', 'show', 'list', 'update', 'delete', 'rotate-secret', 'generate-key']
+const COMMANDS = [
+  ...['register', 'show', 'list', 'update', 'delete', 'rotate-secret'],
+  ...['generate-key', 'generate-secret', 'check'],
+]
 const OPTIONS = [
   ...[
     '--issuer',
@@ -73,7 +76,7 @@ describe('the command line', () => {
     // Without an issuer and a store no command gets as far as a request or a file.
     const harmless = call.filter(
       (args) =>
-        args[0] !== 'generate-key' &&
+        !/^generate-/.test(args[0] ?? '') &&
         !args.some((arg) => /^--(issuer|store|registration|metadata|token-file)/.test(arg)),
     )
     await fc.assert(
