@@ -44,6 +44,7 @@ export {
   type SessionTarget,
 } from './oidc.ts'
 export type { ClientAuthMethod, PrivateJwk, TlsClientCertificate } from './options/client-credentials.ts'
+export { type EnvironmentOptions, fromEnv } from './options/environment.ts'
 export type {
   ApplicationOptions,
   Options,

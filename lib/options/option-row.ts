@@ -133,7 +133,8 @@ export function unknownNames(given: object, known: readonly string[], prefix: st
     })
 }
 
-function nearestName(name: string, known: readonly string[]): string | undefined {
+/** The known name that is most similar, or that means the same in other software. */
+export function nearestName(name: string, known: readonly string[]): string | undefined {
   // No suggestion for names that every object has, such as `toString`.
   if (name in Object.prototype) return undefined
   const folded = fold(name)

@@ -56,6 +56,8 @@ const ALLOWED: readonly Reason[] = [
       // The scopes that a guard of the app requires.
       // biome-ignore lint/suspicious/noTemplateCurlyInString: the expression as the source has it.
       "scopes.map((one)=>`'${one}'`).join(isAny?' or ':' and ')",
+      // A variable of the environment that fromEnv() reads, and one that is similar.
+      ...['source', "variableName(prefix,nearest.split('.'))"],
       // A method of a store.
       'operation',
       // A method of `auth.sessions`, and its members.
