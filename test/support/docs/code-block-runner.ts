@@ -49,19 +49,57 @@ function privateJwk({ privateKey }: KeyPairKeyObjectResult, use: 'sig' | 'enc'):
 }
 
 /** Runs blocks one after the other, each as a module of its own. Returns one `file:line: message` for each that throws. */
-export async function runBlocks(blocks: readonly CodeBlock[]): Promise<readonly string[]> {
-  const cache = join(ROOT, 'node_modules/.cache')
-  mkdirSync(cache, { recursive: true })
-  const folder = mkdtempSync(join(cache, 'run-blocks-'))
-  try {
-    const modules = stripTypes(folder, blocks)
+export function runBlocks(blocks: readonly CodeBlock[]): Promise<readonly string[]> {
+  return withModules(blocks, async (modules) => {
     const faults: string[] = []
     for (const [index, { file, line }] of blocks.entries()) {
       await runModule(modules[index] ?? '').catch((error) => faults.push(`${file}:${line}: ${error}`))
     }
     return faults
+  })
+}
+
+/** Calls `use` with the URL of a module for each block. The modules are removed afterwards. */
+async function withModules<Result>(
+  blocks: readonly CodeBlock[],
+  use: (urls: readonly string[]) => Promise<Result>,
+): Promise<Result> {
+  const cache = join(ROOT, 'node_modules/.cache')
+  mkdirSync(cache, { recursive: true })
+  const folder = mkdtempSync(join(cache, 'run-blocks-'))
+  try {
+    return await use(stripTypes(folder, blocks))
   } finally {
     rmSync(folder, { recursive: true })
+  }
+}
+
+/** The last line of a whole program. */
+const LISTENS = /^app\.listen\(\d+\)$/m
+
+/** A whole program, and what it reads from `process.env`. */
+export interface Program extends CodeBlock {
+  readonly env: Readonly<Record<string, string>>
+}
+
+/** Runs whole programs, each of which ends with `app.listen(3000)`. Returns their apps, which do not listen. */
+export function loadApps(programs: readonly Program[]): Promise<readonly express.Express[]> {
+  const blocks = programs.map((program) => ({ ...program, code: program.code.replace(LISTENS, 'export { app }') }))
+  return withModules(blocks, async (urls) => {
+    const apps: express.Express[] = []
+    for (const [index, { env }] of programs.entries()) apps.push((await importWith(env, urls[index] ?? '')).app)
+    return apps
+  })
+}
+
+async function importWith(env: Readonly<Record<string, string>>, url: string): Promise<{ app: express.Express }> {
+  const before = { ...process.env }
+  Object.assign(process.env, env)
+  try {
+    return await import(url)
+  } finally {
+    for (const name of Object.keys(env)) Reflect.deleteProperty(process.env, name)
+    Object.assign(process.env, before)
   }
 }
 
