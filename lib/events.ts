@@ -91,6 +91,30 @@ export interface Events {
     readonly outcome: number | string
     readonly milliseconds: number
   }
+  /**
+   * An expired copy of the provider's metadata or keys serves, because no new one can be fetched. Published once for each outage.
+   * A copy serves for a week at most.
+   */
+  'express-oidc:stale': {
+    readonly document: 'metadata' | 'keys'
+    readonly issuer: string
+    /** Absent for an issuer of `bearer()` and for a claims provider. */
+    readonly provider?: string | undefined
+    /** How long ago the copy was fetched. */
+    readonly ageSeconds: number
+    /** The error code of the last failed fetch. */
+    readonly code: string
+  }
+  /**
+   * The budget of the fetches that strangers can cause is used up: of keys, by tokens with an unknown `kid`, or of metadata, by
+   * requests that fail. Published once, and again only after the budget was full in between.
+   */
+  'express-oidc:fetch-budget': {
+    readonly document: 'metadata' | 'keys'
+    readonly issuer: string
+    /** Absent for an issuer of `bearer()` and for a claims provider. */
+    readonly provider?: string | undefined
+  }
 }
 
 const debug = debuglog('oidc')
@@ -105,6 +129,8 @@ export const publish: { readonly [Name in keyof Events]: (message: () => Events[
   'express-oidc:denied': createPublisher('express-oidc:denied'),
   'express-oidc:error': createPublisher('express-oidc:error'),
   'express-oidc:provider': createPublisher('express-oidc:provider'),
+  'express-oidc:stale': createPublisher('express-oidc:stale'),
+  'express-oidc:fetch-budget': createPublisher('express-oidc:fetch-budget'),
 }
 
 /** Publishes an error that the caller handles itself: it reaches neither `next()` nor the user. */

@@ -1,7 +1,7 @@
 import { shown } from './errors.ts'
 import { type AppConfig, type Config, type Configuration, ONLY_PROVIDER } from './options/config.ts'
 import type { ApiFetch } from './provider/api-fetch.ts'
-import type { FindProvider } from './provider/provider.ts'
+import type { FindProvider, Provider } from './provider/provider.ts'
 import type { FindTransmitter } from './provider/transmitter.ts'
 import { createSecureCookieCheck, type SecureCookieCheck } from './session/cookies.ts'
 import { createProviderLogouts, type ProviderLogouts } from './session/end-login.ts'
@@ -40,7 +40,7 @@ export interface CompletedLogin {
 /** The app as a client of one provider. */
 export interface Client {
   readonly config: Config
-  readonly findProvider: FindProvider
+  readonly findProvider: () => Promise<Provider>
   /** Checks whether the provider responds now. Rejects with a `ProviderError` within two seconds if it does not. */
   readonly checkAvailability: () => Promise<void>
   /** The function that calls APIs, with the certificate and connections of this client. */

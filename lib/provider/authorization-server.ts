@@ -37,7 +37,8 @@ export function createAuthorizationServerFinder(config: ServerConfig): FindAutho
     const document = presentMembers(given)
     checkMetadataIssuer(document, config.issuer)
     const uri = keysUrl(document, config)
-    if (uri !== undefined && keys?.uri !== uri) keys = { uri, store: createKeyStore(http, uri) }
+    if (uri !== undefined && keys?.uri !== uri)
+      keys = { uri, store: createKeyStore(http, uri, { issuer: config.issuer }) }
     const metadata: AuthorizationServerMetadata = { ...document, issuer: config.issuer }
     return { keys: uri === undefined ? undefined : keys?.store, metadata, http }
   }
@@ -51,6 +52,7 @@ export function createAuthorizationServerFinder(config: ServerConfig): FindAutho
       const { json, headers } = await http.getJson(discoveryUrl(config)).catch(adviseOnDiscovery(config))
       return { value: fromMetadata(json), headers }
     },
+    label: { document: 'metadata', issuer: config.issuer },
   })
   return () => discovery.get()
 }

@@ -1,5 +1,7 @@
-import { ProviderError } from '../errors.ts'
+import { publish } from '../events.ts'
+import type { DocumentStatus } from '../status.ts'
 import { nowInSeconds } from '../time/seconds.ts'
+import { createFailureMemory } from './fetch-failures.ts'
 import type { ResponseHeaders } from './http-transport.ts'
 
 /** A document of the provider. It is fetched when first needed, and cached for as long as its headers allow. */
@@ -14,6 +16,18 @@ export interface CachedDocument<T> {
    * request before the time that the provider named in `Retry-After`, nor without a copy shortly after a failure.
    */
   renew(): Promise<T>
+  /** The state of the copy. Sends no request. */
+  status(): DocumentStatus
+  /** Ends the renewal in the background. `get` and `renew` still work. */
+  stop(): void
+}
+
+/** Whose document it is, for events. */
+export interface DocumentLabel {
+  readonly document: 'metadata' | 'keys'
+  readonly issuer: string
+  /** The name of the provider; absent for an issuer that is no provider of `oidc()`. */
+  readonly provider?: string | undefined
 }
 
 /** Limits for the lifetime of a copy, in seconds. */
@@ -35,18 +49,11 @@ interface Copy<T> {
   readonly loadedAt: number
   /** In seconds. */
   readonly lifetime: number
+  /** After how many seconds it is renewed in the background. */
+  readonly renewAfter: number
 }
 
 const BOUNDS: CacheBounds = { minimum: 60, maximum: 86_400, unstated: 3600, backoff: 30, stale: 604_800 }
-
-/**
- * The pauses after the first, second, … failed fetch in a row, in milliseconds. Most failures are single ones, so the first
- * retries come at once. The last pause is for all further failures: it bounds what an outage costs the provider, and how late
- * its end is noticed.
- */
-const PAUSES = [0, 0, 250, 500, 1000, 2000]
-/** The longest `Retry-After` that is obeyed, in seconds. A longer one would keep users out after the provider has recovered. */
-const MAX_RETRY_AFTER = 60
 
 /** What a fetch has returned. */
 interface Fetched<T> {
@@ -54,19 +61,32 @@ interface Fetched<T> {
   readonly headers: ResponseHeaders
 }
 
-/**
- * Caches what `load` returns, by a small part of RFC 9111. `get` and `renew` share one fetch at a time. If `isUseless` says
- * that a document is worse than the last good one, its fetch counts as failed: the last good copy stays.
- */
-export function createCachedDocument<T>(options: {
+interface CachedDocumentOptions<T> {
   readonly load: () => Promise<Fetched<T>>
   readonly isUseless?: (value: T, last: T | undefined) => boolean
   readonly bounds?: Partial<CacheBounds>
-}): CachedDocument<T> {
+  /** False if a copy is renewed only when it has expired. Default: true. */
+  readonly renewsInBackground?: boolean
+  /** Publishes when an expired copy serves, if it is given. */
+  readonly label?: DocumentLabel | undefined
+}
+
+/**
+ * Caches what `load` returns, by a small part of RFC 9111. `get` and `renew` share one fetch at a time. If `isUseless` says
+ * that a document is worse than the last good one, its fetch counts as failed: the last good copy stays.
+ *
+ * A copy that is in use is renewed before it expires, so that no login waits for it. Nothing is fetched for an application
+ * that has not used it for an hour, or for its lifetime if that is longer: then the next use waits.
+ */
+export function createCachedDocument<T>(options: CachedDocumentOptions<T>): CachedDocument<T> {
+  const { label, renewsInBackground = true } = options
   const bounds = { ...BOUNDS, ...options.bounds }
   const failures = createFailureMemory()
+  const timer = createRenewalTimer(() => renewUsedCopy())
   let copy: Copy<T> | undefined
   let pending: Promise<T> | undefined
+  let usedAt = Number.NEGATIVE_INFINITY
+  let isStaleReported = false
   /** Rejects with the last failure, or returns the last document if it was useless. */
   let lastOutcome: () => T
 
@@ -78,7 +98,8 @@ export function createCachedDocument<T>(options: {
         lastOutcome = () => value
         return value
       }
-      copy = { value, loadedAt: nowInSeconds(), lifetime: lifetimeOf(headers, bounds) }
+      copy = createCopy(value, lifetimeOf(headers, bounds))
+      isStaleReported = false
       failures.clear()
       return value
     } catch (error) {
@@ -87,6 +108,8 @@ export function createCachedDocument<T>(options: {
         throw error
       }
       throw error
+    } finally {
+      scheduleRenewal()
     }
   }
 
@@ -103,49 +126,99 @@ export function createCachedDocument<T>(options: {
     return copy !== undefined && isWithin(bounds.stale, copy.loadedAt) ? copy : undefined
   }
 
+  function scheduleRenewal(): void {
+    const last = usableCopy()
+    if (!renewsInBackground || last === undefined) return
+    const untilDue = last.loadedAt + last.renewAfter - nowInSeconds()
+    timer.start(failures.count() > 0 ? Math.max(bounds.backoff + 1, failures.retryAfterSeconds()) : untilDue)
+  }
+
+  function renewUsedCopy(): void {
+    const last = usableCopy()
+    if (last === undefined || !isWithin(Math.max(last.lifetime, MIN_IDLE_SECONDS), usedAt)) return
+    renewNow()
+  }
+
+  function renewNow(): void {
+    if (pending === undefined && !failures.isWithin(bounds.backoff)) void renew().catch(() => undefined)
+  }
+
+  /** A first attempt is worth the wait, because the copy was not used for a long time. An outage keeps nobody waiting. */
+  async function renewExpired(): Promise<void> {
+    if (renewsInBackground && failures.count() > 0) renewNow()
+    else if (!failures.isWithin(bounds.backoff)) await renew().catch(() => undefined)
+  }
+
   async function get(): Promise<T> {
+    usedAt = nowInSeconds()
     const last = usableCopy()
     if (last === undefined) return await renew()
-    if (isWithin(last.lifetime, last.loadedAt) || failures.isWithin(bounds.backoff)) return last.value
-    await renew().catch(() => undefined)
-    return (usableCopy() ?? last).value
+    if (isWithin(last.lifetime, last.loadedAt)) {
+      // The timer is late if the process was frozen.
+      if (renewsInBackground && !isWithin(last.renewAfter, last.loadedAt)) renewNow()
+      return last.value
+    }
+    await renewExpired()
+    return serveExpired(usableCopy() ?? last)
   }
 
-  return { get, renew }
+  function serveExpired(last: Copy<T>): T {
+    const isExpired = !isWithin(last.lifetime, last.loadedAt)
+    if (isExpired && !isStaleReported && label !== undefined) {
+      isStaleReported = true
+      publish['express-oidc:stale'](() => ({
+        ...label,
+        ageSeconds: Math.floor(nowInSeconds() - last.loadedAt),
+        code: failures.last()?.code ?? 'unknown',
+      }))
+    }
+    return last.value
+  }
+
+  function status(): DocumentStatus {
+    const [last, lastError] = [usableCopy(), failures.last() ?? null]
+    if (last === undefined) return { state: 'none', ageSeconds: null, expiresAt: null, lastError }
+    const expired = failures.count() > 0 ? 'stale' : 'expired'
+    return {
+      state: isWithin(last.lifetime, last.loadedAt) ? 'fresh' : expired,
+      ageSeconds: Math.max(0, Math.floor(nowInSeconds() - last.loadedAt)),
+      expiresAt: Math.floor(last.loadedAt + last.lifetime),
+      lastError,
+    }
+  }
+
+  return { get, renew, status, stop: timer.stop }
 }
 
-/** Remembers the failed fetches since the last good one. */
-function createFailureMemory() {
-  let count = 0
-  let failedAt = Number.NEGATIVE_INFINITY
-  /** In milliseconds. */
-  let retryAfter = 0
+/** A copy that is used less often than that, in seconds, or than its lifetime if that is longer, is not renewed by itself. */
+const MIN_IDLE_SECONDS = 3600
+/**
+ * The part of its lifetime after which a copy is renewed. The shortest lifetime leaves 12 seconds, more than a request takes by
+ * default. Less by chance, so that nodes that started together do not fetch together.
+ */
+const RENEW_AFTER = 0.8
+const RENEW_SPREAD = 0.1
 
-  /** False if the clock was set back. */
-  function isWithinMilliseconds(milliseconds: number): boolean {
-    const age = Date.now() - failedAt
-    return age >= 0 && age < milliseconds
-  }
+function createCopy<T>(value: T, lifetime: number): Copy<T> {
+  const renewAfter = lifetime * (RENEW_AFTER - RENEW_SPREAD * Math.random())
+  return { value, loadedAt: nowInSeconds(), lifetime, renewAfter }
+}
 
+/** One timer, which does not keep the process alive. */
+function createRenewalTimer(run: () => void) {
+  let timer: NodeJS.Timeout | undefined
+  let isStopped = false
   return {
-    add(error: unknown): void {
-      count += 1
-      failedAt = Date.now()
-      const seconds = error instanceof ProviderError ? (error.retryAfter ?? 0) : 0
-      // A single 503 often comes from one node behind a balancer.
-      retryAfter = count === 1 ? 0 : Math.min(seconds, MAX_RETRY_AFTER) * 1000
+    start(seconds: number): void {
+      clearTimeout(timer)
+      if (isStopped) return
+      timer = setTimeout(run, Math.max(0, seconds) * 1000)
+      timer.unref()
     },
-    clear(): void {
-      count = 0
-      failedAt = Number.NEGATIVE_INFINITY
-      retryAfter = 0
+    stop(): void {
+      isStopped = true
+      clearTimeout(timer)
     },
-    /** True until the provider accepts requests again, by its own word (RFC 9110 10.2.3). */
-    mustWait: () => isWithinMilliseconds(retryAfter),
-    /** True until the next attempt without a copy. */
-    isPaused: () => isWithinMilliseconds(Math.max(PAUSES[Math.min(count, PAUSES.length) - 1] ?? 0, retryAfter)),
-    /** True if the last attempt failed less than so many seconds ago, or if the provider asked for a longer pause. */
-    isWithin: (seconds: number) => isWithinMilliseconds(Math.max(seconds * 1000, retryAfter)),
   }
 }
 

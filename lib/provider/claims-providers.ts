@@ -54,10 +54,11 @@ function createKeysFinder(http: HttpClient, issuer: string): () => Promise<KeySt
       const { json, headers } = await http.getJson(url)
       return { value: readJwksUri(json, issuer), headers }
     },
+    label: { document: 'metadata', issuer },
   })
   return async () => {
     const uri = await discovery.get()
-    if (keys?.uri !== uri) keys = { uri, store: createKeyStore(http, uri) }
+    if (keys?.uri !== uri) keys = { uri, store: createKeyStore(http, uri, { issuer }) }
     return keys.store
   }
 }

@@ -135,6 +135,7 @@ export function createAvailabilityCheck(config: Config): () => Promise<void> {
       return { value: undefined, headers }
     },
     bounds: { minimum: LIFETIME, maximum: LIFETIME, unstated: LIFETIME, stale: LIFETIME },
+    renewsInBackground: false,
   })
   return () => availability.get()
 }

@@ -5,9 +5,10 @@ import { isObject, type JsonObject, presentMembers } from '../jose/json.ts'
 import { allowsUse, findKeyKind, isStrongRsaKey, type KeyKind, type KeyUse } from '../jose/jwk.ts'
 import type { KeyHint, KeyRestriction, VerificationKeys } from '../jose/jws.ts'
 import { isIssuedBy } from '../options/issuer.ts'
-import { createBudget } from '../time/budget.ts'
+import type { DocumentStatus } from '../status.ts'
 import type { Json } from '../types.ts'
-import { createCachedDocument } from './cached-document.ts'
+import { createCachedDocument, type DocumentLabel } from './cached-document.ts'
+import { createFetchBudget, reportUsedUp } from './fetch-budget.ts'
 import type { HttpClient } from './http-client.ts'
 import { withoutQuery } from './http-transport.ts'
 
@@ -20,7 +21,16 @@ export interface KeyStore extends VerificationKeys {
   encryptionKeyFor(alg: string): Promise<EncryptionKey | undefined>
   /** True if the latest attempt to fetch the keys again has failed: a key that is unknown may exist all the same. */
   isAway(): boolean
+  /** The state of the cached keys. Sends no request. */
+  status(): DocumentStatus
+  /** How many more fetches tokens with an unknown `kid` can cause at present. */
+  budgetLeft(): number
+  /** Ends the renewal in the background. */
+  stop(): void
 }
+
+/** Whose keys they are, for events. */
+export type KeysLabel = Omit<DocumentLabel, 'document'>
 
 /** A public key of the provider to encrypt with. */
 export interface EncryptionKey {
@@ -37,9 +47,10 @@ const MAX_MEMBERS = 10_000
 const MAX_CANDIDATES = 16
 
 /** Creates the store of the keys at one `jwks_uri`. Tokens with invented `kid`s cause five fetches, then one every two seconds. */
-export function createKeyStore(http: Pick<HttpClient, 'getJson'>, jwksUri: string): KeyStore {
+export function createKeyStore(http: Pick<HttpClient, 'getJson'>, jwksUri: string, issuedBy?: KeysLabel): KeyStore {
   const url = withoutQuery(jwksUri)
   let published: readonly PublicKey[] = []
+  const label = issuedBy && ({ ...issuedBy, document: 'keys' } as const)
   const keySet = createCachedDocument({
     load: async () => {
       const { json, headers } = await http.getJson(jwksUri)
@@ -47,9 +58,10 @@ export function createKeyStore(http: Pick<HttpClient, 'getJson'>, jwksUri: strin
       return { value: published, headers }
     },
     isUseless,
+    label,
   })
   // Logins work again at most two seconds after the provider has published the right keys (N-14).
-  const budget = createBudget({ capacity: 5, refillSeconds: 2 })
+  const budget = createFetchBudget({ capacity: 5, refillSeconds: 2, onUsedUp: () => reportUsedUp(label) })
   let renewing: Promise<boolean> | undefined
   let isAway = false
 
@@ -80,7 +92,7 @@ export function createKeyStore(http: Pick<HttpClient, 'getJson'>, jwksUri: strin
   }
 
   async function renew(): Promise<boolean> {
-    if (renewing === undefined && !budget.take()) return false
+    if (renewing === undefined && !budget.tryRequest()) return false
     renewing ??= keySet
       .renew()
       .then(
@@ -97,7 +109,18 @@ export function createKeyStore(http: Pick<HttpClient, 'getJson'>, jwksUri: strin
     return await renewing
   }
 
-  return { jwksUri: url, keysFor, renew, restrictionOf, encryptionKeyFor, isAway: () => isAway }
+  const { status, stop } = keySet
+  return {
+    jwksUri: url,
+    keysFor,
+    renew,
+    restrictionOf,
+    encryptionKeyFor,
+    isAway: () => isAway,
+    status,
+    stop,
+    budgetLeft: budget.left,
+  }
 }
 
 /** RFC 7517 5: keys that are not understood are ignored. If none is left, the error comes when a key is needed. */

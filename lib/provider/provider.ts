@@ -3,14 +3,17 @@ import { ProviderError } from '../errors.ts'
 import { type ClientKeys, createClientKeys } from '../jose/client-keys.ts'
 import type { Config } from '../options/config.ts'
 import type { ProviderMetadata } from '../options/provider-options.ts'
-import { createBudget } from '../time/budget.ts'
+import type { ProviderStatus } from '../status.ts'
+import { createOutcomeMemory } from '../time/outcome-memory.ts'
 import { type CachedDocument, createCachedDocument } from './cached-document.ts'
 import { type ClaimsProviders, createClaimsProviders } from './claims-providers.ts'
 import { adviseOnDiscovery, checkMetadata, discoveryUrl } from './discovery.ts'
 import { createDpopNonces, type DpopNonces } from './dpop-nonces.ts'
+import { createFetchBudget, type FetchBudget, reportUsedUp } from './fetch-budget.ts'
 import { createHttpClient, createJsonGetter, type HttpClient } from './http-client.ts'
 import type { ProviderResponse } from './http-transport.ts'
 import { createKeyStore, type KeyStore } from './keys.ts'
+import { statusOf, withOutcomes } from './provider-status.ts'
 
 /** A provider with its current metadata, and this application as its client. */
 export interface Provider {
@@ -34,7 +37,13 @@ export interface Provider {
 }
 
 /** Finds the provider: by discovery at the first call, and again when its metadata has expired. */
-export type FindProvider = () => Promise<Provider>
+export interface FindProvider {
+  (): Promise<Provider>
+  /** What the last requests have shown. Sends none. */
+  status(): Omit<ProviderStatus, 'issuer'>
+  /** Ends the renewal of metadata and keys in the background. */
+  stop(): void
+}
 
 /** Returns the configuration to use with this metadata: the given one, or one with the registered client. */
 export type ConfigFor = (metadata: ProviderMetadata, http: HttpClient) => Promise<Config>
@@ -44,7 +53,9 @@ export type ConfigFor = (metadata: ProviderMetadata, http: HttpClient) => Promis
  * a time, uses the last metadata while the provider is down, and spaces its attempts: see `cached-document.ts`.
  */
 export function createProviderFinder(config: Config, configFor: ConfigFor = async () => config): FindProvider {
-  const ownHttp = createHttpClient(config)
+  const outcomes = createOutcomeMemory()
+  const ownHttp = withOutcomes(createHttpClient(config), outcomes)
+  const label = { provider: config.name, issuer: config.issuer }
   let renewMetadata: (() => Promise<void>) | undefined
   let otherHttp: HttpClient | undefined
   const http = watchEndpoints(ownHttp, async () => renewMetadata?.())
@@ -61,7 +72,10 @@ export function createProviderFinder(config: Config, configFor: ConfigFor = asyn
   function fromMetadata(document: Readonly<Record<string, unknown>>): Omit<Provider, 'client'> {
     const metadata = checkMetadata(document, config)
     const { jwks_uri: uri } = metadata
-    if (keys?.uri !== uri) keys = { uri, store: createKeyStore(http, uri) }
+    if (keys?.uri !== uri) {
+      keys?.store.stop()
+      keys = { uri, store: createKeyStore(http, uri, label) }
+    }
     return { ...permanent, metadata, config, keys: keys.store }
   }
 
@@ -72,18 +86,30 @@ export function createProviderFinder(config: Config, configFor: ConfigFor = asyn
     return { ...provider, config: registered, client: clientFor(registered, provider.metadata) }
   }
 
+  const keyStore = () => keys?.store
   if (config.providerMetadata !== undefined) {
     const provider = fromMetadata(config.providerMetadata)
-    return () => asRegistered(provider)
+    const status = () => statusOf(outcomes, keyStore(), undefined, undefined)
+    return Object.assign(() => asRegistered(provider), { status, stop: provider.keys.stop })
   }
+  const metadataLabel = { ...label, document: 'metadata' } as const
   const discovery = createCachedDocument({
     load: async () => {
       const { json, headers } = await ownHttp.getJson(discoveryUrl(config)).catch(adviseOnDiscovery(config))
       return { value: fromMetadata(json), headers }
     },
+    label: metadataLabel,
   })
-  renewMetadata = renewerOf(discovery)
-  return async () => asRegistered(await discovery.get())
+  // Metadata is renewed three times at once, then once a minute: anybody can cause requests that fail.
+  const budget = createFetchBudget({ capacity: 3, refillSeconds: 60, onUsedUp: () => reportUsedUp(metadataLabel) })
+  renewMetadata = renewerOf(discovery, budget)
+  return Object.assign(async () => asRegistered(await discovery.get()), {
+    status: () => statusOf(outcomes, keyStore(), discovery, budget),
+    stop() {
+      discovery.stop()
+      keys?.store.stop()
+    },
+  })
 }
 
 /**
@@ -113,11 +139,10 @@ function isGone({ status }: ProviderResponse): boolean {
   return status === 404 || status === 410
 }
 
-/** Renews metadata three times at once, then once a minute: anybody can cause requests that fail. Never rejects. */
-function renewerOf(discovery: CachedDocument<unknown>): () => Promise<void> {
-  const budget = createBudget({ capacity: 3, refillSeconds: 60 })
+/** Renews metadata within the budget. Never rejects. */
+function renewerOf(discovery: CachedDocument<unknown>, budget: FetchBudget): () => Promise<void> {
   return async () => {
-    if (!budget.take()) return
+    if (!budget.tryRequest()) return
     await discovery.renew().catch(() => undefined)
   }
 }

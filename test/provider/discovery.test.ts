@@ -83,10 +83,10 @@ describe('discovery', () => {
     }
     const app = await start()
     await logIn(app)
-    passSeconds(599)
+    passSeconds(400)
     await logIn(app)
     assert.equal(stage.provider.calls['/discovery'], 1)
-    passSeconds(2)
+    passSeconds(201)
     await logIn(app)
     assert.equal(stage.provider.calls['/discovery'], 2)
   })

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { generateKeyPairSync, type KeyObject } from 'node:crypto'
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { afterEach, beforeEach, describe, it, mock } from 'node:test'
 import { createKeyStore } from '../../lib/provider/keys.ts'
 import { createRsaKeyPair } from '../support/app/rsa-keys.ts'
@@ -227,10 +228,11 @@ describe('the cache of keys', () => {
     const { store, endpoint } = startStore({ ...rsa, kid: 'rsa' })
     endpoint.headers = { 'Cache-Control': 'max-age=31593, must-revalidate' }
     await store.keysFor(known)
-    passSeconds(31_592)
+    assert.equal(store.status().expiresAt, 1_800_031_593)
+    passSeconds(22_000)
     await store.keysFor(known)
     assert.equal(endpoint.fetches, 1)
-    passSeconds(1)
+    passSeconds(9593)
     await store.keysFor(known)
     assert.equal(endpoint.fetches, 2)
   })
@@ -250,6 +252,29 @@ describe('the cache of keys', () => {
     }
     assert.equal(endpoint.fetches, 6)
     assert.equal((await store.keysFor(known)).length, 1)
+  })
+
+  it('publishes once that the budget of a flood is used up, and again after it was full', async () => {
+    const label = { issuer: 'https://op.example.com', provider: 'default' }
+    const getJson = async () => ({ json: { keys: [{ ...rsa, kid: 'rsa' }] }, headers: new Headers() })
+    const store = createKeyStore({ getJson }, 'https://op.example.com/keys', label)
+    const events: unknown[] = []
+    const listener = (event: unknown): void => void events.push(event)
+    subscribe('express-oidc:fetch-budget', listener)
+    const flood = async (): Promise<void> => {
+      for (let count = 0; count < 20; count += 1) {
+        await store.keysFor({ alg: 'RS256', kid: `made-up-${count}` })
+        if (count > 10) passSeconds(2)
+      }
+    }
+    assert.equal(store.budgetLeft(), 5)
+    await flood()
+    assert.deepEqual(events, [{ ...label, document: 'keys' }])
+    passSeconds(10)
+    assert.equal(store.budgetLeft(), 5)
+    await flood()
+    unsubscribe('express-oidc:fetch-budget', listener)
+    assert.equal(events.length, 2)
   })
 
   it('is fetched twice in a flood of a thousand unknown kids at the same time', async () => {

@@ -182,7 +182,11 @@ describe('the headers that say how long a document is good', () => {
           loads += 1
           return { value: loads, headers }
         }
-        const cached = createCachedDocument({ load, bounds: { minimum: 60, maximum: 1000, unstated: 600 } })
+        const cached = createCachedDocument({
+          load,
+          renewsInBackground: false,
+          bounds: { minimum: 60, maximum: 1000, unstated: 600 },
+        })
         await cached.get()
         t.mock.timers.tick(59_000)
         await cached.get()
