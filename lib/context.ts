@@ -4,7 +4,7 @@ import { crossOriginError } from './http/request-origin.ts'
 import { callingPage, currentPage, loginUrl, providerParam, safeReturnTo } from './http/return-to.ts'
 import { ONLY_PROVIDER } from './options/config.ts'
 import { meetsRequirement, parseRequirement } from './protocol/step-up.ts'
-import type { RelyingParty } from './relying-party.ts'
+import { type RelyingParty, runCounted } from './relying-party.ts'
 import { checkInterval, isCheckedWithin, readLastLogin, readLogin, readTokensId } from './session/current-login.ts'
 import { requireSession } from './session/express-session.ts'
 import { loadOnce } from './time/single-flight.ts'
@@ -142,12 +142,12 @@ class Context implements OidcMethods {
 
   async login(options: LoginOptions = {}): Promise<void> {
     const { logIn } = await loadLogin()
-    await logIn(this.#rp, this.#req, this.#res, options)
+    await runCounted(this.#rp, 'login', () => logIn(this.#rp, this.#req, this.#res, options))
   }
 
   async logout(): Promise<void> {
     const { logOut } = await loadLogout()
-    await logOut(this.#rp, this.#req, this.#res)
+    await runCounted(this.#rp, 'logout', () => logOut(this.#rp, this.#req, this.#res))
   }
 
   async tokens(): Promise<TokenRecord | undefined> {
@@ -168,28 +168,35 @@ class Context implements OidcMethods {
 
   async accessToken({ scope, resource, refresh, exchange }: AccessTokenRequest = {}): Promise<string> {
     const req = requireSession(this.#req)
-    if (exchange !== undefined) {
-      const { exchangedAccessToken } = await loadExchange()
-      const request = { scope, resource, refresh, exchange }
-      return (await exchangedAccessToken(this.#rp, req, this.#login, request)).accessToken
-    }
-    const { freshAccessToken } = await loadRefresh()
-    return (await freshAccessToken(this.#rp, req, this.#login, { scope, resource, refresh })).accessToken
+    const [rp, login] = [this.#rp, this.#login]
+    const query = { scope, resource, refresh }
+    const { accessToken } = await runCounted(rp, 'tokens', async () => {
+      if (exchange !== undefined) {
+        const { exchangedAccessToken } = await loadExchange()
+        return exchangedAccessToken(rp, req, login, { ...query, exchange })
+      }
+      const { freshAccessToken } = await loadRefresh()
+      return freshAccessToken(rp, req, login, query)
+    })
+    return accessToken
   }
 
   async fetch(url: string | URL, init: ApiRequestInit = {}): Promise<globalThis.Response> {
     const { requestApi } = await loadApiRequest()
-    return requestApi(this.#rp, requireSession(this.#req), this.#login, url, init)
+    const [rp, req, login] = [this.#rp, requireSession(this.#req), this.#login]
+    return runCounted(rp, 'tokens', () => requestApi(rp, req, login, url, init))
   }
 
   /** For `attachAccessToken()`: the headers that carry an access token to this URL. */
   async tokenHeaders(url: string, request: AccessTokenRequest & { readonly method: string }): Promise<TokenHeaders> {
     const { createTokenHeaders } = await loadApiRequest()
-    return createTokenHeaders(this.#rp, requireSession(this.#req), this.#login, url, request)
+    const [rp, req, login] = [this.#rp, requireSession(this.#req), this.#login]
+    return runCounted(rp, 'tokens', () => createTokenHeaders(rp, req, login, url, request))
   }
 
   async userinfo(): Promise<Readonly<Record<string, Json>>> {
     const { requestUserInfo } = await loadApiRequest()
-    return requestUserInfo(this.#rp, requireSession(this.#req), this.#login)
+    const [rp, req, login] = [this.#rp, requireSession(this.#req), this.#login]
+    return runCounted(rp, 'tokens', () => requestUserInfo(rp, req, login))
   }
 }

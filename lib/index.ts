@@ -62,6 +62,7 @@ export { discoverIssuer } from './protocol/discover-issuer.ts'
 export type { WebFingerOptions } from './protocol/webfinger.ts'
 export { type BoundedStoreOptions, boundedStore } from './state/bounded-store.ts'
 export type { Lease, SharedState } from './state/shared-state.ts'
+export type { DocumentStatus, LastError, OidcStatus, Operating, PartStatus, ProviderStatus } from './status.ts'
 export { type AttachOptions, attachAccessToken, type TokenAttacher } from './tokens/attach-access-token.ts'
 export type {
   AccessToken,

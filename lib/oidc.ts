@@ -10,14 +10,15 @@ import type { AppConfig, Config } from './options/config.ts'
 import type { Options } from './options/options.ts'
 import { parseOptions } from './options/parse-options.ts'
 import { contentsOf } from './options/response-type.ts'
-import { type Client, createRelyingParty, type RelyingParty } from './relying-party.ts'
+import { type Client, createOperating, createRelyingParty, type RelyingParty, runCounted } from './relying-party.ts'
 import { recordActivity } from './session/current-login.ts'
 import type { SessionInfo, SessionQuery, SessionTarget } from './session/session-list.ts'
+import type { Operating } from './status.ts'
 import { loadOnce } from './time/single-flight.ts'
 import type { OidcContext, UpgradeLogin, UpgradeOptions } from './types.ts'
 
 /** The middleware that `oidc()` returns. */
-export interface OidcMiddleware {
+export interface OidcMiddleware extends Operating {
   (req: Request, res: Response, next: Next): void
   /**
    * Loads the metadata and the keys of every provider now. Call it at startup if the app should not start with a wrong
@@ -160,8 +161,11 @@ export function oidc(options: Options): OidcMiddleware {
     res: Response,
     next: Next,
   ): void {
-    const loadRoute = routes.get(path)
-    if (loadRoute !== undefined) return void runRoute(loadRoute, rp, req, res).catch((error) => passError(error, next))
+    const found = routes.get(path)
+    if (found !== undefined)
+      return void runCounted(rp, found.kind, () => runRoute(found.load, rp, req, res)).catch((error) =>
+        passError(error, next),
+      )
     rp.loopBrake.noteSession(req, res, () => context.isAuthenticated)
     const url = silentLogin ? context.silentLoginUrl() : undefined
     if (url === undefined) next()
@@ -172,6 +176,7 @@ export function oidc(options: Options): OidcMiddleware {
     async ready() {
       await Promise.all([...rp.clients.values()].map(loadProvider))
     },
+    ...createOperating(rp),
     sessions: createSessions(rp),
     async authenticateUpgrade(req: IncomingMessage, options: UpgradeOptions) {
       const { authenticateUpgrade } = await import('./login/upgrade.ts')
@@ -224,9 +229,23 @@ type Route = (rp: RelyingParty, req: Request, res: Response) => Promise<void>
 /** Loads a route at its first request, so that an app starts without loading openid-client and jose. */
 type LoadRoute = () => Promise<Route>
 
+/** A route of this middleware, found by its path. */
+interface FoundRoute {
+  readonly load: LoadRoute
+  readonly kind: string
+}
+
 async function runRoute(loadRoute: LoadRoute, rp: RelyingParty, req: Request, res: Response): Promise<void> {
   const route = await loadRoute()
   await route(rp, req, res)
+}
+
+/** The kind of each route for `status()` and `drain()`. Each other route is of the kind `other`. */
+const KINDS: Readonly<Record<string, string>> = {
+  initiateLogin: 'login',
+  login: 'login',
+  callback: 'callback',
+  logout: 'logout',
 }
 
 /** Every error of a route leaves the library here. */
@@ -239,14 +258,16 @@ function passError(reason: unknown, next: Next): void {
 }
 
 /** Maps every path to its route. With several providers each has its own callback, and `routes.callback` alone has none. */
-function createRoutes(rp: RelyingParty): ReadonlyMap<string, LoadRoute> {
+function createRoutes(rp: RelyingParty): ReadonlyMap<string, FoundRoute> {
   const loaders = createLoaders(rp)
   const callbacks = new Map([...rp.clients.values()].map((client) => [client.config.callback, client]))
   return new Map(
     ownRoutes(rp.config).flatMap(({ name, route, path }) => {
       const client = name === 'callback' ? callbacks.get(route) : undefined
       const load = client === undefined ? loaders[name] : () => loadCallback(client)
-      return load === undefined ? [] : [[foldRoute(path), loadOnce(load)] as const]
+      return load === undefined
+        ? []
+        : [[foldRoute(path), { load: loadOnce(load), kind: KINDS[name] ?? 'other' }] as const]
     }),
   )
 }

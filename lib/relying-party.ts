@@ -1,8 +1,8 @@
-import { shown } from './errors.ts'
+import { ConfigError, OidcError, shown } from './errors.ts'
 import { type AppConfig, type Config, type Configuration, ONLY_PROVIDER } from './options/config.ts'
 import type { ApiFetch } from './provider/api-fetch.ts'
 import type { FindProvider, Provider } from './provider/provider.ts'
-import type { FindTransmitter } from './provider/transmitter.ts'
+import type { FindTransmitter, Transmitter } from './provider/transmitter.ts'
 import { createSecureCookieCheck, type SecureCookieCheck } from './session/cookies.ts'
 import { createProviderLogouts, type ProviderLogouts } from './session/end-login.ts'
 import { createIndexCheck, type IndexCheck } from './session/index-check.ts'
@@ -22,8 +22,11 @@ import { createStateEpoch, STORE_EPOCH } from './state/epoch.ts'
 import { createGuardedState } from './state/guarded-state.ts'
 import type { SharedState, StoreLike } from './state/shared-state.ts'
 import { createStoreState } from './state/store-state.ts'
+import { CONFIGURED, NOT_FETCHED, type OidcStatus, type Operating, type ProviderStatus } from './status.ts'
 import { type Budget, createBudget } from './time/budget.ts'
+import { createOutcomeMemory, type OutcomeMemory } from './time/outcome-memory.ts'
 import { createSingleFlight } from './time/single-flight.ts'
+import { createUnderWay, type UnderWay } from './time/under-way.ts'
 import type { AccessToken, IdTokenClaims, Login, TokenRecord } from './types.ts'
 
 /** The result of a login at the callback. */
@@ -48,7 +51,13 @@ export interface Client {
   /** The logins of strangers that may cost the provider or the store something (option `requestUriRateLimit`). */
   readonly requestUriBudget: Budget
   /** Finds who sends security events about the users of this provider, as the option `sharedSignals` says. */
-  readonly findTransmitter: FindTransmitter
+  readonly findTransmitter: () => Promise<Transmitter>
+  /** What the last requests to the provider have shown. Sends none. */
+  readonly status: () => ProviderStatus
+  /** Ends the work in the background, now and later. */
+  readonly stop: () => void
+  /** Closes the connections to the provider and to APIs. Call it when no request is under way. */
+  readonly close: () => void
 }
 
 /** Everything that one `oidc()` call created. The routes and `req.oidc` use it. */
@@ -74,12 +83,19 @@ export interface RelyingParty {
    * the tokens of a code that is used twice (RFC 6749 4.1.2).
    */
   readonly redeemOnce: (state: string, redeem: () => Promise<CompletedLogin>) => Promise<CompletedLogin>
+  /** The requests at our routes, and the calls of `req.oidc`. */
+  readonly underWay: UnderWay
+  /** How the last uses of the option `sharedState` have ended. Absent without the option. */
+  readonly sharedStateOutcomes: OutcomeMemory | undefined
+  /** How the last uses of the session store have ended. */
+  readonly sessionStoreOutcomes: OutcomeMemory
   /** Refreshes once for all concurrent requests of this process that need the same token. */
   readonly refreshOnce: (token: string, refresh: () => Promise<AccessToken>) => Promise<AccessToken>
 }
 
 export function createRelyingParty({ app, clients }: Configuration): RelyingParty {
-  const sharedState = app.sharedState && createGuardedState(app.sharedState)
+  const sharedStateOutcomes = app.sharedState && createOutcomeMemory()
+  const sharedState = app.sharedState && createGuardedState(app.sharedState, sharedStateOutcomes)
   const sharedStateOf = sharedState === undefined ? createStoreStates() : () => sharedState
   const epoch = sharedState === undefined ? STORE_EPOCH : createStateEpoch(sharedState)
   const index = createSessionIndex(app, sharedStateOf, epoch)
@@ -104,6 +120,9 @@ export function createRelyingParty({ app, clients }: Configuration): RelyingPart
     indexCheck: createIndexCheck({ config: app, index, epoch, providerLogouts, storeWatch, tokenRecords, loopBrake }),
     redeemOnce: createSingleFlight<string, CompletedLogin>(),
     refreshOnce: createSingleFlight<string, AccessToken>(),
+    underWay: createUnderWay(),
+    sharedStateOutcomes,
+    sessionStoreOutcomes: createOutcomeMemory(),
   }
 }
 
@@ -127,16 +146,113 @@ function createStoreStates(): (store: StoreLike) => SharedState {
 
 /** Loads the protocol at the first login, so that an app starts without it. */
 function createClient(config: Config): Client {
+  let finder: FindProvider | undefined
+  let apiFetch: ApiFetch | undefined
+  let transmitterFinder: FindTransmitter | undefined
+  let isStopped = false
+
+  async function loadFinder(): Promise<FindProvider> {
+    finder = await loadProviderFinder(config)
+    if (isStopped) finder.stop()
+    return finder
+  }
+
+  async function loadApiFetch(): Promise<() => Promise<ApiFetch>> {
+    const loaded = (await import('./provider/api-fetch.ts')).createApiFetch(config)
+    apiFetch = loaded
+    return async () => loaded
+  }
+
+  async function loadTransmitterFinder(): Promise<FindTransmitter> {
+    transmitterFinder = (await import('./provider/transmitter.ts')).createTransmitterFinder(config)
+    if (isStopped) transmitterFinder.stop()
+    return transmitterFinder
+  }
+
   return {
     config,
-    findProvider: lazily(() => loadProviderFinder(config)),
+    findProvider: lazily(loadFinder),
     checkAvailability: lazily(async () => (await import('./provider/discovery.ts')).createAvailabilityCheck(config)),
-    findApiFetch: lazily(() => loadApiFetch(config)),
+    findApiFetch: lazily(loadApiFetch),
     requestUriBudget: createBudget({
       capacity: config.requestUriRateLimit,
       refillSeconds: 60 / config.requestUriRateLimit,
     }),
-    findTransmitter: lazily(async () => (await import('./provider/transmitter.ts')).createTransmitterFinder(config)),
+    findTransmitter: lazily(loadTransmitterFinder),
+    status: () => ({ issuer: config.issuer, ...(finder?.status() ?? unusedStatus(config)) }),
+    stop() {
+      isStopped = true
+      finder?.stop()
+      transmitterFinder?.stop()
+    },
+    close() {
+      finder?.close()
+      apiFetch?.close()
+    },
+  }
+}
+
+/** The status of a provider of which nothing was needed yet. */
+function unusedStatus({ providerMetadata }: Config): Omit<ProviderStatus, 'issuer'> {
+  return {
+    isReachable: null,
+    lastError: null,
+    endpoints: {},
+    metadata: providerMetadata === undefined ? NOT_FETCHED : CONFIGURED,
+    keys: NOT_FETCHED,
+    fetchBudget: { keys: null, metadata: null },
+  }
+}
+
+/** What this process has last seen of its providers and stores. Sends no request. */
+function readStatus(rp: RelyingParty): Omit<OidcStatus, 'isDraining'> {
+  return {
+    providers: Object.fromEntries([...rp.clients].map(([name, client]) => [name, client.status()])),
+    ...(rp.sharedStateOutcomes === undefined ? {} : { sharedState: rp.sharedStateOutcomes.status() }),
+    sessionStore: rp.sessionStoreOutcomes.status(),
+    requestsUnderWay: rp.underWay.count(),
+    loginsUnderWay: rp.underWay.count('login') + rp.underWay.count('callback'),
+  }
+}
+
+/** The methods of the middleware for health checks and for the end of a process. */
+export function createOperating(rp: RelyingParty): Operating {
+  let isDraining = false
+  return {
+    status: () => ({ ...readStatus(rp), isDraining }),
+    async drain({ seconds = MAX_DRAIN_SECONDS } = {}) {
+      checkDrainSeconds(seconds)
+      isDraining = true
+      for (const client of rp.clients.values()) client.stop()
+      const requestsUnderWay = await rp.underWay.ended(seconds)
+      // Connections that are in use would break.
+      if (requestsUnderWay === 0) for (const client of rp.clients.values()) client.close()
+      return { requestsUnderWay }
+    },
+  }
+}
+
+/** How long `drain()` waits by default, in seconds: longer than a login's requests to the provider take by default. */
+const MAX_DRAIN_SECONDS = 30
+
+function checkDrainSeconds(seconds: unknown): void {
+  if (typeof seconds === 'number' && seconds >= 0 && seconds <= 3600) return
+  throw new ConfigError([`seconds of auth.drain() must be a number from 0 to 3600, not ${shown(String(seconds))}.`])
+}
+
+/** Kinds of work of which each use reads or writes the session store. */
+const STORE_USERS: ReadonlySet<string> = new Set(['callback', 'logout', 'tokens'])
+
+/** Runs work that `drain()` waits for, and remembers whether the session store could be reached. */
+export async function runCounted<Value>(rp: RelyingParty, kind: string, work: () => Promise<Value>): Promise<Value> {
+  try {
+    const value = await rp.underWay.run(kind, work)
+    if (STORE_USERS.has(kind)) rp.sessionStoreOutcomes.succeeded()
+    return value
+  } catch (error) {
+    if (error instanceof OidcError && error.code === 'ERR_OIDC_SESSION_STORE')
+      rp.sessionStoreOutcomes.failed(error.code)
+    throw error
   }
 }
 
@@ -145,11 +261,6 @@ async function loadProviderFinder(config: Config): Promise<FindProvider> {
   if (config.registration === undefined) return createProviderFinder(config)
   const { createConfigFor } = await import('./registration/registered-config.ts')
   return createProviderFinder(config, createConfigFor(config, config.registration))
-}
-
-async function loadApiFetch(config: Config): Promise<() => Promise<ApiFetch>> {
-  const fetchApi = (await import('./provider/api-fetch.ts')).createApiFetch(config)
-  return async () => fetchApi
 }
 
 function lazily<T>(load: () => Promise<() => Promise<T>>): () => Promise<T> {

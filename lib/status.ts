@@ -1,3 +1,45 @@
+/** What the middleware that `oidc()` returns has for health checks and for the end of a process. */
+export interface Operating {
+  /**
+   * Returns what this process has last seen of the providers, the session store and the shared state: plain data for
+   * `JSON.stringify()`. It sends no request and never waits, so a health check can call it as often as it likes.
+   *
+   * Use it for a readiness check only with care: a provider that is down must not take all nodes out of the load balancer.
+   *
+   * @example
+   * ```ts
+   * const auth = oidc(options)
+   * app.get('/healthz', (req, res) => res.json({ status: 'up' }))
+   * app.get('/readyz', (req, res) => {
+   *   const status = auth.status()
+   *   res.status(status.isDraining || status.sessionStore.isReachable === false ? 503 : 200).json(status)
+   * })
+   * ```
+   */
+  status(): OidcStatus
+  /**
+   * Prepares the end of the process. It ends the renewal of metadata and keys in the background, waits until the requests that
+   * are under way at our routes and in `req.oidc` have ended, and closes the connections to the provider.
+   *
+   * Call it after `server.close()`, before you close the client of the session store. Requests that come later still work.
+   *
+   * Resolves after `seconds` at the latest. The result says how many requests were still under way then.
+   *
+   * @param options `seconds`: how long to wait at most, from 0 to 3600. Default: 30, enough for every request to a provider.
+   * @throws {ConfigError} for other seconds
+   * @example
+   * ```ts
+   * const auth = oidc(options)
+   * const server = app.use(auth).listen(3000)
+   * process.once('SIGTERM', async () => {
+   *   server.close()
+   *   await auth.drain({ seconds: 20 })
+   * })
+   * ```
+   */
+  drain(options?: { readonly seconds?: number }): Promise<{ readonly requestsUnderWay: number }>
+}
+
 /**
  * What `auth.status()` returns: what this process has last seen of the parts that it depends on. It is plain data for
  * `JSON.stringify()`, has no secret, and reading it sends no request.
@@ -33,9 +75,11 @@ export interface LastError {
   readonly at: number
 }
 
-/** One provider. */
+/** One provider. `isReachable` is false if the last request to any endpoint has failed. A refusal is no failure. */
 export interface ProviderStatus extends PartStatus {
   readonly issuer: string
+  /** The last request to each endpoint, by its URL without the query. */
+  readonly endpoints: Readonly<Record<string, PartStatus>>
   readonly metadata: DocumentStatus
   readonly keys: DocumentStatus
   /**

@@ -6,7 +6,11 @@ import type { TimeLimit } from '../time/limit.ts'
 import { type Connections, createConnections, type OutgoingRequest } from './connections.ts'
 
 /** Calls an API as the global `fetch` does. */
-export type ApiFetch = (url: URL, init: RequestInit) => Promise<Response>
+export interface ApiFetch {
+  (url: URL, init: RequestInit): Promise<Response>
+  /** Closes the connections, except those of the global `fetch` and of an agent that was given. */
+  close(): void
+}
 
 /**
  * Returns the function that calls APIs. If the options say how to connect, it connects like that: with the certificate that
@@ -17,7 +21,9 @@ export type ApiFetch = (url: URL, init: RequestInit) => Promise<Response>
  * token nor the certificate is for that origin.
  */
 export function createApiFetch({ tlsClientCertificate, agent, ca }: Config): ApiFetch {
-  if (tlsClientCertificate === undefined && agent === undefined && ca === undefined) return (...call) => fetch(...call)
+  if (tlsClientCertificate === undefined && agent === undefined && ca === undefined) {
+    return Object.assign((...call: Parameters<ApiFetch>) => fetch(...call), { close: () => undefined })
+  }
   const send = createConnections({
     tlsClientCertificate,
     agent,
@@ -26,7 +32,8 @@ export function createApiFetch({ tlsClientCertificate, agent, ca }: Config): Api
     trustsDefaultAuthorities: true,
     inactivityTimeout: INACTIVITY_MILLISECONDS,
   })
-  return (url, init) => fetchOver(send, url, init)
+  const apiFetch = (...[url, init]: Parameters<ApiFetch>) => fetchOver(send, url, init)
+  return Object.assign(apiFetch, { close: send.close })
 }
 
 /** True if a body can be sent again. A stream, or any other body that is iterated, is empty after it was sent once. */

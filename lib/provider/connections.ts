@@ -34,11 +34,11 @@ export interface OutgoingRequest {
  * GET is retried once, on a new connection, if the server had just closed the old one. A POST is never retried, because a
  * code must not be sent twice (RFC 6749 4.1.2).
  */
-export type Connections = (
-  url: URL,
-  request: OutgoingRequest,
-  limit: Pick<TimeLimit, 'isStopped' | 'onStop'>,
-) => Promise<http.IncomingMessage>
+export interface Connections {
+  (url: URL, request: OutgoingRequest, limit: Pick<TimeLimit, 'isStopped' | 'onStop'>): Promise<http.IncomingMessage>
+  /** Closes the connections, except those of an agent that was given. A later request opens a new one. */
+  close(): void
+}
 
 /** A little less than the five seconds after which Node's own servers and Apache close an idle connection. */
 const IDLE_MILLISECONDS = 4000
@@ -49,7 +49,7 @@ const IDLE_MILLISECONDS = 4000
  */
 export function createConnections(settings: ConnectionSettings = {}): Connections {
   const { agent: given, lookup, inactivityTimeout } = settings
-  const agentFor = createAgents(settings)
+  const { agentFor, close } = createAgents(settings)
   const secureContext = secureContextOf(settings)
   const connection = {
     // A server that offers HTTP/2 alone then says so in TLS (RFC 7301 3.2), and does not answer in a language of its own.
@@ -86,11 +86,12 @@ export function createConnections(settings: ConnectionSettings = {}): Connection
       sendBody(outgoing, body)
     })
 
-  return (url, request, limit) => send(url, request, limit, false)
+  const connections = (...call: Parameters<Connections>) => send(...call, false)
+  return Object.assign(connections, { close })
 }
 
-/** Returns the agent for a request: one that keeps connections, or, for a retry, one that does not reuse any. */
-function createAgents({ lookup }: ConnectionSettings): (isHttps: boolean, isRetry: boolean) => http.Agent {
+/** Chooses the agent for a request: one that keeps connections, or, for a retry, one that does not reuse any. */
+function createAgents({ lookup }: ConnectionSettings) {
   // Set if Node was told to use the proxies of the environment (NODE_USE_ENV_PROXY). Absent on versions that cannot do so.
   // An address that must be public is resolved here, and not by a proxy.
   const proxyEnv: unknown = lookup === undefined ? Reflect.get(https.globalAgent.options, 'proxyEnv') : undefined
@@ -100,7 +101,12 @@ function createAgents({ lookup }: ConnectionSettings): (isHttps: boolean, isRetr
     [new http.Agent(kept), new http.Agent(proxy)],
     [new https.Agent(kept), new https.Agent(proxy)],
   ] as const
-  return (isHttps, isRetry) => agents[isHttps ? 1 : 0][isRetry ? 1 : 0]
+  return {
+    agentFor: (isHttps: boolean, isRetry: boolean): http.Agent => agents[isHttps ? 1 : 0][isRetry ? 1 : 0],
+    close(): void {
+      for (const agent of agents.flat()) agent.destroy()
+    },
+  }
 }
 
 function sendBody(outgoing: http.ClientRequest, body: OutgoingRequest['body']): void {

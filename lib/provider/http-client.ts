@@ -29,6 +29,11 @@ export interface HttpClient {
   getJson(url: string): Promise<{ readonly json: JsonObject; readonly headers: ResponseHeaders }>
 }
 
+/** A client whose connections can be closed, when no request is under way. */
+export interface ClosableHttpClient extends HttpClient {
+  close(): void
+}
+
 /** Sent with every request. */
 const OWN_HEADERS = { 'user-agent': 'express-oidc', 'accept-encoding': 'identity' }
 
@@ -38,7 +43,7 @@ const OWN_HEADERS = { 'user-agent': 'express-oidc', 'accept-encoding': 'identity
  */
 export function createHttpClient(
   config: Pick<Config, 'timeout' | 'fetch' | 'dangerouslyAllowInsecureRequests'> & ConnectionSettings,
-): HttpClient {
+): ClosableHttpClient {
   const transport = config.fetch === undefined ? createNodeTransport(config) : createFetchTransport(config.fetch)
   const protocols = config.dangerouslyAllowInsecureRequests ? ['https:', 'http:'] : ['https:']
 
@@ -58,7 +63,7 @@ export function createHttpClient(
     )
   }
 
-  return { request, getJson: createJsonGetter(request) }
+  return { request, getJson: createJsonGetter(request), close: transport.close }
 }
 
 /** {@link HttpClient.getJson} by this way to send a request. */

@@ -24,18 +24,23 @@ interface ResponseHead {
 }
 
 /** Sends a request and waits for the head of its response. If the limit stops, so do both, and the connection is freed. */
-type Transport = (url: URL, request: HttpRequest, limit: TimeLimit) => Promise<ResponseHead>
+interface Transport {
+  (url: URL, request: HttpRequest, limit: TimeLimit): Promise<ResponseHead>
+  /** Closes the connections that the transport itself keeps. */
+  close(): void
+}
 
 /** A transport over `node:http` and `node:https`. Throws what {@link createConnections} throws. */
 export function createNodeTransport(settings: ConnectionSettings = {}): Transport {
   const send = createConnections(settings)
-  return async (url, { method, headers = {}, body }, limit) =>
+  const transport = async (...[url, { method, headers = {}, body }, limit]: Parameters<Transport>) =>
     readHead(await send(url, { method, headers, body }, limit))
+  return Object.assign(transport, { close: send.close })
 }
 
 /** A transport over a function like the global `fetch`. It may ignore the signal. */
 export function createFetchTransport(fetch: NonNullable<Config['fetch']>): Transport {
-  return async (url, { method, headers, body }, { signal }) => {
+  const transport = async (...[url, { method, headers, body }, { signal }]: Parameters<Transport>) => {
     const init = { method, headers: { ...headers }, body: body ?? null, redirect: 'manual', signal } as const
     const response = await fetch(url.href, init)
     // Even a redirect that fetch has followed or hidden is not a response of the requested URL.
@@ -43,6 +48,7 @@ export function createFetchTransport(fetch: NonNullable<Config['fetch']>): Trans
     const status = isRedirect ? 302 : response.status
     return { status, headers: response.headers, body: readStream(response.body, signal) }
   }
+  return Object.assign(transport, { close: () => undefined })
 }
 
 function readHead(incoming: IncomingMessage): ResponseHead {

@@ -4,7 +4,6 @@ import { type ClientKeys, createClientKeys } from '../jose/client-keys.ts'
 import type { Config } from '../options/config.ts'
 import type { ProviderMetadata } from '../options/provider-options.ts'
 import type { ProviderStatus } from '../status.ts'
-import { createOutcomeMemory } from '../time/outcome-memory.ts'
 import { type CachedDocument, createCachedDocument } from './cached-document.ts'
 import { type ClaimsProviders, createClaimsProviders } from './claims-providers.ts'
 import { adviseOnDiscovery, checkMetadata, discoveryUrl } from './discovery.ts'
@@ -13,7 +12,7 @@ import { createFetchBudget, type FetchBudget, reportUsedUp } from './fetch-budge
 import { createHttpClient, createJsonGetter, type HttpClient } from './http-client.ts'
 import type { ProviderResponse } from './http-transport.ts'
 import { createKeyStore, type KeyStore } from './keys.ts'
-import { statusOf, withOutcomes } from './provider-status.ts'
+import { createEndpointOutcomes, statusOf, withOutcomes } from './provider-status.ts'
 
 /** A provider with its current metadata, and this application as its client. */
 export interface Provider {
@@ -43,6 +42,8 @@ export interface FindProvider {
   status(): Omit<ProviderStatus, 'issuer'>
   /** Ends the renewal of metadata and keys in the background. */
   stop(): void
+  /** Closes the connections to the provider. Call it when no request is under way. */
+  close(): void
 }
 
 /** Returns the configuration to use with this metadata: the given one, or one with the registered client. */
@@ -53,8 +54,9 @@ export type ConfigFor = (metadata: ProviderMetadata, http: HttpClient) => Promis
  * a time, uses the last metadata while the provider is down, and spaces its attempts: see `cached-document.ts`.
  */
 export function createProviderFinder(config: Config, configFor: ConfigFor = async () => config): FindProvider {
-  const outcomes = createOutcomeMemory()
-  const ownHttp = withOutcomes(createHttpClient(config), outcomes)
+  const outcomes = createEndpointOutcomes()
+  const connections = createHttpClient(config)
+  const ownHttp = withOutcomes(connections, outcomes)
   const label = { provider: config.name, issuer: config.issuer }
   let renewMetadata: (() => Promise<void>) | undefined
   let otherHttp: HttpClient | undefined
@@ -68,6 +70,7 @@ export function createProviderFinder(config: Config, configFor: ConfigFor = asyn
   }
   // New metadata mostly names the same jwks_uri. Then the cached keys stay.
   let keys: { readonly uri: string; readonly store: KeyStore } | undefined
+  let isStopped = false
 
   function fromMetadata(document: Readonly<Record<string, unknown>>): Omit<Provider, 'client'> {
     const metadata = checkMetadata(document, config)
@@ -75,6 +78,7 @@ export function createProviderFinder(config: Config, configFor: ConfigFor = asyn
     if (keys?.uri !== uri) {
       keys?.store.stop()
       keys = { uri, store: createKeyStore(http, uri, label) }
+      if (isStopped) keys.store.stop()
     }
     return { ...permanent, metadata, config, keys: keys.store }
   }
@@ -90,7 +94,7 @@ export function createProviderFinder(config: Config, configFor: ConfigFor = asyn
   if (config.providerMetadata !== undefined) {
     const provider = fromMetadata(config.providerMetadata)
     const status = () => statusOf(outcomes, keyStore(), undefined, undefined)
-    return Object.assign(() => asRegistered(provider), { status, stop: provider.keys.stop })
+    return Object.assign(() => asRegistered(provider), { status, stop: provider.keys.stop, close: connections.close })
   }
   const metadataLabel = { ...label, document: 'metadata' } as const
   const discovery = createCachedDocument({
@@ -106,9 +110,11 @@ export function createProviderFinder(config: Config, configFor: ConfigFor = asyn
   return Object.assign(async () => asRegistered(await discovery.get()), {
     status: () => statusOf(outcomes, keyStore(), discovery, budget),
     stop() {
+      isStopped = true
       discovery.stop()
       keys?.store.stop()
     },
+    close: connections.close,
   })
 }
 

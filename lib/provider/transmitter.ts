@@ -14,7 +14,11 @@ export interface Transmitter {
 }
 
 /** Finds the transmitter of a provider: by its configuration document at the first call, and again when that has expired. */
-export type FindTransmitter = () => Promise<Transmitter>
+export interface FindTransmitter {
+  (): Promise<Transmitter>
+  /** Ends the renewal of the document and keys in the background. */
+  stop(): void
+}
 
 type CheckedConfig = Pick<Config, 'issuer' | 'sharedSignals' | 'dangerouslyAllowInsecureRequests'>
 
@@ -23,17 +27,29 @@ type TransmitterConfig = CheckedConfig & Parameters<typeof createHttpClient>[0]
 /** Creates the function that finds the transmitter. It sends no request before its first call. */
 export function createTransmitterFinder(config: TransmitterConfig): FindTransmitter {
   const http = createHttpClient(config)
+  const issuer = transmitterIssuer(config)
   let keys: { readonly uri: string; readonly store: KeyStore } | undefined
+  let isStopped = false
   const document = createCachedDocument({
     load: async () => {
       const { json, headers } = await http.getJson(configurationUrl(config))
       const { jwksUri, criticalSubjectMembers } = checkConfiguration(json, config)
-      if (keys?.uri !== jwksUri) keys = { uri: jwksUri, store: createKeyStore(http, jwksUri) }
-      const value = { issuer: transmitterIssuer(config), keys: keys.store, criticalSubjectMembers }
-      return { value, headers }
+      if (keys?.uri !== jwksUri) {
+        keys?.store.stop()
+        keys = { uri: jwksUri, store: createKeyStore(http, jwksUri, { issuer }) }
+        if (isStopped) keys.store.stop()
+      }
+      return { value: { issuer, keys: keys.store, criticalSubjectMembers }, headers }
+    },
+    label: { document: 'metadata', issuer },
+  })
+  return Object.assign(() => document.get(), {
+    stop() {
+      isStopped = true
+      document.stop()
+      keys?.store.stop()
     },
   })
-  return () => document.get()
 }
 
 /** Fetches the configuration document of a transmitter and checks it. Throws `ERR_OIDC_TRANSMITTER_METADATA`. */

@@ -207,8 +207,11 @@ describe('a Redis of only the shared state that is killed and started again', { 
     assert.deepEqual([page.status, codesOf(app), await app.sessions()], [503, ['ERR_OIDC_SHARED_STATE'], 1])
     assert.deepEqual(Object.keys(await app.records()).filter(isTokens).length, 1)
     assertNoSecret(stage, app, page)
+    const { sharedState } = app.auth.status()
+    assert.deepEqual([sharedState?.isReachable, sharedState?.lastError?.code], [false, 'ERR_OIDC_SHARED_STATE'])
     await revive()
     assert.equal((await visitor.open('/profile')).status, 200)
+    assert.equal(app.auth.status().sharedState?.isReachable, true)
   })
 
   it('fails a refresh with 503 before the refresh token is used, and the next one works', async () => {

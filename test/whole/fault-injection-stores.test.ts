@@ -36,9 +36,12 @@ describe('a store that no longer responds', () => {
     const page = await inTime(() => browser.go(next))
     assert.deepEqual([page.status, codesOf(app)], [503, ['ERR_OIDC_SESSION_STORE']])
     assertNoSecret(stage, app, page)
+    const { isReachable, lastError } = app.auth.status().sessionStore
+    assert.deepEqual([isReachable, lastError?.code], [false, 'ERR_OIDC_SESSION_STORE'])
     store.heal()
     mock.timers.reset()
     assert.equal((await browser.open('/profile')).status, 200)
+    assert.equal(app.auth.status().sessionStore.isReachable, true)
   })
 
   it('fails a logout of the provider with 503 within ten seconds, and the next attempt works', async () => {

@@ -4,7 +4,7 @@ import '../../lib/tokens/refresh.ts'
 import type { ServerResponse } from 'node:http'
 import { describe, it } from 'node:test'
 import { inspect } from 'node:util'
-import { type ErrorCode, type Handler, ProviderError } from '../../lib/index.ts'
+import { type ErrorCode, type Handler, type PartStatus, ProviderError } from '../../lib/index.ts'
 import { type AnyOptions, codesOf, type TestApp } from '../support/app/app.ts'
 import { answerJson, type Routes } from '../support/app/app-routes.ts'
 import { isIn, logoutUri, observeLogouts, postAsServer, subjectOf } from '../support/app/logout-observer.ts'
@@ -135,6 +135,24 @@ async function startNewNode(
   return { app: await stage.start(all, { session: { store: second }, before }), browser }
 }
 
+/** `auth.status()` says what is away, and sends no request to find out. */
+function assertAway({ auth }: TestApp, endpoint: Endpoint, code: ErrorCode): void {
+  const calls = JSON.stringify(stage.provider.calls)
+  const { providers, requestsUnderWay } = JSON.parse(JSON.stringify(auth.status()))
+  const { isReachable, lastError, endpoints, metadata, keys } = providers.default
+  const away = Object.values<PartStatus>(endpoints).filter((one) => one.isReachable === false)
+  assert.deepEqual(
+    away.map((one) => one.lastError?.code),
+    [code],
+  )
+  assert.deepEqual([isReachable, lastError.code, requestsUnderWay], [false, code, 0])
+  const document = endpoint === '/discovery' ? metadata : keys
+  if (endpoint === '/discovery' || endpoint === '/jwks') {
+    assert.deepEqual([document.state, document.ageSeconds, document.lastError.code], ['none', null, code])
+  }
+  assert.equal(JSON.stringify(stage.provider.calls), calls)
+}
+
 for (const { name: place, endpoint, options, act } of PLACES) {
   describe(`a provider that is needed for ${place}`, () => {
     for (const { name, raw, code, status, retryAfter } of FAULTS) {
@@ -147,6 +165,7 @@ for (const { name: place, endpoint, options, act } of PLACES) {
         assert.equal(page.headers['retry-after'], retryAfter)
         assert.equal(Object(app.errors[0]).retryAfter, retryAfter === undefined ? undefined : Number(retryAfter))
         assertNoSecret(stage, app, page)
+        assertAway(app, endpoint, code)
         // A GET on a connection that had just been closed is sent again. A request that may use something up never is.
         const most = endpoint === '/discovery' || endpoint === '/jwks' || endpoint === '/userinfo' ? 2 : 1
         assert.ok(stage.provider.calls[endpoint] - before <= most)
@@ -154,6 +173,7 @@ for (const { name: place, endpoint, options, act } of PLACES) {
         Reflect.deleteProperty(stage.provider.change.raw, endpoint)
         const again = await inTime(() => act(browser, app))
         assert.deepEqual([again.status, codesOf(app), stage.provider.complaints], [200, [code], []], again.body)
+        assert.equal(app.auth.status().providers['default']?.isReachable, true)
       })
     }
   })
