@@ -43,6 +43,7 @@ export {
   type Sessions,
   type SessionTarget,
 } from './oidc.ts'
+export type { Operations } from './operations.ts'
 export type { ClientAuthMethod, PrivateJwk, TlsClientCertificate } from './options/client-credentials.ts'
 export { type EnvironmentOptions, fromEnv } from './options/environment.ts'
 export type {

@@ -6,6 +6,7 @@ import { foldRoute, ownRoutes } from './http/own-routes.ts'
 import { type Next, type Request, type Response, requestPath } from './http/request.ts'
 import { redirect } from './http/response.ts'
 import { usesClientSecret } from './jose/algorithms.ts'
+import { traced } from './operations.ts'
 import type { AppConfig, Config } from './options/config.ts'
 import type { Options } from './options/options.ts'
 import { parseOptions } from './options/parse-options.ts'
@@ -163,7 +164,7 @@ export function oidc(options: Options): OidcMiddleware {
   ): void {
     const found = routes.get(path)
     if (found !== undefined)
-      return void runCounted(rp, found.kind, () => runRoute(found.load, rp, req, res)).catch((error) =>
+      return void runCounted(rp, found.kind, () => runRoute(found, rp, req, res)).catch((error) =>
         passError(error, next),
       )
     rp.loopBrake.noteSession(req, res, () => context.isAuthenticated)
@@ -233,11 +234,25 @@ type LoadRoute = () => Promise<Route>
 interface FoundRoute {
   readonly load: LoadRoute
   readonly kind: string
+  /** For a route at which the provider ends logins. */
+  readonly how: string | undefined
 }
 
-async function runRoute(loadRoute: LoadRoute, rp: RelyingParty, req: Request, res: Response): Promise<void> {
-  const route = await loadRoute()
-  await route(rp, req, res)
+async function runRoute({ load, how }: FoundRoute, rp: RelyingParty, req: Request, res: Response): Promise<void> {
+  const route = await load()
+  if (how === undefined) return await route(rp, req, res)
+  await traced(
+    'express-oidc:logout',
+    () => ({ how }),
+    () => route(rp, req, res),
+  )
+}
+
+/** The routes at which the provider ends logins, and their names in events. */
+const LOGOUT_ROUTES: Readonly<Record<string, string>> = {
+  backchannelLogout: 'backchannel',
+  frontchannelLogout: 'frontchannel',
+  tokenRevocation: 'token-revocation',
 }
 
 /** The kind of each route for `status()` and `drain()`. Each other route is of the kind `other`. */
@@ -267,7 +282,7 @@ function createRoutes(rp: RelyingParty): ReadonlyMap<string, FoundRoute> {
       const load = client === undefined ? loaders[name] : () => loadCallback(client)
       return load === undefined
         ? []
-        : [[foldRoute(path), { load: loadOnce(load), kind: KINDS[name] ?? 'other' }] as const]
+        : [[foldRoute(path), { load: loadOnce(load), kind: KINDS[name] ?? 'other', how: LOGOUT_ROUTES[name] }] as const]
     }),
   )
 }

@@ -19,7 +19,7 @@ import {
   type Transactions,
 } from './session/transaction.ts'
 import { createStateEpoch, STORE_EPOCH } from './state/epoch.ts'
-import { createGuardedState } from './state/guarded-state.ts'
+import { createGuardedState, withTracedWait } from './state/guarded-state.ts'
 import type { SharedState, StoreLike } from './state/shared-state.ts'
 import { createStoreState } from './state/store-state.ts'
 import { CONFIGURED, NOT_FETCHED, type OidcStatus, type Operating, type ProviderStatus } from './status.ts'
@@ -138,7 +138,7 @@ export function clientOf(rp: RelyingParty, { provider = ONLY_PROVIDER }: Pick<Lo
 function createStoreStates(): (store: StoreLike) => SharedState {
   const states = new WeakMap<StoreLike, SharedState>()
   return (store) => {
-    const state = states.get(store) ?? createStoreState(store)
+    const state = states.get(store) ?? withTracedWait(createStoreState(store))
     states.set(store, state)
     return state
   }

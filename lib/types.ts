@@ -40,6 +40,8 @@ export interface Transaction {
   readonly recheckedTokensId?: string
   /** The private key that the tokens will be bound to (RFC 9449). */
   readonly dpopKey?: DpopKey
+  /** The trace of the login, for who observes it (W3C Trace Context). */
+  readonly traceparent?: string
   /** Seconds since 1970, with their fraction. */
   readonly startedAt: number
 }

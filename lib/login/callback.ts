@@ -12,6 +12,7 @@ import {
 } from '../http/request.ts'
 import { redirect, rejectPrefetch } from '../http/response.ts'
 import { homePage } from '../http/return-to.ts'
+import { type Operations, traced } from '../operations.ts'
 import { type Config, ONLY_PROVIDER } from '../options/config.ts'
 import { responseDeliveryOf } from '../options/response-type.ts'
 import {
@@ -32,6 +33,7 @@ import { requireSession, type SessionRequest } from '../session/express-session.
 import { createKeptForms } from '../session/kept-forms.ts'
 import { regenerateSession, saveLogin } from '../session/login-session.ts'
 import { chooseSessionClaims, endOfNewLogin } from '../session/session-claims.ts'
+import { loginIdOf } from '../session/transaction.ts'
 import { nowInSeconds } from '../time/seconds.ts'
 import type { IdTokenClaims, Login, Transaction } from '../types.ts'
 import { checkResponseMode, REPOSTED_PARAM, repostResponse } from './repost-page.ts'
@@ -49,11 +51,28 @@ export async function callbackRoute(rp: RelyingParty, client: Client, req: Reque
   if (req.method === 'GET') rejectTokensInQuery(client, fields)
   if (await repostResponse(rp, client, sessionReq, res, fields)) return
 
+  const { name, callback } = client.config
+  await traced(
+    'express-oidc:callback',
+    () => ({ provider: name, route: callback, ...rp.transactions.peekTrace(req, response.get('state')) }),
+    (operation) => acceptResponse(rp, client, sessionReq, res, response, operation),
+  )
+}
+
+async function acceptResponse(
+  rp: RelyingParty,
+  client: Client,
+  sessionReq: SessionRequest,
+  res: Response,
+  response: ResponseParams,
+  operation: Operations['express-oidc:callback'] | undefined,
+): Promise<void> {
   const found = await findTransaction(rp, client, sessionReq, res, response)
   if (found === undefined) return redirectToPage(rp, res, { returnTo: homePage(rp.config) })
   const { params, transaction } = found
+  if (operation !== undefined) operation.loginId = loginIdOf(transaction)
   checkProvider(client.config, transaction)
-  checkResponseMode(client, req, response, params)
+  checkResponseMode(client, sessionReq, response, params)
   try {
     const completed = await completeLogin(rp, sessionReq, res, transaction, () =>
       rp.redeemOnce(responseId(client, params, transaction), () => redeem(rp, client, sessionReq, found)),

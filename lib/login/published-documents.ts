@@ -73,14 +73,14 @@ export async function storeRequestObject(
   const id = randomBytes(24).toString('base64url')
   const expiresAt = nowInSeconds() + REQUEST_OBJECT_LIFETIME
   const record = { cookie: lifetimeUntil(expiresAt), requestObject, expiresAt }
-  await storeOperation((done) => store.set(recordKey('request', id), record, done))
+  await storeOperation('set', (done) => store.set(recordKey('request', id), record, done))
   return `${origin}${basePath}${routes.requestObjects}?id=${id}`
 }
 
 /** Returns the request object with this id if it has not expired. The provider may read it several times. */
 async function readRequestObject(store: StoreLike, id: string): Promise<string | undefined> {
   if (!/^[\w-]{32}$/.test(id)) return undefined
-  const record = await storeOperation((done) => getRecord(store, recordKey('request', id), done))
+  const record = await storeOperation('get', (done) => getRecord(store, recordKey('request', id), done))
   const { requestObject, expiresAt }: Readonly<Record<string, unknown>> = Object(record)
   // Some stores return expired records until they clean up.
   const isLive = typeof expiresAt === 'number' && nowInSeconds() < expiresAt

@@ -11,6 +11,7 @@ import {
 } from '../http/request.ts'
 import { redirect, rejectPrefetch } from '../http/response.ts'
 import { currentPage, homePage, providerChooserUrl, safeReturnTo } from '../http/return-to.ts'
+import { type Operations, traced } from '../operations.ts'
 import { parseAuthorizationParams, type WireParams } from '../options/authorization-params.ts'
 import { ONLY_PROVIDER } from '../options/config.ts'
 import { createAuthorizationRequest, type LoginRequest, usesRequestUri } from '../protocol/authorization-request.ts'
@@ -19,6 +20,7 @@ import type { Client, RelyingParty } from '../relying-party.ts'
 import { isStrict } from '../session/cookies.ts'
 import { readLogin } from '../session/current-login.ts'
 import { requireSession, type SessionRequest } from '../session/express-session.ts'
+import { loginIdOf } from '../session/transaction.ts'
 import type { LoginOptions } from '../types.ts'
 import { storeRequestObject } from './published-documents.ts'
 import { findLoginToRecheck, idTokenHintParam, redirectBackToPage, withoutLoginHintAndMaxAge } from './silent-login.ts'
@@ -151,6 +153,22 @@ async function startLogin(
   rp.secureCookie.check(sessionReq)
   if (login.isSilent === true && login.recheckedTokensId === undefined) rp.silentLogins.rememberAttempt(res)
   stopLoginLoops(rp, sessionReq, res, login)
+  await traced(
+    'express-oidc:login',
+    () => ({ provider: config.name, route: rp.config.routes.login }),
+    (operation) => redirectToProvider(rp, client, sessionReq, res, login, operation),
+  )
+}
+
+async function redirectToProvider(
+  rp: RelyingParty,
+  client: Client,
+  req: SessionRequest,
+  res: Response,
+  login: LoginStart,
+  operation: Operations['express-oidc:login'] | undefined,
+): Promise<void> {
+  const { config } = client
   await config.hooks.beforeLogin?.({ req, res, provider: config.name, returnTo: login.returnTo })
   if (res.headersSent) return
   // The user did not ask for a recheck, so it must not lead to a provider that is down.
@@ -158,13 +176,15 @@ async function startLogin(
   if (login.recheckedTokensId !== undefined) await client.checkAvailability()
   const provider = await client.findProvider()
   if (usesRequestUri(provider) && readLogin(req, config) === undefined) limitStrangers(client, login)
-  const authorizationParams = await createAuthorizationParams(rp, client, sessionReq, login)
+  const authorizationParams = await createAuthorizationParams(rp, client, req, login)
   const { url, transaction } = await createAuthorizationRequest(
     provider,
     { ...login, authorizationParams },
-    (requestObject) => storeRequestObject(sessionReq.sessionStore, config, requestObject),
+    (requestObject) => storeRequestObject(req.sessionStore, config, requestObject),
   )
-  rp.transactions.begin(req, res, transaction)
+  const { traceparent } = operation ?? {}
+  if (operation !== undefined) operation.loginId = loginIdOf(transaction)
+  rp.transactions.begin(req, res, { ...transaction, ...(traceparent === undefined ? {} : { traceparent }) })
   publish['express-oidc:login-start'](() => ({
     provider: config.name,
     issuer: config.issuer,

@@ -3,6 +3,7 @@ import { publish } from '../events.ts'
 import { allowMethods, headerOf, isPrefetch, type Request, type Response, wantsPage } from '../http/request.ts'
 import { senderOf } from '../http/request-origin.ts'
 import { redirect, SUBMIT_FORM_SCRIPT, send, sendFormPage } from '../http/response.ts'
+import { traced } from '../operations.ts'
 import { readEndSessionParams } from '../options/authorization-params.ts'
 import { type AppConfig, ONLY_PROVIDER } from '../options/config.ts'
 import { createEndSessionRequest, type EndSessionRequest, revokeTokens } from '../protocol/end-session-request.ts'
@@ -26,6 +27,14 @@ export async function logoutRoute(rp: RelyingParty, req: Request, res: Response)
  * do not redirect back. It also works without a login, and with one that has expired.
  */
 export async function logOut(rp: RelyingParty, req: Request, res: Response): Promise<void> {
+  await traced(
+    'express-oidc:logout',
+    () => ({ how: 'application' }),
+    () => endLogin(rp, req, res),
+  )
+}
+
+async function endLogin(rp: RelyingParty, req: Request, res: Response): Promise<void> {
   const { config } = rp
   const sessionReq = requireSession(req)
   const [login, lastLogin] = [readLogin(req, config), readLastLogin(req, config)]

@@ -1,5 +1,6 @@
 import { ProviderError, shown } from '../errors.ts'
 import { type JsonObject, presentMembers } from '../jose/json.ts'
+import { traced } from '../operations.ts'
 import type { Config } from '../options/config.ts'
 import { endpointOf } from '../provider/client-authentication.ts'
 import { errorFromResponse } from '../provider/error-response.ts'
@@ -66,7 +67,7 @@ export type TokenRequestingClient = PostingClient & { readonly config: TokenResp
 
 type TokenResponseConfig = Pick<
   Config,
-  'allowMissingAccessToken' | 'assumeBearerTokenType' | 'dpopBoundAccessTokens' | 'tokenEndpointAuthMethod'
+  'name' | 'allowMissingAccessToken' | 'assumeBearerTokenType' | 'dpopBoundAccessTokens' | 'tokenEndpointAuthMethod'
 >
 
 /**
@@ -80,7 +81,11 @@ export async function requestTokens(
   { dpopKey, keepRefreshToken, issuedTokenType }: TokenRequestOptions = {},
 ): Promise<TokenResponse> {
   const { config } = provider
-  const response = await postForm(provider, 'token_endpoint', grant, { dpopKey })
+  const response = await traced(
+    'express-oidc:token-request',
+    () => ({ provider: config.name, grantType: String(grant['grant_type']) }),
+    () => postForm(provider, 'token_endpoint', grant, { dpopKey }),
+  )
   const members = presentTokenMembers(untypedJsonBody(response))
   if (!isSuccess(response.status) || isErrorBody(members)) {
     const url = endpointOf(provider, 'token_endpoint')

@@ -1,4 +1,5 @@
 import { publish } from '../events.ts'
+import { traced } from '../operations.ts'
 import type { DocumentStatus } from '../status.ts'
 import { nowInSeconds } from '../time/seconds.ts'
 import { createFailureMemory } from './fetch-failures.ts'
@@ -87,12 +88,21 @@ export function createCachedDocument<T>(options: CachedDocumentOptions<T>): Cach
   let pending: Promise<T> | undefined
   let usedAt = Number.NEGATIVE_INFINITY
   let isStaleReported = false
+  let isBackground = false
   /** Rejects with the last failure, or returns the last document if it was useless. */
   let lastOutcome: () => T
 
+  function fetchDocument(): Promise<Fetched<T>> {
+    if (label === undefined) return options.load()
+    const { document, issuer, provider } = label
+    const operation = document === 'keys' ? 'express-oidc:key-fetch' : 'express-oidc:metadata-fetch'
+    const describe = () => ({ issuer, isBackground, ...(provider === undefined ? {} : { provider }) })
+    return traced(operation, describe, options.load)
+  }
+
   async function load(): Promise<T> {
     try {
-      const { value, headers } = await options.load()
+      const { value, headers } = await fetchDocument()
       if (options.isUseless?.(value, usableCopy()?.value) === true) {
         failures.add(undefined)
         lastOutcome = () => value
@@ -140,7 +150,10 @@ export function createCachedDocument<T>(options: CachedDocumentOptions<T>): Cach
   }
 
   function renewNow(): void {
-    if (pending === undefined && !failures.isWithin(bounds.backoff)) void renew().catch(() => undefined)
+    if (pending !== undefined || failures.isWithin(bounds.backoff)) return
+    isBackground = true
+    void renew().catch(() => undefined)
+    isBackground = false
   }
 
   /** A first attempt is worth the wait, because the copy was not used for a long time. An outage keeps nobody waiting. */

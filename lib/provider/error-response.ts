@@ -142,7 +142,7 @@ function textOf(value: unknown): string | undefined {
   return typeof value === 'string' ? value : undefined
 }
 
-function supportId(value: unknown): string | undefined {
+export function supportId(value: unknown): string | undefined {
   return typeof value === 'string' && SUPPORT_ID.test(value) ? value : undefined
 }
 

@@ -1,10 +1,11 @@
 import { OidcError, ProviderError, shown } from '../errors.ts'
 import { publish } from '../events.ts'
 import type { JsonObject } from '../jose/json.ts'
+import { traced } from '../operations.ts'
 import type { Config } from '../options/config.ts'
 import { withTimeLimit } from '../time/limit.ts'
 import { type ConnectionSettings, HTTP2_ONLY } from './connections.ts'
-import { errorFromStatus } from './error-response.ts'
+import { errorFromStatus, supportId } from './error-response.ts'
 import {
   createFetchTransport,
   createNodeTransport,
@@ -129,6 +130,26 @@ function toProviderError(error: unknown, urlWithoutQuery: string): OidcError {
 
 /** Publishes each request with its outcome, and turns failures into errors of this library. */
 async function withEvent(
+  method: string,
+  url: string,
+  send: () => Promise<ProviderResponse>,
+): Promise<ProviderResponse> {
+  return await traced(
+    'express-oidc:request',
+    () => ({ method, url }),
+    async (operation) => {
+      const response = await publishOutcome(method, url, send)
+      if (operation !== undefined) {
+        operation.status = response.status
+        const id = supportId(response.headers.get('x-okta-request-id'))
+        if (id !== undefined) operation.requestId = id
+      }
+      return response
+    },
+  )
+}
+
+async function publishOutcome(
   method: string,
   url: string,
   send: () => Promise<ProviderResponse>,

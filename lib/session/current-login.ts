@@ -94,7 +94,7 @@ export async function recordFailedCheck(req: SessionRequest, config: RecheckConf
   const oidcSession = readOidcSession(req.session, config)
   if (oidcSession === undefined) return
   writeOidcSession(req.session, config, { ...oidcSession, checkedAt: Math.floor(nowInSeconds()) })
-  await storeOperation((done) => req.session.save(done))
+  await storeOperation('save', (done) => req.session.save(done))
 }
 
 /** A shorter interval could recheck at each page, because the clocks of two servers may differ by some seconds. */

@@ -69,7 +69,7 @@ export async function endLocalLogin(
   const tokens = tokensId === undefined ? undefined : await tokenRecords.read(sessionStore, tokensId).catch(report)
   if (tokensId !== undefined) await tokenRecords.remove(sessionStore, tokensId).catch(report)
   try {
-    await storeOperation((done) => req.session.destroy(unlessAbsent(done)))
+    await storeOperation('destroy', (done) => req.session.destroy(unlessAbsent(done)))
   } finally {
     failures.forEach(publishError)
   }
@@ -252,7 +252,7 @@ async function endMatchingSession(
   // A session without a login belongs to the application, which has removed the login itself: it stays.
   if (oidcSession !== undefined || data === undefined) {
     storeWatch.markIdEnded(store, sessionId)
-    const isDestroyed = await step(() => storeOperation((done) => destroyRecord(store, sessionId, done)))
+    const isDestroyed = await step(() => storeOperation('destroy', (done) => destroyRecord(store, sessionId, done)))
     if (isDestroyed && oidcSession !== undefined) publishLogout(how, oidcSession.login)
   }
   // The session stays in the index, and the provider can try again.
@@ -271,7 +271,7 @@ async function readTokens(records: TokenRecords, store: StoreLike, id?: string):
 
 /** A session that cannot be read is `undefined`, and is destroyed like one that matches. */
 async function readSession(store: StoreLike, id: string): Promise<object | undefined> {
-  return storeOperation<object>((done) => getRecord(store, id, done)).catch(() => undefined)
+  return storeOperation<object>('get', (done) => getRecord(store, id, done)).catch(() => undefined)
 }
 
 interface RecordedLogout {
@@ -288,11 +288,11 @@ async function writeLogout(store: StoreLike, key: string, logout: RecordedLogout
   const { at, exceptTokensId } = logout
   const except = exceptTokensId === undefined ? {} : { exceptTokensId }
   const record = { cookie: lifetimeUntil(at + seconds), loggedOutAt: at, ...except }
-  await storeOperation((done) => store.set(recordKey('logout', key), record, done))
+  await storeOperation('set', (done) => store.set(recordKey('logout', key), record, done))
 }
 
 async function readLogout(store: StoreLike, key: string): Promise<RecordedLogout> {
-  const record = await storeOperation((done) => getRecord(store, recordKey('logout', key), done))
+  const record = await storeOperation('get', (done) => getRecord(store, recordKey('logout', key), done))
   const { loggedOutAt, exceptTokensId } = Object(record)
   return { at: typeof loggedOutAt === 'number' ? loggedOutAt : Number.NEGATIVE_INFINITY, exceptTokensId }
 }

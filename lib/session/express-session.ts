@@ -1,5 +1,6 @@
 import { OidcError } from '../errors.ts'
 import type { Request } from '../http/request.ts'
+import { traced } from '../operations.ts'
 import type { StoreLike } from '../state/shared-state.ts'
 import { asPromise } from '../state/store-record.ts'
 import { withTimeLimit } from '../time/limit.ts'
@@ -75,10 +76,15 @@ const MAX_OPERATION_SECONDS = 10
  * seconds. An `OidcError`, such as one of the shared state, is passed on unchanged.
  */
 export async function storeOperation<Value>(
+  operation: 'get' | 'set' | 'destroy' | 'save' | 'regenerate',
   run: (done: (error: unknown, value?: Value) => void) => unknown,
 ): Promise<Value | undefined> {
   try {
-    return await withTimeLimit(MAX_OPERATION_SECONDS, () => asPromise(run), noResponse)
+    return await traced(
+      'express-oidc:store',
+      () => ({ operation }),
+      () => withTimeLimit(MAX_OPERATION_SECONDS, () => asPromise(run), noResponse),
+    )
   } catch (error) {
     throw error instanceof OidcError ? error : storeError(error)
   }

@@ -100,7 +100,7 @@ export function createIndexCheck(services: IndexCheckServices): IndexCheck {
       if (oidcSession === undefined) return
       const { session } = req
       const isOver = await share(`${oidcSession.tokensId} ${req.sessionID}`, () => check(req, oidcSession))
-      if (isOver) await storeOperation((done) => session.regenerate(unlessAbsent(done)))
+      if (isOver) await storeOperation('regenerate', (done) => session.regenerate(unlessAbsent(done)))
     },
     async isOver(req) {
       const oidcSession = readOidcSession(req.session, config)

@@ -38,7 +38,7 @@ export async function regenerateSession(
     await storeWatch.markEnded(req)
     await tokenRecords.remove(sessionStore, stored.tokensId)
   }
-  await storeOperation((done) => req.session.regenerate(unlessAbsent(done)))
+  await storeOperation('regenerate', (done) => req.session.regenerate(unlessAbsent(done)))
   await storeWatch.unindex({ sessionStore, sessionID, session })
   Object.assign(req.session, kept)
 }
@@ -87,7 +87,7 @@ export async function saveLogin(
   oidcSession: OidcSession,
 ): Promise<void> {
   writeOidcSession(req.session, config, oidcSession)
-  await storeOperation((done) => req.session.save(done))
+  await storeOperation('save', (done) => req.session.save(done))
   storeWatch.markSaved(req)
 }
 
@@ -111,6 +111,6 @@ export function syncLoginWithOtherRequests(
 
 /** False if the session is no longer in its store, for example because another node has ended it. */
 export async function isStored(req: SessionRequest): Promise<boolean> {
-  const data = await storeOperation((done) => getRecord(req.sessionStore, req.sessionID, done))
+  const data = await storeOperation('get', (done) => getRecord(req.sessionStore, req.sessionID, done))
   return data !== undefined
 }

@@ -69,7 +69,7 @@ export function createLoginWatch(
   /** The token record first: without it the login is over, whatever a session says (see store-watch.ts). */
   async function endIn(store: StoreLike, sessionId: string, tokensId: string): Promise<number | undefined> {
     if (!(await tokenRecords.has(store, tokensId))) return undefined
-    const data = await storeOperation((done) => getRecord(store, sessionId, done))
+    const data = await storeOperation('get', (done) => getRecord(store, sessionId, done))
     return endOfStoredLogin(data, tokensId, config)
   }
 

@@ -85,7 +85,7 @@ export function createSessionList(
   const limit = createLimiter(MAX_PARALLEL_SESSIONS)
 
   async function read(store: StoreLike, sessionId: string): Promise<FoundSession | undefined> {
-    const data = await storeOperation<object>((done) => getRecord(store, sessionId, done))
+    const data = await storeOperation<object>('get', (done) => getRecord(store, sessionId, done))
     const oidcSession = readOidcSession(data, config)
     return oidcSession === undefined ? undefined : { sessionId, oidcSession }
   }

@@ -28,7 +28,7 @@ export function createTokenRecords(config: Pick<AppConfig, 'secrets'>): TokenRec
   async function replace(store: StoreLike, id: string, tokens: TokenRecord, login: Login): Promise<void> {
     const name = tokenRecordKey(id)
     const record = { cookie: lifetimeUntil(login.expiresAt), tokens: seal.seal(JSON.stringify(tokens), name) }
-    await storeOperation((done) => store.set(name, record, done))
+    await storeOperation('set', (done) => store.set(name, record, done))
   }
 
   async function read(store: StoreLike, id: string): Promise<TokenRecord | undefined> {
@@ -43,7 +43,7 @@ export function createTokenRecords(config: Pick<AppConfig, 'secrets'>): TokenRec
 
   async function remove(store: StoreLike, id: string): Promise<void> {
     const keys = [tokenRecordKey(id), formerRecordKey(id)]
-    await Promise.all(keys.map((key) => storeOperation((done) => destroyRecord(store, key, done))))
+    await Promise.all(keys.map((key) => storeOperation('destroy', (done) => destroyRecord(store, key, done))))
   }
 
   return {
@@ -64,7 +64,7 @@ export function createTokenRecords(config: Pick<AppConfig, 'secrets'>): TokenRec
 }
 
 async function readSealed(store: StoreLike, key: string): Promise<string | undefined> {
-  const record = await storeOperation<Readonly<Record<string, unknown>>>((done) => getRecord(store, key, done))
+  const record = await storeOperation<Readonly<Record<string, unknown>>>('get', (done) => getRecord(store, key, done))
   const sealed = record?.['tokens']
   return typeof sealed === 'string' ? sealed : undefined
 }

@@ -21,6 +21,16 @@ export interface Transactions {
    * Reads and deletes the transaction with this `state`. Throws `ERR_OIDC_TRANSACTION_MISSING`, `_INVALID` or `_EXPIRED`.
    */
   take(req: Request, res: Response, state: string): Transaction
+  /**
+   * Reads the trace of the transaction with this `state`, for those who observe the login. A response in a JWT does not show its
+   * `state` before it is verified: then there is no trace.
+   */
+  peekTrace(req: Request, state: string | undefined): Pick<Transaction, 'traceparent'>
+}
+
+/** The name of a login for those who observe it. It does not tell the `state`, whose hash it is. */
+export function loginIdOf({ state }: Pick<Transaction, 'state'>): string {
+  return hash('sha256', `login id of ${state}`, 'hex').slice(0, 32)
 }
 
 const PREFIX = 'oidc-tx.'
@@ -90,6 +100,12 @@ export function createTransactions(
       // The browser deletes the cookie in time, but a copied cookie would live on.
       if (!(nowInSeconds() <= transaction.startedAt + config.transactionLifetime)) throw expired(config)
       return transaction
+    },
+    peekTrace(req, state = '') {
+      const name = prefix + hashOf(state)
+      const value = readValue(readCookies(req), name)
+      const { traceparent } = (value === undefined ? undefined : open(name, value)) ?? {}
+      return traceparent === undefined ? {} : { traceparent }
     },
   }
 }

@@ -1,4 +1,5 @@
 import { OidcError } from '../errors.ts'
+import { traced } from '../operations.ts'
 import type { OutcomeMemory } from '../time/outcome-memory.ts'
 import { stateOperation } from './operation.ts'
 import type { SharedState } from './shared-state.ts'
@@ -9,9 +10,13 @@ import type { SharedState } from './shared-state.ts'
  * rejects with. `outcomes` remembers whether the state can be reached.
  */
 export function createGuardedState(state: SharedState, outcomes?: OutcomeMemory): SharedState {
-  async function guarded<T>(run: () => Promise<T>): Promise<T> {
+  async function guarded<T>(operation: string, run: () => Promise<T>): Promise<T> {
     try {
-      const value = await stateOperation(run)
+      const value = await traced(
+        'express-oidc:shared-state',
+        () => ({ operation }),
+        () => stateOperation(run),
+      )
       outcomes?.succeeded()
       return value
     } catch (error) {
@@ -21,12 +26,33 @@ export function createGuardedState(state: SharedState, outcomes?: OutcomeMemory)
   }
 
   return {
-    add: (key, member, seconds) => guarded(async () => state.add(key, member, seconds)),
-    remove: (key, member) => guarded(async () => state.remove(key, member)),
-    members: (key) => guarded(async () => state.members(key)),
-    take: (key) => guarded(async () => state.take(key)),
-    once: (key, seconds) => guarded(async () => state.once(key, seconds)),
-    seen: (key) => guarded(async () => state.seen(key)),
-    lock: (key, seconds, work) => state.lock(key, seconds, work),
+    add: (key, member, seconds) => guarded('add', async () => state.add(key, member, seconds)),
+    remove: (key, member) => guarded('remove', async () => state.remove(key, member)),
+    members: (key) => guarded('members', async () => state.members(key)),
+    take: (key) => guarded('take', async () => state.take(key)),
+    once: (key, seconds) => guarded('once', async () => state.once(key, seconds)),
+    seen: (key) => guarded('seen', async () => state.seen(key)),
+    lock: withTracedWait(state).lock,
+  }
+}
+
+/** The state, whose locks publish how long a caller waits for them. What is done under a lock is no part of the wait. */
+export function withTracedWait(state: SharedState): SharedState {
+  return {
+    ...state,
+    lock(key, seconds, work) {
+      let onAcquired = (): void => undefined
+      const acquired = new Promise<void>((resolve) => {
+        onAcquired = resolve
+      })
+      const result = state.lock(key, seconds, (lease) => {
+        onAcquired()
+        return work(lease)
+      })
+      // The caller gets the failure of the lock, so here it only ends the wait.
+      const wait = (): Promise<unknown> => Promise.race([acquired, result])
+      void traced('express-oidc:lock', () => ({}), wait).catch(() => undefined)
+      return result
+    },
   }
 }

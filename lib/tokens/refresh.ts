@@ -1,5 +1,6 @@
 import { OidcError } from '../errors.ts'
 import { publish } from '../events.ts'
+import { traced } from '../operations.ts'
 import { type AppConfig, type Config, ONLY_PROVIDER } from '../options/config.ts'
 import type { RefreshableTokens, RefreshedTokens } from '../protocol/refresh-grant.ts'
 import { clientOf, type RelyingParty } from '../relying-party.ts'
@@ -48,7 +49,14 @@ export async function freshAccessToken(
   }
   const { scope = '', resource = '', rejectedToken = '' } = query
   const key = JSON.stringify([id, scope, resource, rejectedToken])
-  const token = await rp.refreshOnce(key, () => refreshUnderLock(rp, req, user, id, query))
+  const { provider = ONLY_PROVIDER } = user
+  const token = await rp.refreshOnce(key, () =>
+    traced(
+      'express-oidc:refresh',
+      () => ({ provider }),
+      () => refreshUnderLock(rp, req, user, id, query),
+    ),
+  )
   // Another request may have done the refresh, and changed the login in its own copy of the session.
   syncLoginWithOtherRequests(req, rp.config, rp.storeWatch)
   return token

@@ -17,7 +17,17 @@ interface Room {
 }
 
 /** The words that every room may use. They import nothing but one another. */
-const VOCABULARY = ['claims', 'error-codes', 'errors', 'events', 'hooks', 'status', 'token-request', 'types']
+const VOCABULARY = [
+  'claims',
+  'error-codes',
+  'errors',
+  'events',
+  'hooks',
+  'operations',
+  'status',
+  'token-request',
+  'types',
+]
 
 /** A feature meets the others nowhere: what two of them need stands on the ground floor. */
 const FEATURE: Room = {
