@@ -68,8 +68,11 @@ const ROOMS: Readonly<Record<string, Room>> = {
   },
   // A provider for the tests of applications. Only its own entry point loads it.
   testing: { imports: ['jose', 'options', 'http', 'time'], packages: ['jose'] },
+  // Spans and metrics. Only its own entry point loads it.
+  telemetry: { imports: [], packages: ['@opentelemetry/api'] },
   entry: {
     imports: [
+      'telemetry',
       'testing',
       'oidc',
       'guards',
@@ -186,7 +189,7 @@ describe('the rooms of lib/', () => {
     it(`are loaded at the start without openid-client, jose and the network of Node: ${entry}`, () => {
       const reached = [...reachedFrom(entry, 'value')]
       assert.deepEqual(
-        reached.filter((file) => /^(testing|registration|command)\b/.test(file)),
+        reached.filter((file) => /^(testing|registration|command|opentelemetry|telemetry)\b/.test(file)),
         [],
       )
       const outside = reached.filter((target) => !target.endsWith('.ts')).sort()
@@ -215,6 +218,11 @@ describe('the rooms of lib/', () => {
   it('load the test kit only for who imports it', () => {
     const importers = OWN.filter(({ from, target }) => roomOf(target) === 'testing' && roomOf(from) !== 'testing')
     assert.deepEqual([...new Set(importers.map(({ from }) => from))], ['testing.ts'])
+  })
+
+  it('load OpenTelemetry only for who imports it', () => {
+    const importers = OWN.filter(({ from, target }) => roomOf(target) === 'telemetry' && roomOf(from) !== 'telemetry')
+    assert.deepEqual([...new Set(importers.map(({ from }) => from))], ['opentelemetry.ts'])
   })
 
   it('have no folder within a folder, and no barrel but index.ts', () => {

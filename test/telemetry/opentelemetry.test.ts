@@ -1,0 +1,212 @@
+import assert from 'node:assert/strict'
+import { after, before, beforeEach, describe, it } from 'node:test'
+import { context, trace } from '@opentelemetry/api'
+import { AsyncLocalStorageContextManager } from '@opentelemetry/context-async-hooks'
+import { PrometheusSerializer } from '@opentelemetry/exporter-prometheus'
+import { MeterProvider, MetricReader } from '@opentelemetry/sdk-metrics'
+import {
+  BasicTracerProvider,
+  InMemorySpanExporter,
+  type ReadableSpan,
+  SimpleSpanProcessor,
+} from '@opentelemetry/sdk-trace-base'
+import { ERROR_STATUS, type ErrorCode, OidcError } from '../../lib/errors.ts'
+import { publishError } from '../../lib/events.ts'
+import { type Instrumentation, instrumentOidc } from '../../lib/opentelemetry.ts'
+import { atNode, type TestApp } from '../support/app/app.ts'
+import { createSharedStores } from '../support/app/nodes.ts'
+import { createStage } from '../support/app/stage.ts'
+import { readText } from '../support/docs/code-blocks.ts'
+import { onItsWay, REFRESH_SCOPE } from '../support/hostile/fault-injection.ts'
+
+/** Collects when it is told to. */
+class Reader extends MetricReader {
+  protected override async onForceFlush(): Promise<void> {}
+  protected override async onShutdown(): Promise<void> {}
+}
+
+const stage = createStage()
+const exporter = new InMemorySpanExporter()
+const tracerProvider = new BasicTracerProvider({ spanProcessors: [new SimpleSpanProcessor(exporter)] })
+let reader: Reader
+let instrumentation: Instrumentation | undefined
+
+before(() => {
+  context.setGlobalContextManager(new AsyncLocalStorageContextManager().enable())
+})
+beforeEach(() => exporter.reset())
+after(() => {
+  instrumentation?.disable()
+  context.disable()
+})
+
+function instrument(...auth: readonly TestApp['auth'][]): void {
+  instrumentation?.disable()
+  reader = new Reader()
+  instrumentation = instrumentOidc({ auth, tracerProvider, meterProvider: new MeterProvider({ readers: [reader] }) })
+}
+
+/** The metrics as Prometheus would get them. */
+async function scrape(): Promise<string> {
+  const { resourceMetrics, errors } = await reader.collect()
+  assert.deepEqual(errors, [])
+  return new PrometheusSerializer().serialize(resourceMetrics)
+}
+
+/** The value of a metric, by the beginning of its line. */
+function metricOf(text: string, name: string, labels: Readonly<Record<string, string>> = {}): number | undefined {
+  const line = text
+    .split('\n')
+    .filter((one) => one.startsWith(`${name}{`) || one.startsWith(`${name} `))
+    .find((one) => Object.entries(labels).every(([label, value]) => one.includes(`${label}="${value}"`)))
+  return line === undefined ? undefined : Number(/ ([\d.e+-]+)(?: \d+)?$/.exec(line)?.[1])
+}
+
+function parentOf(span: ReadableSpan, spans: readonly ReadableSpan[]): ReadableSpan | undefined {
+  return spans.find((one) => one.spanContext().spanId === span.parentSpanContext?.spanId)
+}
+
+/** Logs in at one node, with the response at another one. */
+async function logInOverTwoNodes(options: object = {}) {
+  const [one, other] = createSharedStores(2)
+  if (!one || !other) throw new Error('there are no stores')
+  const first = await stage.start(options, { session: { store: one } })
+  const second = await stage.start({ ...options, baseUrl: first.baseUrl }, { session: { store: other } })
+  instrument(first.auth, second.auth)
+  const { browser, next } = await onItsWay(first)
+  const page = await browser.go(atNode(next, second))
+  return { first, second, browser, page }
+}
+
+describe('the spans of a login', () => {
+  it('are one trace over two nodes, from the login route to the session, with all requests as children', async () => {
+    const { page } = await logInOverTwoNodes()
+    assert.ok(page.status < 400, page.body)
+    const spans = exporter.getFinishedSpans()
+    const login = spans.find(({ name }) => name === 'oidc login') ?? assert.fail()
+    const callback = spans.find(({ name }) => name === 'oidc callback') ?? assert.fail()
+    assert.deepEqual([...new Set(spans.map((span) => span.spanContext().traceId))], [login.spanContext().traceId])
+    assert.equal(login.parentSpanContext, undefined)
+    assert.equal(parentOf(callback, spans), login)
+    assert.equal(callback.parentSpanContext?.isRemote, true)
+    for (const span of spans) if (span !== login) assert.notEqual(parentOf(span, spans), undefined, span.name)
+    const path = (span: ReadableSpan): string => {
+      const parent = parentOf(span, spans)
+      return parent === undefined ? span.name : `${path(parent)} > ${span.name}`
+    }
+    const paths = new Set(spans.map(path))
+    for (const expected of [
+      'oidc login > oidc metadata fetch > oidc request',
+      'oidc login > oidc callback > oidc metadata fetch > oidc request',
+      'oidc login > oidc callback > oidc token request > oidc request',
+      'oidc login > oidc callback > oidc key fetch > oidc request',
+      'oidc login > oidc callback > oidc session store',
+    ]) {
+      assert.ok(paths.has(expected), `${expected} is not among:\n${[...paths].join('\n')}`)
+    }
+    const requests = spans.filter(({ name }) => name === 'oidc request').map(({ attributes }) => attributes['url.full'])
+    // Each node fetches the metadata. The keys and the tokens are fetched once.
+    assert.equal(requests.length, 4)
+    assert.equal(login.attributes['oidc.login.id'], callback.attributes['oidc.login.id'])
+    assert.deepEqual([login.attributes['oidc.provider'], login.attributes['http.route']], ['default', '/login'])
+  })
+
+  it('are linked with the span of the HTTP request that the callback belongs to', async () => {
+    const app = await stage.start({}, { before: [(_req, _res, next) => inHttpSpan(next)] })
+    instrument(app.auth)
+    await app.browser().open('/login')
+    const callback = exporter.getFinishedSpans().find(({ name }) => name === 'oidc callback') ?? assert.fail()
+    assert.equal(callback.links.length, 1)
+    assert.notEqual(callback.links[0]?.context.traceId, callback.spanContext().traceId)
+  })
+
+  it('have the code of a failure, and no token, code, secret or cookie', async () => {
+    const app = await stage.start({})
+    instrument(app.auth)
+    stage.provider.change.raw['/token'] = (_req, res) => void res.writeHead(500).end()
+    await app.browser().open('/login')
+    Reflect.deleteProperty(stage.provider.change.raw, '/token')
+    await app.browser().open('/login')
+    const spans = exporter.getFinishedSpans()
+    const [failed] = spans.filter(({ name }) => name === 'oidc callback')
+    assert.equal(failed?.attributes['error.type'], 'ERR_OIDC_PROVIDER_STATUS')
+    const text = JSON.stringify(spans.map(({ name, attributes, status, events }) => [name, attributes, status, events]))
+    assert.doesNotMatch(text, /eyJ|[?&]code=|state=|Bearer|cookie/i)
+  })
+
+  it('are none after disable()', async () => {
+    const app = await stage.start({})
+    instrument(app.auth)
+    instrumentation?.disable()
+    await app.browser().open('/login')
+    assert.deepEqual(exporter.getFinishedSpans(), [])
+  })
+})
+
+/** What the HTTP instrumentation of OpenTelemetry does. */
+function inHttpSpan(next: () => void): void {
+  const span = tracerProvider.getTracer('http').startSpan('GET')
+  context.with(trace.setSpan(context.active(), span), next)
+}
+
+describe('the metrics', () => {
+  it('count each failure by its code', async () => {
+    instrument()
+    const codes = Object.keys(ERROR_STATUS) as ErrorCode[]
+    assert.ok(codes.length > 50)
+    for (const code of codes) publishError(new OidcError(code, 'a failure'))
+    const text = await scrape()
+    for (const code of codes) assert.equal(metricOf(text, 'oidc_failures_total', { error_type: code }), 1, code)
+  })
+
+  it('count logins, refreshes, denials and ended sessions, and measure operations', async () => {
+    stage.provider.change.tokenResponse = (response) => ({ ...response, expires_in: 0 })
+    const app = await stage.start({ scope: REFRESH_SCOPE })
+    instrument(app.auth)
+    const browser = app.browser()
+    await browser.fetch('/profile')
+    await browser.open('/login')
+    await browser.fetch('/access-token')
+    await browser.post('/logout')
+    const text = await scrape()
+    // For the sample in docs/operations.md.
+    if (process.env['PRINT_METRICS'] !== undefined) process.stderr.write(text)
+    const provider = { oidc_provider: 'default' }
+    assert.equal(metricOf(text, 'oidc_logins_total', provider), 1)
+    assert.equal(metricOf(text, 'oidc_refreshes_total', provider), 1)
+    assert.equal(metricOf(text, 'oidc_sessions_ended_total', { ...provider, oidc_logout_how: 'application' }), 1)
+    assert.equal(metricOf(text, 'oidc_denials_total'), 1)
+    for (const [operation, count] of [
+      ['login', 1],
+      ['callback', 1],
+      ['logout', 1],
+      ['refresh', 1],
+      ['token-request', 2],
+    ] as const) {
+      const labels = { oidc_operation: operation }
+      assert.equal(metricOf(text, 'oidc_operation_duration_count', labels), count, operation)
+    }
+    assert.equal(metricOf(text, 'oidc_document_age', { oidc_document: 'keys' }), 0)
+    assert.equal(metricOf(text, 'oidc_document_stale', { oidc_document: 'metadata' }), 0)
+    assert.equal(metricOf(text, 'oidc_fetch_budget', { oidc_document: 'keys' }), 5)
+    assert.equal(metricOf(text, 'oidc_reachable', { oidc_part: 'provider' }), 1)
+    assert.equal(metricOf(text, 'oidc_requests_under_way'), 0)
+    assert.doesNotMatch(text, /eyJ|Bearer|user-/)
+    // The sample of the documentation comes from this run: each of its metrics is there.
+    const [sample = ''] = /(?<=## Sample[\s\S]*?```text\n)[\s\S]*?(?=```)/.exec(readText('docs/operations.md')) ?? []
+    const types = sample.split('\n').filter((line) => line.startsWith('# TYPE '))
+    assert.ok(types.length > 8)
+    for (const line of types) assert.ok(text.includes(`${line}\n`), line)
+  })
+
+  it('say that a provider is away', async () => {
+    const app = await stage.start({})
+    instrument(app.auth)
+    stage.provider.change.raw['/discovery'] = (_req, res) => void res.writeHead(503).end()
+    await app.browser().open('/login')
+    Reflect.deleteProperty(stage.provider.change.raw, '/discovery')
+    const text = await scrape()
+    assert.equal(metricOf(text, 'oidc_reachable', { oidc_part: 'provider' }), 0)
+    assert.equal(metricOf(text, 'oidc_failures_total', { error_type: 'ERR_OIDC_PROVIDER_STATUS' }), 1)
+  })
+})
