@@ -12,7 +12,23 @@ const PAUSES = [0, 0, 250, 500, 1000, 2000]
 const MAX_RETRY_AFTER = 60
 
 /** Remembers the failed fetches since the last good one. */
-export function createFailureMemory() {
+interface FailureMemory {
+  add(error: unknown): void
+  clear(): void
+  /** How many fetches have failed since the last good one. */
+  count(): number
+  /** The last failure, even if a fetch has succeeded since. */
+  last(): LastError | undefined
+  retryAfterSeconds(): number
+  /** True until the provider accepts requests again, by its own word (RFC 9110 10.2.3). */
+  mustWait(): boolean
+  /** True until the next attempt without a copy. */
+  isPaused(): boolean
+  /** True if the last attempt failed less than so many seconds ago, or if the provider asked for a longer pause. */
+  isWithin(seconds: number): boolean
+}
+
+export function createFailureMemory(): FailureMemory {
   let count = 0
   let failedAt = Number.NEGATIVE_INFINITY
   /** In milliseconds. */
@@ -39,16 +55,11 @@ export function createFailureMemory() {
       failedAt = Number.NEGATIVE_INFINITY
       retryAfter = 0
     },
-    /** How many fetches have failed since the last good one. */
     count: () => count,
-    /** The last failure, even if a fetch has succeeded since. */
     last: () => last,
     retryAfterSeconds: () => retryAfter / 1000,
-    /** True until the provider accepts requests again, by its own word (RFC 9110 10.2.3). */
     mustWait: () => isWithinMilliseconds(retryAfter),
-    /** True until the next attempt without a copy. */
     isPaused: () => isWithinMilliseconds(Math.max(PAUSES[Math.min(count, PAUSES.length) - 1] ?? 0, retryAfter)),
-    /** True if the last attempt failed less than so many seconds ago, or if the provider asked for a longer pause. */
     isWithin: (seconds: number) => isWithinMilliseconds(Math.max(seconds * 1000, retryAfter)),
   }
 }
