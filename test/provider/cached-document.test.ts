@@ -5,6 +5,7 @@ import { afterEach, beforeEach, describe, it, mock } from 'node:test'
 import { ProviderError } from '../../lib/errors.ts'
 import type { Events } from '../../lib/events.ts'
 import { type CachedDocument, createCachedDocument, type DocumentLabel } from '../../lib/provider/cached-document.ts'
+import { moduleUrl, NODE_ARGS } from '../support/app/project.ts'
 
 /** A document whose copies are numbered, from an endpoint that can be set up in between. */
 function startDocument(headers: Record<string, string> = {}, label?: DocumentLabel) {
@@ -324,9 +325,9 @@ describe('the renewal of a cached document in the background (KR-4)', () => {
 
   it('does not keep the process alive', () => {
     const script = `
-      const { createCachedDocument } = await import('${import.meta.resolve('../../lib/provider/cached-document.ts')}')
+      const { createCachedDocument } = await import('${moduleUrl('lib/provider/cached-document.ts')}')
       await createCachedDocument({ load: async () => ({ value: 1, headers: new Headers() }) }).get()`
-    const { status } = spawnSync(process.execPath, [...process.execArgv, '--input-type=module', '-e', script], {
+    const { status } = spawnSync(process.execPath, [...NODE_ARGS, '--input-type=module', '-e', script], {
       timeout: 20_000,
     })
     assert.equal(status, 0)

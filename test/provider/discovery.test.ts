@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import type { ServerResponse } from 'node:http'
 import { describe, it, mock } from 'node:test'
 import { type OidcMiddleware, type Options, oidc, ProviderError, type ProviderMetadata } from '../../lib/index.ts'
 import { type AnyOptions, codesOf, type TestApp, usualOptions } from '../support/app/app.ts'
@@ -89,6 +90,26 @@ describe('discovery', () => {
     passSeconds(201)
     await logIn(app)
     assert.equal(stage.provider.calls['/discovery'], 2)
+  })
+
+  it('KR-4: keeps no login waiting while a slow provider renews metadata and keys', async () => {
+    stopTime()
+    const app = await start()
+    await logIn(app)
+    const before = { ...stage.provider.calls }
+    // The copies last for a minute. Neither request is answered until all logins are done.
+    const waiting: ServerResponse[] = []
+    for (const endpoint of ['/discovery', '/jwks'] as const) {
+      stage.provider.change.raw[endpoint] = (_req, res) => void waiting.push(res)
+    }
+    passSeconds(50)
+    for (let login = 0; login < 3; login += 1) await logIn(app)
+    assert.equal(stage.provider.calls['/discovery'], before['/discovery'] + 1)
+    assert.equal(stage.provider.calls['/jwks'], before['/jwks'] + 1)
+    const { metadata, keys } = app.auth.status().providers['default'] ?? assert.fail()
+    assert.deepEqual([metadata.state, metadata.ageSeconds, keys.state], ['fresh', 50, 'fresh'])
+    for (const endpoint of ['/discovery', '/jwks'] as const) Reflect.deleteProperty(stage.provider.change.raw, endpoint)
+    for (const res of waiting) res.destroy()
   })
 
   it('applies new metadata: an endpoint may move, and the keys are kept if jwks_uri stays', async () => {
