@@ -1,13 +1,12 @@
 import type { IncomingMessage } from 'node:http'
 import { createContext } from './context.ts'
-import { ConfigError } from './errors.ts'
 import { publishError } from './events.ts'
-import { foldRoute, ownRoutes } from './http/own-routes.ts'
+import { findMisplacement, foldRoute, ownRoutes } from './http/own-routes.ts'
 import { type Next, type Request, type Response, requestPath } from './http/request.ts'
 import { redirect } from './http/response.ts'
 import { usesClientSecret } from './jose/algorithms.ts'
 import { traced } from './operations.ts'
-import type { AppConfig, Config } from './options/config.ts'
+import type { Config } from './options/config.ts'
 import type { Options } from './options/options.ts'
 import { parseOptions } from './options/parse-options.ts'
 import { contentsOf } from './options/response-type.ts'
@@ -195,21 +194,6 @@ function createSessions(rp: RelyingParty): Sessions {
   }
 }
 
-/**
- * Below a mount path that `baseUrl` does not have, the browser would be sent to routes where nobody responds. A proxy may
- * remove the beginning of the path of `baseUrl`, so its end counts.
- */
-function findMisplacement({ origin, basePath }: AppConfig, req: Request): ConfigError | undefined {
-  // Connect does not say where it has mounted a handler.
-  const mountPath: unknown = Reflect.get(req, 'baseUrl')
-  if (typeof mountPath !== 'string' || mountPath === '' || foldRoute(basePath).endsWith(foldRoute(mountPath)))
-    return undefined
-  return new ConfigError([
-    `baseUrl is ${origin}${basePath}, but oidc() is mounted below another path, so the browser does not find its routes. ` +
-      'Mount it with app.use(oidc({ ... })), or add the mount path to baseUrl.',
-  ])
-}
-
 async function loadProvider({ findProvider, config }: Client): Promise<void> {
   const { keys } = await findProvider()
   const alg = config.idTokenSignedResponseAlg
@@ -299,7 +283,7 @@ function createLoaders(rp: RelyingParty): Readonly<Record<string, LoadRoute>> {
     tokenRevocation: async () => (await import('./logout/back-channel.ts')).tokenRevocationRoute,
     keptForm: async () => (await import('./login/kept-form.ts')).keptFormRoute,
     user: async () => (await import('./login/user.ts')).userRoute,
-    initiateLogin: async () => (await import('./login/start.ts')).initiateLoginRoute,
+    initiateLogin: async () => (await import('./login/initiate-login.ts')).initiateLoginRoute,
     ...(configs.some(({ clientKeys }) => clientKeys.length > 0)
       ? { jwks: async () => (await import('./login/published-documents.ts')).createJwksRoute(rp) }
       : {}),

@@ -146,14 +146,12 @@ function createStoreStates(): (store: StoreLike) => SharedState {
 
 /** Loads the protocol at the first login, so that an app starts without it. */
 function createClient(config: Config): Client {
+  const background = createBackground()
   let finder: FindProvider | undefined
   let apiFetch: ApiFetch | undefined
-  let transmitterFinder: FindTransmitter | undefined
-  let isStopped = false
 
   async function loadFinder(): Promise<FindProvider> {
-    finder = await loadProviderFinder(config)
-    if (isStopped) finder.stop()
+    finder = background.add(await loadProviderFinder(config))
     return finder
   }
 
@@ -164,9 +162,7 @@ function createClient(config: Config): Client {
   }
 
   async function loadTransmitterFinder(): Promise<FindTransmitter> {
-    transmitterFinder = (await import('./provider/transmitter.ts')).createTransmitterFinder(config)
-    if (isStopped) transmitterFinder.stop()
-    return transmitterFinder
+    return background.add((await import('./provider/transmitter.ts')).createTransmitterFinder(config))
   }
 
   return {
@@ -180,14 +176,27 @@ function createClient(config: Config): Client {
     }),
     findTransmitter: lazily(loadTransmitterFinder),
     status: () => ({ issuer: config.issuer, ...(finder?.status() ?? unusedStatus(config)) }),
-    stop() {
-      isStopped = true
-      finder?.stop()
-      transmitterFinder?.stop()
-    },
+    stop: background.stop,
     close() {
       finder?.close()
       apiFetch?.close()
+    },
+  }
+}
+
+/** What renews documents in the background. What is loaded after the stop is stopped at once. */
+function createBackground() {
+  const running: { stop(): void }[] = []
+  let isStopped = false
+  return {
+    add<Work extends { stop(): void }>(work: Work): Work {
+      running.push(work)
+      if (isStopped) work.stop()
+      return work
+    },
+    stop(): void {
+      isStopped = true
+      for (const work of running) work.stop()
     },
   }
 }

@@ -1,5 +1,7 @@
+import { ConfigError } from '../errors.ts'
 import type { AppConfig } from '../options/config.ts'
 import { decodePath } from '../options/urls.ts'
+import type { Request } from './request.ts'
 
 /** The part of the configuration that says where the middleware responds. */
 export interface RoutesConfig extends Pick<AppConfig, 'basePath'> {
@@ -64,4 +66,19 @@ export function isKeptFormPage(page: string, { basePath, routes }: RoutesConfig)
 
 function foldPath(path: string): string | undefined {
   return decodePath(path)?.normalize('NFKC').toLowerCase().replace(/\/+$/, '')
+}
+
+/**
+ * Below a mount path that `baseUrl` does not have, the browser would be sent to routes where nobody responds. A proxy may
+ * remove the beginning of the path of `baseUrl`, so its end counts.
+ */
+export function findMisplacement({ origin, basePath }: AppConfig, req: Request): ConfigError | undefined {
+  // Connect does not say where it has mounted a handler.
+  const mountPath: unknown = Reflect.get(req, 'baseUrl')
+  if (typeof mountPath !== 'string' || mountPath === '' || foldRoute(basePath).endsWith(foldRoute(mountPath)))
+    return undefined
+  return new ConfigError([
+    `baseUrl is ${origin}${basePath}, but oidc() is mounted below another path, so the browser does not find its routes. ` +
+      'Mount it with app.use(oidc({ ... })), or add the mount path to baseUrl.',
+  ])
 }

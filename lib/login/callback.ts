@@ -1,5 +1,5 @@
 import { AccessDeniedError, OidcError } from '../errors.ts'
-import { publish, publishError } from '../events.ts'
+import { publishError } from '../events.ts'
 import { isKeptFormPage } from '../http/own-routes.ts'
 import {
   allowMethods,
@@ -26,17 +26,16 @@ import {
 import { redeemResponse } from '../protocol/redeem-response.ts'
 import { meetsRequirement } from '../protocol/step-up.ts'
 import { completeClaims } from '../protocol/userinfo.ts'
-import { type Client, type CompletedLogin, clientOf, type RelyingParty } from '../relying-party.ts'
+import type { Client, CompletedLogin, RelyingParty } from '../relying-party.ts'
 import { readLogin, readTokensId } from '../session/current-login.ts'
-import { endLocalLogin } from '../session/end-login.ts'
 import { requireSession, type SessionRequest } from '../session/express-session.ts'
 import { createKeptForms } from '../session/kept-forms.ts'
-import { regenerateSession, saveLogin } from '../session/login-session.ts'
 import { chooseSessionClaims, endOfNewLogin } from '../session/session-claims.ts'
 import { loginIdOf } from '../session/transaction.ts'
 import { nowInSeconds } from '../time/seconds.ts'
-import type { IdTokenClaims, Login, Transaction } from '../types.ts'
+import type { IdTokenClaims, Transaction } from '../types.ts'
 import { checkResponseMode, REPOSTED_PARAM, repostResponse } from './repost-page.ts'
+import { startLoginSession } from './session-start.ts'
 import { completeLogin } from './silent-login.ts'
 import { isUsed, markUsed, responseId, restartLogin } from './used-response.ts'
 
@@ -240,77 +239,4 @@ function checkRequirement(config: Config, { requirement }: Transaction, claims: 
  */
 function defaultGrantedScope({ dangerouslyAssumeRequestedScope, scope }: Config): string {
   return dangerouslyAssumeRequestedScope ? scope : 'openid'
-}
-
-/**
- * Starts the session of a completed login. The result is false if the hook `afterLogin` has sent a response: then no one
- * is logged in, as if it had thrown. Throws `ERR_OIDC_LOGIN_ENDED` if the provider has logged the user out in the meantime.
- */
-async function startLoginSession(
-  rp: RelyingParty,
-  req: SessionRequest,
-  res: Response,
-  completed: CompletedLogin,
-  { startedAt, recheckedTokensId }: Pick<Transaction, 'startedAt' | 'recheckedTokensId'>,
-): Promise<boolean> {
-  const isStarted = await storeLoginInSession(rp, req, res, completed, startedAt).catch(async (error: unknown) => {
-    await endLocalLogin(rp, req).catch(() => undefined)
-    throw error
-  })
-  if (!isStarted) {
-    await endLocalLogin(rp, req)
-    return false
-  }
-  rp.secureCookie.observe(req, res)
-  // The browser has returned the session of a rechecked login before, so it needs no loop brake.
-  if (recheckedTokensId === undefined) rp.loopBrake.countLogin(req, res)
-  const { claims, scope, provider = ONLY_PROVIDER } = completed.login
-  publish['express-oidc:login'](() => ({ provider, issuer: claims.iss, sub: claims.sub, scope }))
-  return true
-}
-
-async function storeLoginInSession(
-  rp: RelyingParty,
-  req: SessionRequest,
-  res: Response,
-  { login, claims, tokens, responseParams }: CompletedLogin,
-  startedAt: number,
-): Promise<boolean> {
-  const before = { id: req.sessionID, tokensId: readTokensId(req, rp.config) }
-  await regenerateSession(req, rp, login, startedAt)
-  // The login is not in the session yet, because express-session saves the session as soon as a hook sends a response.
-  const { name } = clientOf(rp, login).config
-  const { scope } = login
-  await rp.config.hooks.afterLogin?.({ req, res, provider: name, claims, scope, tokens, responseParams })
-  if (res.headersSent) return false
-  const tokensId = await rp.tokenRecords.save(req.sessionStore, tokens, login)
-  // The session id stays if another tab has just completed the same login. Requests in progress have read that login,
-  // and must not write it back.
-  if (req.sessionID === before.id) rp.storeWatch.loginChanges.replace(before.tokensId, { login, tokensId })
-  try {
-    await saveLogin(req, rp.config, rp.storeWatch, { login, tokensId })
-    await checkNotLoggedOutMeanwhile(rp, req, login, startedAt)
-  } catch (error) {
-    await rp.tokenRecords.remove(req.sessionStore, tokensId).catch(() => undefined)
-    throw error
-  }
-  // Only now: until the session holds the new login, a write of the previous one would destroy the session.
-  if (req.sessionID === before.id && before.tokensId !== undefined)
-    await rp.tokenRecords.remove(req.sessionStore, before.tokensId)
-  return true
-}
-
-/** Call this after saving: a logout at the provider then either finds the saved session, or is found here. */
-async function checkNotLoggedOutMeanwhile(
-  rp: RelyingParty,
-  req: SessionRequest,
-  login: Login,
-  startedAt: number,
-): Promise<void> {
-  if (!(await rp.providerLogouts.wasLoggedOutSince(req.sessionStore, login, startedAt))) return
-  const { issuer } = clientOf(rp, login).config
-  throw new OidcError(
-    'ERR_OIDC_LOGIN_ENDED',
-    `${issuer} logged the user out while this login was in progress. Start the login again.`,
-  )
 }

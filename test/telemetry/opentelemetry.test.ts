@@ -10,7 +10,8 @@ import {
   type ReadableSpan,
   SimpleSpanProcessor,
 } from '@opentelemetry/sdk-trace-base'
-import { ERROR_STATUS, type ErrorCode, OidcError } from '../../lib/errors.ts'
+import { ERROR_STATUS, type ErrorCode } from '../../lib/error-codes.ts'
+import { OidcError } from '../../lib/errors.ts'
 import { publishError } from '../../lib/events.ts'
 import { type Instrumentation, instrumentOidc } from '../../lib/opentelemetry.ts'
 import { atNode, type TestApp } from '../support/app/app.ts'
