@@ -154,13 +154,7 @@ export function oidc(options: Options): OidcMiddleware {
     )
   }
 
-  function handOn(
-    context: ReturnType<typeof createContext>,
-    path: string,
-    req: Request,
-    res: Response,
-    next: Next,
-  ): void {
+  function handOn(context: Context, path: string, req: Request, res: Response, next: Next): void {
     const found = routes.get(path)
     if (found !== undefined)
       return void runCounted(rp, found.kind, () => runRoute(found, rp, req, res)).catch((error) =>
@@ -209,6 +203,8 @@ function warnOfFrontChannelToken({ responseType }: Config): void {
   })
 }
 
+type Context = ReturnType<typeof createContext>
+
 type Route = (rp: RelyingParty, req: Request, res: Response) => Promise<void>
 
 /** Loads a route at its first request, so that an app starts without loading openid-client and jose. */
@@ -237,6 +233,7 @@ const LOGOUT_ROUTES: Readonly<Record<string, string>> = {
   backchannelLogout: 'backchannel',
   frontchannelLogout: 'frontchannel',
   tokenRevocation: 'token-revocation',
+  securityEvents: 'security-event',
 }
 
 /** The kind of each route for `status()` and `drain()`. Each other route is of the kind `other`. */

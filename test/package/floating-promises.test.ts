@@ -10,15 +10,17 @@ import { ROOT } from '../support/app/project.ts'
 /** The calls after `void` whose result may be a promise, and why none of them rejects without an owner. */
 const DROPPED: Readonly<Record<string, string>> = {
   'browser.ts: check': 'runs in the page, where a listener that throws is reported as any error of the page',
-  'oidc.ts: runRoute': 'has .catch, which passes the error to next',
+  'oidc.ts: runCounted': 'has .catch, which passes the error to next',
   'oidc.ts: handOn': 'returns no promise',
   'oidc.ts: passError': 'returns no promise',
+  'provider/cached-document.ts: renew': 'has .catch',
   'provider/provider.ts: renewMetadata': 'never rejects: renewerOf catches',
   'session/end-login.ts: failures.push': 'returns no promise',
   'session/end-login.ts: publishError': 'returns no promise',
   'session/login-watch.ts: stop': 'returns no promise',
   'session/store-watch.ts: saved.set': 'returns no promise',
   'state/epoch.ts: read': 'has .catch',
+  'state/guarded-state.ts: traced': 'has .catch',
   'state/locks.ts: release': 'never rejects: it has .catch',
 }
 
