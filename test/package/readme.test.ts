@@ -71,6 +71,16 @@ describe('the reference', () => {
     assert.deepEqual([...told].sort(), [...hooks, ...events].sort())
   })
 
+  it('names every operation', () => {
+    const told = tableAfter('docs/events.md', '| Tracing channel | From start to end |').map(([name = '']) => name)
+    const names = [...readText('lib/operations.ts').matchAll(/^ {2}'(express-oidc:[\w-]+)': Operation/gm)]
+    assert.ok(names.length > 10)
+    assert.deepEqual(
+      told,
+      names.map(([, name]) => `\`${name}\``),
+    )
+  })
+
   it('names every export, and every entry point', () => {
     assert.deepEqual(namesMissingIn('docs/exports.md', Object.keys(library)), [])
     const { exports } = JSON.parse(readText('package.json'))
