@@ -27,6 +27,8 @@ const ALONE: readonly string[] = [
   'state/memory-state',
   'state/shared-state',
   'whole/fault-injection-stores',
+  // Builds the site.
+  'package/docs-site',
   'package/package',
   'whole/glewlwyd',
   'whole/frozen-store',
