@@ -18,8 +18,8 @@ import { createStage, type Stage } from '../support/app/stage.ts'
 import type { Browser, Page } from '../support/browser/browser.ts'
 import type { JsonObject } from '../support/strict-provider/context.ts'
 
-// Providers that do not follow the standard in one point, by their facts, and the option for each point. docs/providers.md
-// has a section for each of them.
+// Providers that do not follow the standard in one point, by their facts, and the option for each point. docs/providers/
+// has a page for each of them.
 
 const app = { errorHandler: 'json' } as const
 
