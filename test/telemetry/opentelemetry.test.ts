@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { after, before, beforeEach, describe, it } from 'node:test'
+import { after, afterEach, before, beforeEach, describe, it, mock } from 'node:test'
 import { context, trace } from '@opentelemetry/api'
 import { AsyncLocalStorageContextManager } from '@opentelemetry/context-async-hooks'
 import { PrometheusSerializer } from '@opentelemetry/exporter-prometheus'
@@ -36,6 +36,7 @@ before(() => {
   context.setGlobalContextManager(new AsyncLocalStorageContextManager().enable())
 })
 beforeEach(() => exporter.reset())
+afterEach(() => mock.timers.reset())
 after(() => {
   instrumentation?.disable()
   context.disable()
@@ -161,6 +162,8 @@ describe('the metrics', () => {
   })
 
   it('count logins, refreshes, denials and ended sessions, and measure operations', async () => {
+    // The age of a document that was fetched just now is 0.
+    mock.timers.enable({ apis: ['Date'], now: Date.now() })
     stage.provider.change.tokenResponse = (response) => ({ ...response, expires_in: 0 })
     const app = await stage.start({ scope: REFRESH_SCOPE })
     instrument(app.auth)
