@@ -30,6 +30,7 @@ const ALONE: readonly string[] = [
   // Builds the site.
   'package/docs-site',
   'package/package',
+  'package/start-pages',
   'whole/glewlwyd',
   'whole/frozen-store',
   // Each starts several servers.
