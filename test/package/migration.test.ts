@@ -1,18 +1,17 @@
 import assert from 'node:assert/strict'
-import { existsSync, readFileSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { createServer } from 'node:http'
-import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import type express from 'express'
 import * as bearerEntry from '../../lib/bearer.ts'
 import * as library from '../../lib/index.ts'
 import { startTestProvider, type TestProvider } from '../../lib/testing.ts'
-import { ROOT } from '../support/app/project.ts'
 import { type Browser, createBrowser } from '../support/browser/browser.ts'
 import { loadApps } from '../support/docs/code-block-runner.ts'
 import { type CodeBlock, codeBlocks, filesBelow, readText } from '../support/docs/code-blocks.ts'
 import { DOCUMENTED_OPTIONS, membersOf } from '../support/docs/documented-options.ts'
 import { optionsOfTypes, PEERS, type Peer } from '../support/docs/peer-options.ts'
+import { installedFile, loadAppBefore, skipWithoutPeers } from '../support/docs/peer-programs.ts'
 import { type Listening, listen } from '../support/servers/http-server.ts'
 
 const OPTIONS = new Set(DOCUMENTED_OPTIONS.map(({ name }) => name))
@@ -99,11 +98,11 @@ describe('docs/migration', () => {
         assert.ok(readText(fileOf(peer)).includes(`For ${peer.package} ${major}.${minor}`))
       })
 
-      const types = peer.declared.map((declared) => ({ ...declared, path: installed(declared.file) }))
-      const isMissing = types.some(({ path }) => !existsSync(path))
-      const skip = isMissing ? 'needs: npm ci --prefix bench/peers' : false
+      const skip = skipWithoutPeers(...peer.declared.map(({ file }) => file))
       it('knows every option that the types of the other middleware declare', { skip }, () => {
-        const declared = types.flatMap(({ path, interfaces }) => optionsOfTypes(readFileSync(path, 'utf8'), interfaces))
+        const declared = peer.declared.flatMap(({ file, interfaces }) =>
+          optionsOfTypes(readFileSync(installedFile(file), 'utf8'), interfaces),
+        )
         assert.ok(declared.length >= 9)
         assert.deepEqual(
           declared.filter((name) => !peer.options.some((one) => one === name || one.startsWith(`${name}.`))),
@@ -123,10 +122,6 @@ describe('docs/migration', () => {
   })
 })
 
-function installed(file: string): string {
-  return join(ROOT, 'bench/peers/node_modules', file)
-}
-
 /** What other middlewares leave in a session of express-session. */
 const LEFT_OVER: ReadonlyMap<string, string> = new Map([
   ['okta-oidc-middleware', 'passport'],
@@ -138,14 +133,63 @@ interface Served extends Listening {
   readonly origin: string
 }
 
+const ROLES = { roles: ['admin'], groups: ['Admins'], realm_access: { roles: ['admin'] } }
+const USERS = [{ sub: 'ada', name: 'Ada Lovelace', email: 'ada@example.com', ...ROLES }]
+
+/** What the programs of the pages read from their environment. */
+function envOf({ issuer, clientId, clientSecret = '' }: TestProvider, origin: string): Record<string, string> {
+  return {
+    ISSUER: issuer,
+    ISSUER_BASE_URL: issuer,
+    AUTHORIZATION_URL: `${issuer}/authorize`,
+    TOKEN_URL: `${issuer}/token`,
+    USERINFO_URL: `${issuer}/userinfo`,
+    BASE_URL: origin,
+    AUTH_URL: origin,
+    CLIENT_ID: clientId,
+    CLIENT_SECRET: clientSecret,
+    SESSION_SECRET: 'a secret for sessions, long enough',
+    SECRET: 'a secret for sessions, long enough',
+    AUTH_SECRET: 'a secret for sessions, long enough',
+    NODE_ENV: 'development',
+  }
+}
+
+describe('the app before the migration', () => {
+  let provider: TestProvider
+  before(async () => {
+    provider = await startTestProvider({ users: USERS, idTokenSignedResponseAlg: 'RS256' })
+  })
+  after(() => provider.close())
+
+  // keycloak-connect knows the URLs of Keycloak alone.
+  for (const peer of PEERS.filter(({ page }) => page !== 'keycloak-connect')) {
+    const skip = skipWithoutPeers(peer.package)
+    it(`logs a user in with ${peer.package}`, { skip }, async () => {
+      const server = createServer()
+      const { port, stop } = await listen(server)
+      const origin = `http://127.0.0.1:${port}`
+      try {
+        server.on('request', await loadAppBefore(peer, envOf(provider, origin)))
+        const browser = createBrowser({ origin })
+        const page = await browser.open(`${origin}/profile`)
+        // @auth/express lists the providers first.
+        const { url, body } = page.url === `${origin}/profile` ? page : await browser.submit(page)
+        assert.equal(url, `${origin}/profile`)
+        assert.match(body, /Ada Lovelace/)
+      } finally {
+        await stop()
+      }
+    })
+  }
+})
+
 describe('the app after the migration', () => {
-  const roles = { roles: ['admin'], groups: ['Admins'], realm_access: { roles: ['admin'] } }
   let provider: TestProvider
   let served: readonly Served[] = []
 
   before(async () => {
-    const users = [{ sub: 'ada', name: 'Ada Lovelace', email: 'ada@example.com', ...roles }]
-    provider = await startTestProvider({ users, idTokenSignedResponseAlg: 'RS256' })
+    provider = await startTestProvider({ users: USERS, idTokenSignedResponseAlg: 'RS256' })
     served = await serveAll()
   })
 
@@ -159,26 +203,13 @@ describe('the app after the migration', () => {
     const listening = await Promise.all(servers.map(listen))
     const all = listening.map((one) => ({ ...one, origin: `http://127.0.0.1:${one.port}` }))
     const apps = await loadApps(
-      PEERS.map((peer, index) => ({ ...programOf(peer), env: envOf(all[index]?.origin ?? '') })),
+      PEERS.map((peer, index) => ({ ...programOf(peer), env: envOf(provider, all[index]?.origin ?? '') })),
     )
     for (const [index, app] of apps.entries()) {
       addSessionPages(app)
       servers[index]?.on('request', app)
     }
     return all
-  }
-
-  function envOf(origin: string): Readonly<Record<string, string>> {
-    return {
-      ISSUER: provider.issuer,
-      ISSUER_BASE_URL: provider.issuer,
-      BASE_URL: origin,
-      CLIENT_ID: provider.clientId,
-      CLIENT_SECRET: provider.clientSecret ?? '',
-      SESSION_SECRET: 'a secret for sessions, long enough',
-      SECRET: 'a secret for sessions, long enough',
-      NODE_ENV: 'development',
-    }
   }
 
   for (const [index, { page }] of PEERS.entries()) {

@@ -40,6 +40,8 @@ const ALONE: readonly string[] = [
   // Measures the heap.
   'session/login-changes',
   'testing/runners',
+  // Loads other middlewares, which keep state in their modules, and changes the environment.
+  'package/migration',
   // Counts the timers of the process, and listens to its unhandled rejections.
   'time/limit',
   // Listens to the warnings of the process.

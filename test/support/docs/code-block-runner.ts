@@ -92,7 +92,11 @@ export function loadApps(programs: readonly Program[]): Promise<readonly express
   })
 }
 
-async function importWith(env: Readonly<Record<string, string>>, url: string): Promise<{ app: express.Express }> {
+/** Imports a module that reads `process.env` while it is loaded. */
+export async function importWith(
+  env: Readonly<Record<string, string>>,
+  url: string,
+): Promise<{ app: express.Express }> {
   const before = { ...process.env }
   Object.assign(process.env, env)
   try {
