@@ -1,8 +1,10 @@
 import { OidcError } from '../errors.ts'
 import { publish } from '../events.ts'
+import { PAGE_STYLE, sendPage } from '../http/page.ts'
 import { allowMethods, headerOf, isPrefetch, type Request, type Response, wantsPage } from '../http/request.ts'
 import { senderOf } from '../http/request-origin.ts'
-import { redirect, SUBMIT_FORM_SCRIPT, send, sendFormPage } from '../http/response.ts'
+import { escapeHtml, redirect, SUBMIT_FORM_SCRIPT, send, sendFormPage } from '../http/response.ts'
+import { homePage } from '../http/return-to.ts'
 import { traced } from '../operations.ts'
 import { readEndSessionParams } from '../options/authorization-params.ts'
 import { type AppConfig, ONLY_PROVIDER } from '../options/config.ts'
@@ -15,8 +17,12 @@ import { requireSession } from '../session/express-session.ts'
 import { withTimeLimit } from '../time/limit.ts'
 import type { Login, TokenRecord } from '../types.ts'
 
-/** `POST /logout` from a page of the application: ends the login here and at the provider. */
+/**
+ * `POST /logout` from a page of the application: ends the login here and at the provider. A user who opens the address gets a
+ * page with a button, because a link of another site must not log the user out.
+ */
 export async function logoutRoute(rp: RelyingParty, req: Request, res: Response): Promise<void> {
+  if (req.method === 'GET' && !rp.config.logoutByGet && wantsPage(req)) return sendConfirmationPage(res, rp.config)
   allowMethods(req, ...(rp.config.logoutByGet ? ['POST', 'GET'] : ['POST']))
   checkOrigin(req, rp.config)
   await logOut(rp, req, res)
@@ -51,6 +57,17 @@ async function endLogin(rp: RelyingParty, req: Request, res: Response): Promise<
   publishLogout('application', event)
   if (res.headersSent) return
   sendLogoutResponse(req, res, await endProviderSession(rp, lastLogin, tokens), config.postLogoutRedirectUri)
+}
+
+/** The button posts to the logout route, which checks that the request comes from a page of ours. */
+function sendConfirmationPage(res: Response, config: AppConfig): void {
+  const [action, home] = [config.basePath + config.routes.logout, homePage(config)].map(escapeHtml)
+  const body = [
+    '<h1>Do you want to sign out?</h1>',
+    `<form method="post" action="${action}"><button>Sign out</button></form>`,
+    `<p><a href="${home}">Stay signed in</a></p>`,
+  ]
+  sendPage(res, 200, { title: 'Sign out', style: PAGE_STYLE, body: body.join('\n'), hasForm: true })
 }
 
 /** Another site must not be able to log the user out. Browsers say where a request comes from (RFC 9700 4.7). */

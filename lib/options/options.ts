@@ -19,7 +19,7 @@ export interface RoutesOptions {
   callback?: string
   /**
    * Logs the user out, here and at the provider (OIDC RP-Initiated Logout 2). Use a POST from a page of your own. GET
-   * needs `logoutByGet`.
+   * shows a page with a button, unless `logoutByGet` is set.
    * @default '/logout'
    */
   logout?: string

@@ -278,7 +278,7 @@ describe('the logout route', () => {
   })
 
   for (const method of ['GET', 'HEAD', 'PUT', 'DELETE']) {
-    it(`refuses ${method}, with the header Allow`, async () => {
+    it(`refuses ${method} of a script, with the header Allow`, async () => {
       const { app, browser } = await startLoggedIn()
       const page = await browser.fetch('/logout', { method })
       assert.equal(page.status, 405)
