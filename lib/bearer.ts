@@ -21,7 +21,14 @@ export {
   requireClaim,
   requireGroup,
 } from './guards/require-claim.ts'
-export { type ErrorHandler, errorPage } from './http/error-page.ts'
+export type { ErrorNotice } from './http/error-notice.ts'
+export {
+  type ErrorHandler,
+  type ErrorLogEntry,
+  type ErrorPageOptions,
+  type ErrorView,
+  errorPage,
+} from './http/error-page.ts'
 export type { Handler, Next, Request, Response } from './http/request.ts'
 export type {
   AuthorizationServerMetadata,

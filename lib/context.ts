@@ -2,6 +2,7 @@ import { type AccessDeniedError, OidcError } from './errors.ts'
 import { type Request, type Response, wantsPage } from './http/request.ts'
 import { crossOriginError } from './http/request-origin.ts'
 import { callingPage, currentPage, loginUrl, providerParam, safeReturnTo } from './http/return-to.ts'
+import { findWayOn, type WayOn } from './http/way-on.ts'
 import { ONLY_PROVIDER } from './options/config.ts'
 import { meetsRequirement, parseRequirement } from './protocol/step-up.ts'
 import { type RelyingParty, runCounted } from './relying-party.ts'
@@ -115,6 +116,11 @@ class Context implements OidcMethods {
     return keepForm(this.#rp, this.#req, this.#res)
   }
 
+  /** For `errorPage()`: where this request has failed, and where the user can go on. */
+  wayOn(): WayOn {
+    return findWayOn(this.#rp.config, this.#req)
+  }
+
   silentLoginUrl(): string | undefined {
     if (!this.#rp.silentLogins.shouldTry(this.#req) || this.isAuthenticated) return undefined
     const returnTo = safeReturnTo(currentPage(this.#rp.config, this.#req), this.#rp.config)
@@ -142,23 +148,33 @@ class Context implements OidcMethods {
 
   async login(options: LoginOptions = {}): Promise<void> {
     const { logIn } = await loadLogin()
+    checkUnsent(this.#res, 'login')
     await runCounted(this.#rp, 'login', () => logIn(this.#rp, this.#req, this.#res, options))
   }
 
   async logout(): Promise<void> {
     const { logOut } = await loadLogout()
+    checkUnsent(this.#res, 'logout')
     await runCounted(this.#rp, 'logout', () => logOut(this.#rp, this.#req, this.#res))
   }
 
-  async tokens(): Promise<TokenRecord | undefined> {
+  tokens(): Promise<TokenRecord | undefined> {
+    return mustBeAwaited('tokens', this.#tokens())
+  }
+
+  async #tokens(): Promise<TokenRecord | undefined> {
     if (this.#login === undefined) return undefined
     const req = requireSession(this.#req)
     const id = readTokensId(req, this.#rp.config)
     return id === undefined ? undefined : this.#rp.tokenRecords.read(req.sessionStore, id)
   }
 
-  async idToken(): Promise<string> {
-    const tokens = await this.tokens()
+  idToken(): Promise<string> {
+    return mustBeAwaited('idToken', this.#idToken())
+  }
+
+  async #idToken(): Promise<string> {
+    const tokens = await this.#tokens()
     if (tokens !== undefined) return tokens.idToken
     throw new OidcError(
       'ERR_OIDC_TOKEN_UNAVAILABLE',
@@ -166,7 +182,11 @@ class Context implements OidcMethods {
     )
   }
 
-  async accessToken({ scope, resource, refresh, exchange }: AccessTokenRequest = {}): Promise<string> {
+  accessToken(request?: AccessTokenRequest): Promise<string> {
+    return mustBeAwaited('accessToken', this.#accessToken(request))
+  }
+
+  async #accessToken({ scope, resource, refresh, exchange }: AccessTokenRequest = {}): Promise<string> {
     const req = requireSession(this.#req)
     const [rp, login] = [this.#rp, this.#login]
     const query = { scope, resource, refresh }
@@ -181,7 +201,11 @@ class Context implements OidcMethods {
     return accessToken
   }
 
-  async fetch(url: string | URL, init: ApiRequestInit = {}): Promise<globalThis.Response> {
+  fetch(url: string | URL, init: ApiRequestInit = {}): Promise<globalThis.Response> {
+    return mustBeAwaited('fetch', this.#fetch(url, init))
+  }
+
+  async #fetch(url: string | URL, init: ApiRequestInit): Promise<globalThis.Response> {
     const { requestApi } = await loadApiRequest()
     const [rp, req, login] = [this.#rp, requireSession(this.#req), this.#login]
     return runCounted(rp, 'tokens', () => requestApi(rp, req, login, url, init))
@@ -194,9 +218,44 @@ class Context implements OidcMethods {
     return runCounted(rp, 'tokens', () => createTokenHeaders(rp, req, login, url, request))
   }
 
-  async userinfo(): Promise<Readonly<Record<string, Json>>> {
+  userinfo(): Promise<Readonly<Record<string, Json>>> {
+    return mustBeAwaited('userinfo', this.#userinfo())
+  }
+
+  async #userinfo(): Promise<Readonly<Record<string, Json>>> {
     const { requestUserInfo } = await loadApiRequest()
     const [rp, req, login] = [this.#rp, requireSession(this.#req), this.#login]
     return runCounted(rp, 'tokens', () => requestUserInfo(rp, req, login))
   }
+}
+
+/**
+ * The promise of this method, which cannot be used as text or as JSON. Without it, an application that has forgotten an `await`
+ * would send `Bearer [object Promise]` to its API.
+ */
+function mustBeAwaited<Result>(method: string, promise: Promise<Result>): Promise<Result> {
+  const refuse = (): never => {
+    // Nobody waits for it, so its failure would end the process.
+    promise.catch(() => undefined)
+    throw notAwaited(
+      `req.oidc.${method}() returns a promise, which is used like its result. Write await req.oidc.${method}().`,
+    )
+  }
+  return Object.defineProperties(promise, {
+    [Symbol.toPrimitive]: { value: refuse },
+    toJSON: { value: refuse },
+  })
+}
+
+/** The handler may have gone on without waiting, and so sent the response that is needed here. */
+function checkUnsent(res: Response, method: 'login' | 'logout'): void {
+  if (!res.headersSent) return
+  throw notAwaited(
+    `req.oidc.${method}() did nothing, because the response was sent before it could redirect the browser. ` +
+      `Write await req.oidc.${method}(), and send no response of your own.`,
+  )
+}
+
+function notAwaited(message: string): OidcError {
+  return new OidcError('ERR_OIDC_NOT_AWAITED', message)
 }

@@ -1,4 +1,6 @@
+import { isDevelopment } from './environment.ts'
 import { ERROR_STATUS, type ErrorCode } from './error-codes.ts'
+import { stackForDevelopers } from './explanations.ts'
 
 export type { ErrorCode } from './error-codes.ts'
 
@@ -48,12 +50,26 @@ export class OidcError extends Error {
     this.expose = this.status < 500
     this.headers = { 'Cache-Control': 'no-store', ...options.headers }
     // Node's own errors show the code in the stack too, so a log line that has only the stack is enough.
-    if (this.stack !== undefined) this.stack = this.stack.replace(/^\w+/, `${this.name} [${code}]`)
+    const trace = String(this.stack).replace(/^\w+/, `${this.name} [${code}]`)
+    Object.defineProperty(this, 'stack', isDevelopment() ? lazyStack(this, trace) : { value: trace })
+  }
+
+  /** The same as `status`, by the name that other frameworks read, such as NestJS. */
+  get statusCode(): number {
+    return this.status
   }
 
   override toString(): string {
     return `${this.name} [${this.code}]: ${this.message}`
   }
+}
+
+/** Most errors are handled without that anyone reads their stack. */
+function lazyStack(error: OidcError, trace: string): PropertyDescriptor {
+  function replaceStack(value: unknown): void {
+    Object.defineProperty(error, 'stack', { value, writable: true })
+  }
+  return { get: () => stackForDevelopers(error, trace), set: replaceStack, configurable: true }
 }
 
 const MAX_SHOWN_LENGTH = 80
@@ -86,6 +102,8 @@ export class ConfigError extends OidcError {
     const count = faults.length === 1 ? 'a problem' : `${faults.length} problems`
     super('ERR_OIDC_CONFIG', `The configuration has ${count}:\n- ${faults.join('\n- ')}`)
     this.faults = faults
+    // The message has them already, and Node prints both.
+    Object.defineProperty(this, 'faults', { enumerable: false })
   }
 }
 

@@ -1,6 +1,7 @@
 import { channel } from 'node:diagnostics_channel'
 import { debuglog } from 'node:util'
 import { OidcError } from './errors.ts'
+import { showFailure } from './failures.ts'
 
 /**
  * The events of this library, by the name of their channel in `node:diagnostics_channel`. Subscribe to them for logs and
@@ -133,8 +134,17 @@ export const publish: { readonly [Name in keyof Events]: (message: () => Events[
   'express-oidc:fetch-budget': createPublisher('express-oidc:fetch-budget'),
 }
 
-/** Publishes an error that the caller handles itself: it reaches neither `next()` nor the user. */
+/**
+ * Publishes an error that the caller handles itself: it reaches neither `next()` nor the user. In development the console shows
+ * it, because nothing else does.
+ */
 export function publishError(error: unknown): void {
+  publishPassedError(error)
+  showFailure(error)
+}
+
+/** Publishes an error that goes to `next()`. An error handler prints it. */
+export function publishPassedError(error: unknown): void {
   publish['express-oidc:error'](() => ({ code: error instanceof OidcError ? error.code : 'unknown', error }))
 }
 

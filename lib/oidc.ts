@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http'
 import { createContext } from './context.ts'
-import { publishError } from './events.ts'
+import { publishPassedError } from './events.ts'
 import { findMisplacement, foldRoute, ownRoutes } from './http/own-routes.ts'
 import { type Next, type Request, type Response, requestPath } from './http/request.ts'
 import { redirect } from './http/response.ts'
@@ -249,7 +249,7 @@ function passError(reason: unknown, next: Next): void {
   // A hook may reject with undefined or 'route', but next(undefined) and next('route') would let the request through.
   const error =
     reason instanceof Error ? reason : new Error('A hook rejected without an Error. Throw an Error.', { cause: reason })
-  publishError(error)
+  publishPassedError(error)
   next(error)
 }
 

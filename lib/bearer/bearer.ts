@@ -1,5 +1,5 @@
 import { OidcError, ProviderError } from '../errors.ts'
-import { publishError } from '../events.ts'
+import { publishError, publishPassedError } from '../events.ts'
 import { type Credentials, readCredentials } from '../http/authorization.ts'
 import {
   type ChallengeProblem,
@@ -244,9 +244,13 @@ function refuse({ req, res, next, protection, credentials }: Exchange, error: un
     if (nonce !== undefined) res.setHeader('DPoP-Nonce', nonce)
     sendChallenge(res, protection, problemOf(error), credentials?.scheme)
   } else {
-    publishError(error)
-    if (isOutage(error)) sendUnavailable(res, secondsUntilRetry(error))
-    else next(asError(error))
+    if (isOutage(error)) {
+      publishError(error)
+      sendUnavailable(res, secondsUntilRetry(error))
+    } else {
+      publishPassedError(error)
+      next(asError(error))
+    }
   }
 }
 

@@ -1,5 +1,6 @@
 import { AccessDeniedError, type ErrorCode } from '../errors.ts'
 import { publish } from '../events.ts'
+import { showFailure } from '../failures.ts'
 import type { AuthenticationRequirement, OidcContext } from '../types.ts'
 import { type ChallengeProblem, offerSchemes, type Protection, protectionOf, sendChallenge } from './challenge.ts'
 import { sendLoginAnswer } from './login-answer.ts'
@@ -134,5 +135,7 @@ function stepUp(requirement: AuthenticationRequirement): string {
 
 /** Publishes that a request was denied. `error` says why a token was refused. */
 export function publishDenial(req: Request, code: ErrorCode, error?: unknown): void {
+  // The client does not learn it.
+  if (error !== undefined) showFailure(error)
   publish['express-oidc:denied'](() => ({ code, path: requestPath(req), ...(error === undefined ? {} : { error }) }))
 }

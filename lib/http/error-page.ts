@@ -1,90 +1,139 @@
-import { AuthorizationError, OidcError } from '../errors.ts'
+import { isDevelopment } from '../environment.ts'
+import { OidcError } from '../errors.ts'
+import { showFailure } from '../failures.ts'
+import { developerPage } from './developer-page.ts'
+import { createReference, describeForLog, type ErrorLogEntry, writeLogLine } from './error-log.ts'
+import { type ErrorNotice, noticeFor } from './error-notice.ts'
+import { PAGE_STYLE, type Page, sendPage, setPagePolicy } from './page.ts'
 import { type Next, type Request, type Response, wantsPage } from './request.ts'
 import { escapeHtml, send } from './response.ts'
+import type { WayOn } from './way-on.ts'
+
+export type { ErrorLogEntry } from './error-log.ts'
 
 /** An error handler of Express or Connect: a function with four parameters. */
 export type ErrorHandler = (error: unknown, req: Request, res: Response, next: Next) => void
 
-/** What the user reads. It never repeats text of the provider, the request or the cause. */
-interface Notice {
-  readonly title: string
-  readonly text: string
+/** What a page about a failure can show. It holds no text of the provider, the request or the error. */
+export interface ErrorView extends ErrorNotice {
+  readonly status: number
+  /** The error code, for a text of your own. */
+  readonly code: string
+  /** What the log has too. Show it: users quote it when they ask for help. */
+  readonly reference: string
+}
+
+/** The options of {@link errorPage}. */
+export interface ErrorPageOptions {
+  /**
+   * Receives each failure, for example to pass it to the logger of the application. Called with the data for the log, and with
+   * the error itself.
+   * @default one line of JSON on standard error, and in development a readable block
+   */
+  log?: (entry: ErrorLogEntry, error: OidcError) => unknown
+  /**
+   * Returns the HTML of the page, or a promise of it, in the language and look of the application. Escape what you insert. To
+   * allow your style sheets, set the header `Content-Security-Policy` on `res`. If it throws, the user gets the usual page.
+   */
+  render?: (view: ErrorView, req: Request, res: Response) => string | Promise<string>
+  /**
+   * True shows everything that the developer needs on the page, false what users see. Set it to false if you want to look at
+   * `render` during development.
+   * @default true, unless `NODE_ENV` is `production`
+   */
+  development?: boolean
 }
 
 /**
- * Returns an error handler that explains a failed login or a denied request to the user. Browsers get a small page, scripts
- * get JSON. Both contain the error code, and nothing that the request or the provider sent.
+ * Returns an error handler for all errors of this library: failed logins, denied requests, and mistakes in the setup. Browsers
+ * get a small page, scripts get JSON.
  *
- * Mount it after your routes. You need it if you have no error page of your own. Other errors, and errors with status 500
- * (a mistake in the setup), go to the next error handler.
+ * In production, the page says what the user can do, and has the error code, a reference and a link that leads on. The log gets
+ * one line with the same reference and everything else. In development, the page and the console say what was wrong, with which
+ * value, and what to do.
+ *
+ * Mount it after your routes. You need it if you have no error page of your own. Errors that are not of this library go to the
+ * next error handler.
  *
  * @example
  * ```ts
  * app.use(errorPage())
  * ```
+ * @example
+ * ```ts
+ * app.use(errorPage({ log: (entry) => console.info(entry.reference, entry.code, entry.message) }))
+ * ```
  */
-export function errorPage(): ErrorHandler {
+export function errorPage({ log, render, development = isDevelopment() }: ErrorPageOptions = {}): ErrorHandler {
+  const write = log ?? (development ? showInDevelopment : writeLogLine)
   // Express and Connect recognize an error handler by its four parameters.
-  return function errorPage(error, req, res, next) {
-    if (!(error instanceof OidcError) || error.status === 500 || res.headersSent) return next(error)
+  return function errorPage(reason, req, res, next) {
+    const error = development ? explainMissingContext(reason, req) : reason
+    if (!(error instanceof OidcError) || res.headersSent) return next(reason)
     for (const [name, value] of Object.entries(error.headers)) res.setHeader(name, value)
-    const notice = noticeFor(error)
-    if (!wantsPage(req)) return sendJson(res, error, notice)
-    sendPage(res, error, notice, 'oidc' in req && canLogIn(req.oidc) ? req.oidc.loginUrl('/') : undefined)
+    const reference = createReference()
+    write(describeForLog(error, req, reference), error)
+    const view = { ...noticeFor(error, wayOnOf(req)), status: error.status, code: error.code, reference }
+    if (!wantsPage(req)) sendJson(res, view)
+    else if (development) sendPage(res, view.status, developerPage(error, view))
+    else if (render === undefined) sendPage(res, view.status, usualPage(view))
+    else void sendRendered(render, view, req, res)
   }
 }
 
-/** False behind `bearer()`, where there is no login page. */
-function canLogIn(value: unknown): value is { loginUrl(returnTo: string): string } {
-  return typeof value === 'object' && value !== null && 'loginUrl' in value && !('tokenType' in value)
+function showInDevelopment(_entry: ErrorLogEntry, error: OidcError): void {
+  showFailure(error)
 }
 
-function noticeFor(error: OidcError): Notice {
-  if (error instanceof AuthorizationError && error.refusal.error === 'access_denied') {
-    return {
-      title: 'You are not signed in',
-      text: 'The sign-in was cancelled, or your account is not allowed to use this application.',
-    }
-  }
-  if (error.code.startsWith('ERR_OIDC_FORM_')) {
-    return { title: 'Your form was not sent', text: 'Please open the page with the form again, and send it once more.' }
-  }
-  if (error.status === 403) return { title: 'No access', text: 'Your account is not allowed to open this page.' }
-  if (error.status === 503 || error.status === 504) {
-    return { title: 'Sign-in is temporarily unavailable', text: 'Please try again in a minute.' }
-  }
-  return { title: 'Sign-in failed', text: 'Please try again. If it fails again, contact us and quote the code below.' }
+/** Undefined behind `bearer()`, and if `oidc()` has not handled the request. */
+function wayOnOf(req: Request): WayOn | undefined {
+  const oidc: unknown = Reflect.get(req, 'oidc')
+  return hasWayOn(oidc) ? oidc.wayOn() : undefined
 }
 
-function sendJson(res: Response, error: OidcError, { text }: Notice): void {
-  send(res, error.status, 'application/json', JSON.stringify({ error: error.code, message: text }))
+function hasWayOn(value: unknown): value is { wayOn(): WayOn } {
+  return typeof value === 'object' && value !== null && 'wayOn' in value
 }
 
-function sendPage(res: Response, error: OidcError, { title, text }: Notice, retryUrl: string | undefined): void {
-  res.setHeader('Content-Security-Policy', "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'")
-  const retry = retryUrl === undefined ? '' : `<p><a href="${escapeHtml(retryUrl)}">Try again</a></p>`
-  send(
-    res,
-    error.status,
-    'text/html',
-    `<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width">
-<meta name="color-scheme" content="light dark">
-<title>${title}</title>
-<style>body{font:1rem/1.5 system-ui,sans-serif;max-width:32rem;margin:15vh auto;padding:0 1.5rem}code{opacity:.7}</style>
-</head>
-<body>
-<main>
-<h1>${title}</h1>
-<p>${text}</p>
-${retry}
-<p><code>${error.code}</code></p>
-</main>
-</body>
-</html>
-`,
+/** What V8 says if a handler that is mounted before `oidc()` reads a member of `req.oidc`. */
+const MISSING_CONTEXT =
+  /^Cannot (?:read|destructure) propert.*'(?:isAuthenticated|authenticatedBy|provider|claims|scope|expiresAt|loginUrl|meets|login|logout|tokens|idToken|accessToken|fetch|userinfo)'/
+
+function explainMissingContext(reason: unknown, req: Request): unknown {
+  if (!(reason instanceof TypeError) || 'oidc' in req || !MISSING_CONTEXT.test(reason.message)) return reason
+  return new OidcError(
+    'ERR_OIDC_NOT_MOUNTED',
+    'A handler reads req.oidc, but oidc() has not handled this request. Mount app.use(oidc({ ... })) before this handler.',
+    { cause: reason },
   )
+}
+
+function sendJson(res: Response, { status, code, text, reference }: ErrorView): void {
+  send(res, status, 'application/json', JSON.stringify({ error: code, message: text, reference }))
+}
+
+/** Never rejects. */
+async function sendRendered(
+  render: NonNullable<ErrorPageOptions['render']>,
+  view: ErrorView,
+  req: Request,
+  res: Response,
+): Promise<void> {
+  setPagePolicy(res, "'unsafe-inline'")
+  try {
+    const html = await render(view, req, res)
+    if (!res.headersSent) send(res, view.status, 'text/html', html)
+  } catch {
+    if (!res.headersSent) sendPage(res, view.status, usualPage(view))
+  }
+}
+
+function usualPage({ title, text, link, code, reference }: ErrorView): Page {
+  const lines = [
+    `<h1>${escapeHtml(title)}</h1>`,
+    `<p>${escapeHtml(text)}</p>`,
+    ...(link === undefined ? [] : [`<p><a href="${escapeHtml(link.href)}">${escapeHtml(link.text)}</a></p>`]),
+    `<p><small>Reference <code>${reference}</code>, <code>${code}</code></small></p>`,
+  ]
+  return { style: PAGE_STYLE, title, body: lines.join('\n') }
 }

@@ -12,6 +12,7 @@ import {
 } from '../http/request.ts'
 import { redirect, rejectPrefetch } from '../http/response.ts'
 import { homePage } from '../http/return-to.ts'
+import { rememberReturnTo } from '../http/way-on.ts'
 import { type Operations, traced } from '../operations.ts'
 import { type Config, ONLY_PROVIDER } from '../options/config.ts'
 import { responseDeliveryOf } from '../options/response-type.ts'
@@ -70,6 +71,7 @@ async function acceptResponse(
   if (found === undefined) return redirectToPage(rp, res, { returnTo: homePage(rp.config) })
   const { params, transaction } = found
   if (operation !== undefined) operation.loginId = loginIdOf(transaction)
+  rememberReturnTo(sessionReq, transaction.returnTo)
   checkProvider(client.config, transaction)
   checkResponseMode(client, sessionReq, response, params)
   try {

@@ -3,6 +3,7 @@ import { publish, publishError } from '../events.ts'
 import { allowMethods, headerOf, isPrefetch, type Request, type Response, requestQuery } from '../http/request.ts'
 import { redirect, rejectPrefetch } from '../http/response.ts'
 import { currentPage, homePage, providerChooserUrl, safeReturnTo } from '../http/return-to.ts'
+import { rememberReturnTo } from '../http/way-on.ts'
 import { type Operations, traced } from '../operations.ts'
 import { parseAuthorizationParams, type WireParams } from '../options/authorization-params.ts'
 import { ONLY_PROVIDER } from '../options/config.ts'
@@ -126,6 +127,7 @@ export async function startLogin(
   login: LoginStart,
 ): Promise<void> {
   if (isPrefetch(req)) return rejectPrefetch(res)
+  rememberReturnTo(req, login.returnTo)
   const { config } = client
   const sessionReq = requireSession(req)
   rp.secureCookie.check(sessionReq)

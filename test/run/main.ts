@@ -30,7 +30,7 @@ function findFiles(): readonly string[] {
 
 /** What compiled modules read beside them. */
 function copyAssets(): void {
-  for (const path of ['package.json', 'example-app/public']) {
+  for (const path of ['package.json', 'docs/errors.md', 'example-app/public']) {
     if (modulePath(path) !== join(ROOT, path)) cpSync(join(ROOT, path), modulePath(path), { recursive: true })
   }
 }

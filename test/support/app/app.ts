@@ -53,7 +53,7 @@ export interface AppOptions {
   readonly mountPath?: string
   /** `express.urlencoded()` in front. */
   readonly bodyParser?: boolean
-  /** `page`, the default: `errorPage()`. `json`: code and status. `default`: what the framework does by itself. */
+  /** `page`, the default: `errorPage()` as in production, without its log. `json`: code and status. `default`: what the framework does by itself. */
   readonly errorHandler?: 'page' | 'json' | 'default'
   /** Behind an https proxy; `session` is told to trust it. */
   readonly tls?: boolean
@@ -192,7 +192,7 @@ function asHandler(middleware: express.RequestHandler): Handler {
 }
 
 const ERROR_HANDLERS: Record<NonNullable<AppOptions['errorHandler']>, () => ErrorHandler | undefined> = {
-  page: errorPage,
+  page: () => errorPage({ development: false, log: () => {} }),
   json: () => (error, _req, res, next) => {
     if (error instanceof OidcError) sendJson(res, error.status, { error: error.code })
     else next(error)

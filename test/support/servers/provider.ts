@@ -1,3 +1,4 @@
+import { AsyncLocalStorage } from 'node:async_hooks'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { Provider } from 'oidc-provider'
 import { ACCOUNTS, type Account, SCOPE_CLAIMS } from '../app/accounts.ts'
@@ -31,12 +32,28 @@ export interface TestProvider {
   consent: 'give' | 'refuse' | 'wait'
   /** Scopes that are not granted though asked for. */
   withheld: readonly string[]
+  /** The seconds by which its clock is ahead. Needs `whileClocksDiffer()`. */
+  clock: number
   /** Method and path of every request, in order. */
   readonly requests: (readonly [method: string, path: string])[]
   /** How many requests came for a path below the issuer's. */
   count(path: string): number
   readonly provider: Provider
   stop(): Promise<void>
+}
+
+/** The seconds by which the clock of the code that runs is ahead. */
+const clockAhead = new AsyncLocalStorage<number>()
+
+/** Lets the clocks of providers differ from that of the process while this runs. */
+export async function whileClocksDiffer<Result>(run: () => Promise<Result>): Promise<Result> {
+  const { now } = Date
+  Date.now = () => now() + (clockAhead.getStore() ?? 0) * 1000
+  try {
+    return await run()
+  } finally {
+    Date.now = now
+  }
 }
 
 const CLIENT_ID = 'test-client'
@@ -83,6 +100,7 @@ function createTestProvider(provider: Provider, listening: Listening, issuer: st
     account: 'alice',
     consent: 'give',
     withheld: [],
+    clock: 0,
     requests,
     count: (path) => requests.filter(([, requested]) => requested === base + path).length,
     provider,
@@ -113,7 +131,7 @@ function createAnswer(test: TestProvider, base: string): (req: IncomingMessage, 
     }
     // oidc-provider finds its mount path as Express leaves it: by what `url` lacks of `originalUrl`.
     if (base) Object.assign(req, { originalUrl: url, url: url.slice(base.length) })
-    callback(req, res).catch(() => res.destroy())
+    clockAhead.run(test.clock, () => callback(req, res).catch(() => res.destroy()))
   }
 }
 
