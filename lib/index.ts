@@ -52,7 +52,7 @@ export {
 } from './oidc.ts'
 export type { Operations } from './operations.ts'
 export type { ClientAuthMethod, PrivateJwk, TlsClientCertificate } from './options/client-credentials.ts'
-export { type EnvironmentOptions, fromEnv } from './options/environment.ts'
+export { type EnvironmentOptions, fromEnv } from './options/from-env.ts'
 export type {
   ApplicationOptions,
   Options,
