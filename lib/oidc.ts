@@ -1,16 +1,19 @@
 import type { IncomingMessage } from 'node:http'
 import { createContext } from './context.ts'
 import { publishPassedError } from './events.ts'
+import { findHost, hostUnknown } from './http/host.ts'
 import { findMisplacement, foldRoute, ownRoutes } from './http/own-routes.ts'
 import { type Next, type Request, type Response, requestPath } from './http/request.ts'
 import { redirect } from './http/response.ts'
 import { usesClientSecret } from './jose/algorithms.ts'
+import { createOperating } from './operating.ts'
 import { traced } from './operations.ts'
 import type { Config } from './options/config.ts'
 import type { Options } from './options/options.ts'
 import { parseOptions } from './options/parse-options.ts'
 import { contentsOf } from './options/response-type.ts'
-import { type Client, createOperating, createRelyingParty, type RelyingParty, runCounted } from './relying-party.ts'
+import { type Client, createRelyingParty, type RelyingParty, relyingPartyAt, runCounted } from './relying-party.ts'
+import { createRoutes, type FoundRoute } from './routes.ts'
 import { recordActivity } from './session/current-login.ts'
 import type { SessionInfo, SessionQuery, SessionTarget } from './session/session-list.ts'
 import type { Operating } from './status.ts'
@@ -131,6 +134,7 @@ export interface Sessions {
 export function oidc(options: Options): OidcMiddleware {
   const rp = createRelyingParty(parseOptions(options))
   for (const { config } of rp.clients.values()) warnOfFrontChannelToken(config)
+  const findRelyingParty = createHostFinder(rp)
   const routes = createRoutes(rp)
   const { silentLogin, idleTimeout } = rp.config
   const userPaths = new Set(
@@ -140,24 +144,27 @@ export function oidc(options: Options): OidcMiddleware {
   function oidcMiddleware(req: Request & { oidc?: OidcContext }, res: Response, next: Next): void {
     const misplaced = findMisplacement(rp.config, req)
     if (misplaced !== undefined) return void passError(misplaced, next)
-    const context = createContext(rp, req, res)
+    const atHost = findRelyingParty(req)
+    if (atHost === undefined) return void passError(hostUnknown(), next)
+    const context = createContext(atHost, req, res)
     req.oidc = context
     const path = foldRoute(requestPath(req))
     // The route `user` decides itself whether it is an activity of the user.
     if (idleTimeout !== undefined && !userPaths.has(path)) recordActivity(req, rp.config)
     rp.storeWatch.watch(req)
-    if (!rp.indexCheck.isNeeded(req)) return void handOn(context, path, req, res, next)
+    const request = { atHost, context, path, req, res, next }
+    if (!rp.indexCheck.isNeeded(req)) return void handOn(request)
     rp.indexCheck.run(req).then(
       // Outside of the promise, whose rejection an error that `next` throws would become.
-      () => process.nextTick(handOn, context, path, req, res, next),
+      () => process.nextTick(handOn, request),
       (error: unknown) => passError(error, next),
     )
   }
 
-  function handOn(context: Context, path: string, req: Request, res: Response, next: Next): void {
+  function handOn({ atHost, context, path, req, res, next }: HandledRequest): void {
     const found = routes.get(path)
     if (found !== undefined)
-      return void runCounted(rp, found.kind, () => runRoute(found, rp, req, res)).catch((error) =>
+      return void runCounted(atHost, found.kind, () => runRoute(found, atHost, req, res)).catch((error) =>
         passError(error, next),
       )
     rp.loopBrake.noteSession(req, res, () => context.isAuthenticated)
@@ -174,9 +181,29 @@ export function oidc(options: Options): OidcMiddleware {
     sessions: createSessions(rp),
     async authenticateUpgrade(req: IncomingMessage, options: UpgradeOptions) {
       const { authenticateUpgrade } = await import('./login/upgrade.ts')
-      return authenticateUpgrade(rp, req, options, createContext)
+      const atHost = findRelyingParty(req)
+      if (atHost === undefined) throw hostUnknown()
+      return authenticateUpgrade(atHost, req, options, createContext)
     },
   })
+}
+
+/** A request, after it is known which host of the application it is for. */
+interface HandledRequest {
+  readonly atHost: RelyingParty
+  readonly context: OidcContext
+  readonly path: string
+  readonly req: Request
+  readonly res: Response
+  readonly next: Next
+}
+
+/** Finds the relying party at the host of a request; `undefined` if the application has no such host. */
+function createHostFinder(rp: RelyingParty): (req: Request) => RelyingParty | undefined {
+  const { hosts } = rp.config
+  if (hosts.length === 1) return () => rp
+  const byOrigin = new Map(hosts.map((host) => [host.origin, relyingPartyAt(rp, host)]))
+  return (req) => byOrigin.get(findHost(req, hosts)?.origin ?? '')
 }
 
 const loadSessions = loadOnce(() => import('./logout/sessions.ts'))
@@ -203,21 +230,6 @@ function warnOfFrontChannelToken({ responseType }: Config): void {
   })
 }
 
-type Context = ReturnType<typeof createContext>
-
-type Route = (rp: RelyingParty, req: Request, res: Response) => Promise<void>
-
-/** Loads a route at its first request, so that an app starts without loading openid-client and jose. */
-type LoadRoute = () => Promise<Route>
-
-/** A route of this middleware, found by its path. */
-interface FoundRoute {
-  readonly load: LoadRoute
-  readonly kind: string
-  /** For a route at which the provider ends logins. */
-  readonly how: string | undefined
-}
-
 async function runRoute({ load, how }: FoundRoute, rp: RelyingParty, req: Request, res: Response): Promise<void> {
   const route = await load()
   if (how === undefined) return await route(rp, req, res)
@@ -228,22 +240,6 @@ async function runRoute({ load, how }: FoundRoute, rp: RelyingParty, req: Reques
   )
 }
 
-/** The routes at which the provider ends logins, and their names in events. */
-const LOGOUT_ROUTES: Readonly<Record<string, string>> = {
-  backchannelLogout: 'backchannel',
-  frontchannelLogout: 'frontchannel',
-  tokenRevocation: 'token-revocation',
-  securityEvents: 'security-event',
-}
-
-/** The kind of each route for `status()` and `drain()`. Each other route is of the kind `other`. */
-const KINDS: Readonly<Record<string, string>> = {
-  initiateLogin: 'login',
-  login: 'login',
-  callback: 'callback',
-  logout: 'logout',
-}
-
 /** Every error of a route leaves the library here. */
 function passError(reason: unknown, next: Next): void {
   // A hook may reject with undefined or 'route', but next(undefined) and next('route') would let the request through.
@@ -251,50 +247,4 @@ function passError(reason: unknown, next: Next): void {
     reason instanceof Error ? reason : new Error('A hook rejected without an Error. Throw an Error.', { cause: reason })
   publishPassedError(error)
   next(error)
-}
-
-/** Maps every path to its route. With several providers each has its own callback, and `routes.callback` alone has none. */
-function createRoutes(rp: RelyingParty): ReadonlyMap<string, FoundRoute> {
-  const loaders = createLoaders(rp)
-  const callbacks = new Map([...rp.clients.values()].map((client) => [client.config.callback, client]))
-  return new Map(
-    ownRoutes(rp.config).flatMap(({ name, route, path }) => {
-      const client = name === 'callback' ? callbacks.get(route) : undefined
-      const load = client === undefined ? loaders[name] : () => loadCallback(client)
-      return load === undefined
-        ? []
-        : [[foldRoute(path), { load: loadOnce(load), kind: KINDS[name] ?? 'other', how: LOGOUT_ROUTES[name] }] as const]
-    }),
-  )
-}
-
-/** How each route is loaded, by its name in the option `routes`. A route that is not listed here does not exist. */
-function createLoaders(rp: RelyingParty): Readonly<Record<string, LoadRoute>> {
-  const configs = [...rp.clients.values()].map(({ config }) => config)
-  return {
-    login: async () => (await import('./login/start.ts')).loginRoute,
-    logout: async () => (await import('./logout/logout.ts')).logoutRoute,
-    backchannelLogout: async () => (await import('./logout/back-channel.ts')).backchannelLogoutRoute,
-    frontchannelLogout: async () => (await import('./logout/front-channel.ts')).frontchannelLogoutRoute,
-    sessionCheck: async () => (await import('./logout/session-check.ts')).sessionCheckRoute,
-    tokenRevocation: async () => (await import('./logout/back-channel.ts')).tokenRevocationRoute,
-    keptForm: async () => (await import('./login/kept-form.ts')).keptFormRoute,
-    user: async () => (await import('./login/user.ts')).userRoute,
-    initiateLogin: async () => (await import('./login/initiate-login.ts')).initiateLoginRoute,
-    ...(configs.some(({ clientKeys }) => clientKeys.length > 0)
-      ? { jwks: async () => (await import('./login/published-documents.ts')).createJwksRoute(rp) }
-      : {}),
-    clientMetadata: async () => (await import('./login/published-documents.ts')).createClientMetadataRoute(rp),
-    ...(configs.some(({ sharedSignals }) => sharedSignals !== undefined)
-      ? { securityEvents: async () => (await import('./logout/security-events.ts')).securityEventsRoute }
-      : {}),
-    ...(configs.some(({ requestObjectBy }) => requestObjectBy === 'reference')
-      ? { requestObjects: async () => (await import('./login/published-documents.ts')).requestObjectsRoute }
-      : {}),
-  }
-}
-
-async function loadCallback(client: Client): Promise<Route> {
-  const { callbackRoute } = await import('./login/callback.ts')
-  return (rp, req, res) => callbackRoute(rp, client, req, res)
 }

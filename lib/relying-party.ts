@@ -1,5 +1,13 @@
-import { ConfigError, OidcError, shown } from './errors.ts'
-import { type AppConfig, type Config, type Configuration, ONLY_PROVIDER } from './options/config.ts'
+import { OidcError, shown } from './errors.ts'
+import {
+  type AppConfig,
+  appConfigAt,
+  type Config,
+  type Configuration,
+  configAt,
+  type HostConfig,
+  ONLY_PROVIDER,
+} from './options/config.ts'
 import type { ApiFetch } from './provider/api-fetch.ts'
 import type { FindProvider, Provider } from './provider/provider.ts'
 import type { FindTransmitter, Transmitter } from './provider/transmitter.ts'
@@ -22,7 +30,7 @@ import { createStateEpoch, STORE_EPOCH } from './state/epoch.ts'
 import { createGuardedState, withTracedWait } from './state/guarded-state.ts'
 import type { SharedState, StoreLike } from './state/shared-state.ts'
 import { createStoreState } from './state/store-state.ts'
-import { CONFIGURED, NOT_FETCHED, type OidcStatus, type Operating, type ProviderStatus } from './status.ts'
+import { CONFIGURED, NOT_FETCHED, type ProviderStatus } from './status.ts'
 import { type Budget, createBudget } from './time/budget.ts'
 import { createOutcomeMemory, type OutcomeMemory } from './time/outcome-memory.ts'
 import { createSingleFlight } from './time/single-flight.ts'
@@ -126,6 +134,34 @@ export function createRelyingParty({ app, clients }: Configuration): RelyingPart
   }
 }
 
+/**
+ * The same relying party at another host of the application: its URLs differ, and it shares everything else, such as the
+ * metadata and keys of the providers. Create it once for each host.
+ */
+export function relyingPartyAt(rp: RelyingParty, host: HostConfig): RelyingParty {
+  const config = appConfigAt(rp.config, host)
+  const clients = new Map([...rp.clients].map(([name, client]) => [name, clientAt(client, host)]))
+  return { ...rp, config, clients, transactions: createTransactions(config) }
+}
+
+function clientAt(client: Client, host: HostConfig): Client {
+  // A client that registers itself has a configuration of its own.
+  const configs = new WeakMap<Config, Config>()
+  const at = (config: Config): Config => {
+    const moved = configs.get(config) ?? configAt(config, host)
+    configs.set(config, moved)
+    return moved
+  }
+  return {
+    ...client,
+    config: at(client.config),
+    async findProvider() {
+      const provider = await client.findProvider()
+      return { ...provider, config: at(provider.config) }
+    },
+  }
+}
+
 /** Returns the client at the provider of a login. `readLogin()` only returns logins of configured providers. */
 export function clientOf(rp: RelyingParty, { provider = ONLY_PROVIDER }: Pick<Login, 'provider'>): Client {
   const client = rp.clients.get(provider)
@@ -211,42 +247,6 @@ function unusedStatus({ providerMetadata }: Config): Omit<ProviderStatus, 'issue
     keys: NOT_FETCHED,
     fetchBudget: { keys: null, metadata: null },
   }
-}
-
-/** What this process has last seen of its providers and stores. Sends no request. */
-function readStatus(rp: RelyingParty): Omit<OidcStatus, 'isDraining'> {
-  return {
-    providers: Object.fromEntries([...rp.clients].map(([name, client]) => [name, client.status()])),
-    ...(rp.sharedStateOutcomes === undefined ? {} : { sharedState: rp.sharedStateOutcomes.status() }),
-    sessionStore: rp.sessionStoreOutcomes.status(),
-    requestsUnderWay: rp.underWay.count(),
-    loginsUnderWay: rp.underWay.count('login') + rp.underWay.count('callback'),
-  }
-}
-
-/** The methods of the middleware for health checks and for the end of a process. */
-export function createOperating(rp: RelyingParty): Operating {
-  let isDraining = false
-  return {
-    status: () => ({ ...readStatus(rp), isDraining }),
-    async drain({ seconds = MAX_DRAIN_SECONDS } = {}) {
-      checkDrainSeconds(seconds)
-      isDraining = true
-      for (const client of rp.clients.values()) client.stop()
-      const requestsUnderWay = await rp.underWay.ended(seconds)
-      // Connections that are in use would break.
-      if (requestsUnderWay === 0) for (const client of rp.clients.values()) client.close()
-      return { requestsUnderWay }
-    },
-  }
-}
-
-/** How long `drain()` waits by default, in seconds: longer than a login's requests to the provider take by default. */
-const MAX_DRAIN_SECONDS = 30
-
-function checkDrainSeconds(seconds: unknown): void {
-  if (typeof seconds === 'number' && seconds >= 0 && seconds <= 3600) return
-  throw new ConfigError([`seconds of auth.drain() must be a number from 0 to 3600, not ${shown(String(seconds))}.`])
 }
 
 /** Kinds of work of which each use reads or writes the session store. */

@@ -1,6 +1,6 @@
 import { shown } from '../errors.ts'
 import { createClientKeys } from '../jose/client-keys.ts'
-import type { Config } from './config.ts'
+import { type Config, redirectUrisOf } from './config.ts'
 import { ALGORITHM_OPTIONS } from './option-table.ts'
 import type { ClientChanges, ClientMetadata } from './registration-options.ts'
 
@@ -13,8 +13,8 @@ export function clientMetadataOf(config: Config, own: ClientChanges = {}): Clien
   const types = own.response_types ?? [config.responseType]
   const metadata: ClientChanges = {
     client_name: new URL(config.origin).host,
-    redirect_uris: [config.redirectUri],
-    post_logout_redirect_uris: [config.postLogoutRedirectUri],
+    redirect_uris: redirectUrisOf(config),
+    post_logout_redirect_uris: [...new Set(config.hosts.map((host) => host.postLogoutRedirectUri))],
     response_types: types,
     grant_types: grantTypesOf(types, config.scope),
     token_endpoint_auth_method: config.tokenEndpointAuthMethod,
@@ -87,14 +87,15 @@ function keysOf(config: Config): ClientMetadata {
   return { jwks: createClientKeys(config.clientKeys).publicJwks as NonNullable<ClientMetadata['jwks']> }
 }
 
-/** The URL of the client metadata document that this application serves (OAuth Client ID Metadata Document 3). */
-function documentUrl({ origin, basePath, routes }: Pick<Config, 'origin' | 'basePath' | 'routes'>): string | undefined {
-  return routes.clientMetadata === undefined ? undefined : origin + basePath + routes.clientMetadata
+/** The URLs of the client metadata document that this application serves (OAuth Client ID Metadata Document 3). */
+function documentUrls({ hosts, basePath, routes }: Pick<Config, 'hosts' | 'basePath' | 'routes'>): readonly string[] {
+  const { clientMetadata } = routes
+  return clientMetadata === undefined ? [] : hosts.map(({ origin }) => origin + basePath + clientMetadata)
 }
 
 /** The client whose `clientId` is the URL of its document. */
 export function findDocumentClient<Client extends Config>(clients: readonly Client[]): Client | undefined {
-  return clients.find((client) => client.clientId === documentUrl(client))
+  return clients.find((client) => documentUrls(client).includes(client.clientId))
 }
 
 /** The client metadata document of this client (OAuth Client ID Metadata Document 4.1). */
@@ -106,14 +107,14 @@ export function clientDocumentOf(config: Config): ClientMetadata & { readonly cl
 /** One message for each contradiction between a client metadata document and the options. */
 export function findDocumentProblems(clients: readonly Config[]): readonly string[] {
   const [first] = clients
-  const url = first && documentUrl(first)
-  if (url === undefined) {
+  const urls = first === undefined ? [] : documentUrls(first)
+  if (urls.length === 0) {
     const isGiven = clients.some(({ clientMetadata }) => clientMetadata !== undefined)
     return isGiven ? ['clientMetadata needs routes.clientMetadata, the path of the document.'] : []
   }
-  const served = clients.filter(({ clientId }) => clientId === url)
+  const served = clients.filter(({ clientId }) => urls.includes(clientId))
   if (served.length === 0)
-    return [`clientId must be ${shown(url)} with routes.clientMetadata, which serves the document there.`]
+    return [`clientId must be ${shown(urls[0])} with routes.clientMetadata, which serves the document there.`]
   if (served.length > 1)
     return ['routes.clientMetadata serves the document of one client. Give one provider that clientId.']
   return served.flatMap((config) => [...secretProblems(config), ...memberProblems(config)])

@@ -6,12 +6,23 @@ import type { NamedProviderOptions } from './provider-options.ts'
 import type { ResponseMode } from './response-type.ts'
 
 /** Checked, with defaults, deeply frozen. The options that are left out here are replaced by the members below. */
-type AppDefaults = Omit<WithDefaults<AppOptions, AppWithoutDefault>, 'baseUrl' | 'secret' | 'providers'>
+type AppDefaults = Omit<
+  WithDefaults<AppOptions, AppWithoutDefault>,
+  'baseUrl' | 'secret' | 'providers' | 'postLogoutRedirectUri'
+>
+
+/** One of the hosts at which the application runs. */
+export interface HostConfig {
+  /** Scheme, host and port: `https://app.example.com`. */
+  readonly origin: string
+  /** An absolute URL. */
+  readonly postLogoutRedirectUri: string
+}
 
 /** What holds for the whole application, whichever provider is used. */
-export interface AppConfig extends AppDefaults {
-  /** Scheme, host and port of `baseUrl`: `https://app.example.com`. */
-  readonly origin: string
+export interface AppConfig extends AppDefaults, HostConfig {
+  /** All hosts of the application, in the order of `baseUrl`. `origin` is the one of this configuration. */
+  readonly hosts: readonly HostConfig[]
   /** The path of `baseUrl` without a slash at the end: empty, or `/portal`. */
   readonly basePath: string
   /** The paths of the routes, without `basePath`. */
@@ -23,8 +34,6 @@ export interface AppConfig extends AppDefaults {
   }
   /** The callback paths of all providers, without `basePath`. */
   readonly callbacks: readonly string[]
-  /** An absolute URL. */
-  readonly postLogoutRedirectUri: string
   /** The option `secret`, or the client secret. Newest first, never empty. */
   readonly secrets: readonly string[]
   /** The issuer of each provider, by name. */
@@ -53,6 +62,25 @@ export interface Configuration {
   readonly app: AppConfig
   /** One for each provider, in the order of the options. */
   readonly clients: readonly Config[]
+}
+
+/** The same configuration of the application at another of its hosts. */
+export function appConfigAt(config: AppConfig, host: HostConfig): AppConfig {
+  return Object.freeze({ ...config, ...host })
+}
+
+/** The same configuration of a client at another host of the application. */
+export function configAt(config: Config, host: HostConfig): Config {
+  return Object.freeze({ ...config, ...host, redirectUri: host.origin + config.basePath + config.callback })
+}
+
+/** The URLs of a client's callback at all hosts of the application. */
+export function redirectUrisOf({
+  hosts,
+  basePath,
+  callback,
+}: Pick<Config, 'hosts' | 'basePath' | 'callback'>): string[] {
+  return hosts.map(({ origin }) => origin + basePath + callback)
 }
 
 /** The name of the provider if the options have only one. */

@@ -50,13 +50,23 @@ export const APP_CONFLICTS: readonly Conflict<Given>[] = [
       `postLogoutRedirectUri must not be one of routes. Received ${showValue(url)}. Set it to the page that users see after a logout.`,
     ({ postLogoutRedirectUri: url = '', baseUrl = '', ...options }) =>
       routesOf(options).some(({ path }) => {
-        const own = [path, withAsciiHost(baseUrl).replace(/\/$/, '') + path]
+        const own = [path, ...[baseUrl].flat().map((base) => withAsciiHost(base).replace(/\/$/, '') + path)]
         return own.some((route) => isSamePath(route, withAsciiHost(url)))
       }),
   ),
   { between: ['routes', 'providerChooser'], problems: equalRoutes },
-  insecureAppUrl('baseUrl'),
-  insecureAppUrl('postLogoutRedirectUri'),
+  {
+    between: ['dangerouslyAllowInsecureRequests', 'baseUrl'],
+    problems: ({ dangerouslyAllowInsecureRequests: isAllowed, baseUrl }) =>
+      Array.isArray(baseUrl)
+        ? baseUrl.flatMap((one, index) => insecureUrl(isAllowed, one, `baseUrl[${index}]`))
+        : insecureUrl(isAllowed, baseUrl, 'baseUrl'),
+  },
+  {
+    between: ['dangerouslyAllowInsecureRequests', 'postLogoutRedirectUri'],
+    problems: ({ dangerouslyAllowInsecureRequests: isAllowed, postLogoutRedirectUri: url }) =>
+      insecureUrl(isAllowed, url, 'postLogoutRedirectUri'),
+  },
   {
     between: ['dangerouslyAllowInsecureRequests', 'trustedOrigins'],
     problems: ({ dangerouslyAllowInsecureRequests: isAllowed, trustedOrigins = [] }) =>
@@ -106,13 +116,6 @@ function equalRoutes({ providerChooser, ...options }: Readonly<Partial<Given>>):
     const twin = all.slice(0, index).find((other) => other.path.toLowerCase() === path.toLowerCase())
     return twin === undefined ? [] : [`${name} must differ from ${twin.name}: both are ${path}.`]
   })
-}
-
-function insecureAppUrl(name: 'baseUrl' | 'postLogoutRedirectUri'): Conflict<Given> {
-  return {
-    between: ['dangerouslyAllowInsecureRequests', name],
-    problems: (options) => insecureUrl(options.dangerouslyAllowInsecureRequests, options[name], name),
-  }
 }
 
 /** The options of one provider and of the application. */

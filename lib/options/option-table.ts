@@ -53,7 +53,7 @@ import {
 import { SHARED_SIGNALS_OPTIONS } from './shared-signals-options.ts'
 import {
   afterLogoutUrlRule,
-  baseUrl,
+  baseUrls,
   extraProviderMetadata,
   issuer,
   origins,
@@ -105,7 +105,7 @@ export type AppWithoutDefault =
 /** Options of the application. They are given at the top only. */
 export const APP_OPTIONS: OptionTable<AppOptions, AppWithoutDefault> = {
   providers: option(providers),
-  baseUrl: required(baseUrl),
+  baseUrl: required(baseUrls),
   routes: group(ROUTES),
   providerChooser: option(routePath),
   passthroughParams: option(passthroughParams, []),

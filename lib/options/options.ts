@@ -91,12 +91,16 @@ export interface ApplicationOptions {
   /**
    * The URL of this application in the browser: scheme, host, and the path where it is mounted. Redirect URIs and all
    * other URLs are made from it, never from the header `Host`. Must be https, see `dangerouslyAllowInsecureRequests`.
+   *
+   * Pass a list if one app has several hosts. `Host` then chooses one of them, or `X-Forwarded-Host` of a proxy that Express
+   * trusts (`trust proxy`). A request for any other host gets `ERR_OIDC_HOST_UNKNOWN` (421). The URLs differ in their host
+   * only. Register the redirect URI of each.
    * @example
    * ```ts
    * app.use(oidc({ issuer, clientId, clientSecret, baseUrl: 'https://example.com/portal' }))
    * ```
    */
-  baseUrl: string
+  baseUrl: string | readonly string[]
   /**
    * The paths of the routes, below the path of `baseUrl`. Set one if its default is taken, or is registered
    * differently.

@@ -1,7 +1,14 @@
 import { ConfigError } from '../errors.ts'
 import { parseAuthorizationParams } from './authorization-params.ts'
 import { findDocumentProblems } from './client-document.ts'
-import { type AppConfig, type Config, type Configuration, callbackPath, ONLY_PROVIDER } from './config.ts'
+import {
+  type AppConfig,
+  type Config,
+  type Configuration,
+  callbackPath,
+  type HostConfig,
+  ONLY_PROVIDER,
+} from './config.ts'
 import { findAppConflicts, findProviderConflicts } from './conflicts.ts'
 import { type OptionRow, unknownNames, withDefaults } from './option-row.ts'
 import {
@@ -123,15 +130,16 @@ function createAppConfig(
   clients: readonly { readonly name: string; readonly options: Readonly<NamedProviderOptions> }[],
 ): AppConfig {
   const { baseUrl, secret, providers: _, ...plain } = withDefaults<AppOptions, AppWithoutDefault>(APP_OPTIONS, options)
-  const { origin, basePath } = parseBaseUrl(baseUrl)
+  const { basePath } = parseBaseUrl([baseUrl].flat()[0] ?? '')
+  const hosts = Object.freeze(hostsOf(options))
   const routes = { ...DEFAULT_ROUTES, ...options.routes }
   const secrets = [secret ?? clients[0]?.options.clientSecret].flat()
   return Object.freeze({
     ...plain,
-    origin,
+    ...(hosts[0] ?? { origin: '', postLogoutRedirectUri: '' }),
+    hosts,
     basePath,
     routes: Object.freeze(routes),
-    postLogoutRedirectUri: afterLogoutUrl(options),
     secrets: Object.freeze(secrets.filter((one) => typeof one === 'string')),
     callbacks: Object.freeze(clients.map((client) => callbackPath(routes.callback, client.name, client.options))),
     issuers: Object.freeze(new Map(clients.map((client) => [client.name, client.options.issuer]))),
@@ -146,6 +154,14 @@ function namesOfSignalling(
   return new Set(clients.filter(({ options }) => options.sharedSignals !== undefined).map(({ name }) => name))
 }
 
+/** One for each URL of `baseUrl`. */
+function hostsOf({ baseUrl, postLogoutRedirectUri }: Readonly<AppOptions>): readonly HostConfig[] {
+  return [baseUrl].flat().map((url) => {
+    const { origin } = parseBaseUrl(url)
+    return Object.freeze({ origin, postLogoutRedirectUri: afterLogoutUrl(url, postLogoutRedirectUri) })
+  })
+}
+
 function parseBaseUrl(baseUrl: string): Pick<AppConfig, 'origin' | 'basePath'> {
   const { origin, pathname } = new URL(baseUrl)
   return { origin, basePath: pathname.replace(/\/$/, '') }
@@ -155,7 +171,7 @@ function parseBaseUrl(baseUrl: string): Pick<AppConfig, 'origin' | 'basePath'> {
  * OIDC RP-Initiated Logout 2: the provider compares it with what is registered, so an absolute URL stays as it was
  * given. Only a host with letters beyond ASCII, which no URI has (RFC 3986 3.2.2), becomes what browsers send.
  */
-function afterLogoutUrl({ baseUrl, postLogoutRedirectUri = baseUrl }: Readonly<AppOptions>): string {
+function afterLogoutUrl(baseUrl: string, postLogoutRedirectUri: string = baseUrl): string {
   const { origin, basePath } = parseBaseUrl(baseUrl)
   const path = parseLocalPath(postLogoutRedirectUri, origin)
   return path === undefined

@@ -49,6 +49,36 @@ export const baseUrl: Rule = must(
   showUrl,
 )
 
+/** The URL of each host of the application, or the only one. */
+export const baseUrls: Rule = (value, name) => (Array.isArray(value) ? listOfHosts : baseUrl)(value, name)
+
+const listOfHosts: Rule = firstFailing(listOf('one or more URLs of this application', baseUrl, 1), differentHosts)
+
+/** The host of a request says which URL is meant, so it must say all of it. */
+function differentHosts(list: unknown, option: string): readonly string[] {
+  const [first, ...others] = [list].flat().map((url) => new URL(withAsciiHost(String(url))))
+  return others.flatMap((url, index) => {
+    const name = `${option}[${index + 1}]`
+    const isTwice = [first, ...others.slice(0, index)].some((earlier) => earlier?.host === url.host)
+    return [
+      ...(isTwice ? [`${name} must have a host of its own. Received ${showUrl(url.host)} twice.`] : []),
+      ...(['protocol', 'pathname'] as const).flatMap((part) => differentPart(name, part, first, url)),
+    ]
+  })
+}
+
+function differentPart(
+  name: string,
+  part: 'protocol' | 'pathname',
+  first: URL | undefined,
+  url: URL,
+): readonly string[] {
+  const [expected, given] = [first, url].map((one) => one?.[part].replace(/\/$/, ''))
+  if (expected === given) return []
+  const what = part === 'protocol' ? 'scheme' : 'path'
+  return [`${name} must have the same ${what} as the first: the URLs of a list differ in their host only.`]
+}
+
 /**
  * Writes the host as browsers send it: `https://xn--mnchen-3ya.example` for `https://münchen.example`
  * (UTS 46). Only letters, marks and digits are converted, because other characters could be read as the end of the host.

@@ -1,6 +1,6 @@
 import { OidcError, shown } from '../errors.ts'
 import { clientMetadataOf } from '../options/client-document.ts'
-import type { Config } from '../options/config.ts'
+import { type Config, redirectUrisOf } from '../options/config.ts'
 import type { ClientStore, RegisteredClient, RegistrationOptions } from '../options/registration-options.ts'
 import type { HttpClient } from '../provider/http-client.ts'
 import { nowInSeconds } from '../time/seconds.ts'
@@ -130,8 +130,11 @@ async function registerOrRenew(
 }
 
 /** A URI with a wildcard (Okta) is matched by the provider. */
-function checkRedirectUri({ redirect_uris: registered }: RegisteredClient, { redirectUri }: Config): void {
-  if (registered === undefined || registered.some((uri) => uri === redirectUri || uri.includes('*'))) return
+function checkRedirectUri({ redirect_uris: registered }: RegisteredClient, config: Config): void {
+  const isRegistered = (own: string): boolean =>
+    registered === undefined || registered.some((uri) => uri === own || uri.includes('*'))
+  const redirectUri = redirectUrisOf(config).find((own) => !isRegistered(own))
+  if (redirectUri === undefined) return
   throw new OidcError(
     'ERR_OIDC_REGISTRATION_MISMATCH',
     `The redirect_uris of the registered client do not contain ${shown(redirectUri)}. Update the client, or give this ` +

@@ -42,7 +42,7 @@ const MAX_PIECE = 3500
 const MAX_PIECES = 10
 
 export function createTransactions(
-  config: Pick<AppConfig, 'origin' | 'secrets' | 'transactionLifetime'>,
+  config: Pick<AppConfig, 'origin' | 'hosts' | 'secrets' | 'transactionLifetime'>,
 ): Transactions {
   const seal = createSeal(config.secrets, 'transaction')
   const cookies = createCookieWriter(config.origin)
@@ -97,6 +97,8 @@ export function createTransactions(
       setValue(req, res, name, '')
       const transaction = open(name, value)
       if (transaction === undefined || !isEqual(transaction.state, state)) throw invalid()
+      // A copy of the cookie must not complete the login at another host, to which the code was not sent.
+      if (config.hosts.length > 1 && !transaction.redirectUri.startsWith(`${config.origin}/`)) throw ofOtherHost(config)
       // The browser deletes the cookie in time, but a copied cookie would live on.
       if (!(nowInSeconds() <= transaction.startedAt + config.transactionLifetime)) throw expired(config)
       return transaction
@@ -139,6 +141,13 @@ function invalid(): OidcError {
     'ERR_OIDC_TRANSACTION_INVALID',
     'The cookie of the login in progress cannot be decrypted. Start the login again. If it happens often, the option secret ' +
       'was changed, or the nodes have different ones.',
+  )
+}
+
+function ofOtherHost({ origin }: Pick<AppConfig, 'origin'>): OidcError {
+  return new OidcError(
+    'ERR_OIDC_TRANSACTION_INVALID',
+    `The authorization response came to ${origin}, but this login was started at another host of baseUrl. Start the login again.`,
   )
 }
 

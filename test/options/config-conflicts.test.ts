@@ -148,6 +148,34 @@ const APP: readonly Row[] = [
     ],
   ),
   [
+    'plain http for one of several hosts',
+    good({ baseUrl: ['https://app.example', 'http://shop.example'], dangerouslyAllowInsecureRequests: true }),
+    'baseUrl[1] must have the same scheme as the first: the URLs of a list differ in their host only.',
+  ],
+  [
+    'plain http for the only host of a list',
+    good({ baseUrl: ['http://app.example'] }),
+    insecure('baseUrl[0]', 'http://app.example'),
+  ],
+  [
+    'hosts with different paths',
+    good({ baseUrl: ['https://app.example/portal', 'https://shop.example'] }),
+    'baseUrl[1] must have the same path as the first: the URLs of a list differ in their host only.',
+  ],
+  [
+    'a host twice',
+    good({ baseUrl: ['https://app.example', 'https://shop.example', 'https://APP.example:443/'] }),
+    'baseUrl[2] must have a host of its own. Received "app.example" twice.',
+  ],
+  [
+    'a page after a logout that is the login route of the second host',
+    good({
+      baseUrl: ['https://app.example', 'https://shop.example'],
+      postLogoutRedirectUri: 'https://shop.example/login',
+    }),
+    'postLogoutRedirectUri must not be one of routes. Received "https://shop.example/login". Set it to the page that users see after a logout.',
+  ],
+  [
     'plain http for a trusted origin',
     good({ trustedOrigins: ['https://admin.example', 'http://shop.example'] }),
     insecure('trustedOrigins[1]', 'http://shop.example'),

@@ -48,6 +48,7 @@ describe('the configuration', () => {
       clientId: 'web',
       clientSecret: SECRET,
       origin: 'https://app.example',
+      hosts: [{ origin: 'https://app.example', postLogoutRedirectUri: 'https://app.example' }],
       basePath: '',
       scope: 'openid profile email',
       responseType: 'code',

@@ -56,9 +56,11 @@ const ROOMS: Readonly<Record<string, Room>> = {
     lazily: ['login', 'logout', 'tokens', 'protocol'],
   },
   oidc: {
-    imports: ['relying-party', 'context', 'session', 'http', 'options', 'jose', 'time'],
+    imports: ['relying-party', 'routes', 'operating', 'context', 'session', 'http', 'options', 'jose', 'time'],
     lazily: ['login', 'logout'],
   },
+  operating: { imports: ['relying-party'] },
+  routes: { imports: ['relying-party', 'http', 'options', 'time'], lazily: ['login', 'logout'] },
   // A provider for the tests of applications. Only its own entry point loads it.
   testing: { imports: ['jose', 'options', 'http', 'time'], packages: ['jose'] },
   // Spans and metrics. Only its own entry point loads it.

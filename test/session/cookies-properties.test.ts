@@ -163,7 +163,12 @@ describe('a sealed value', () => {
 })
 
 describe('the login in progress', () => {
-  const transactions = createTransactions({ origin: 'https://app.example', secrets: SECRETS, transactionLifetime: 600 })
+  const transactions = createTransactions({
+    origin: 'https://app.example',
+    hosts: [],
+    secrets: SECRETS,
+    transactionLifetime: 600,
+  })
   const transaction: Arbitrary<Transaction> = fc.record({
     state: fc.string({ unit: 'grapheme', minLength: 1, maxLength: 40 }),
     nonce: fc.string(),

@@ -59,6 +59,8 @@ export interface AppOptions {
   readonly tls?: boolean
   /** `127.0.0.1`, the default, is cross-site to a provider on `localhost`. */
   readonly hostname?: string
+  /** More host names of the same app, for `baseUrl` as a list. */
+  readonly moreHosts?: readonly string[]
 }
 
 export interface TestApp {
@@ -107,7 +109,9 @@ function assemble(app: HostApp, settings: AppOptions, origin: string): Omit<Test
   const store = sessionSettings.store ?? new session.MemoryStore()
   const errors: OidcError[] = []
   const otherErrors: unknown[] = []
-  const options = createOptions(settings, baseUrl)
+  const { protocol, port } = new URL(origin)
+  const more = (settings.moreHosts ?? []).map((host) => `${protocol}//${host}:${port}${settings.mountPath ?? ''}`)
+  const options = createOptions(settings, more.length === 0 ? baseUrl : [baseUrl, ...more])
   const auth = oidc(options)
   for (const handler of settings.before ?? []) app.use(handler)
   if (settings.bodyParser) app.use(asHandler(express.urlencoded({ extended: false })))
@@ -153,12 +157,15 @@ export function atNode(answer: Navigation | undefined, { port }: TestApp): Navig
 }
 
 /** What an app at this provider cannot do without, as long as it has no TLS. */
-export function usualOptions({ issuer, clientId, clientSecret }: Registration, baseUrl: string): Options {
+export function usualOptions(
+  { issuer, clientId, clientSecret }: Registration,
+  baseUrl: string | readonly string[],
+): Options {
   const usual = { issuer, clientId, clientSecret, baseUrl, dangerouslyAllowInsecureRequests: true }
   return clientSecret.length < 32 ? { ...usual, secret: 'a secret for those whose own is short' } : usual
 }
 
-function createOptions({ provider, options }: AppOptions, baseUrl: string): Options {
+function createOptions({ provider, options }: AppOptions, baseUrl: string | readonly string[]): Options {
   if (options?.providers !== undefined) {
     const { issuer: _eachHasItsOwn, providers, ...shared } = options
     const secret = 'the secret of an app with several providers'

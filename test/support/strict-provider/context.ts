@@ -203,7 +203,7 @@ export function hasDuplicates(params: URLSearchParams): boolean {
 /** Whether a URI is registered. */
 export function isRegistered(registered: readonly string[] | undefined, uri: string): boolean {
   if (registered) return registered.includes(uri)
-  return /^https?:\/\/(127\.0\.0\.1|localhost)(:\d+)?(\/[^?#]*)?$/.test(uri)
+  return /^https?:\/\/(127\.0\.0\.1|(?:[a-z.]+\.)?localhost)(:\d+)?(\/[^?#]*)?$/.test(uri)
 }
 
 /** Whether an id of this kind comes for the first time. It is used up thereby. */
