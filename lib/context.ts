@@ -143,7 +143,8 @@ class Context implements OidcMethods {
     const [login, required] = [this.#login, parseRequirement(requirement)]
     const { clockTolerance } = this.#rp.config
     if (login === undefined) return false
-    return meetsRequirement(login.claims, required, { clockTolerance, loggedInAt: login.loggedInAt })
+    const { claims, loggedInAt, scope } = login
+    return meetsRequirement(claims, required, { clockTolerance, loggedInAt, scope })
   }
 
   async login(options: LoginOptions = {}): Promise<void> {

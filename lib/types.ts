@@ -30,6 +30,8 @@ export interface Transaction {
   readonly returnTo: string
   /** The name of the provider. Absent if there is only one. */
   readonly provider?: string
+  /** The requested scopes, separated by spaces. Absent if they are those of the option `scope`. */
+  readonly scope?: string
   /** The requested `max_age`, in seconds. */
   readonly maxAge?: number
   /** The callback refuses a login that does not meet this. */
@@ -46,7 +48,7 @@ export interface Transaction {
   readonly startedAt: number
 }
 
-/** How strong and how recent a login must be, with lists for its values (RFC 9470). */
+/** What a login must be and have, with lists for its values (RFC 9470). */
 export interface AuthenticationRequirement {
   /** Authentication context classes. The login must have one of them. */
   readonly acr?: readonly string[]
@@ -54,6 +56,8 @@ export interface AuthenticationRequirement {
   readonly maxAge?: number
   /** Authentication methods. The login must have used all of them. */
   readonly amr?: readonly string[]
+  /** Scopes. The login must have been granted all of them. */
+  readonly scope?: readonly string[]
 }
 
 /** A private key as a JWK, with the algorithm that it signs with. The tokens of one login are bound to it (RFC 9449). */
@@ -84,6 +88,8 @@ export interface TokenRecord {
   readonly nonce?: string
   /** The state of the user's session at the provider (OIDC Session Management 2), if the provider sent it. */
   readonly sessionState?: string
+  /** The scopes that the login requested, separated by spaces. Absent if they are those of the option `scope`. */
+  readonly requestedScope?: string
   /** The names of claims that an earlier ID Token of this login had, and the current one has not. */
   readonly pastClaims?: readonly string[]
   /** Access tokens for single APIs (RFC 8707), by the scope and resource that were requested. */
@@ -141,8 +147,15 @@ export interface LoginOptions {
    * @default the provider of the current login, or else the first one
    */
   provider?: string
-  /** How strong and how recent the login must be. The callback refuses a login that does not meet this. */
+  /** What the login must be and have. The callback refuses a login that does not meet this, and the current one stays. */
   requirement?: AuthRequirement
+  /**
+   * More scopes for this login, separated by spaces: `'calendar.read contacts.read'` (RFC 6749 3.3). Use it to request a scope
+   * when the user needs it, not at the first login (incremental consent). They are requested beside those of the option `scope`
+   * and those that the current login has been granted in this way. `req.oidc.scope` says which of them the user has granted; to
+   * refuse a login without them, use `requirement: { scope }`.
+   */
+  scope?: string
 }
 
 /** The second argument of the global `fetch`, and which access token to send. */
@@ -152,7 +165,7 @@ export type ApiRequestInit = RequestInit & AccessTokenRequest
 export interface OidcMethods {
   /**
    * Returns the URL of the login route, for a link or a redirect. The user returns to `returnTo`, by default to the current
-   * page. With a requirement, the login must be that strong and recent, at the same provider.
+   * page. With a requirement, the login must meet it, at the same provider.
    *
    * @throws {ConfigError} `ERR_OIDC_CONFIG` for an invalid requirement.
    * @example
@@ -178,7 +191,7 @@ export interface OidcMethods {
    */
   sessionCheckUrl(seconds: number): string | undefined
   /**
-   * True if a user is logged in, and the login is as strong and as recent as this (RFC 9470).
+   * True if a user is logged in, the login is as strong and as recent as this (RFC 9470), and has these scopes.
    *
    * @throws {ConfigError} `ERR_OIDC_CONFIG` for an invalid requirement.
    */
@@ -187,7 +200,8 @@ export interface OidcMethods {
    * Redirects the browser to the provider to log in. It sends the response, so do not send another one.
    *
    * Rejects with `ERR_OIDC_RETURN_TO` if `returnTo` is not a path of this app, `ERR_OIDC_PROVIDER_UNKNOWN`,
-   * `ERR_OIDC_CONFIG` for parameters that the middleware sets itself, and the codes of requests to the provider.
+   * `ERR_OIDC_CONFIG` for an invalid scope and for parameters that the middleware sets itself, and the codes of requests to
+   * the provider.
    *
    * @example
    * ```ts
@@ -322,11 +336,12 @@ declare global {
 }
 
 /**
- * How strong and how recent a login must be (RFC 9470). At least one member is required.
+ * How strong and how recent a login must be (RFC 9470), and which scopes it must have. At least one member is required.
  *
  * @example
  * ```ts
  * requireAuth({ acr: ['phr', 'phrh'], maxAge: 300 })
+ * requireAuth({ scope: 'calendar.read' })
  * ```
  */
 export interface AuthRequirement {
@@ -336,6 +351,11 @@ export interface AuthRequirement {
   maxAge?: number
   /** Authentication methods (RFC 8176 2). The login must have used all of them: `'mfa'`. */
   amr?: string | readonly string[]
+  /**
+   * Scopes (RFC 6749 3.3). The login must have been granted all of them: `['calendar.read', 'contacts.read']`. A login without
+   * them is sent to the provider to get them; `requireScope()` denies it.
+   */
+  scope?: string | readonly string[]
 }
 
 /**

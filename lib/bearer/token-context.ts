@@ -121,7 +121,8 @@ class GrantContext extends WithoutSession implements TokenContext {
 
   /** RFC 9470 6.2: `auth_time` says when the user authenticated. `iat` says nothing about that. */
   meets(requirement: AuthRequirement): boolean {
-    return meetsRequirement(this.claims, parseRequirement(requirement), this.#settings)
+    const { clockTolerance } = this.#settings
+    return meetsRequirement(this.claims, parseRequirement(requirement), { clockTolerance, scope: this.scope })
   }
 }
 

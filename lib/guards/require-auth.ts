@@ -1,6 +1,6 @@
 import { ConfigError, shown } from '../errors.ts'
 import type { Denial } from '../http/denial.ts'
-import { parseRequirement } from '../protocol/step-up.ts'
+import { hasScopes, parseRequirement } from '../protocol/step-up.ts'
 import type { AuthRequirement } from '../types.ts'
 import { type Check, createGuard, type Guard } from './guard.ts'
 
@@ -8,10 +8,10 @@ import { type Check, createGuard, type Guard } from './guard.ts'
  * Requires a login. A page without one is redirected to the login route, and the user comes back to it. Any other request
  * gets 401 and the login URL as JSON.
  *
- * With a requirement, a login that is too weak or too old does not suffice (RFC 9470). A page is redirected to log in
- * again, with `acr_values` and `max_age`. Any other request gets 401 and a `WWW-Authenticate` challenge. The response of
- * the provider is checked: if it does not meet the requirement, the login fails with
- * `ERR_OIDC_INSUFFICIENT_AUTHENTICATION` (403).
+ * With a requirement, a login that is too weak or too old (RFC 9470) or lacks a scope does not suffice. A page is redirected
+ * to log in again, with `acr_values`, `max_age` and the scopes. Any other request gets 401 and a `WWW-Authenticate`
+ * challenge. The response of the provider is checked: if it does not meet the requirement, the login fails with
+ * `ERR_OIDC_INSUFFICIENT_AUTHENTICATION` or `ERR_OIDC_INSUFFICIENT_SCOPE` (403), and the login that was there before stays.
  *
  * @throws {ConfigError} `ERR_OIDC_CONFIG` for an invalid requirement. So `app.get(path, requireAuth, handler)` without
  * parentheses fails at its first request.
@@ -19,17 +19,34 @@ import { type Check, createGuard, type Guard } from './guard.ts'
  * ```ts
  * app.get('/profile', requireAuth(), (req, res) => res.json(req.oidc.claims))
  * app.get('/payments', requireAuth({ acr: 'urn:okta:loa:2fa:any', maxAge: 300 }), showPayments)
+ * app.get('/calendar', requireAuth({ scope: 'calendar.read' }), showCalendar)
  * ```
  */
 export function requireAuth(required?: AuthRequirement): Guard {
   if (required === undefined) return createGuard(() => undefined)
   const requirement = parseRequirement(required)
-  const denial: Denial = {
+  const { scope = [], ...strength } = requirement
+  const tooWeak: Denial = {
     code: 'ERR_OIDC_INSUFFICIENT_AUTHENTICATION',
-    message: `This page requires a stronger or more recent login (${Object.keys(requirement).join(', ')}). Log in again.`,
+    message: `This page requires a stronger or more recent login (${Object.keys(strength).join(', ')}). Log in again.`,
     requirement,
   }
-  return createGuard((login) => (login.meets(requirement) ? undefined : denial), requirement)
+  const lacksScope: Denial = {
+    code: 'ERR_OIDC_INSUFFICIENT_SCOPE',
+    message: `This page requires a login with all of the scopes ${scope.join(', ')}. Log in again to grant them.`,
+    requirement,
+    scope,
+  }
+  const isStrongEnough = requirementTest(strength)
+  return createGuard((login) => {
+    if (!isStrongEnough(login)) return tooWeak
+    return hasScopes(login.scope, scope) ? undefined : lacksScope
+  }, requirement)
+}
+
+/** A requirement without members is met by every login. */
+function requirementTest(strength: AuthRequirement): (login: Parameters<Check>[0]) => boolean {
+  return Object.keys(strength).length === 0 ? () => true : (login) => login.meets(strength)
 }
 
 /** One scope, a list of scopes that are all required, or `{ anyOf }` with scopes of which one suffices. */
@@ -37,7 +54,8 @@ export type ScopeRequirement = string | readonly string[] | { readonly anyOf: re
 
 /**
  * Requires a login with these scopes. A user who is not logged in is redirected to log in, as by `requireAuth()`. A login
- * without the scopes gets `ERR_OIDC_INSUFFICIENT_SCOPE` (403), never a new login.
+ * without the scopes gets `ERR_OIDC_INSUFFICIENT_SCOPE` (403), never a new login: use `requireAuth({ scope })` if the user
+ * should be sent to the provider to grant them.
  *
  * @throws {ConfigError} `ERR_OIDC_CONFIG` for an empty list, or a scope that cannot exist (RFC 6749 3.3).
  * @example

@@ -96,10 +96,15 @@ const REQUIRED: ChallengeProblem = { status: 401, description: 'Send an access t
 
 /** RFC 6750 3.1, RFC 9470 3. The scopes and the requirement were checked when the guard was made. */
 function problemOf({ requirement, scope }: Denial): ChallengeProblem {
-  if (requirement !== undefined) return { ...STEP_UP, params: requirementParams(requirement) }
+  if (requirement !== undefined && scope === undefined) return { ...STEP_UP, params: requirementParams(requirement) }
   const description = 'The access token lacks a right that this route requires.'
-  const params = scope === undefined ? {} : { scope: scope.join(' ') }
-  return { status: 403, error: 'insufficient_scope', description, params }
+  return { status: 403, error: INSUFFICIENT_SCOPE, description, params: scopeParams(scope) }
+}
+
+const INSUFFICIENT_SCOPE = 'insufficient_scope'
+
+function scopeParams(scope: readonly string[] | undefined): Readonly<Record<string, string>> {
+  return scope === undefined ? {} : { scope: scope.join(' ') }
 }
 
 const STEP_UP = {
@@ -108,25 +113,32 @@ const STEP_UP = {
   description: 'A stronger or more recent login is needed',
 } as const
 
-function requirementParams({ acr, maxAge }: AuthenticationRequirement): Readonly<Record<string, string>> {
+function requirementParams({ acr, maxAge, scope }: AuthenticationRequirement): Readonly<Record<string, string>> {
   return {
     ...(acr === undefined ? {} : { acr_values: acr.join(' ') }),
     ...(maxAge === undefined ? {} : { max_age: String(maxAge) }),
+    ...scopeParams(scope),
   }
 }
 
 /** The login leads back to the page that runs the script, or to `/` if it is unknown. A script may replace it in `loginUrl`. */
-function sendLoginUrl(req: ContextRequest, res: Response, { code, message, requirement }: Denial): void {
+function sendLoginUrl(req: ContextRequest, res: Response, denial: Denial): void {
+  const { code, message, requirement } = denial
   const protection = protectionOf(req)
-  if (req.oidc.isAuthenticated && requirement !== undefined) res.setHeader('WWW-Authenticate', stepUp(requirement))
+  if (req.oidc.isAuthenticated && requirement !== undefined)
+    res.setHeader('WWW-Authenticate', stepUp(denial, requirement))
   else if (protection !== undefined) offerSchemes(res, protection)
   const loginUrl = req.oidc.loginUrl(req.oidc.callingPage?.() ?? '/', requirement)
   sendLoginAnswer(req, res, { error: code, message, loginUrl })
 }
 
-/** The challenge for a login that is too old or too weak (RFC 9470 3). The values contain no quotes: the guard checked that. */
-function stepUp(requirement: AuthenticationRequirement): string {
-  const { error, description } = STEP_UP
+/**
+ * The challenge for a login that is too old or too weak (RFC 9470 3), or lacks a scope that a new login can get (RFC 6750 3.1).
+ * The values contain no quotes: the guard checked that.
+ */
+function stepUp({ scope }: Denial, requirement: AuthenticationRequirement): string {
+  const lacksScope = { error: INSUFFICIENT_SCOPE, description: 'A login with more scopes is needed' }
+  const { error, description } = scope === undefined ? STEP_UP : lacksScope
   const params = { error, error_description: description, ...requirementParams(requirement) }
   return `Bearer ${Object.entries(params)
     .map(([name, value]) => `${name}="${value}"`)

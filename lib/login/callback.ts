@@ -1,4 +1,4 @@
-import { AccessDeniedError, OidcError } from '../errors.ts'
+import { OidcError } from '../errors.ts'
 import { publishError } from '../events.ts'
 import { isKeptFormPage } from '../http/own-routes.ts'
 import {
@@ -25,7 +25,7 @@ import {
   stateOf,
 } from '../protocol/authorization-response.ts'
 import { redeemResponse } from '../protocol/redeem-response.ts'
-import { meetsRequirement } from '../protocol/step-up.ts'
+import { checkRequirement } from '../protocol/step-up.ts'
 import { completeClaims } from '../protocol/userinfo.ts'
 import type { Client, CompletedLogin, RelyingParty } from '../relying-party.ts'
 import { readLogin, readTokensId } from '../session/current-login.ts'
@@ -34,7 +34,7 @@ import { createKeptForms } from '../session/kept-forms.ts'
 import { chooseSessionClaims, endOfNewLogin } from '../session/session-claims.ts'
 import { loginIdOf } from '../session/transaction.ts'
 import { nowInSeconds } from '../time/seconds.ts'
-import type { IdTokenClaims, Transaction } from '../types.ts'
+import type { Transaction } from '../types.ts'
 import { checkResponseMode, REPOSTED_PARAM, repostResponse } from './repost-page.ts'
 import { startLoginSession } from './session-start.ts'
 import { completeLogin } from './silent-login.ts'
@@ -208,14 +208,15 @@ async function redeem(
   const response = checkAuthorizationResponse(params, transaction, provider)
   await markUsed(rp, req, transaction)
   const redeemed = await redeemResponse(provider, response, transaction)
-  checkRequirement(config, transaction, redeemed.claims)
+  const scope = redeemed.scope ?? defaultGrantedScope(config, transaction)
+  checkRequirement(transaction.requirement, redeemed.claims, { ...config, scope })
   const loggedInAt = Math.floor(nowInSeconds())
   const expiresAt = endOfNewLogin(config, redeemed.claims, loggedInAt)
-  const claims = await completeClaims(provider, redeemed)
+  const claims = await completeClaims(provider, { ...redeemed, scope: redeemed.scope ?? transaction.scope })
   const login = {
     ...(transaction.provider === undefined ? {} : { provider: transaction.provider }),
     claims: chooseSessionClaims(claims, config),
-    scope: redeemed.scope ?? defaultGrantedScope(config),
+    scope,
     loggedInAt,
     expiresAt,
     // An event ends logins that began before it, however long they took.
@@ -225,20 +226,10 @@ async function redeem(
   return { login, claims, tokens: redeemed.tokens, responseParams }
 }
 
-/** Providers may ignore `acr_values` and `max_age`, so the result is checked. If it fails, the current login stays. */
-function checkRequirement(config: Config, { requirement }: Transaction, claims: IdTokenClaims): void {
-  if (requirement === undefined || meetsRequirement(claims, requirement, config)) return
-  throw new AccessDeniedError(
-    'ERR_OIDC_INSUFFICIENT_AUTHENTICATION',
-    `${config.issuer} did not authenticate the user as strongly or as recently as this page requires ` +
-      `(${Object.keys(requirement).join(', ')}). Check that the provider supports the values that the guard names.`,
-  )
-}
-
 /**
  * A token response without `scope` means that the requested scope was granted (RFC 6749 5.1). But the user can remove
  * scopes from the request in the browser, and no provider reports that. So without the option only `openid` is assumed.
  */
-function defaultGrantedScope({ dangerouslyAssumeRequestedScope, scope }: Config): string {
-  return dangerouslyAssumeRequestedScope ? scope : 'openid'
+function defaultGrantedScope(config: Config, { scope = config.scope }: Transaction): string {
+  return config.dangerouslyAssumeRequestedScope ? scope : 'openid'
 }

@@ -9,7 +9,7 @@ import type { Client, CompletedLogin, RelyingParty } from '../relying-party.ts'
 import { readLogin, readTokensId, recordFailedCheck } from '../session/current-login.ts'
 import { endLocalLogin } from '../session/end-login.ts'
 import { requireSession, type SessionRequest } from '../session/express-session.ts'
-import type { Transaction } from '../types.ts'
+import type { TokenRecord, Transaction } from '../types.ts'
 
 /*
  * A silent login (`prompt=none`) shows no page of the provider. Without a login in the session it tries to log a visitor
@@ -46,9 +46,34 @@ const MAX_ID_TOKEN_HINT_LENGTH = 2000
 
 /** Returns the parameter `id_token_hint`, so that the provider reports on this user and no other. */
 export async function idTokenHintParam(rp: RelyingParty, client: Client, req: SessionRequest): Promise<WireParams> {
-  const id = tokensIdOfLoginAt(rp, client, req)
-  const idToken = id === undefined ? undefined : (await rp.tokenRecords.read(req.sessionStore, id))?.idToken
+  const idToken = (await readTokensOfLoginAt(rp, client, req))?.idToken
   return idToken === undefined || idToken.length > MAX_ID_TOKEN_HINT_LENGTH ? {} : { id_token_hint: idToken }
+}
+
+/**
+ * The scopes that a login requests beside the option `scope`: its own, and the granted ones that the current login has added in
+ * the same way. The new login replaces the current one, so a stronger login or a recheck would lose them otherwise.
+ */
+export async function scopesBesideOption(
+  rp: RelyingParty,
+  client: Client,
+  req: SessionRequest,
+  { scope: own = [] }: LoginRequest,
+): Promise<readonly string[]> {
+  const granted = readLogin(req, rp.config)?.scope.split(' ') ?? []
+  // Not all that was granted: a provider may grant scopes that no client can request.
+  const requested = granted.length === 0 ? undefined : (await readTokensOfLoginAt(rp, client, req))?.requestedScope
+  return [...(requested?.split(' ').filter((one) => granted.includes(one)) ?? []), ...own]
+}
+
+/** Reads the tokens of the current login, if it is of this provider. */
+async function readTokensOfLoginAt(
+  rp: RelyingParty,
+  client: Client,
+  req: SessionRequest,
+): Promise<TokenRecord | undefined> {
+  const id = tokensIdOfLoginAt(rp, client, req)
+  return id === undefined ? undefined : await rp.tokenRecords.read(req.sessionStore, id)
 }
 
 function tokensIdOfLoginAt(rp: RelyingParty, { config }: Client, req: SessionRequest): string | undefined {
@@ -179,9 +204,15 @@ const INTERACTION_ERRORS: ReadonlySet<string> = new Set([
   ...['login_required', 'interaction_required', 'consent_required', 'account_selection_required'],
 ])
 
-/** True if the provider would have to show a page, or if the user's login there is too weak or too old. */
+/** What only a page of the provider can solve: the user's login there is too weak or too old, or lacks a scope. */
+const INSUFFICIENT: ReadonlySet<string> = new Set([
+  'ERR_OIDC_INSUFFICIENT_AUTHENTICATION',
+  'ERR_OIDC_INSUFFICIENT_SCOPE',
+])
+
+/** True if the provider would have to show a page. */
 function requiresInteraction(error: OidcError): boolean {
-  if (error.code === 'ERR_OIDC_INSUFFICIENT_AUTHENTICATION') return true
+  if (INSUFFICIENT.has(error.code)) return true
   return INTERACTION_ERRORS.has(authorizationErrorOf(error) ?? '')
 }
 

@@ -8,7 +8,7 @@ import { type Operations, traced } from '../operations.ts'
 import { parseAuthorizationParams, type WireParams } from '../options/authorization-params.ts'
 import { ONLY_PROVIDER } from '../options/config.ts'
 import { createAuthorizationRequest, type LoginRequest, usesRequestUri } from '../protocol/authorization-request.ts'
-import { parseRequirement } from '../protocol/step-up.ts'
+import { parseLoginScope, parseRequirement } from '../protocol/step-up.ts'
 import type { Client, RelyingParty } from '../relying-party.ts'
 import { isStrict } from '../session/cookies.ts'
 import { readLogin } from '../session/current-login.ts'
@@ -16,7 +16,13 @@ import { requireSession, type SessionRequest } from '../session/express-session.
 import { loginIdOf } from '../session/transaction.ts'
 import type { LoginOptions } from '../types.ts'
 import { storeRequestObject } from './published-documents.ts'
-import { findLoginToRecheck, idTokenHintParam, redirectBackToPage, withoutLoginHintAndMaxAge } from './silent-login.ts'
+import {
+  findLoginToRecheck,
+  idTokenHintParam,
+  redirectBackToPage,
+  scopesBesideOption,
+  withoutLoginHintAndMaxAge,
+} from './silent-login.ts'
 
 /** The login that one request starts. */
 interface LoginStart extends LoginRequest {
@@ -151,15 +157,15 @@ async function redirectToProvider(
   const { config } = client
   await config.hooks.beforeLogin?.({ req, res, provider: config.name, returnTo: login.returnTo })
   if (res.headersSent) return
-  // The user did not ask for a recheck, so it must not lead to a provider that is down.
-  // `findProvider()` would not notice that, because it caches the metadata.
+  // The user did not ask for a recheck. `findProvider()` would not notice that the provider is down: it caches the metadata.
   if (login.recheckedTokensId !== undefined) await client.checkAvailability()
   const provider = await client.findProvider()
   if (usesRequestUri(provider) && readLogin(req, config) === undefined) limitStrangers(client, login)
   const authorizationParams = await createAuthorizationParams(rp, client, req, login)
+  const scope = await scopesBesideOption(rp, client, req, login)
   const { url, transaction } = await createAuthorizationRequest(
     provider,
-    { ...login, authorizationParams },
+    { ...login, authorizationParams, scope },
     (requestObject) => storeRequestObject(req.sessionStore, config, requestObject),
   )
   const { traceparent } = operation ?? {}
@@ -227,9 +233,7 @@ function keepConfiguredMinimum(linked: WireParams, { max_age: maxAge, claims }: 
 }
 
 /** Events must not contain the query of a page, which may be private. */
-function withoutQuery(path: string): string {
-  return path.replace(/[?#].*$/, '')
-}
+const withoutQuery = (path: string): string => path.replace(/[?#].*$/, '')
 
 function readLoginOptions(rp: RelyingParty, req: Request, options: LoginOptions): LoginRequest {
   const returnTo = safeReturnTo(options.returnTo ?? currentPage(rp.config, req), rp.config)
@@ -245,6 +249,7 @@ function readLoginOptions(rp: RelyingParty, req: Request, options: LoginOptions)
     returnTo: returnTo ?? homePage(rp.config),
     authorizationParams,
     requirement: options.requirement && parseRequirement(options.requirement),
+    scope: parseLoginScope(options.scope),
     isSilent: authorizationParams['prompt'] === 'none',
   }
 }

@@ -49,9 +49,9 @@ export async function restartLogin(
   client: Client,
   req: SessionRequest,
   res: Response,
-  { returnTo, requirement }: Transaction,
+  { returnTo, requirement, scope }: Transaction,
 ): Promise<void> {
   rp.loopBrake.countLogin(req, res)
-  const given = requirement === undefined ? {} : { requirement }
+  const given = { ...(requirement === undefined ? {} : { requirement }), ...(scope === undefined ? {} : { scope }) }
   await logIn(rp, req, res, { returnTo, provider: client.config.name, ...given })
 }

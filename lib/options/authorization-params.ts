@@ -48,7 +48,7 @@ export const RESERVED_PARAMS: ReadonlyMap<string, string> = new Map([
   ['redirect_uri', 'it is made of baseUrl and routes.callback'],
   ['response_type', 'use the option responseType'],
   ['response_mode', 'use the option responseMode'],
-  ['scope', 'use the option scope'],
+  ['scope', 'use the option scope, or login({ scope }) for one login'],
   ['state', PROTECTS_LOGIN],
   ['nonce', PROTECTS_LOGIN],
   ['code_challenge', PROTECTS_LOGIN],

@@ -27,6 +27,8 @@ export interface LoginRequest {
   /** Authorization request parameters, already validated. */
   readonly authorizationParams: WireParams
   readonly requirement?: AuthenticationRequirement | undefined
+  /** Scopes to request beside those of the option and of the requirement. */
+  readonly scope?: readonly string[] | undefined
   readonly isSilent?: boolean | undefined
   /** The tokens id of the login that is compared with the provider's session. */
   readonly recheckedTokensId?: string | undefined
@@ -56,6 +58,7 @@ async function createTransaction({ config }: Provider, login: LoginRequest): Pro
   const { responseType, name } = config
   const { returnTo, isSilent, recheckedTokensId, authorizationParams: params } = login
   const requirement = withEssentialAcr(login.requirement, params['claims'])
+  const scope = requestedScope(config, login)
   return {
     ...createRandomValues(),
     issuer: config.issuer,
@@ -63,6 +66,7 @@ async function createTransaction({ config }: Provider, login: LoginRequest): Pro
     returnTo,
     ...(responseType === 'code' ? {} : { responseType }),
     ...(name === ONLY_PROVIDER ? {} : { provider: name }),
+    ...(scope === config.scope ? {} : { scope }),
     ...(params['max_age'] === undefined ? {} : { maxAge: Number(params['max_age']) }),
     ...(requirement === undefined ? {} : { requirement }),
     ...(isSilent === true ? { isSilent } : {}),
@@ -70,6 +74,11 @@ async function createTransaction({ config }: Provider, login: LoginRequest): Pro
     ...(config.dpopBoundAccessTokens ? { dpopKey: (await loadDpop()).createDpopKey(config.dpopSigningAlg) } : {}),
     startedAt: nowInSeconds(),
   }
+}
+
+/** The scopes of the option, and those of this login. */
+function requestedScope(config: Config, { requirement, scope = [] }: LoginRequest): string {
+  return [...new Set([...config.scope.split(' '), ...scope, ...(requirement?.scope ?? [])])].join(' ')
 }
 
 /** Three values of 256 bits each (OIDC Core 15.5.2, RFC 7636 7.1). One call, because each costs several microseconds. */
@@ -85,7 +94,7 @@ function createRandomValues(): Pick<Transaction, 'state' | 'nonce' | 'codeVerifi
 async function createParams(
   { config, metadata }: Provider,
   { authorizationParams, requirement, isSilent }: LoginRequest,
-  { state, nonce, codeVerifier, redirectUri, dpopKey }: Transaction,
+  { state, nonce, codeVerifier, redirectUri, dpopKey, scope = config.scope }: Transaction,
 ): Promise<WireParams> {
   const { responseType, responseMode } = config
   return {
@@ -97,7 +106,7 @@ async function createParams(
     response_type: responseType,
     ...(responseMode === 'query' ? {} : { response_mode: responseMode }),
     redirect_uri: redirectUri,
-    scope: config.scope,
+    scope,
     state,
     nonce,
     ...(usesPkce(config) ? codeChallengeOf(codeVerifier) : {}),
@@ -156,10 +165,10 @@ function checkSigned({ config: { requestObjectSigningAlg: alg = 'none' }, metada
 async function browserParams(
   provider: Provider,
   params: WireParams,
-  { dpopKey }: Transaction,
+  { dpopKey, scope = provider.config.scope }: Transaction,
   storeRequestObject: StoreRequestObject,
 ): Promise<WireParams> {
-  const { requestObjectSigningAlg, requestObjectBy, clientId, responseType, scope } = provider.config
+  const { requestObjectSigningAlg, requestObjectBy, clientId, responseType } = provider.config
   const isSigned = requestObjectSigningAlg !== undefined
   checkSigned(provider)
   const request = isSigned ? { client_id: clientId, request: await signRequest(provider, params) } : params

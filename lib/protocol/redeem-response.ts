@@ -37,7 +37,7 @@ export async function redeemResponse(
     idToken === undefined ? undefined : await verifyFrontChannelIdToken(verify, idToken, expected)
   const redeemed =
     code === undefined
-      ? acceptFrontChannelTokens(provider, response, frontChannelIdToken)
+      ? acceptFrontChannelTokens(provider, response, transaction, frontChannelIdToken)
       : await redeemCode(provider, { ...response, code }, transaction, { verify, expected, frontChannelIdToken })
   await checkTenant(provider.config, redeemed.claims)
   return redeemed
@@ -85,6 +85,7 @@ function isAccessTokenLater({ accessToken, code }: IdTokenExpectations): boolean
 function acceptFrontChannelTokens(
   { config }: Provider,
   { accessToken, expiresIn, scope, sessionState }: AuthorizationResponse,
+  { scope: requestedScope }: Transaction,
   frontChannelIdToken: VerifiedIdToken | undefined,
 ): RedeemedTokens {
   if (frontChannelIdToken === undefined) throw new TypeError('The response has neither a code nor an ID Token.')
@@ -100,6 +101,7 @@ function acceptFrontChannelTokens(
       tokenType: 'Bearer',
       expiresIn,
       sessionState,
+      requestedScope,
       requestedAt: now(),
     }),
   }
@@ -116,7 +118,7 @@ interface IdTokenChecks {
 async function redeemCode(
   provider: Provider,
   { code, sessionState }: AuthorizationResponse & { readonly code: string },
-  { redirectUri, codeVerifier, dpopKey, nonce }: Transaction,
+  { redirectUri, codeVerifier, dpopKey, nonce, scope: requestedScope }: Transaction,
   { verify, expected, frontChannelIdToken }: IdTokenChecks,
 ): Promise<RedeemedTokens> {
   const requestedAt = now()
@@ -142,6 +144,7 @@ async function redeemCode(
       ...{ idToken: token, accessToken, tokenType, refreshToken, expiresIn, requestedAt },
       nonce,
       sessionState,
+      requestedScope,
       dpopKey: tokenType === 'DPoP' ? dpopKey : undefined,
     }),
   }
@@ -190,12 +193,14 @@ interface Tokens {
   readonly dpopKey?: DpopKey | undefined
   readonly nonce?: string | undefined
   readonly sessionState?: string | undefined
+  readonly requestedScope?: string | undefined
   /** Before the token request, in seconds since 1970. The lifetime counts from here, so that it never seems too long. */
   readonly requestedAt: number
 }
 
 function createTokenRecord(tokens: Tokens): TokenRecord {
-  const { idToken, accessToken, tokenType, refreshToken, expiresIn, dpopKey, nonce, sessionState, requestedAt } = tokens
+  const { idToken, accessToken, tokenType, refreshToken, expiresIn, dpopKey, nonce, requestedAt } = tokens
+  const { sessionState, requestedScope } = tokens
   return {
     idToken,
     ...(accessToken === undefined ? {} : { accessToken, tokenType }),
@@ -203,6 +208,7 @@ function createTokenRecord(tokens: Tokens): TokenRecord {
     ...(expiresIn === undefined ? {} : { expiresAt: requestedAt + expiresIn, issuedAt: requestedAt }),
     ...(dpopKey === undefined ? {} : { dpopKey }),
     ...(sessionState === undefined ? {} : { sessionState }),
+    ...(requestedScope === undefined ? {} : { requestedScope }),
     // Only a refresh needs it.
     ...(nonce === undefined || refreshToken === undefined ? {} : { nonce }),
   }

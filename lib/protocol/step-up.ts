@@ -1,12 +1,14 @@
-import { ConfigError } from '../errors.ts'
+import { AccessDeniedError, ConfigError, shown } from '../errors.ts'
 import { nowInSeconds } from '../time/seconds.ts'
 import type { AuthenticationRequirement, IdTokenClaims } from '../types.ts'
 
-interface AuthTimeContext {
+interface LoginContext {
   /** How far the clocks of the two servers may differ, in seconds. */
   readonly clockTolerance: number
   /** When the login was completed, in seconds since 1970. Absent during the login itself. */
   readonly loggedInAt?: number
+  /** The granted scopes, separated by spaces. */
+  readonly scope: string
 }
 
 /**
@@ -16,21 +18,53 @@ interface AuthTimeContext {
 const PAGE_LOAD_SECONDS = 10
 
 /**
- * True if a login is as strong and as recent as required (RFC 9470 4, OIDC Core 5.5.1.1). Providers may ignore what was
- * requested, so the claims are compared. A missing claim never meets a requirement.
+ * True if a login is as strong and as recent as required (RFC 9470 4, OIDC Core 5.5.1.1), and has the scopes. Providers may
+ * ignore what was requested, so the claims and the granted scopes are compared. A missing claim never meets a requirement.
  */
 export function meetsRequirement(
   claims: Pick<IdTokenClaims, 'acr' | 'amr' | 'auth_time'>,
-  { acr, amr, maxAge }: AuthenticationRequirement,
-  context: AuthTimeContext,
+  { acr, amr, maxAge, scope }: AuthenticationRequirement,
+  context: LoginContext,
 ): boolean {
+  if (scope !== undefined && !hasScopes(context.scope, scope)) return false
   const methods: readonly unknown[] = Array.isArray(claims.amr) ? claims.amr : []
   if (acr !== undefined && !(typeof claims.acr === 'string' && acr.includes(claims.acr))) return false
   if (amr !== undefined && !amr.every((method) => methods.includes(method))) return false
   return maxAge === undefined || isRecent(claims.auth_time, maxAge, context)
 }
 
-function isRecent(authTime: unknown, maxAge: number, { clockTolerance, loggedInAt = 0 }: AuthTimeContext): boolean {
+/**
+ * Checks a completed login at the callback. Providers may ignore `acr_values` and `max_age`, and a user may decline a scope.
+ * Throws `ERR_OIDC_INSUFFICIENT_SCOPE` or `ERR_OIDC_INSUFFICIENT_AUTHENTICATION` (403).
+ */
+export function checkRequirement(
+  requirement: AuthenticationRequirement | undefined,
+  claims: Pick<IdTokenClaims, 'acr' | 'amr' | 'auth_time'>,
+  { issuer, clockTolerance, scope }: LoginContext & { readonly issuer: string },
+): void {
+  if (requirement === undefined || meetsRequirement(claims, requirement, { clockTolerance, scope })) return
+  const { scope: required = [], ...strength } = requirement
+  if (!hasScopes(scope, required)) {
+    throw new AccessDeniedError(
+      'ERR_OIDC_INSUFFICIENT_SCOPE',
+      `${issuer} did not grant all scopes that this page requires: ${required.join(', ')}. The user may have declined, or the ` +
+        'client is not allowed to request them. Compare the scope in the token response of the provider.',
+    )
+  }
+  throw new AccessDeniedError(
+    'ERR_OIDC_INSUFFICIENT_AUTHENTICATION',
+    `${issuer} did not authenticate the user as strongly or as recently as this page requires ` +
+      `(${Object.keys(strength).join(', ')}). Check that the provider supports the values that the guard names.`,
+  )
+}
+
+/** True if all of these scopes are among the granted ones. */
+export function hasScopes(granted: string, required: readonly string[]): boolean {
+  const names = new Set(granted.split(' '))
+  return required.every((one) => names.has(one))
+}
+
+function isRecent(authTime: unknown, maxAge: number, { clockTolerance, loggedInAt = 0 }: LoginContext): boolean {
   const now = nowInSeconds()
   const measuredAt = now - loggedInAt < PAGE_LOAD_SECONDS ? loggedInAt : now
   return (
@@ -50,14 +84,30 @@ const MAX_VALUES = 20
  */
 export function parseRequirement(given: unknown): AuthenticationRequirement {
   if (typeof given !== 'object' || given === null || Array.isArray(given)) throw notUsable()
-  const { acr, maxAge, amr, ...rest }: Readonly<Record<string, unknown>> = { ...given }
+  const { acr, maxAge, amr, scope, ...rest }: Readonly<Record<string, unknown>> = { ...given }
   const values = Object.values(given)
   if (Object.keys(rest).length > 0 || values.length === 0 || values.includes(undefined)) throw notUsable()
   return {
     ...(acr === undefined ? {} : { acr: valuesOf(acr) }),
     ...(maxAge === undefined ? {} : { maxAge: ageOf(maxAge) }),
     ...(amr === undefined ? {} : { amr: valuesOf(amr) }),
+    ...(scope === undefined ? {} : { scope: valuesOf(scope) }),
   }
+}
+
+/**
+ * Reads the option `scope` of one login: scopes separated by single spaces (RFC 6749 3.3). None if it is not given.
+ *
+ * @throws {ConfigError}
+ */
+export function parseLoginScope(given: unknown): readonly string[] {
+  if (given === undefined) return []
+  const scopes: readonly unknown[] = typeof given === 'string' ? given.split(' ') : [given]
+  if (scopes.length <= MAX_VALUES && scopes.every(isRequirementValue)) return scopes
+  throw new ConfigError([
+    `login({ scope }) takes at most ${MAX_VALUES} scopes, separated by single spaces: 'calendar.read contacts.read'. It got ` +
+      `${shown(given)}.`,
+  ])
 }
 
 /** An empty list is an error: it is unclear whether it means every user or none. */
@@ -72,15 +122,15 @@ function ageOf(given: unknown): number {
   return Number(given)
 }
 
-/** True if this can be the name of an authentication context class (acr) or method (amr). */
+/** True if this can be the name of an authentication context class (acr), a method (amr) or a scope. */
 function isRequirementValue(value: unknown): value is string {
   return typeof value === 'string' && LIST_VALUE.test(value)
 }
 
 function notUsable(): ConfigError {
   return new ConfigError([
-    'The requirement for a login must be { acr, amr, maxAge } or absent, as in app.get(path, requireAuth(), handler): ' +
-      'acr and amr a string or an array of strings without spaces, maxAge whole seconds, at least 1.',
+    'The requirement for a login must be { acr, amr, maxAge, scope } or absent, as in app.get(path, requireAuth(), handler): ' +
+      'acr, amr and scope a string or an array of strings without spaces, maxAge whole seconds, at least 1.',
   ])
 }
 

@@ -73,7 +73,7 @@ function requirementNotMet(): AccessDeniedError {
   return new AccessDeniedError(
     'ERR_OIDC_INSUFFICIENT_AUTHENTICATION',
     'Three logins in a row were completed, and each met the requirement that it was started with, but this page requires ' +
-      'another one. Check its guards: no single login can meet all their requirements (acr, amr, maxAge).',
+      'another one. Check its guards: no single login can meet all their requirements (acr, amr, maxAge, scope).',
   )
 }
 

@@ -36,6 +36,15 @@ const LOGIN = 'ERR_OIDC_INSUFFICIENT_AUTHENTICATION'
 const GUARDS: readonly Row[] = [
   ['requireScope', requireScope('a'), { scope: 'a b' }, { scope: 'ab' }, SCOPE, 403, `${LACKS}, scope="a"`],
   [
+    'requireAuth by scope',
+    requireAuth({ scope: ['a', 'b'] }),
+    { scope: 'b a' },
+    { scope: 'a b:c' },
+    SCOPE,
+    403,
+    `${LACKS}, scope="a b"`,
+  ],
+  [
     'requireScope of scp',
     requireScope(['a', 'b']),
     { scope: undefined, scp: ['a', 'b'] },

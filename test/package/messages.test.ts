@@ -58,6 +58,7 @@ const ALLOWED: readonly Reason[] = [
       "scopes.map((one)=>`'${one}'`).join(isAny?' or ':' and ')",
       // A variable of the environment that fromEnv() reads, and one that is similar.
       ...['source', "variableName(prefix,nearest.split('.'))"],
+      ...["scope.join(', ')", "required.join(', ')"],
       // A method of a store.
       'operation',
       // A method of `auth.sessions`, and its members.
@@ -65,7 +66,7 @@ const ALLOWED: readonly Reason[] = [
       ...[
         'command',
         'invalid[0]',
-        "Object.keys(requirement).join(', ')",
+        "Object.keys(strength).join(', ')",
         "[...GENERATORS.keys()].join(', ')",
         "[...ACTIONS.keys()].join(', ')",
       ],
@@ -110,6 +111,7 @@ const ALLOWED: readonly Reason[] = [
         'MIN_SECRET_LENGTH',
         'MIN_INTERVAL_SECONDS',
         'MAX_PARAMETERS',
+        'MAX_VALUES',
         'MAX_REVOCATION_LIFETIME',
         'MAX_STEPS',
         'MAX_EVENTS',

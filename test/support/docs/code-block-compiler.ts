@@ -17,7 +17,7 @@ declare const encryptionKey: import('express-oidc').PrivateJwk
 declare const certificate: string, certificateKey: string
 declare const showProfile: Handler, showReports: Handler, showOrders: Handler, showAdmin: Handler, showStaff: Handler
 declare const showBoard: Handler, showDutch: Handler, showVerified: Handler, showBoth: Handler
-declare const showAccount: Handler, showPayments: Handler
+declare const showAccount: Handler, showPayments: Handler, showCalendar: Handler
 declare function findUser(iss: string, sub: string): Promise<{ id: string } | undefined>
 declare const jwksUri: string
 interface Keys { readonly keys: readonly unknown[] }
