@@ -1,3 +1,5 @@
+import { copyFileSync, readdirSync } from 'node:fs'
+import { join } from 'node:path'
 import { defineConfig } from 'vitepress'
 import { createSidebar, PAGES } from './sidebar.ts'
 import { slugify } from './slug.ts'
@@ -45,6 +47,11 @@ export default defineConfig({
         return open ? open(tokens, index, options, env, self) : self.renderToken(tokens, index, options)
       }
     },
+  },
+  // Files beside the pages that a page links to, such as a dashboard to import.
+  buildEnd: ({ srcDir, outDir }) => {
+    for (const file of readdirSync(join(srcDir, 'docs')).filter((name) => name.endsWith('.json')))
+      copyFileSync(join(srcDir, 'docs', file), join(outDir, 'docs', file))
   },
   vite: { publicDir: false, build: { chunkSizeWarningLimit: 5_000 } },
   themeConfig: {
