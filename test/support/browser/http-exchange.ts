@@ -1,4 +1,4 @@
-import { type IncomingHttpHeaders, request as requestHttp } from 'node:http'
+import { Agent, type IncomingHttpHeaders, request as requestHttp } from 'node:http'
 import { request as requestHttps } from 'node:https'
 import { isIP } from 'node:net'
 import { createSecureContext, type SecureContext } from 'node:tls'
@@ -19,6 +19,9 @@ export interface Answer {
   readonly body: string
 }
 
+/** A new connection takes longer than a request. A server that stops closes them, and none is reused that it may be closing. */
+const connections = new Agent({ keepAlive: true, timeout: 2000 })
+
 /**
  * One request and its whole answer. Every host name leads to 127.0.0.1, so that a test can use `app.example.test` and
  * nothing ever leaves the machine; over https our own certificate is trusted for all of them.
@@ -31,7 +34,7 @@ export async function exchange({ method, url, headers, body }: Exchange): Promis
     path: `${url.pathname}${url.search}`,
     method,
     headers: { host: url.host, ...headers, ...contentLength(method, body) },
-    agent: false as const,
+    agent: isHttps ? (false as const) : connections,
   }
   const sent = isHttps ? requestHttps({ ...settings, ...tlsSettings(url) }) : requestHttp(settings)
   return new Promise((resolve, reject) => {
