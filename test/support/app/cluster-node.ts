@@ -1,15 +1,9 @@
 import { createServer } from 'node:http'
-import connectPgSimple from 'connect-pg-simple'
-import { RedisStore } from 'connect-redis'
 import express from 'express'
 import session, { type Store } from 'express-session'
-import { createClient } from 'redis'
 import { errorPage, type Options, oidc } from '../../../lib/index.ts'
-import { postgresState } from '../../../lib/postgres.ts'
-import { redisState } from '../../../lib/redis.ts'
 import type { SharedState } from '../../../lib/state/shared-state.ts'
 import { listen } from '../servers/http-server.ts'
-import { connectToPostgres } from '../servers/postgres.ts'
 import { answerJson, defaultRoutes } from './app-routes.ts'
 
 /** What a node is told by its parent, as JSON: everything but functions. */
@@ -48,7 +42,11 @@ interface Shared {
   close(): Promise<void>
 }
 
+/** A node loads the packages of its own server only: those of the other take longer to load than all the rest. */
 async function openRedis(path: string): Promise<Shared> {
+  const { createClient } = await import('redis')
+  const { RedisStore } = await import('connect-redis')
+  const { redisState } = await import('../../../lib/redis.ts')
   const client = createClient({ socket: { path, tls: false } })
   client.on('error', () => undefined)
   await client.connect()
@@ -57,6 +55,9 @@ async function openRedis(path: string): Promise<Shared> {
 }
 
 async function openPostgres(folder: string): Promise<Shared> {
+  const { default: connectPgSimple } = await import('connect-pg-simple')
+  const { connectToPostgres } = await import('../servers/postgres.ts')
+  const { postgresState } = await import('../../../lib/postgres.ts')
   const pool = connectToPostgres(folder)
   const sharedState = postgresState({ pool })
   await sharedState.createTable()

@@ -16,6 +16,8 @@ export interface Cluster {
   restart(index: number): Promise<void>
   /** Ends a node at once, in the middle of whatever it does. */
   kill(index: number): Promise<void>
+  /** The node that got the last request. */
+  lastNode(): number
   readonly size: number
   stop(): Promise<void>
 }
@@ -35,11 +37,13 @@ export async function startCluster(
   options: (origin: string) => Options,
 ): Promise<Cluster> {
   const nodes: (Node | undefined)[] = []
-  const agent = new Agent({ keepAlive: false, maxSockets: 256 })
+  const agent = new Agent({ keepAlive: true, maxSockets: 256, timeout: 2000 })
   let turn = 0
+  let last = 0
   const proxy = createServer((req, res) => {
     const running = nodes.filter((node) => node !== undefined)
     const node = running[turn++ % running.length]
+    last = nodes.indexOf(node)
     if (node === undefined) res.writeHead(503).end()
     else forward(req, res, node.port, agent)
   })
@@ -62,6 +66,7 @@ export async function startCluster(
     size,
     stop,
     browser: () => createBrowser({ origin }),
+    lastNode: () => last,
     async restart(index) {
       const old = nodes[index]
       nodes[index] = undefined
