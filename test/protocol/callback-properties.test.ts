@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { describe, it } from 'node:test'
+import { before, describe, it } from 'node:test'
 import fc, { type Arbitrary } from 'fast-check'
 import { AuthorizationError } from '../../lib/errors.ts'
 import {
@@ -8,15 +8,17 @@ import {
   readResponseJwt,
   stateOf,
 } from '../../lib/protocol/authorization-response.ts'
+import type { Provider } from '../../lib/provider/provider.ts'
 import type { ResponseType, Transaction } from '../../lib/types.ts'
 import { anyText, damaged, nearly, repeated } from '../support/properties/foreign-text.ts'
 import { holds, outcomeOf, stopped, syncOutcomeOf } from '../support/properties/outcome.ts'
 import { CLIENT_ID, ISSUER, scriptedProvider, signedWithSecret } from '../support/properties/scripted-provider.ts'
 
 const NOW = Math.floor(Date.now() / 1000)
-const provider = await scriptedProvider(() => ({ body: '{"keys":[]}' }), {
-  authorizationSignedResponseAlg: 'HS256',
-  responseMode: 'query.jwt',
+let provider: Provider
+before(async () => {
+  const options = { authorizationSignedResponseAlg: 'HS256', responseMode: 'query.jwt' }
+  provider = await scriptedProvider(() => ({ body: '{"keys":[]}' }), options)
 })
 
 const NAMES = [

@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
-import { describe, it } from 'node:test'
+import { before, describe, it } from 'node:test'
 import fc, { type Arbitrary } from 'fast-check'
 import { presentMembers } from '../../lib/jose/json.ts'
 import { verifyJws } from '../../lib/jose/jws.ts'
 import { verifyIdToken } from '../../lib/protocol/id-token.ts'
 import { namesIssuerOf, verifyGlobalRevocationToken, verifyLogoutToken } from '../../lib/protocol/logout-token.ts'
+import type { Provider } from '../../lib/provider/provider.ts'
 import { isInstant } from '../../lib/time/seconds.ts'
 import type { Json } from '../../lib/types.ts'
 import { anyText, damaged, nearly } from '../support/properties/foreign-text.ts'
@@ -22,7 +23,10 @@ const NOW = Math.floor(Date.now() / 1000)
 /** Longer than any test takes. */
 const TOLERANCE = 60
 
-const provider = await scriptedProvider(() => ({ body: '{"keys":[]}' }), { clockTolerance: TOLERANCE })
+let provider: Provider
+before(async () => {
+  provider = await scriptedProvider(() => ({ body: '{"keys":[]}' }), { clockTolerance: TOLERANCE })
+})
 
 /** Instants around now, and numbers that are none. */
 const instant: Arbitrary<Json> = fc.oneof(

@@ -1,14 +1,16 @@
 import assert from 'node:assert/strict'
-import { afterEach, beforeEach, describe, it, mock } from 'node:test'
+import { afterEach, before, beforeEach, describe, it, mock } from 'node:test'
 import { OidcError } from '../../lib/errors.ts'
 import { readResponseJwt } from '../../lib/protocol/authorization-response.ts'
 import { verifyIdToken } from '../../lib/protocol/id-token.ts'
 import { verifyGlobalRevocationToken, verifyLogoutToken } from '../../lib/protocol/logout-token.ts'
+import type { Provider } from '../../lib/provider/provider.ts'
 import { createTokenVerifier } from '../../lib/provider/provider-token.ts'
 import {
   CLIENT_ID,
   CLIENT_SECRET,
   ISSUER,
+  scriptedConfig,
   scriptedProvider,
   signedWithSecret,
 } from '../support/properties/scripted-provider.ts'
@@ -19,13 +21,18 @@ const RECEIVED = 'https://received.example'
 beforeEach(() => mock.timers.enable({ apis: ['Date'], now: NOW * 1000 }))
 afterEach(() => mock.timers.reset())
 
-const provider = await scriptedProvider(() => ({ body: '{"keys":[]}' }), {
+const respond = () => ({ body: '{"keys":[]}' })
+const OPTIONS = {
   clientSecret: CLIENT_SECRET,
   idTokenSignedResponseAlg: 'HS256',
   authorizationSignedResponseAlg: 'HS256',
   responseMode: 'query.jwt',
+}
+const { clockTolerance } = scriptedConfig(respond, OPTIONS)
+let provider: Provider
+before(async () => {
+  provider = await scriptedProvider(respond, OPTIONS)
 })
-const { clockTolerance } = provider.config
 
 async function messageOf(work: Promise<unknown>): Promise<string> {
   const error = await work.then(

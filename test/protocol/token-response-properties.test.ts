@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict'
-import { describe, it } from 'node:test'
+import { before, describe, it } from 'node:test'
 import fc, { type Arbitrary } from 'fast-check'
 import { refreshTokens } from '../../lib/protocol/refresh-grant.ts'
 import { requestTokens } from '../../lib/protocol/token-endpoint.ts'
+import type { Provider } from '../../lib/provider/provider.ts'
 import { damaged, foreignJson, nearly, repeated, textOf } from '../support/properties/foreign-text.ts'
 import { holds, outcomeOf } from '../support/properties/outcome.ts'
 import { type ScriptedResponse, scriptedProvider } from '../support/properties/scripted-provider.ts'
@@ -18,7 +19,10 @@ const GOOD = {
 const CODES = /^ERR_OIDC_(TOKEN_REQUEST|TOKEN_RESPONSE|PROVIDER_[A-Z_]+)$/
 
 let response: ScriptedResponse = { body: '' }
-const provider = await scriptedProvider(() => response)
+let provider: Provider
+before(async () => {
+  provider = await scriptedProvider(() => response)
+})
 
 const anyType = fc.oneof(
   { weight: 6, arbitrary: fc.constant('application/json') },

@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict'
-import { describe, it } from 'node:test'
+import { before, describe, it } from 'node:test'
 import fc, { type Arbitrary } from 'fast-check'
 import { presentMembers } from '../../lib/jose/json.ts'
 import { SECURITY_CLAIMS } from '../../lib/protocol/claim-rules.ts'
 import { resolveClaimsSources } from '../../lib/protocol/claims-sources.ts'
 import { completeClaims, readUserInfo } from '../../lib/protocol/userinfo.ts'
+import type { Provider } from '../../lib/provider/provider.ts'
 import type { Json } from '../../lib/types.ts'
 import { anyText, damaged, foreignJson, nearly } from '../support/properties/foreign-text.ts'
 import { holds, outcomeOf } from '../support/properties/outcome.ts'
@@ -27,10 +28,12 @@ const respond = (url: string): ScriptedResponse => {
   urls.push(url)
   return response
 }
-const [plain, signed] = await Promise.all([
-  scriptedProvider(respond, { claimsProviders: [BANK, ISSUER] }),
-  scriptedProvider(respond, { userinfoSignedResponseAlg: 'HS256' }),
-])
+let plain: Provider
+let signed: Provider
+before(async () => {
+  plain = await scriptedProvider(respond, { claimsProviders: [BANK, ISSUER] })
+  signed = await scriptedProvider(respond, { userinfoSignedResponseAlg: 'HS256' })
+})
 
 const good = { sub: 'jane', name: 'Jane', email: 'jane@example.com', iss: ISSUER, aud: CLIENT_ID, exp: NOW + 300 }
 

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdtempSync } from 'node:fs'
+import { rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, describe, it } from 'node:test'
@@ -216,8 +217,8 @@ describe('the metadata of a client', () => {
   })
 })
 
-describe('a file of the client store', async () => {
-  const folder = await mkdtemp(join(tmpdir(), 'express-oidc-properties-'))
+describe('a file of the client store', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'express-oidc-properties-'))
   after(() => rm(folder, { recursive: true, force: true }))
   const store = fileClientStore(folder)
   const path = join(folder, `${createHash('sha256').update(ISSUER).digest('hex')}.json`)

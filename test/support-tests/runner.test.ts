@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import { groupFiles } from '../run/groups.ts'
 import { noteOutcome, type Outcome, slowest, type TestEvent, withoutPasses } from '../run/report.ts'
-import { moduleUrl, sourceOf } from '../support/app/project.ts'
+import { moduleUrl, ROOT, sourceOf } from '../support/app/project.ts'
 import { createRsaKeyPair } from '../support/app/rsa-keys.ts'
 import { filesBelow } from '../support/docs/code-blocks.ts'
 
@@ -42,6 +44,11 @@ describe('the groups of test files', () => {
       groups.filter(({ isAsync, files }) => isAsync && files.length > 1),
       [],
     )
+  })
+
+  it('hold no suite that awaits, whose tests node:test would not find', () => {
+    const suites = FILES.filter((file) => /^ *describe\([^\n]*\basync\b/m.test(readFileSync(join(ROOT, file), 'utf8')))
+    assert.deepEqual(suites, [])
   })
 
   it('hold only what was asked for', () => {

@@ -45,7 +45,7 @@ export interface KitProjects {
   remove(): void
 }
 
-const PATIENCE = 100_000
+const PATIENCE = 300_000
 
 /** What the test runner around these, npm and c8 tell their children is not meant for a stranger's project. */
 const ENVIRONMENT = Object.fromEntries(
