@@ -30,6 +30,7 @@ export {
   errorPage,
 } from './http/error-page.ts'
 export type { Handler, Next, Request, Response } from './http/request.ts'
+export type { AsymmetricSignatureAlgorithm, SignatureAlgorithm } from './jose/algorithms.ts'
 export type {
   AuthorizationServerMetadata,
   BearerAppOptions,

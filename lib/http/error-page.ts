@@ -70,15 +70,26 @@ export function errorPage({ log, render, development = isDevelopment() }: ErrorP
   return function errorPage(reason, req, res, next) {
     const error = development ? explainMissingContext(reason, req) : reason
     if (!(error instanceof OidcError) || res.headersSent) return next(reason)
-    for (const [name, value] of Object.entries(error.headers)) res.setHeader(name, value)
     const reference = createReference()
     write(describeForLog(error, req, reference), error)
-    const view = { ...noticeFor(error, wayOnOf(req)), status: error.status, code: error.code, reference }
-    if (!wantsPage(req)) sendJson(res, view)
-    else if (development) sendPage(res, view.status, developerPage(error, view))
-    else if (render === undefined) sendPage(res, view.status, usualPage(view))
-    else void sendRendered(render, view, req, res)
+    respond(error, reference, req, res, { render, development })
   }
+}
+
+function respond(
+  error: OidcError,
+  reference: string,
+  req: Request,
+  res: Response,
+  { render, development }: { readonly render: ErrorPageOptions['render']; readonly development: boolean },
+): void {
+  for (const [name, value] of Object.entries(error.headers)) res.setHeader(name, value)
+  const { status, code } = error
+  const view = { ...noticeFor(error, wayOnOf(req)), status, code, reference }
+  if (!wantsPage(req)) sendJson(res, view)
+  else if (development) sendPage(res, status, developerPage(error, view))
+  else if (render === undefined) sendPage(res, status, usualPage(view))
+  else void sendRendered(render, view, req, res)
 }
 
 function showInDevelopment(_entry: ErrorLogEntry, error: OidcError): void {

@@ -13,6 +13,22 @@ import {
   X25519,
 } from './jwk.ts'
 
+/** A signature algorithm with a key pair (RFC 7518 3.1, RFC 8037, RFC 9864, RFC 9964). */
+export type AsymmetricSignatureAlgorithm =
+  | `${'RS' | 'PS' | 'ES'}${256 | 384 | 512}`
+  | ('EdDSA' | 'Ed25519' | 'ML-DSA-44' | 'ML-DSA-65' | 'ML-DSA-87')
+
+/** A signature algorithm. Those that begin with HS use the client secret as their key. */
+export type SignatureAlgorithm = AsymmetricSignatureAlgorithm | `HS${256 | 384 | 512}`
+
+/** A key management algorithm of encrypted messages (RFC 7518 4.1). Those without RSA and ECDH use the client secret. */
+export type EncryptionAlgorithm =
+  | ('RSA-OAEP' | `RSA-OAEP-${256 | 384 | 512}` | 'ECDH-ES' | `ECDH-ES+A${128 | 192 | 256}KW`)
+  | ('dir' | `A${128 | 192 | 256}${'KW' | 'GCMKW'}`)
+
+/** A content encryption (RFC 7518 5.1). */
+export type ContentEncryption = `A${128 | 192 | 256}GCM` | 'A128CBC-HS256' | 'A192CBC-HS384' | 'A256CBC-HS512'
+
 /** How `node:crypto` verifies a signature. */
 type SignatureScheme = Omit<VerifyKeyObjectInput, 'key'>
 
@@ -79,7 +95,7 @@ const ed25519: Algorithm = { ...signature(ED25519, 'sha512', {}), hashesItself: 
 const keyAgreement = keyEncryption(P256, P384, P521, X25519)
 
 /** The table. `none` is not in it, so no token may ever be unsigned. */
-const ALL: ReadonlyMap<string, Algorithm> = new Map([
+const ALL: ReadonlyMap<string, Algorithm> = new Map<SignatureAlgorithm | EncryptionAlgorithm, Algorithm>([
   // RFC 7518 3.1.
   ['RS256', signature(RSA, 'sha256', PKCS1)],
   ['RS384', signature(RSA, 'sha384', PKCS1)],
@@ -120,7 +136,7 @@ const ALL: ReadonlyMap<string, Algorithm> = new Map([
 ])
 
 /** The length of each content encryption's key, in bits (RFC 7518 5.1). */
-const CONTENT_ENCRYPTION: ReadonlyMap<string, number> = new Map([
+const CONTENT_ENCRYPTION: ReadonlyMap<string, number> = new Map<ContentEncryption, number>([
   ['A128GCM', 128],
   ['A192GCM', 192],
   ['A256GCM', 256],

@@ -52,7 +52,7 @@ export function parseBearerOptions(options: unknown): BearerConfig {
   const { issuers } = given
   const entries = Array.isArray(issuers) ? issuers.map(entryOf) : []
   const problems = [
-    ...unknownNames(given, [...Object.keys(BEARER_APP_OPTIONS), ...Object.keys(BEARER_ISSUER_OPTIONS)]),
+    ...unknownNames(given, [...Object.keys(BEARER_APP_OPTIONS), ...Object.keys(BEARER_ISSUER_OPTIONS)], '', 'bearer'),
     ...problemsOf(given, BEARER_APP_OPTIONS, BEARER_APP_CONFLICTS),
     ...(issuers === undefined ? issuerProblems(given, given, '') : sharedProblems(shared)),
     ...entries.flatMap((entry, index) => issuerProblems(given, { ...shared, ...entry }, `issuers[${index}].`)),
@@ -120,7 +120,7 @@ function sharedProblems(shared: Given): readonly string[] {
 
 function issuerProblems(given: Given, options: Given, prefix: string): readonly string[] {
   return [
-    ...(prefix === '' ? [] : unknownNames(options, Object.keys(BEARER_ISSUER_OPTIONS), prefix)),
+    ...(prefix === '' ? [] : unknownNames(options, Object.keys(BEARER_ISSUER_OPTIONS), prefix, 'bearer')),
     ...problemsOf(options, BEARER_ISSUER_OPTIONS, BEARER_ISSUER_CONFLICTS, prefix),
     ...insecureUrl(isInsecureAllowed(given), options['issuer'], `${prefix}issuer`),
   ]

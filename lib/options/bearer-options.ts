@@ -1,4 +1,5 @@
 import type { Agent } from 'node:https'
+import type { AsymmetricSignatureAlgorithm, SignatureAlgorithm } from '../jose/algorithms.ts'
 import type { SharedState } from '../state/shared-state.ts'
 import type { Json } from '../types.ts'
 import type { ClientAuthMethod, PrivateJwk, TlsClientCertificate } from './client-credentials.ts'
@@ -30,7 +31,7 @@ export interface BearerIssuerOptions {
    * whoever could verify such a token could also issue one.
    * @default ['RS256']
    */
-  algorithms?: readonly string[]
+  algorithms?: readonly AsymmetricSignatureAlgorithm[]
   /**
    * The tenants whose tokens are accepted (Entra ID): a list of ids, or a function that returns true for an allowed `tid`.
    * Required if `issuer` contains `{tenantid}`, and not allowed otherwise.
@@ -85,7 +86,7 @@ export interface IntrospectionOptions {
    * The algorithm of its assertions, for `private_key_jwt` and `client_secret_jwt`.
    * @default what the first signing key of `clientKeys` is for, or HS256
    */
-  tokenEndpointAuthSigningAlg?: string
+  tokenEndpointAuthSigningAlg?: SignatureAlgorithm
   /**
    * The audience of its assertions: `'issuer'`, `'endpoint'`, or a text of your own.
    * @default 'issuer', at Okta 'endpoint'
@@ -96,7 +97,7 @@ export interface IntrospectionOptions {
   /** Its certificate, for `tls_client_auth` and `self_signed_tls_client_auth`. */
   tlsClientCertificate?: TlsClientCertificate
   /** The algorithm of signed responses (RFC 9701). Set it if the issuer signs them: then plain ones are refused. */
-  introspectionSignedResponseAlg?: string
+  introspectionSignedResponseAlg?: SignatureAlgorithm
   /**
    * Which tokens are introspected: those that are no JWTs, or all. `'all'` notices at once that a token was revoked, and costs a
    * request for each new token.
@@ -162,7 +163,7 @@ export interface BearerAppOptions {
    * The algorithms that DPoP proofs may be signed with. They are listed in challenges.
    * @default ['ES256', 'EdDSA', 'Ed25519', 'PS256', 'RS256']
    */
-  dpopSigningAlgs?: readonly string[]
+  dpopSigningAlgs?: readonly Exclude<AsymmetricSignatureAlgorithm, `ML-DSA-${string}`>[]
   /**
    * Demand nonces of this API in DPoP proofs (RFC 9449 9), made with this secret of at least 32 characters. In a list, the first
    * secret makes nonces and any is accepted. All nodes need the same secret. With nonces, a proof cannot be made in advance.

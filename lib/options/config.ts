@@ -44,8 +44,10 @@ export interface AppConfig extends AppDefaults, HostConfig {
   readonly signalling: ReadonlySet<string>
 }
 
+type ProviderDefaults = Omit<WithDefaults<NamedProviderOptions, ProviderWithoutDefault>, 'tokenEndpointAuthSigningAlg'>
+
 /** The configuration of one client at one provider. It includes that of the application. */
-export interface Config extends AppConfig, WithDefaults<NamedProviderOptions, ProviderWithoutDefault> {
+export interface Config extends AppConfig, ProviderDefaults {
   /** The name of the provider; {@link ONLY_PROVIDER} if there is only one. */
   readonly name: string
   /** The path of this provider's callback, without `basePath`. */
@@ -55,6 +57,8 @@ export interface Config extends AppConfig, WithDefaults<NamedProviderOptions, Pr
   readonly responseType: ResponseType
   readonly responseMode: ResponseMode
   readonly tokenEndpointAuthMethod: ClientAuthMethod
+  /** The option, or what the provider has registered, which may be any name. */
+  readonly tokenEndpointAuthSigningAlg: string | undefined
 }
 
 /** The configuration of one `oidc()` call. */

@@ -1,3 +1,4 @@
+import { adviseOnPeerOption, fold, type OptionPlace } from './peer-options.ts'
 import { frozenCopy, objectWith, optional, type Rule } from './rule.ts'
 
 /** One row of the table of options: what `oidc()` knows about one option. */
@@ -92,29 +93,16 @@ export function withDefaults<Options, WithoutDefault extends keyof Options>(
 /** A plain object whose members are the options of this table. */
 export function objectOf(table: AnyTable): Rule {
   return objectWith((given, name) => [
-    ...unknownNames(given, Object.keys(table), `${name}.`),
+    ...unknownNames(given, Object.keys(table), `${name}.`, name === 'routes' ? 'routes' : undefined),
     ...Object.entries(table).flatMap(([member, { rule }]) => rule(given[member], `${name}.${member}`)),
   ])
 }
 
-// Names from other middleware and from the wire that do not resemble ours in spelling.
+/** Names of other middleware and of the wire that do not resemble ours in spelling. */
 const KNOWN_ALIASES: ReadonlyMap<string, string> = new Map([
   ['redirecturi', 'baseUrl'],
   ['redirecturl', 'baseUrl'],
-  ['loginredirecturi', 'baseUrl'],
-  ['callbackurl', 'baseUrl'],
-  ['appbaseurl', 'baseUrl'],
-  ['logoutredirecturi', 'postLogoutRedirectUri'],
-  ['issuerbaseurl', 'issuer'],
-  ['idtokensigningalg', 'idTokenSignedResponseAlg'],
-  ['clientauthmethod', 'tokenEndpointAuthMethod'],
-  ['maxclockskew', 'clockTolerance'],
-  ['httptimeout', 'timeout'],
   ['aftercallback', 'afterLogin'],
-  ['tokensigningalg', 'algorithms'],
-  ['authrequired', 'allowAnonymous'],
-  ['credentialsrequired', 'allowAnonymous'],
-  ['userpoolid', 'issuer'],
   ['jwksuri', 'providerMetadata'],
   ['signin', 'login'],
   ['signout', 'logout'],
@@ -123,14 +111,30 @@ const KNOWN_ALIASES: ReadonlyMap<string, string> = new Map([
 /** The least similarity at which a name is suggested. */
 const MIN_SIMILARITY = 0.4
 
-/** One message for each unknown name, with the most similar known one. `prefix` stands before both: `routes.`. */
-export function unknownNames(given: object, known: readonly string[], prefix: string = ''): readonly string[] {
+/**
+ * One message for each unknown name: what to use in place of an option of another library, or the most similar known name.
+ * `prefix` stands before both: `routes.`.
+ */
+export function unknownNames(
+  given: object,
+  known: readonly string[],
+  prefix: string = '',
+  place?: OptionPlace,
+): readonly string[] {
   return Object.keys(given)
     .filter((name) => !known.includes(name))
-    .map((name) => {
-      const nearest = nearestName(name, known)
-      return `${prefix}${name} is not an option${nearest === undefined ? '.' : `; did you mean ${prefix}${nearest}?`}`
-    })
+    .map((name) => `${prefix}${name} ${adviceOn(name, known, place) ?? suggestion(nearestName(name, known), prefix)}`)
+}
+
+/** A name that differs from ours in its spelling only is not one of another library, unless it is spelled as there. */
+function adviceOn(name: string, known: readonly string[], place: OptionPlace | undefined): string | undefined {
+  if (place === undefined) return undefined
+  const isOurs = known.some((one) => fold(one) === fold(name))
+  return isOurs ? adviseOnPeerOption(name, place, 'exactly') : adviseOnPeerOption(name, place)
+}
+
+function suggestion(nearest: string | undefined, prefix: string): string {
+  return nearest === undefined ? 'is not an option.' : `is not an option; did you mean ${prefix}${nearest}?`
 }
 
 /** The known name that is most similar, or that means the same in other software. */
@@ -149,11 +153,6 @@ function mostSimilar(folded: string, known: readonly string[]): string | undefin
     if (similarity >= best.similarity) best = { name, similarity }
   }
   return best.name
-}
-
-/** `client_id`, `clientID` and `CLIENT-ID` are the same name. */
-function fold(name: string): string {
-  return name.toLowerCase().replace(/[^a-z0-9]/g, '')
 }
 
 /** Dice's coefficient: the share of adjacent letter pairs that two names have in common, from 0 to 1. */

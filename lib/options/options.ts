@@ -307,7 +307,7 @@ export interface SingleProviderOptions extends ApplicationOptions, ProviderOptio
 
 /** The options of `oidc()` with several providers. Provider options at the top apply to all of them. */
 export interface SeveralProvidersOptions extends ApplicationOptions, Partial<Omit<ProviderOptions, 'issuer'>> {
-  issuer?: undefined
+  // No `issuer?: undefined`: compilers would say of an issuer that may be undefined that `providers` is missing.
   /**
    * Several providers, by names of your own: 1 to 32 letters, digits, `-` and `_`. Each has its own callback and
    * redirect URI, so that no response of one is taken for another's (RFC 9700 4.4.2.2). Needs `secret`. Cannot be

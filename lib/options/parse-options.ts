@@ -50,7 +50,7 @@ export function parseOptions(options: unknown): Configuration {
   const given = copyOptions(options)
   const providers = givenProviders(given)
   const problems = [
-    ...unknownNames(given, [...Object.keys(APP_OPTIONS), ...SHARED_NAMES]),
+    ...unknownNames(given, [...Object.keys(APP_OPTIONS), ...SHARED_NAMES], '', 'oidc'),
     ...appProblems(given),
     ...providers.flatMap((provider) => providerProblems(given, provider)),
   ]
@@ -111,7 +111,7 @@ function providerProblems(given: Given, { options, prefix, inherited }: GivenPro
   const isValid = (name: string): boolean => (problems.get(name) ?? ofApp.get(name))?.length === 0
   const conflicts = findProviderConflicts(withoutPrototype(given, options), isValid)
   return [
-    ...(prefix === '' ? [] : unknownNames(options, Object.keys(PROVIDER_OPTIONS), prefix)),
+    ...(prefix === '' ? [] : unknownNames(options, Object.keys(PROVIDER_OPTIONS), prefix, 'oidc')),
     ...[...problems.values()].flat(),
     ...conflicts.map((message) => prefix + message),
   ]

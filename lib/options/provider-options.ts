@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http'
-import type { AuthorizationParams, ClientAssertionRequest, IdTokenClaims, Json } from '../types.ts'
+import type { ContentEncryption, EncryptionAlgorithm, SignatureAlgorithm } from '../jose/algorithms.ts'
+import type { AuthorizationParams, ClientAssertionRequest, IdTokenClaims, Json, ResponseType } from '../types.ts'
 import type { ClientAuthMethod, PrivateJwk, TlsClientCertificate } from './client-credentials.ts'
 import type { ClientChanges, RegistrationOptions } from './registration-options.ts'
 import type { ResponseMode } from './response-type.ts'
@@ -51,7 +52,7 @@ export interface ProviderOptions {
    * others. Types with `token` are advised against (RFC 9700 2.1.2) and print a warning.
    * @default 'code'
    */
-  responseType?: string
+  responseType?: ResponseType
   /**
    * How the provider returns it: `query` (only with `code`), `form_post` or `fragment`; or as a signed JWT (JARM 2.3)
    * with `query.jwt`, `form_post.jwt`, `fragment.jwt`, or `jwt` for the default mode of the response type.
@@ -84,51 +85,51 @@ export interface ProviderOptions {
    * `none`.
    * @default 'RS256'
    */
-  idTokenSignedResponseAlg?: string
+  idTokenSignedResponseAlg?: SignatureAlgorithm
   /**
    * The only encryption algorithm to accept in ID Tokens (OIDC Core 10.2). Unencrypted ID Tokens are then rejected.
    * RSA-OAEP, RSA-OAEP-256, -384, -512, ECDH-ES, ECDH-ES+A128KW, +A192KW, +A256KW need an encryption key in
    * `clientKeys`. `dir`, A128KW, A192KW, A256KW, A128GCMKW, A192GCMKW, A256GCMKW need `clientSecret`. RSA1_5 is not
    * secure (RFC 8725 3.2).
    */
-  idTokenEncryptedResponseAlg?: string
+  idTokenEncryptedResponseAlg?: EncryptionAlgorithm
   /**
    * The content encryption of ID Tokens (RFC 7518 5.1): A128GCM, A192GCM, A256GCM, A128CBC-HS256, A192CBC-HS384 or
    * A256CBC-HS512. Needs `idTokenEncryptedResponseAlg`.
    * @default 'A128CBC-HS256' with `idTokenEncryptedResponseAlg`
    */
-  idTokenEncryptedResponseEnc?: string
+  idTokenEncryptedResponseEnc?: ContentEncryption
   /**
    * The only signature algorithm to accept in UserInfo responses (OIDC Core 5.3.2). Plain JSON is then rejected. The
    * algorithms are those of `idTokenSignedResponseAlg`.
    */
-  userinfoSignedResponseAlg?: string
+  userinfoSignedResponseAlg?: SignatureAlgorithm
   /**
    * The only encryption algorithm to accept in UserInfo responses, as for `idTokenEncryptedResponseAlg`. Anyone can
    * encrypt a response, so set `userinfoSignedResponseAlg` too.
    */
-  userinfoEncryptedResponseAlg?: string
+  userinfoEncryptedResponseAlg?: EncryptionAlgorithm
   /**
    * The content encryption of UserInfo responses. Needs `userinfoEncryptedResponseAlg`.
    * @default 'A128CBC-HS256' with `userinfoEncryptedResponseAlg`
    */
-  userinfoEncryptedResponseEnc?: string
+  userinfoEncryptedResponseEnc?: ContentEncryption
   /**
    * The only signature algorithm to accept in authorization responses that are JWTs (JARM 2.4), as for
    * `idTokenSignedResponseAlg`. Needs a `responseMode` with `jwt`.
    * @default 'RS256'
    */
-  authorizationSignedResponseAlg?: string
+  authorizationSignedResponseAlg?: SignatureAlgorithm
   /**
    * The only encryption algorithm to accept in authorization responses (JARM 2.2), as for
    * `idTokenEncryptedResponseAlg`. Needs a `responseMode` with `jwt`.
    */
-  authorizationEncryptedResponseAlg?: string
+  authorizationEncryptedResponseAlg?: EncryptionAlgorithm
   /**
    * The content encryption of authorization responses. Needs `authorizationEncryptedResponseAlg`.
    * @default 'A128CBC-HS256' with `authorizationEncryptedResponseAlg`
    */
-  authorizationEncryptedResponseEnc?: string
+  authorizationEncryptedResponseEnc?: ContentEncryption
   /**
    * How the client authenticates at the provider (OIDC Core 9, RFC 8705 2), as registered for the client. With
    * `registration`, the provider decides. Methods with `secret` need `clientSecret`, `private_key_jwt` needs a signing
@@ -146,7 +147,7 @@ export interface ProviderOptions {
    * the latter needs HS256, HS384 or HS512.
    * @default what the first signing key of `clientKeys` is for, or HS256
    */
-  tokenEndpointAuthSigningAlg?: string
+  tokenEndpointAuthSigningAlg?: SignatureAlgorithm
   /**
    * The audience of the client's assertions: `'issuer'` (FAPI 2.0 Security Profile 5.3.3.1), `'endpoint'` for the URL
    * that is called, or a value of your own. Only for `private_key_jwt` and `client_secret_jwt`.
@@ -190,17 +191,17 @@ export interface ProviderOptions {
    * Sign the authorization request with this algorithm (JAR, RFC 9101), or send it as an unsigned JWT with `'none'`.
    * HS256, HS384 and HS512 need `clientSecret`, all others a key in `clientKeys` that can sign with it.
    */
-  requestObjectSigningAlg?: string
+  requestObjectSigningAlg?: SignatureAlgorithm | 'none'
   /**
    * Also encrypt the signed request (RFC 9101 6.1), with a key of the provider or with the client secret. The
    * algorithms are those of `idTokenEncryptedResponseAlg`. Needs `requestObjectSigningAlg`.
    */
-  requestObjectEncryptionAlg?: string
+  requestObjectEncryptionAlg?: EncryptionAlgorithm
   /**
    * The content encryption of the request. Needs `requestObjectEncryptionAlg`.
    * @default 'A128CBC-HS256' with `requestObjectEncryptionAlg`
    */
-  requestObjectEncryptionEnc?: string
+  requestObjectEncryptionEnc?: ContentEncryption
   /**
    * How the signed request is sent: in the URL, or by a reference that the provider fetches from the route
    * `requestObjects`. Use `'reference'` if the URL gets too long and the provider has no pushed requests. Needs
@@ -226,7 +227,7 @@ export interface ProviderOptions {
    * The algorithm of that key: ES256, ES384, ES512, EdDSA or Ed25519. Needs `dpopBoundAccessTokens`.
    * @default 'ES256'
    */
-  dpopSigningAlg?: string
+  dpopSigningAlg?: 'ES256' | 'ES384' | 'ES512' | 'EdDSA' | 'Ed25519'
   /**
    * When to call the UserInfo endpoint at login (OIDC Core 5.3): always, never, or if a granted scope has brought no
    * claim into the ID Token. Its claims are added, and never replace those of the ID Token that secure the login. With

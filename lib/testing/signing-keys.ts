@@ -1,14 +1,14 @@
 import { generateKeyPair, generateKeyPairSync, type JsonWebKey, type KeyObject } from 'node:crypto'
 import { promisify } from 'node:util'
 import { compactVerify, type JWTPayload, SignJWT } from 'jose'
-import { findJwsAlgorithm } from '../jose/algorithms.ts'
+import { type AsymmetricSignatureAlgorithm, findJwsAlgorithm } from '../jose/algorithms.ts'
 import { keyIdOf, publicMembersOf } from '../jose/client-keys.ts'
 import { type JsonObject, parseJsonObject } from '../jose/json.ts'
 import { P256 } from '../jose/jwk.ts'
 
 /** The signing keys of the test provider. */
 export interface SigningKeys {
-  readonly alg: string
+  readonly alg: AsymmetricSignatureAlgorithm
   /** Signs a JWT. `badly`: with a key that is not published, under the `kid` of the published one. */
   sign(claims: Readonly<Record<string, unknown>>, typ: string, how?: 'badly'): Promise<string>
   /** The claims of a JWT that one of these keys has signed, also a key that is no longer published. Dates are not checked. */
@@ -26,7 +26,7 @@ interface SigningKey {
   readonly publicJwk: JsonWebKey
 }
 
-export function createSigningKeys(alg: string): SigningKeys {
+export function createSigningKeys(alg: AsymmetricSignatureAlgorithm): SigningKeys {
   let current = lazily(() => createKey(alg))
   let published = [current]
   const all = [current]

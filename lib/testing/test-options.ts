@@ -1,5 +1,5 @@
 import { ConfigError, shown } from '../errors.ts'
-import { findJwsAlgorithm, SIGNATURE_ALGORITHMS } from '../jose/algorithms.ts'
+import { type AsymmetricSignatureAlgorithm, findJwsAlgorithm, SIGNATURE_ALGORITHMS } from '../jose/algorithms.ts'
 import { isObject } from '../jose/json.ts'
 import { isCredential } from '../options/credential.ts'
 import type { ProviderOptions } from '../options/provider-options.ts'
@@ -67,7 +67,7 @@ export interface TestProviderOptions {
    * needed, which takes about 100 ms.
    * @default 'ES256'
    */
-  readonly idTokenSignedResponseAlg?: string
+  readonly idTokenSignedResponseAlg?: AsymmetricSignatureAlgorithm
   /**
    * The audience of access tokens for which nobody names another.
    * @default 'https://api.example.com'
@@ -90,7 +90,7 @@ export type TestClientOptions = Pick<
 export interface TestApiOptions {
   readonly issuer: string
   readonly audience: string
-  readonly algorithms: readonly string[]
+  readonly algorithms: readonly AsymmetricSignatureAlgorithm[]
   readonly dangerouslyAllowInsecureRequests: true
 }
 

@@ -254,7 +254,7 @@ describe('a JWT where introspection is configured', () => {
 })
 
 describe('signed introspection responses', () => {
-  const introspection = { ...CLIENT, introspectionSignedResponseAlg: 'ES256' }
+  const introspection = { ...CLIENT, introspectionSignedResponseAlg: 'ES256' } as const
   const type = 'application/token-introspection+jwt'
 
   async function startSigned(change: Members = {}, header: Members = {}, contentType = type): Promise<ApiApp> {

@@ -60,7 +60,7 @@ function createApp(): express.Express {
     bearer({
       issuer: op.issuer,
       audience: resourceOf(name),
-      algorithms: ['ES256'],
+      algorithms: ['ES256'] as const,
       allowMissingSub: true,
       dangerouslyAllowInsecureRequests: true,
     })
@@ -227,7 +227,7 @@ describe('verifyAccessToken()', () => {
     bearer({
       issuer: op.issuer,
       audience: resourceOf('sdk'),
-      algorithms: ['ES256'],
+      algorithms: ['ES256'] as const,
       allowMissingSub: true,
       dangerouslyAllowInsecureRequests: true,
     })
@@ -254,7 +254,7 @@ describe('verifyAccessToken()', () => {
   it('refuses a token that is bound to its sender, because it does not see who sends it', async () => {
     const issuer = await startTokenIssuer()
     try {
-      const own = { issuer: issuer.issuer, audience: issuer.audience, algorithms: ['ES256'] }
+      const own = { issuer: issuer.issuer, audience: issuer.audience, algorithms: ['ES256'] as const }
       const { verifyAccessToken } = bearer({ ...own, dangerouslyAllowInsecureRequests: true })
       for (const cnf of [{ jkt: 'A'.repeat(43) }, { 'x5t#S256': 'A'.repeat(43) }]) {
         await assert.rejects(verifyAccessToken(issuer.token({ cnf })), { code: 'ERR_OIDC_ACCESS_TOKEN_CONFIRMATION' })

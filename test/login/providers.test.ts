@@ -149,8 +149,8 @@ describe('several providers', () => {
 
   it('mix response types', async () => {
     const providers = {
-      harbour: { ...stage.optionsFor('harbour'), responseType: 'code id_token' },
-      tide: { ...stage.optionsFor('tide'), responseType: 'id_token', responseMode: 'fragment' as const },
+      harbour: { ...stage.optionsFor('harbour'), responseType: 'code id_token' as const },
+      tide: { ...stage.optionsFor('tide'), responseType: 'id_token', responseMode: 'fragment' } as const,
       lagoon: stage.optionsFor('lagoon'),
     }
     const app = await start({ providers })

@@ -466,13 +466,13 @@ describe('the configuration', () => {
 
   it('refuses responses signed with the client secret if there is none', () => {
     const { clientSecret: _none, ...rest } = BASE
-    const given = { ...rest, secret: 's'.repeat(32), authorizationSignedResponseAlg: 'HS256' }
+    const given = { ...rest, secret: 's'.repeat(32), authorizationSignedResponseAlg: 'HS256' } as const
     assert.throws(() => oidc(given), /authorizationSignedResponseAlg 'HS256' needs clientSecret/)
   })
 })
 
 describe('the warning of an access token in the browser', () => {
-  async function warningsOf(responseType: string): Promise<readonly Error[]> {
+  async function warningsOf(responseType: ResponseType): Promise<readonly Error[]> {
     const warnings: Error[] = []
     const note = (warning: Error): void => void warnings.push(warning)
     process.on('warning', note)

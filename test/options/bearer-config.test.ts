@@ -169,9 +169,15 @@ const WRONG: readonly [object, RegExp][] = [
   [{ fetch: () => {}, agent: new Agent() }, /^agent cannot be combined with fetch/],
   [{ dangerouslyAllowInsecureRequests: 1 }, /^dangerouslyAllowInsecureRequests must be true or false/],
   [{ audiences: 'x' }, /^audiences is not an option; did you mean audience\?$/],
-  [{ issuerBaseURL: 'x' }, /^issuerBaseURL is not an option; did you mean issuer\?$/],
-  [{ tokenSigningAlg: 'x' }, /^tokenSigningAlg is not an option; did you mean algorithms\?$/],
-  [{ authRequired: false }, /^authRequired is not an option; did you mean allowAnonymous\?$/],
+  [{ issuerBaseURL: 'x' }, /^issuerBaseURL is an option of express-oauth2-jwt-bearer\. Use issuer\.$/],
+  [
+    { tokenSigningAlg: 'x' },
+    /^tokenSigningAlg is an option of express-oauth2-jwt-bearer\. Use algorithms, with a list\.$/,
+  ],
+  [
+    { authRequired: false },
+    /^authRequired is an option of express-oauth2-jwt-bearer\. Use allowAnonymous, which is the opposite\.$/,
+  ],
 ]
 
 describe('the options of bearer()', () => {

@@ -44,6 +44,19 @@ function expectTrue<_Type extends true>(): void {}
 
 const required = { issuer: 'https://op.test', clientId: 'app', baseUrl: 'https://app.test' } as const
 
+// Names of algorithms and response types.
+
+oidc({ ...required, idTokenSignedResponseAlg: 'ES256', responseType: 'code id_token' })
+oidc({ ...required, requestObjectSigningAlg: 'none', idTokenEncryptedResponseEnc: 'A256GCM' })
+// @ts-expect-error the digits are swapped
+oidc({ ...required, idTokenSignedResponseAlg: 'RS265' })
+// @ts-expect-error an ID Token is never unsigned
+oidc({ ...required, idTokenSignedResponseAlg: 'none' })
+// @ts-expect-error an algorithm of signatures
+oidc({ ...required, idTokenEncryptedResponseAlg: 'RS256' })
+// @ts-expect-error no login without an ID Token or a code
+oidc({ ...required, responseType: 'token' })
+
 // The middleware, the guards and the error page fit into the frameworks.
 
 const app = express()

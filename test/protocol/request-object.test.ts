@@ -228,7 +228,7 @@ describe('an encrypted request object', () => {
 
   it('is not created without a client secret', async () => {
     const provider = await createDirectProvider({ clientKeys, requestObjectSigningAlg: 'ES256' })
-    const config = { ...provider.config, requestObjectEncryptionAlg: 'dir' }
+    const config = { ...provider.config, requestObjectEncryptionAlg: 'dir' as const }
     await refuses(createRequestObject({ ...provider, config }, PARAMS), 'ERR_OIDC_CONFIG')
   })
 })

@@ -73,7 +73,7 @@ describe('startTestProvider()', () => {
 
   it('gives what bearer() needs to know', async () => {
     const clients = [{ clientId: 'app', clientSecret: 'a secret' }]
-    const settings = { idTokenSignedResponseAlg: 'EdDSA', audience: 'urn:my-api', clients }
+    const settings = { idTokenSignedResponseAlg: 'EdDSA' as const, audience: 'urn:my-api', clients }
     const provider = stopLater(stoppable(await startTestProvider(settings)))
     const api = express().use(bearer(provider.bearerOptions), (req, res) => res.json(Reflect.get(req, 'oidc').claims))
     const call = (token: string): request.Test => request(api).get('/').auth(token, { type: 'bearer' })
@@ -116,7 +116,7 @@ describe('startTestProvider()', () => {
     })
   }
 
-  for (const alg of ['RS256', 'PS256', 'ES512', 'EdDSA']) {
+  for (const alg of ['RS256', 'PS256', 'ES512', 'EdDSA'] as const) {
     it(`signs with ${alg}`, async () => {
       const provider = stopLater(stoppable(await startTestProvider({ idTokenSignedResponseAlg: alg })))
       const { keys } = (await documentAt(provider, '/jwks')) as { readonly keys: readonly JsonWebKey[] }

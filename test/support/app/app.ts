@@ -22,8 +22,12 @@ import { createHostApp, type HostApp } from './host-app.ts'
 import type { Host } from './hosts.ts'
 import { isSharedRecord } from './records.ts'
 
-/** The options of `oidc()`, of one provider or of several. */
-export type AnyOptions = ApplicationOptions & ProviderOptions & Pick<SeveralProvidersOptions, 'providers'>
+/** The options of `oidc()`, of one provider or of several. Tests also try names of algorithms that do not exist. */
+export type AnyOptions = WithAnyNames<ApplicationOptions & ProviderOptions & Pick<SeveralProvidersOptions, 'providers'>>
+
+type WithAnyNames<Given> = {
+  [Name in keyof Given]: Name extends `${string}Alg` | `${string}Enc` | 'responseType' ? string : Given[Name]
+}
 
 /** What an app is told of its provider. */
 export interface Registration {
@@ -169,7 +173,7 @@ function createOptions({ provider, options }: AppOptions, baseUrl: string | read
   if (options?.providers !== undefined) {
     const { issuer: _eachHasItsOwn, providers, ...shared } = options
     const secret = 'the secret of an app with several providers'
-    return { baseUrl, secret, dangerouslyAllowInsecureRequests: true, ...shared, providers }
+    return { baseUrl, secret, dangerouslyAllowInsecureRequests: true, ...shared, providers } as Options
   }
   const registration = { issuer: '', clientId: '', clientSecret: '', ...provider, ...definedIn(options) }
   const all = { ...usualOptions(registration, baseUrl), ...provider?.clientOptions, ...options }

@@ -36,7 +36,7 @@ export function createSeveralProviders<Name extends string>(
 
   function optionsFor(name: Name): NamedProviderOptions {
     const { issuer, clientId, clientSecret, clientOptions } = provider(name)
-    return { issuer, clientId, clientSecret, ...clientOptions }
+    return { issuer, clientId, clientSecret, ...clientOptions } as NamedProviderOptions
   }
   return {
     provider,

@@ -110,6 +110,17 @@ function writeProjectFiles(folder: string, compilerOptions: object): void {
   writeFileSync(join(folder, 'package.json'), '{ "private": true }')
 }
 
+/** What a compiler must refuse, each on a line of its own. */
+const MISTAKES = [
+  "import { oidc, requireScope } from 'express-oidc'",
+  'requireScope(1)',
+  "const ISSUER = process.env['ISSUER']",
+  "const app = { clientId: 'app', baseUrl: 'https://app.example.com' }",
+  'oidc({ ...app, issuer: ISSUER })',
+  "oidc({ ...app, issuer: 'https://id.example.com', idTokenSignedResponseAlg: 'RS265' })",
+  "oidc({ ...app, issuer: 'https://id.example.com', responseType: 'token' })",
+]
+
 /** A project that a compiler must refuse. */
 function writeMistake(folder: string): void {
   mkdirSync(folder)
@@ -119,9 +130,10 @@ function writeMistake(folder: string): void {
     moduleResolution: 'bundler',
     types: ['node'],
     noEmit: true,
+    strict: true,
   }
   writeProjectFiles(folder, compilerOptions)
-  writeFileSync(join(folder, 'mistake.ts'), "import { requireScope } from 'express-oidc'\nrequireScope(1)\n")
+  writeFileSync(join(folder, 'mistake.ts'), `${MISTAKES.join('\n')}\n`)
 }
 
 const TYPES = join(ROOT, 'node_modules/@types')
