@@ -59,10 +59,18 @@ export class OidcError extends Error {
     return this.status
   }
 
+  /** In development, `console.error(error)` prints what the developer needs, each thing once. Express prints errors so. */
+  [Symbol.for('nodejs.util.inspect.custom')](_depth: number, options: object, inspect: Inspect): string {
+    if (!isDevelopment()) return inspect(this, { ...options, customInspect: false })
+    return this.cause === undefined ? String(this.stack) : `${this.stack}\n  [cause]: ${inspect(this.cause, options)}`
+  }
+
   override toString(): string {
     return `${this.name} [${this.code}]: ${this.message}`
   }
 }
+
+type Inspect = (value: unknown, options: object) => string
 
 /** Most errors are handled without that anyone reads their stack. */
 function lazyStack(error: OidcError, trace: string): PropertyDescriptor {
@@ -165,9 +173,10 @@ export class AuthorizationError extends OidcError {
   readonly refusal: ProviderRefusal
 
   constructor(refusal: ProviderRefusal) {
+    const code = KNOWN_REFUSALS.has(refusal.error) ? refusal.error : 'an error code of its own'
     super(
       'ERR_OIDC_AUTHORIZATION',
-      "The provider refused the login. error.refusal has its error code, and the provider's log the reason.",
+      `The provider refused the login with ${code}. error.refusal has what it said, and the provider's log the reason.`,
       { status: authorizationStatus(refusal.error) },
     )
     this.refusal = refusal
@@ -187,6 +196,14 @@ const AUTHORIZATION_STATUS: ReadonlyMap<string, number> = new Map([
   ['unmet_authentication_requirements', 403],
   ['server_error', 502],
   ['temporarily_unavailable', 503],
+])
+
+/** The codes of the standards (RFC 6749 4.1.2.1, OIDC Core 3.1.2.6). Only these are shown: the response is request input. */
+const KNOWN_REFUSALS: ReadonlySet<string> = new Set([
+  ...AUTHORIZATION_STATUS.keys(),
+  ...['invalid_request', 'invalid_scope', 'invalid_target', 'unauthorized_client', 'unsupported_response_type'],
+  ...['invalid_request_uri', 'invalid_request_object', 'request_not_supported', 'request_uri_not_supported'],
+  ...['registration_not_supported'],
 ])
 
 function authorizationStatus(error: string): number {

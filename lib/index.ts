@@ -42,7 +42,12 @@ export {
   errorPage,
 } from './http/error-page.ts'
 export type { Handler, Next, Request, Response } from './http/request.ts'
-export type { AsymmetricSignatureAlgorithm, ContentEncryption, EncryptionAlgorithm, SignatureAlgorithm } from './jose/algorithms.ts'
+export type {
+  AsymmetricSignatureAlgorithm,
+  ContentEncryption,
+  EncryptionAlgorithm,
+  SignatureAlgorithm,
+} from './jose/algorithms.ts'
 export {
   type OidcMiddleware,
   oidc,

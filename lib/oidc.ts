@@ -16,6 +16,7 @@ import { type Client, createRelyingParty, type RelyingParty, relyingPartyAt, run
 import { createRoutes, type FoundRoute } from './routes.ts'
 import { recordActivity } from './session/current-login.ts'
 import type { SessionInfo, SessionQuery, SessionTarget } from './session/session-list.ts'
+import { createSetupCheck } from './session/setup-check.ts'
 import type { Operating } from './status.ts'
 import { loadOnce } from './time/single-flight.ts'
 import type { OidcContext, UpgradeLogin, UpgradeOptions } from './types.ts'
@@ -137,6 +138,7 @@ export function oidc(options: Options): OidcMiddleware {
   const findRelyingParty = createHostFinder(rp)
   const routes = createRoutes(rp)
   const { silentLogin, idleTimeout } = rp.config
+  const checkSetup = createSetupCheck(rp.config, rp.notices)
   const userPaths = new Set(
     ownRoutes(rp.config).flatMap(({ name, path }) => (name === 'user' ? [foldRoute(path)] : [])),
   )
@@ -148,6 +150,7 @@ export function oidc(options: Options): OidcMiddleware {
     if (atHost === undefined) return void passError(hostUnknown(), next)
     const context = createContext(atHost, req, res)
     req.oidc = context
+    checkSetup?.(req)
     const path = foldRoute(requestPath(req))
     // The route `user` decides itself whether it is an activity of the user.
     if (idleTimeout !== undefined && !userPaths.has(path)) recordActivity(req, rp.config)

@@ -1,4 +1,5 @@
 import { OidcError, shown } from './errors.ts'
+import { createNotices, type Notices } from './failures.ts'
 import {
   type AppConfig,
   appConfigAt,
@@ -86,6 +87,8 @@ export interface RelyingParty {
   readonly providerLogouts: ProviderLogouts
   readonly sessionList: SessionList
   readonly indexCheck: IndexCheck
+  /** Tells the developer about the setup, each thing once. */
+  readonly notices: Notices
   /**
    * Redeems a response once, by its `state`. A repeated callback request gets the same result, because the provider revokes
    * the tokens of a code that is used twice (RFC 6749 4.1.2).
@@ -125,6 +128,7 @@ export function createRelyingParty({ app, clients }: Configuration): RelyingPart
     sharedStateOf,
     providerLogouts,
     sessionList: createSessionList(app, { index, tokenRecords }),
+    notices: createNotices(),
     indexCheck: createIndexCheck({ config: app, index, epoch, providerLogouts, storeWatch, tokenRecords, loopBrake }),
     redeemOnce: createSingleFlight<string, CompletedLogin>(),
     refreshOnce: createSingleFlight<string, AccessToken>(),

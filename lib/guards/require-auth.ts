@@ -70,15 +70,15 @@ export function requireScope(required: ScopeRequirement): Guard {
   const check: Check = ({ scope }) => {
     const granted = new Set(scope.split(' '))
     const isGranted = (one: string): boolean => granted.has(one)
-    return (isAny ? scopes.some(isGranted) : scopes.every(isGranted)) ? undefined : denial
+    return (isAny ? scopes.some(isGranted) : scopes.every(isGranted)) ? undefined : denialFor(scope)
   }
-  const denial: Denial = {
+  const denialFor = (granted: string): Denial => ({
     code: 'ERR_OIDC_INSUFFICIENT_SCOPE',
     message:
-      `This route requires the scope ${scopes.map((one) => `'${one}'`).join(isAny ? ' or ' : ' and ')}, which the login ` +
-      'does not have. Add it to the option scope, and allow it at the provider.',
+      `This route requires the scope ${scopes.map((one) => `'${one}'`).join(isAny ? ' or ' : ' and ')}, but the login has ` +
+      `${shown(granted)}. Add it to the option scope, and allow it at the provider.`,
     scope: scopes,
-  }
+  })
   return createGuard(check)
 }
 

@@ -35,6 +35,7 @@ import { chooseSessionClaims, endOfNewLogin } from '../session/session-claims.ts
 import { loginIdOf } from '../session/transaction.ts'
 import { nowInSeconds } from '../time/seconds.ts'
 import type { Transaction } from '../types.ts'
+import { grantedScope } from './granted-scope.ts'
 import { checkResponseMode, REPOSTED_PARAM, repostResponse } from './repost-page.ts'
 import { startLoginSession } from './session-start.ts'
 import { completeLogin } from './silent-login.ts'
@@ -208,7 +209,7 @@ async function redeem(
   const response = checkAuthorizationResponse(params, transaction, provider)
   await markUsed(rp, req, transaction)
   const redeemed = await redeemResponse(provider, response, transaction)
-  const scope = redeemed.scope ?? defaultGrantedScope(config, transaction)
+  const scope = grantedScope(rp, config, transaction, redeemed.scope)
   checkRequirement(transaction.requirement, redeemed.claims, { ...config, scope })
   const loggedInAt = Math.floor(nowInSeconds())
   const expiresAt = endOfNewLogin(config, redeemed.claims, loggedInAt)
@@ -224,12 +225,4 @@ async function redeem(
   }
   const { [REPOSTED_PARAM]: _, ...responseParams } = additionalParams(params)
   return { login, claims, tokens: redeemed.tokens, responseParams }
-}
-
-/**
- * A token response without `scope` means that the requested scope was granted (RFC 6749 5.1). But the user can remove
- * scopes from the request in the browser, and no provider reports that. So without the option only `openid` is assumed.
- */
-function defaultGrantedScope(config: Config, { scope = config.scope }: Transaction): string {
-  return config.dangerouslyAssumeRequestedScope ? scope : 'openid'
 }

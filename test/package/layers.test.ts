@@ -66,6 +66,7 @@ const ROOMS: Readonly<Record<string, Room>> = {
   // Spans and metrics. Only its own entry point loads it.
   telemetry: { imports: [], packages: ['@opentelemetry/api'] },
   entry: {
+    types: ['jose'],
     imports: [
       'telemetry',
       'testing',

@@ -46,6 +46,8 @@ const ALONE: readonly string[] = [
   'time/limit',
   // Listens to the warnings of the process.
   'login/response-types',
+  // Reads what is written to the console of the process, and changes NODE_ENV.
+  'whole/mistakes',
 ].map((name) => `test/${name}.test.ts`)
 
 /** The folders that take longest, by the figures at the end of a run. */

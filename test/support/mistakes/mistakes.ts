@@ -152,6 +152,47 @@ export const MISTAKES: readonly NamedMistake[] = [
   },
 ]
 
+/** Starts sections of the text with all readings. */
+const SECTION = '## '
+
+/** What a developer reads after a mistake, as text that is the same in every run. */
+export function textOf({ console, page, url, status }: Reading, { issuer }: TestProvider): string {
+  const isOurs = url.startsWith('http://127.0.0.1:')
+  const text = page
+    .replace(/<style>.*?<\/style>/gs, '')
+    .replace(/<[^>]*>/g, ' ')
+    .replace(/&(\w+|#39);/g, (_all, name: string) => ENTITIES[name] ?? '?')
+    .replace(/ *\n\s*/g, '\n')
+    .replace(/ {2,}/g, ' ')
+    .trim()
+  const where = status === 0 ? 'The application did not start.' : `Status ${status} at ${new URL(url).pathname}`
+  const shown =
+    isOurs || status === 0 ? text : `${/"error_description":"([^"]*)"/.exec(text)?.[1]} (a page of the provider)`
+  return ['Console:', console.trim() || '(nothing)', `Browser: ${where}`, shown]
+    .join('\n\n')
+    .replaceAll(issuer, 'http://localhost:PORT')
+    .replace(/(127\.0\.0\.1|localhost):\d{4,}/g, '$1:PORT')
+    .replace(/\S*docs\/errors\.md:\d+/g, 'docs/errors.md:LINE')
+    .replace(/\n {4}at .*/g, '')
+    .replace(/\b(?:59\d|60[01]) seconds/g, '600 seconds')
+    .replace(/ +$/gm, '')
+    .trim()
+}
+
+const ENTITIES: Readonly<Record<string, string>> = { quot: '"', '#39': "'", lt: '<', gt: '>', amp: '&', nbsp: ' ' }
+
+/** All readings in one text, and back. */
+export function joinReadings(readings: ReadonlyMap<string, string>): string {
+  return [...readings].map(([name, text]) => `${SECTION}${name}\n\n${text}\n`).join('\n')
+}
+
+export function splitReadings(text: string): ReadonlyMap<string, string> {
+  const sections = text.split(/^## /m).slice(1)
+  return new Map(
+    sections.map((section) => [section.slice(0, section.indexOf('\n')), section.slice(section.indexOf('\n')).trim()]),
+  )
+}
+
 /** What a developer reads after this mistake. */
 export async function readMistake(provider: TestProvider, { make, read = readAfter }: NamedMistake): Promise<Reading> {
   return read(provider, await make(provider))
