@@ -1,7 +1,7 @@
 import { hasKey } from './key-conflicts.ts'
 import { type AppOptions, algorithmOptionsFor } from './option-table.ts'
 import type { NamedProviderOptions } from './provider-options.ts'
-import { type Conflict, conflict, showValue } from './rule.ts'
+import { type Conflict, conflict, isPlainObject, showValue } from './rule.ts'
 
 type Given = Readonly<Record<string, unknown>>
 
@@ -11,9 +11,24 @@ type Given = Readonly<Record<string, unknown>>
  */
 export function applyProfile(options: Given): Given {
   const { profile } = options
-  if (profile === 'ipsie-sl1') return { idTokenSignedResponseAlg: 'PS256', ...options }
-  if (!isFapi(profile)) return options
-  return { ...securityProfile(options), ...(profile === 'fapi2' ? {} : MESSAGE_SIGNING), ...options }
+  if (profile !== 'ipsie-sl1' && !isFapi(profile)) return options
+  return {
+    ...receivedMessages(options),
+    ...(isFapi(profile) ? securityProfile(options) : {}),
+    ...(profile === 'fapi2-message-signing' ? MESSAGE_SIGNING : {}),
+    ...options,
+    ...receivedEvents(options),
+  }
+}
+
+/** The algorithm of what the provider sends. By default it is RS256, which no profile allows. */
+function receivedMessages({ responseMode }: Given): Given {
+  const isJwtMode = typeof responseMode === 'string' && responseMode.endsWith('jwt')
+  return { idTokenSignedResponseAlg: 'PS256', ...(isJwtMode ? { authorizationSignedResponseAlg: 'PS256' } : {}) }
+}
+
+function receivedEvents({ sharedSignals }: Given): Given {
+  return isPlainObject(sharedSignals) ? { sharedSignals: Object.freeze({ signingAlg: 'PS256', ...sharedSignals }) } : {}
 }
 
 /** FAPI 2.0 Security Profile 5.3.3.1, 5.4.1. A client with a certificate binds its tokens to that instead of DPoP. */
@@ -22,7 +37,6 @@ function securityProfile({ tlsClientCertificate }: Given): Given {
     requirePushedAuthorizationRequests: true,
     tokenEndpointAuthMethod: tlsClientCertificate === undefined ? 'private_key_jwt' : 'tls_client_auth',
     dpopBoundAccessTokens: tlsClientCertificate === undefined,
-    idTokenSignedResponseAlg: 'PS256',
   }
 }
 
@@ -35,6 +49,10 @@ const MESSAGE_SIGNING: Given = {
 
 /** The signature algorithms of a profile (FAPI 2.0 Security Profile 5.4.1, IPSIE Common Requirements, Cryptography and Secrets). */
 export const PROFILE_ALGORITHMS: readonly string[] = ['PS256', 'ES256', 'EdDSA', 'Ed25519']
+
+function isProfileAlgorithm(alg: unknown): boolean {
+  return typeof alg === 'string' && PROFILE_ALGORITHMS.includes(alg)
+}
 
 type Profile = NamedProviderOptions['profile']
 
@@ -185,6 +203,13 @@ export const PROFILE_CONFLICTS: readonly Conflict<NamedProviderOptions & AppOpti
       return [`${option} must ${must} with profile '${profile}'. Received ${showValue(value)}.`]
     },
   })),
+  conflict(
+    ['profile', 'sharedSignals'],
+    ({ profile, sharedSignals }) =>
+      `sharedSignals.signingAlg must be PS256, ES256 or EdDSA with profile '${profile}'. Received ${showValue(sharedSignals?.signingAlg)}.`,
+    ({ profile, sharedSignals }) =>
+      profile !== undefined && sharedSignals !== undefined && !isProfileAlgorithm(sharedSignals.signingAlg),
+  ),
   conflict(
     ['profile', 'routes'],
     "profile 'ipsie-sl1' needs routes.initiateLogin: other sites must be able to start a login.",

@@ -25,7 +25,8 @@ export interface SharedSignalsOptions {
    */
   authorizationHeader?: string | readonly string[]
   /**
-   * The only signature algorithm to accept in security event tokens.
+   * The only signature algorithm to accept in security event tokens. With a `profile` the default is PS256, and ES256 and EdDSA
+   * are allowed.
    * @default 'RS256'
    */
   signingAlg?: string

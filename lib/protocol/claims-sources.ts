@@ -4,6 +4,7 @@ import { findJwsAlgorithm, usesClientSecret } from '../jose/algorithms.ts'
 import { type CompactJws, parseCompactJws } from '../jose/compact-token.ts'
 import { isObject, type JsonObject, parseJsonObject, presentMembers } from '../jose/json.ts'
 import { verifyJws } from '../jose/jws.ts'
+import { PROFILE_ALGORITHMS } from '../options/profile.ts'
 import type { ClaimsContext } from '../provider/claims-providers.ts'
 import { errorFromStatus } from '../provider/error-response.ts'
 import { withoutQuery } from '../provider/http-transport.ts'
@@ -132,19 +133,25 @@ const RULES: readonly ClaimRule<SourceContext>[] = [
 async function verifyClaimsJwt(jwt: string, sub: Json | undefined, context: ClaimsContext): Promise<JsonObject> {
   const jws = parseCompactJws(jwt)
   if (jws === undefined) throw sourceError('The JWT of a claims source is not a JWS in compact form.')
-  const alg = signatureAlgorithm(jws)
+  const alg = signatureAlgorithm(jws, context.config)
   const { claims } = await verifyJws('USERINFO_JWT', jwt, await findKeys(jws, context), { alg })
   const { issuer, clientId, clockTolerance } = context.config
   checkClaims('JWT of a claims source', claims, RULES, { issuer, clientId, clockTolerance, now: nowInSeconds(), sub })
   return presentMembers(claims)
 }
 
-/** No algorithm is agreed on with a claims provider, so any with a key pair is accepted: no secret, and never `none`. */
-function signatureAlgorithm({ header: { alg } }: CompactJws): string {
-  if (typeof alg === 'string' && findJwsAlgorithm(alg) !== undefined && !usesClientSecret(alg)) return alg
-  throw sourceError(
-    `The JWT of a claims source is signed with ${shown(alg)}, which is not an algorithm with a key pair.`,
-  )
+/**
+ * No algorithm is agreed on with a claims provider, so any with a key pair is accepted: no secret, and never `none`. A profile
+ * allows fewer.
+ */
+function signatureAlgorithm({ header: { alg } }: CompactJws, { profile }: ClaimsContext['config']): string {
+  if (typeof alg !== 'string' || findJwsAlgorithm(alg) === undefined || usesClientSecret(alg)) {
+    throw sourceError(
+      `The JWT of a claims source is signed with ${shown(alg)}, which is not an algorithm with a key pair.`,
+    )
+  }
+  if (profile === undefined || PROFILE_ALGORITHMS.includes(alg)) return alg
+  throw sourceError(`The JWT of a claims source is signed with ${alg}, which profile '${profile}' does not allow.`)
 }
 
 /** The issuer is what the token says. The signature then proves it. */

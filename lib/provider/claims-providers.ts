@@ -19,7 +19,13 @@ export interface ClaimsProviders {
 export interface ClaimsContext {
   readonly config: Pick<
     Config,
-    'issuer' | 'clientId' | 'claimsProviders' | 'clockTolerance' | 'timeout' | 'dangerouslyAllowInsecureRequests'
+    | 'issuer'
+    | 'clientId'
+    | 'claimsProviders'
+    | 'clockTolerance'
+    | 'timeout'
+    | 'dangerouslyAllowInsecureRequests'
+    | 'profile'
   >
   /** The keys of the OpenID provider, which may be a claims provider, too. */
   readonly keys: KeyStore

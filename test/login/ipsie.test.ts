@@ -108,11 +108,30 @@ const CONTRADICTIONS: readonly (readonly [options: object, message: string])[] =
     `clientKeys must have a key that can sign with PS256, ES256 or EdDSA ${PROFILE} Received a list.`,
   ],
   [{ dpopBoundAccessTokens: true, dpopSigningAlg: 'ES384' }, `dpopSigningAlg ${ALGORITHMS} Received "ES384".`],
+  [
+    { responseMode: 'jwt', authorizationSignedResponseAlg: 'RS256' },
+    `authorizationSignedResponseAlg ${ALGORITHMS} Received "RS256".`,
+  ],
+  [
+    { sharedSignals: { audience: 'https://app.example', signingAlg: 'RS256' } },
+    `sharedSignals.signingAlg ${ALGORITHMS} Received "RS256".`,
+  ],
 ]
 
 describe('the options of profile ipsie-sl1', () => {
   it('are valid without any other, and ID Tokens are signed with PS256 then', () => {
     assert.equal(parseOptions(GOOD).clients[0]?.idTokenSignedResponseAlg, 'PS256')
+  })
+
+  it('accept PS256 alone by default, also in encrypted or signed responses and in security events', () => {
+    const [config] = parseOptions({ ...GOOD, responseMode: 'jwt', sharedSignals: { audience: 'a' } }).clients
+    assert.equal(config?.authorizationSignedResponseAlg, 'PS256')
+    assert.equal(config?.sharedSignals?.signingAlg, 'PS256')
+    assert.equal(config?.sharedSignals?.audience, 'a')
+    for (const signingAlg of ['ES256', 'EdDSA', 'Ed25519']) {
+      const [other] = parseOptions({ ...GOOD, sharedSignals: { audience: 'a', signingAlg } }).clients
+      assert.equal(other?.sharedSignals?.signingAlg, signingAlg)
+    }
   })
 
   it('leave open how the client authenticates', () => {

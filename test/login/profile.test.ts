@@ -100,6 +100,12 @@ describe('a profile sets the options that it requires', () => {
     assert.deepEqual(setBy({ profile: 'fapi2-message-signing' }), set)
   })
 
+  it('fapi2 with signed responses: PS256 for them too', () => {
+    const options = { profile: 'fapi2', responseMode: 'jwt', sharedSignals: { audience: 'a' } }
+    assert.deepEqual(setBy(options), [true, 'private_key_jwt', true, 'PS256', undefined, 'jwt', 'PS256'])
+    assert.equal(configOf(options).sharedSignals?.signingAlg, 'PS256')
+  })
+
   it('and keeps options that it allows', () => {
     const options = {
       profile: 'fapi2-message-signing',

@@ -80,7 +80,12 @@ async function startSource(keys: SigningKeys, issuerPath: string = ''): Promise<
 
 /** How this client looks at its sources. */
 function contextOf(changes: Partial<ClaimsContext['config']> = {}): ClaimsContext {
-  const usual = { issuer: op.issuer, claimsProviders: [bank.issuer], dangerouslyAllowInsecureRequests: true }
+  const usual = {
+    profile: undefined,
+    issuer: op.issuer,
+    claimsProviders: [bank.issuer],
+    dangerouslyAllowInsecureRequests: true,
+  }
   const config = { ...CLIENT, ...usual, ...changes }
   const keys = createKeyStore(createHttpClient(config), `${op.issuer}/keys`)
   return { config, keys, claimsProviders: createClaimsProviders(config) }
@@ -133,6 +138,20 @@ describe('aggregated claims', () => {
       assert.deepEqual(resolved, { ...withoutSource(), credit_score: 650 })
       assert.ok(Object.isFrozen(resolved))
       assert.deepEqual(outcomes, [])
+    })
+  }
+
+  for (const profile of ['fapi2', 'ipsie-sl1'] as const) {
+    it(`are signed with PS256, ES256 or EdDSA with profile ${profile}`, async () => {
+      for (const [alg, isAllowed] of [
+        ...(['PS256', 'ES256', 'EdDSA'] as const).map((alg) => [alg, true] as const),
+        ...(['RS256', 'PS384', 'ES512'] as const).map((alg) => [alg, false] as const),
+      ]) {
+        const source = withSource({ JWT: jwtOf({ credit_score: 650 }, { alg }) })
+        const resolved = await resolveClaimsSources(contextOf({ profile }), source)
+        assert.equal(Object.hasOwn(resolved, 'credit_score'), isAllowed, alg)
+        assert.deepEqual(outcomes.splice(0), isAllowed ? [] : ['ERR_OIDC_CLAIMS_SOURCE'])
+      }
     })
   }
 
