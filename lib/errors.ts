@@ -59,15 +59,17 @@ export class OidcError extends Error {
     return this.status
   }
 
-  /** In development, `console.error(error)` prints what the developer needs, each thing once. Express prints errors so. */
-  [Symbol.for('nodejs.util.inspect.custom')](_depth: number, options: object, inspect: Inspect): string {
-    if (!isDevelopment()) return inspect(this, { ...options, customInspect: false })
-    return this.cause === undefined ? String(this.stack) : `${this.stack}\n  [cause]: ${inspect(this.cause, options)}`
-  }
-
   override toString(): string {
     return `${this.name} [${this.code}]: ${this.message}`
   }
+}
+
+/** In development, `console.error(error)` prints what the developer needs, each thing once. Express prints errors so. */
+Object.defineProperty(OidcError.prototype, Symbol.for('nodejs.util.inspect.custom'), { value: inspectError })
+
+function inspectError(this: OidcError, _depth: number, options: object, inspect: Inspect): string {
+  if (!isDevelopment()) return inspect(this, { ...options, customInspect: false })
+  return this.cause === undefined ? String(this.stack) : `${this.stack}\n  [cause]: ${inspect(this.cause, options)}`
 }
 
 type Inspect = (value: unknown, options: object) => string

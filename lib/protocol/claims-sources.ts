@@ -151,7 +151,7 @@ function signatureAlgorithm({ header: { alg } }: CompactJws, { profile }: Claims
     )
   }
   if (profile === undefined || PROFILE_ALGORITHMS.includes(alg)) return alg
-  throw sourceError(`The JWT of a claims source is signed with ${alg}, which profile '${profile}' does not allow.`)
+  throw sourceError(`The JWT of a claims source is signed with ${shown(alg)}, which the option profile does not allow.`)
 }
 
 /** The issuer is what the token says. The signature then proves it. */
