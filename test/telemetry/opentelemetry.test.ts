@@ -2,8 +2,6 @@ import assert from 'node:assert/strict'
 import { after, afterEach, before, beforeEach, describe, it, mock } from 'node:test'
 import { context, trace } from '@opentelemetry/api'
 import { AsyncLocalStorageContextManager } from '@opentelemetry/context-async-hooks'
-import { PrometheusSerializer } from '@opentelemetry/exporter-prometheus'
-import { MeterProvider, MetricReader } from '@opentelemetry/sdk-metrics'
 import {
   BasicTracerProvider,
   InMemorySpanExporter,
@@ -15,21 +13,16 @@ import { OidcError } from '../../lib/errors.ts'
 import { publishError } from '../../lib/events.ts'
 import { type Instrumentation, instrumentOidc } from '../../lib/opentelemetry.ts'
 import { atNode, type TestApp } from '../support/app/app.ts'
+import { createMetrics, type Metrics, metricOf } from '../support/app/metrics-reader.ts'
 import { createSharedStores } from '../support/app/nodes.ts'
 import { createStage } from '../support/app/stage.ts'
 import { readText } from '../support/docs/code-blocks.ts'
 import { onItsWay, REFRESH_SCOPE } from '../support/hostile/fault-injection.ts'
 
-/** Collects when it is told to. */
-class Reader extends MetricReader {
-  protected override async onForceFlush(): Promise<void> {}
-  protected override async onShutdown(): Promise<void> {}
-}
-
 const stage = createStage()
 const exporter = new InMemorySpanExporter()
 const tracerProvider = new BasicTracerProvider({ spanProcessors: [new SimpleSpanProcessor(exporter)] })
-let reader: Reader
+let collected: Metrics
 let instrumentation: Instrumentation | undefined
 
 before(() => {
@@ -44,24 +37,8 @@ after(() => {
 
 function instrument(...auth: readonly TestApp['auth'][]): void {
   instrumentation?.disable()
-  reader = new Reader()
-  instrumentation = instrumentOidc({ auth, tracerProvider, meterProvider: new MeterProvider({ readers: [reader] }) })
-}
-
-/** The metrics as Prometheus would get them. */
-async function scrape(): Promise<string> {
-  const { resourceMetrics, errors } = await reader.collect()
-  assert.deepEqual(errors, [])
-  return new PrometheusSerializer().serialize(resourceMetrics)
-}
-
-/** The value of a metric, by the beginning of its line. */
-function metricOf(text: string, name: string, labels: Readonly<Record<string, string>> = {}): number | undefined {
-  const line = text
-    .split('\n')
-    .filter((one) => one.startsWith(`${name}{`) || one.startsWith(`${name} `))
-    .find((one) => Object.entries(labels).every(([label, value]) => one.includes(`${label}="${value}"`)))
-  return line === undefined ? undefined : Number(/ ([\d.e+-]+)(?: \d+)?$/.exec(line)?.[1])
+  collected = createMetrics()
+  instrumentation = instrumentOidc({ auth, tracerProvider, meterProvider: collected.meterProvider })
 }
 
 function parentOf(span: ReadableSpan, spans: readonly ReadableSpan[]): ReadableSpan | undefined {
@@ -157,7 +134,7 @@ describe('the metrics', () => {
     const codes = Object.keys(ERROR_STATUS) as ErrorCode[]
     assert.ok(codes.length > 50)
     for (const code of codes) publishError(new OidcError(code, 'a failure'))
-    const text = await scrape()
+    const text = await collected.scrape()
     for (const code of codes) assert.equal(metricOf(text, 'oidc_failures_total', { error_type: code }), 1, code)
   })
 
@@ -172,7 +149,7 @@ describe('the metrics', () => {
     await browser.open('/login')
     await browser.fetch('/access-token')
     await browser.post('/logout')
-    const text = await scrape()
+    const text = await collected.scrape()
     // For the sample in docs/operations.md.
     if (process.env['PRINT_METRICS'] !== undefined) process.stderr.write(text)
     const provider = { oidc_provider: 'default' }
@@ -209,7 +186,7 @@ describe('the metrics', () => {
     stage.provider.change.raw['/discovery'] = (_req, res) => void res.writeHead(503).end()
     await app.browser().open('/login')
     Reflect.deleteProperty(stage.provider.change.raw, '/discovery')
-    const text = await scrape()
+    const text = await collected.scrape()
     assert.equal(metricOf(text, 'oidc_reachable', { oidc_part: 'provider' }), 0)
     assert.equal(metricOf(text, 'oidc_failures_total', { error_type: 'ERR_OIDC_PROVIDER_STATUS' }), 1)
   })
