@@ -80,7 +80,7 @@ const brokenSignature = (jwt: string): string => `${jwt.split('.').slice(0, 2).j
 const encryptionKey = {
   ...generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey.export({ format: 'jwk' }),
   kty: 'EC',
-  use: 'enc',
+  use: 'enc' as const,
 }
 
 const ID_TOKENS: readonly Row[] = [
