@@ -10,8 +10,8 @@ export {
   type ProviderErrorOptions,
   type ProviderRefusal,
 } from './errors.ts'
-export type { Authenticated, Guard, GuardedHandler } from './guards/guard.ts'
-export { requireAuth, requireScope, type ScopeRequirement } from './guards/require-auth.ts'
+export type { Authenticated, Guard, GuardedHandler, GuardOptions } from './guards/guard.ts'
+export { type AuthOptions, requireAuth, requireScope, type ScopeRequirement } from './guards/require-auth.ts'
 export {
   type ClaimPath,
   type ClaimRequirement,
@@ -21,6 +21,7 @@ export {
   requireClaim,
   requireGroup,
 } from './guards/require-claim.ts'
+export type { Otherwise, OtherwiseHandler } from './http/denial.ts'
 export type { ErrorNotice } from './http/error-notice.ts'
 export {
   type ErrorHandler,

@@ -11,9 +11,9 @@ export {
 } from './errors.ts'
 export type { Events } from './events.ts'
 export { attemptSilentLogin, checkSession, type SessionCheckOptions } from './guards/check-session.ts'
-export type { Authenticated, Guard, GuardedHandler } from './guards/guard.ts'
+export type { Authenticated, Guard, GuardedHandler, GuardOptions } from './guards/guard.ts'
 export { keepForm } from './guards/keep-form.ts'
-export { requireAuth, requireScope, type ScopeRequirement } from './guards/require-auth.ts'
+export { type AuthOptions, requireAuth, requireScope, type ScopeRequirement } from './guards/require-auth.ts'
 export {
   type ClaimPath,
   type ClaimRequirement,
@@ -33,6 +33,7 @@ export type {
   LogoutEvent,
   SecurityEventEvent,
 } from './hooks.ts'
+export type { Otherwise, OtherwiseHandler } from './http/denial.ts'
 export type { ErrorNotice } from './http/error-notice.ts'
 export {
   type ErrorHandler,

@@ -1,5 +1,5 @@
-import { OidcError } from '../errors.ts'
-import { answerDenial, type ContextRequest, type Denial, loginRequired } from '../http/denial.ts'
+import { ConfigError, OidcError, shown } from '../errors.ts'
+import { answerDenial, type ContextRequest, type Denial, loginRequired, type Otherwise } from '../http/denial.ts'
 import type { Handler, Next, Request, Response } from '../http/request.ts'
 import type { AuthenticatedContext, AuthenticationRequirement, TokenContext } from '../types.ts'
 
@@ -45,12 +45,62 @@ export type Check = (login: Pick<AuthenticatedContext, 'claims' | 'scope' | 'mee
 interface Rule {
   readonly check: Check
   /** Also sent with the first login, so that a user who is not logged in needs only one. */
-  readonly requirement: AuthenticationRequirement | undefined
+  readonly requirement?: AuthenticationRequirement | undefined
+  readonly otherwise?: Otherwise | undefined
+}
+
+/** What every guard takes. */
+export interface GuardOptions {
+  /**
+   * The answer to a request without a login, in place of the usual one. It does not concern a user who is logged in but lacks a
+   * right.
+   *
+   * - `'login'`: redirect to log in, also a request that is not recognized as a navigation.
+   * - `401`: no redirect. A page gets `ERR_OIDC_LOGIN_REQUIRED` (401), passed to `next`, any other request 401 as JSON.
+   * - `404`: `ERR_OIDC_NOT_FOUND`, passed to `next`, for routes whose existence is nobody's business.
+   * - a function `(req, res, next)` that sends the answer. It cannot let the request through: `next()` without an error passes
+   *   `ERR_OIDC_LOGIN_REQUIRED` (401) to the error handlers, and so does `next('route')`.
+   *
+   * Behind `bearer()`, it is for requests without a token that `allowAnonymous` or `allowSession` lets through. Without a session,
+   * `'login'` and `401` are the challenge.
+   *
+   * @default a page is redirected to log in, any other request gets 401 as JSON
+   * @example
+   * ```ts
+   * app.get('/admin', requireGroup('Domain Admins', { otherwise: 404 }), showAdmin)
+   * app.get('/orders', requireAuth({ otherwise: (_req, res) => res.writeHead(303, { Location: '/welcome' }).end() }), showOrders)
+   * ```
+   */
+  readonly otherwise?: Otherwise
+}
+
+/**
+ * Reads the options of a guard. Throws a `ConfigError` for a wrong value of `otherwise` and for a member that is not in `known`.
+ */
+export function readGuardOptions(
+  options: unknown,
+  guard: string,
+  known: readonly string[] = ['otherwise'],
+): GuardOptions {
+  const isObject = typeof options === 'object' && options !== null
+  if (!isObject || Object.keys(options).some((name) => !known.includes(name))) {
+    throw new ConfigError([`${guard} takes only the options { ${known.join(', ')} }. It got ${shown(options)}.`])
+  }
+  const otherwise: unknown = Reflect.get(options, 'otherwise')
+  if (isOtherwise(otherwise)) return { otherwise }
+  if (!('otherwise' in options)) return {}
+  throw new ConfigError([
+    `${guard} takes 'login', 401, 404 or a function (req, res, next) as its option otherwise. It got ${shown(otherwise)}.`,
+  ])
+}
+
+function isOtherwise(value: unknown): value is Otherwise {
+  return value === 'login' || value === 401 || value === 404 || typeof value === 'function'
 }
 
 /** Creates a guard from a check. `answerDenial` turns its denials into responses. */
-export function createGuard(check: Check, requirement?: AuthenticationRequirement): Guard {
-  const rule = { check, requirement }
+export function createGuard(check: Check, options: Omit<Rule, 'check'> = {}): Guard {
+  const rule = { ...options, check }
   function guard(req: Request, res: Response, next: Next): void {
     if (isAllowed(req, res, next, rule)) next()
   }
@@ -91,7 +141,7 @@ function isAllowed<Req extends Request>(req: Req, res: Response, next: Next, rul
   if (!requireContext(req, next)) return false
   const denial = req.oidc.isAuthenticated
     ? (req.oidc.csrfError?.() ?? rule.check(req.oidc))
-    : loginRequired(rule.requirement)
+    : loginRequired(rule.requirement, rule.otherwise)
   if (denial === undefined) return true
   answerDenial(req, res, next, denial)
   return false

@@ -2,7 +2,10 @@ import { ConfigError, shown } from '../errors.ts'
 import type { Denial } from '../http/denial.ts'
 import { hasScopes, parseRequirement } from '../protocol/step-up.ts'
 import type { AuthRequirement } from '../types.ts'
-import { type Check, createGuard, type Guard } from './guard.ts'
+import { type Check, createGuard, type Guard, type GuardOptions, readGuardOptions } from './guard.ts'
+
+/** What `requireAuth()` takes: how the login must be, and the answer to a request without one. All is optional. */
+export interface AuthOptions extends AuthRequirement, GuardOptions {}
 
 /**
  * Requires a login. A page without one is redirected to the login route, and the user comes back to it. Any other request
@@ -13,17 +16,21 @@ import { type Check, createGuard, type Guard } from './guard.ts'
  * challenge. The response of the provider is checked: if it does not meet the requirement, the login fails with
  * `ERR_OIDC_INSUFFICIENT_AUTHENTICATION` or `ERR_OIDC_INSUFFICIENT_SCOPE` (403), and the login that was there before stays.
  *
- * @throws {ConfigError} `ERR_OIDC_CONFIG` for an invalid requirement. So `app.get(path, requireAuth, handler)` without
+ * @throws {ConfigError} `ERR_OIDC_CONFIG` for an invalid requirement or `otherwise`. So `app.get(path, requireAuth, handler)` without
  * parentheses fails at its first request.
  * @example
  * ```ts
  * app.get('/profile', requireAuth(), (req, res) => res.json(req.oidc.claims))
  * app.get('/payments', requireAuth({ acr: 'urn:okta:loa:2fa:any', maxAge: 300 }), showPayments)
  * app.get('/calendar', requireAuth({ scope: 'calendar.read' }), showCalendar)
+ * app.get('/staff', requireAuth({ otherwise: 404 }), showStaff)
  * ```
  */
-export function requireAuth(required?: AuthRequirement): Guard {
-  if (required === undefined) return createGuard(() => undefined)
+export function requireAuth(options?: AuthOptions): Guard {
+  if (options === undefined) return createGuard(() => undefined)
+  const { otherwise, ...required }: AuthOptions = Object(options)
+  const guardOptions = 'otherwise' in Object(options) ? readGuardOptions({ otherwise }, 'requireAuth') : {}
+  if (otherwise !== undefined && Object.keys(required).length === 0) return createGuard(() => undefined, guardOptions)
   const requirement = parseRequirement(required)
   const { scope = [], ...strength } = requirement
   const tooWeak: Denial = {
@@ -38,10 +45,13 @@ export function requireAuth(required?: AuthRequirement): Guard {
     scope,
   }
   const isStrongEnough = requirementTest(strength)
-  return createGuard((login) => {
-    if (!isStrongEnough(login)) return tooWeak
-    return hasScopes(login.scope, scope) ? undefined : lacksScope
-  }, requirement)
+  return createGuard(
+    (login) => {
+      if (!isStrongEnough(login)) return tooWeak
+      return hasScopes(login.scope, scope) ? undefined : lacksScope
+    },
+    { ...guardOptions, requirement },
+  )
 }
 
 /** A requirement without members is met by every login. */
@@ -62,9 +72,10 @@ export type ScopeRequirement = string | readonly string[] | { readonly anyOf: re
  * ```ts
  * app.get('/reports', requireScope('reports:read'), showReports)
  * app.get('/orders', requireScope({ anyOf: ['orders:read', 'orders:write'] }), showOrders)
+ * app.get('/admin', requireScope('admin', { otherwise: 404 }), showAdmin)
  * ```
  */
-export function requireScope(required: ScopeRequirement): Guard {
+export function requireScope(required: ScopeRequirement, options: GuardOptions = {}): Guard {
   const isAny = isAnyOf(required)
   const scopes = parseScopes(isAny ? required.anyOf : [required].flat())
   const check: Check = ({ scope }) => {
@@ -79,7 +90,7 @@ export function requireScope(required: ScopeRequirement): Guard {
       `${shown(granted)}. Add it to the option scope, and allow it at the provider.`,
     scope: scopes,
   })
-  return createGuard(check)
+  return createGuard(check, readGuardOptions(options, 'requireScope'))
 }
 
 function isAnyOf(required: ScopeRequirement): required is { readonly anyOf: readonly string[] } {

@@ -1,7 +1,7 @@
 import { ConfigError, shown } from '../errors.ts'
 import type { Denial } from '../http/denial.ts'
 import type { IdTokenClaims } from '../types.ts'
-import { createGuard, type Guard } from './guard.ts'
+import { createGuard, type Guard, type GuardOptions, readGuardOptions } from './guard.ts'
 
 /** A value that a claim can be compared with. */
 export type ClaimValue = string | number | boolean
@@ -36,27 +36,29 @@ type Test = (value: unknown) => boolean
  * app.get('/both', requireClaim((claims) => claims.email_verified === true), showBoth)
  * ```
  */
-export function requireClaim(predicate: (claims: IdTokenClaims) => boolean): Guard
-export function requireClaim(claim: ClaimPath, requirement: ClaimRequirement | Test): Guard
+export function requireClaim(predicate: (claims: IdTokenClaims) => boolean, options?: GuardOptions): Guard
+export function requireClaim(claim: ClaimPath, requirement: ClaimRequirement | Test, options?: GuardOptions): Guard
 export function requireClaim(
   claim: ClaimPath | ((claims: IdTokenClaims) => boolean),
-  requirement?: ClaimRequirement | Test,
+  requirement?: ClaimRequirement | Test | GuardOptions,
+  options: GuardOptions = {},
 ): Guard {
   if (typeof claim === 'function') {
     const message =
       'The claims do not meet the function that this route passes to requireClaim(). Check req.oidc.claims.'
-    return claimsGuard(message, (claims) => claim(claims))
+    return claimsGuard(message, (claims) => claim(claims), readGuardOptions(requirement ?? {}, 'requireClaim'))
   }
+  const guardOptions = readGuardOptions(options, 'requireClaim')
   const test = typeof requirement === 'function' ? requirement : parseClaimRequirement(requirement, isClaimValue)
-  if (test !== undefined) return claimGuard(parseClaimPath(claim, 'requireClaim'), test)
+  if (test !== undefined) return claimGuard(parseClaimPath(claim, 'requireClaim'), test, guardOptions)
   throw new ConfigError([
     'requireClaim takes a value, { anyOf: [ ... ] }, { allOf: [ ... ] } or a function. Values are strings, numbers or ' +
       `booleans. It got ${shown(requirement)}.`,
   ])
 }
 
-/** Where `requireGroup()` finds the groups. */
-export interface GroupOptions {
+/** Where `requireGroup()` finds the groups, and its answer to a request without a login. */
+export interface GroupOptions extends GuardOptions {
   /**
    * The claim with the groups, as a list or as a single string. Pass a list of names to reach a nested claim.
    * @default 'groups'
@@ -82,9 +84,11 @@ export interface GroupOptions {
  * ```
  */
 export function requireGroup(group: ClaimRequirement<string>, options: GroupOptions = {}): Guard {
-  const path = parseClaimPath(readClaimOption(options), "requireGroup's option claim")
+  const guardOptions = readGuardOptions(options, 'requireGroup', ['claim', 'otherwise'])
+  const { claim = 'groups' } = options
+  const path = parseClaimPath(claim, "requireGroup's option claim")
   const test = parseClaimRequirement(group, isNonEmptyString)
-  if (test !== undefined) return claimGuard(path, test)
+  if (test !== undefined) return claimGuard(path, test, guardOptions)
   throw new ConfigError([
     `requireGroup takes the name of a group, { anyOf: [ ... ] } or { allOf: [ ... ] }. It got ${shown(group)}.`,
   ])
@@ -106,27 +110,28 @@ export function requireGroup(group: ClaimRequirement<string>, options: GroupOpti
  * app.get('/both', requireAmr({ allOf: ['pwd', 'otp'] }), showBoth)
  * ```
  */
-export function requireAmr(method: ClaimRequirement<string>): Guard {
+export function requireAmr(method: ClaimRequirement<string>, options: GuardOptions = {}): Guard {
+  const guardOptions = readGuardOptions(options, 'requireAmr')
   const test = parseClaimRequirement(method, isNonEmptyString)
-  if (test !== undefined) return claimGuard(['amr'], test)
+  if (test !== undefined) return claimGuard(['amr'], test, guardOptions)
   throw new ConfigError([
     `requireAmr takes a method such as 'mfa', { anyOf: [ ... ] } or { allOf: [ ... ] }. It got ${shown(method)}.`,
   ])
 }
 
 /** Creates a guard from a test of one claim. The test gets `undefined` if the claim is missing. */
-function claimGuard(path: readonly string[], test: Test): Guard {
+function claimGuard(path: readonly string[], test: Test, options: GuardOptions): Guard {
   const message =
     `The claim '${path.join('.')}' does not meet the requirement of this route. Check it in req.oidc.claims: the provider ` +
     'must send it, and the option sessionClaims must keep it.'
-  return claimsGuard(message, (claims) => test(valueAt(claims, path)))
+  return claimsGuard(message, (claims) => test(valueAt(claims, path)), options)
 }
 
 /** Creates a guard from a test of all claims. */
-function claimsGuard(problem: string, test: (claims: IdTokenClaims) => boolean): Guard {
+function claimsGuard(problem: string, test: (claims: IdTokenClaims) => boolean, options: GuardOptions): Guard {
   const denial: Denial = { code: 'ERR_OIDC_INSUFFICIENT_CLAIM', message: problem }
   // Only `true` passes: a function that forgets to return, or returns a promise, must deny.
-  return createGuard(({ claims }) => (test(claims) === true ? undefined : denial))
+  return createGuard(({ claims }) => (test(claims) === true ? undefined : denial), options)
 }
 
 /** Reads own members only, because every object inherits `constructor` and `__proto__`. */
@@ -146,15 +151,6 @@ function parseClaimPath(claim: unknown, subject: string): readonly string[] {
   throw new ConfigError([
     `${subject} takes the name of a claim, or a list of names for a nested claim. It got ${shown(claim)}.`,
   ])
-}
-
-function readClaimOption(options: unknown): unknown {
-  const isObject = typeof options === 'object' && options !== null
-  if (!isObject || Object.keys(options).some((name) => name !== 'claim')) {
-    throw new ConfigError([`requireGroup takes only the option { claim }. It got ${shown(options)}.`])
-  }
-  const { claim = 'groups' }: { claim?: unknown } = options
-  return claim
 }
 
 /** Returns the test for a requirement, or `undefined` if the requirement or one of its values is invalid. */

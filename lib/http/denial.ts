@@ -1,4 +1,4 @@
-import { AccessDeniedError, type ErrorCode } from '../errors.ts'
+import { AccessDeniedError, type ErrorCode, OidcError } from '../errors.ts'
 import { publish } from '../events.ts'
 import { showFailure } from '../failures.ts'
 import type { AuthenticationRequirement, OidcContext } from '../types.ts'
@@ -16,7 +16,21 @@ export interface Denial {
   readonly requirement?: AuthenticationRequirement | undefined
   /** The scopes that would suffice. */
   readonly scope?: readonly string[]
+  /** For a request without a login: the answer that the guard chooses. */
+  readonly otherwise?: Otherwise | undefined
 }
+
+/** The answer of a guard to a request without a login. */
+export type Otherwise = 'login' | 401 | 404 | OtherwiseHandler
+
+/**
+ * Answers a request without a login. `next` never lets the request through to the guarded handler: without an error, it passes
+ * `ERR_OIDC_LOGIN_REQUIRED` (401) to the error handlers.
+ */
+export type OtherwiseHandler = {
+  // As a method, so that a handler with the types of Express fits too.
+  handle(req: Request, res: Response, next: Next): unknown
+}['handle']
 
 /** A request with a context of `oidc()` or `bearer()`. */
 export type ContextRequest = Request & { readonly oidc: OidcContext & SessionMembers }
@@ -31,8 +45,8 @@ interface SessionMembers {
 }
 
 /** The denial of a request that nobody has authenticated. */
-export function loginRequired(requirement?: AuthenticationRequirement): Denial {
-  return { code: 'ERR_OIDC_LOGIN_REQUIRED', message: 'Please sign in.', requirement }
+export function loginRequired(requirement?: AuthenticationRequirement, otherwise?: Otherwise): Denial {
+  return { code: 'ERR_OIDC_LOGIN_REQUIRED', message: 'Please sign in.', requirement, otherwise }
 }
 
 /**
@@ -44,9 +58,49 @@ export function answerDenial(req: ContextRequest, res: Response, next: Next, den
   const { isAuthenticated, authenticatedBy } = req.oidc
   const isForTokens =
     protection !== undefined && (authenticatedBy === 'access_token' || isForTokensOnly(req, protection))
+  const { otherwise } = denial
   if (!isAuthenticated && isPreflight(req)) sendNoContent(res)
+  else if (!isAuthenticated && isOwnAnswer(otherwise, isForTokens)) answerOtherwise(req, res, next, denial, otherwise)
   else if (isForTokens) challenge(req, res, protection, denial)
   else answerUser(req, res, next, denial)
+}
+
+/** Where only access tokens count, nobody can log in: 401 is a challenge, and `'login'` too. */
+function isOwnAnswer(otherwise: Otherwise | undefined, isForTokens: boolean): otherwise is Otherwise {
+  if (otherwise === undefined) return false
+  return !isForTokens || (otherwise !== 'login' && otherwise !== 401)
+}
+
+function answerOtherwise(req: ContextRequest, res: Response, next: Next, denial: Denial, otherwise: Otherwise): void {
+  publishDenial(req, denial.code)
+  if (otherwise === 'login') sendToLogin(req, res, next, denial)
+  else if (otherwise === 404) next(new OidcError('ERR_OIDC_NOT_FOUND', 'There is nothing here.'))
+  else if (otherwise !== 401) callOtherwise(otherwise, req, res, next)
+  else if (wantsPage(req)) next(noLoginError())
+  else sendLoginUrl(req, res, denial)
+}
+
+function noLoginError(): OidcError {
+  return new OidcError('ERR_OIDC_LOGIN_REQUIRED', 'Please sign in.')
+}
+
+/**
+ * Fails closed: whatever the function passes to `next`, throws or rejects with, the guarded handler does not run. Express takes
+ * `undefined`, `'route'` and `'router'` for permission to go on.
+ */
+function callOtherwise(handler: OtherwiseHandler, req: Request, res: Response, next: Next): void {
+  let isOver = false
+  const deny = (reason?: unknown): void => {
+    if (isOver) return
+    isOver = true
+    next(reason instanceof Error ? reason : noLoginError())
+  }
+  try {
+    const result: unknown = handler(req, res, deny)
+    if (typeof Object(result).then === 'function') Promise.resolve(result).catch(deny)
+  } catch (error) {
+    deny(error)
+  }
 }
 
 function answerUser(req: ContextRequest, res: Response, next: Next, denial: Denial): void {

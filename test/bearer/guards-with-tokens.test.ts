@@ -155,6 +155,39 @@ describe('requireAuth({ maxAge }) behind bearer()', () => {
   }
 })
 
+describe('otherwise behind bearer()', () => {
+  const routes = {
+    '/404': [requireAuth({ otherwise: 404 }), answerJson(() => 1)],
+    '/teapot': [requireScope('a', { otherwise: (_req, res) => res.writeHead(418).end() }), answerJson(() => 1)],
+    '/through': [requireAuth({ otherwise: (_req, _res, next) => next() }), answerJson(() => 1)],
+    '/401': [requireAuth({ otherwise: 401 }), answerJson(() => 1)],
+    '/login': [requireAuth({ otherwise: 'login' }), answerJson(() => 1)],
+  }
+
+  it('answers a request without a token, and challenges where it would lead to a login', async () => {
+    const app = stopLater(await startApi(theIssuer(), { allowAnonymous: true }, { routes }))
+    const headers = { accept: 'text/html', 'sec-fetch-mode': 'navigate' }
+    for (const [path, status, challenge] of [
+      ['/404', 404, undefined],
+      ['/teapot', 418, undefined],
+      ['/through', 401, undefined],
+      ['/401', 401, 'Bearer realm="api"'],
+      ['/login', 401, 'Bearer realm="api"'],
+    ] as const) {
+      const answer = await app.call(undefined, { path, headers })
+      assert.deepEqual([answer.status, answer.challenge, app.reached], [status, challenge, []], path)
+    }
+  })
+
+  it('does not answer a token that lacks a right or is wrong', async () => {
+    const app = stopLater(await startApi(theIssuer(), { allowAnonymous: true }, { routes }))
+    const lacking = await app.call(theIssuer().token({ scope: 'b' }), { path: '/teapot' })
+    assert.deepEqual([lacking.status, lacking.challenge], [403, `Bearer realm="api", ${LACKS}, scope="a"`])
+    const wrong = await app.call(`${theIssuer().token()}x`, { path: '/404' })
+    assert.deepEqual([wrong.status, app.reached], [401, []])
+  })
+})
+
 describe('checkSession() and attemptSilentLogin() behind bearer()', () => {
   it('let every request pass: there is no session to check', async () => {
     const routes = { '/page': [attemptSilentLogin(), checkSession({ every: 60 }), answerJson(() => 1)] }

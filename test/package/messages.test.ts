@@ -191,8 +191,8 @@ const NAMED: readonly RegExp[] = [
   /\b_?[a-z]+(?:_[a-z]+)+\b|\w\(|\breq\.\w|\brequire[A-Z]|--[a-z]|\b[A-Z][a-z]+-[A-Z]\w+|\b[A-Z]+(?:_[A-Z]+)+\b/,
 ]
 
-/** What a user reads who has to log in: nothing for a developer to look at. */
-const FOR_USERS = ['Please sign in.']
+/** What a user reads who is not logged in: nothing for a developer to look at. */
+const FOR_USERS = ['Please sign in.', 'There is nothing here.']
 
 const MESSAGES = errorMessages((expression) => expression.startsWith('shown(') || REASONS.has(expression))
 
