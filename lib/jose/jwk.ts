@@ -1,4 +1,4 @@
-import type { KeyObject } from 'node:crypto'
+import { createPublicKey, type JsonWebKey, type KeyObject } from 'node:crypto'
 
 /** The members of a JSON Web Key (RFC 7517 4, RFC 7518 6). Nothing about them is checked yet. */
 export type JwkMembers = Readonly<Record<string, unknown>>
@@ -96,6 +96,26 @@ export function allowsUse(
   if (use !== undefined && use !== intended) return false
   if (operations === undefined) return true
   return Array.isArray(operations) && operations.some((operation) => OPERATIONS[part][intended].includes(operation))
+}
+
+/** 16384 bits in base64url: OpenSSL refuses a longer RSA modulus. */
+const MAX_MEMBER_LENGTH = 2731
+/** 2592 bytes in base64url: the public key of ML-DSA-87 (FIPS 204 4). */
+const MAX_ML_DSA_LENGTH = 3456
+
+/**
+ * Imports a public key. Only the members of the public key reach OpenSSL (RFC 7518 6, RFC 8037 2, RFC 9964 3). Returns
+ * `undefined` if they are no key.
+ */
+export function importPublicJwk(jwk: JwkMembers, kind: KeyKind): KeyObject | undefined {
+  const members = kind.publicMembers.map((name) => [name, jwk[name]] as const)
+  const maxLength = kind.kty === 'AKP' ? MAX_ML_DSA_LENGTH : MAX_MEMBER_LENGTH
+  if (members.some(([, value]) => typeof value !== 'string' || value.length > maxLength)) return undefined
+  try {
+    return createPublicKey({ key: Object.fromEntries(members) as JsonWebKey, format: 'jwk' })
+  } catch {
+    return undefined
+  }
 }
 
 /** An RSA key needs 2048 bits or more. With an exponent of 1, every message would be its own signature. */

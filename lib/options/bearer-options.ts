@@ -4,6 +4,7 @@ import type { SharedState } from '../state/shared-state.ts'
 import type { Json } from '../types.ts'
 import type { ClientAuthMethod, PrivateJwk, TlsClientCertificate } from './client-credentials.ts'
 import type { AllowedTenants } from './issuer.ts'
+import type { JwkSet } from './provider-keys-rule.ts'
 
 /** What access tokens of one issuer are like. In `bearer()`, these options are given at the top, or for one of `issuers`. */
 export interface BearerIssuerOptions {
@@ -115,6 +116,8 @@ export interface IntrospectionOptions {
 export interface AuthorizationServerMetadata {
   readonly issuer: string
   readonly jwks_uri?: string
+  /** The public keys (RFC 7517 5), in place of `jwks_uri`. */
+  readonly jwks?: JwkSet
   readonly introspection_endpoint?: string
   readonly [name: string]: Json | undefined
 }

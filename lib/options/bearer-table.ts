@@ -14,6 +14,7 @@ import {
   tenants,
   timeout,
 } from './option-rules.ts'
+import { keySourceProblems } from './provider-keys-rule.ts'
 import {
   anyOf,
   booleanRule,
@@ -77,7 +78,7 @@ const clientCertificate = anyOf(
 const metadata = firstFailing(
   objectWith((given, name) => [
     ...nonEmptyString(given['issuer'], `${name}.issuer`),
-    ...optional(endpointUrl)(given['jwks_uri'], `${name}.jwks_uri`),
+    ...keySourceProblems(given, name, false),
     ...optional(endpointUrl)(given['introspection_endpoint'], `${name}.introspection_endpoint`),
   ]),
   must('contain only values that JSON can hold', (value) => isJson(value)),

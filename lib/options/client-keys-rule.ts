@@ -20,7 +20,8 @@ export const availableInThisNode: Rule = (alg, name) => {
   return advice === undefined ? [] : [`${name} is not available: ${advice}`]
 }
 
-const description: Rule = objectWith((jwk, name) => [
+/** What a key says about itself. */
+export const jwkDescription: Rule = objectWith((jwk, name) => [
   ...optional(nonEmptyString)(jwk['kid'], `${name}.kid`),
   ...optional(nonEmptyString)(jwk['alg'], `${name}.alg`),
   ...optional(oneOf('sig', 'enc'))(jwk['use'], `${name}.use`),
@@ -47,7 +48,7 @@ const clientKey: Rule = firstFailing(
     'be a private key. A public key has no member priv, and cannot sign',
     (jwk) => jwk['kty'] !== 'AKP' || jwk['priv'] !== undefined,
   ),
-  description,
+  jwkDescription,
   jwkRule(
     'have an alg, use and key_ops that fit each other and the type of the key',
     (jwk) => algorithmsOf(jwk, 'sig').length > 0 || algorithmsOf(jwk, 'enc').length > 0,
@@ -70,8 +71,9 @@ const uniqueIds: Rule = must('not contain two keys with the same kid and use', (
 /** The option `clientKeys` (OIDC Core 10.1, 10.2). A key without `use` signs and decrypts. */
 export const clientKeysRule: Rule = firstFailing(listOf('one or more private JSON Web Keys', clientKey, 1), uniqueIds)
 
-function jwkRule(be: string, isValid: (jwk: JwkMembers) => boolean): Rule {
-  // The object is never described: it is a private key.
+/** A condition of a key. */
+export function jwkRule(be: string, isValid: (jwk: JwkMembers) => boolean): Rule {
+  // The object is never described: it may be a private key.
   return must(
     be,
     (value) => isPlainObject(value) && isValid(value),

@@ -1,8 +1,10 @@
+import { usesClientSecret } from '../jose/algorithms.ts'
 import { callbackPath } from './config.ts'
 import { TENANT_PLACEHOLDER } from './issuer.ts'
 import { CLIENT_CONFLICTS, JOSE_CONFLICTS } from './key-conflicts.ts'
 import { type AppOptions, DEFAULT_ROUTES } from './option-table.ts'
 import { PROFILE_CONFLICTS } from './profile.ts'
+import { hasVerificationKey } from './provider-keys-rule.ts'
 import type { NamedProviderOptions, ProviderOptions } from './provider-options.ts'
 import { contentsOf, findResponseType } from './response-type.ts'
 import { type Conflict, conflict, findConflicts, insecureUrl, isPlainObject, showValue } from './rule.ts'
@@ -133,6 +135,13 @@ export const PROVIDER_CONFLICTS: readonly Conflict<GivenProvider>[] = [
     ({ responseType = 'code' }) => `providerMetadata needs a token_endpoint for responseType '${responseType}'.`,
     ({ providerMetadata: metadata, ...options }) =>
       metadata !== undefined && metadata.token_endpoint === undefined && contents(options).code,
+  ),
+  conflict(
+    ['providerMetadata', 'idTokenSignedResponseAlg'],
+    ({ idTokenSignedResponseAlg: alg = 'RS256' }) =>
+      `providerMetadata.jwks has no key that verifies idTokenSignedResponseAlg '${alg}'.`,
+    ({ providerMetadata: metadata, idTokenSignedResponseAlg: alg = 'RS256' }) =>
+      metadata?.jwks !== undefined && !usesClientSecret(alg) && !hasVerificationKey(metadata.jwks, alg),
   ),
   conflict(
     ['responseType', 'responseMode'],

@@ -35,6 +35,7 @@ import {
   trustedAudiences,
 } from './option-rules.ts'
 import type { ApplicationOptions, RoutesOptions, SeveralProvidersOptions } from './options.ts'
+import { providerMetadata } from './provider-keys-rule.ts'
 import type { NamedProviderOptions } from './provider-options.ts'
 import { metadataRule, REGISTRATION_OPTIONS } from './registration-options.ts'
 import { findResponseType, RESPONSE_MODES, RESPONSE_TYPES } from './response-type.ts'
@@ -51,15 +52,7 @@ import {
   wholeNumber,
 } from './rule.ts'
 import { SHARED_SIGNALS_OPTIONS } from './shared-signals-options.ts'
-import {
-  afterLogoutUrlRule,
-  baseUrls,
-  extraProviderMetadata,
-  issuer,
-  origins,
-  providerMetadata,
-  routePath,
-} from './urls.ts'
+import { afterLogoutUrlRule, baseUrls, extraProviderMetadata, issuer, origins, routePath } from './urls.ts'
 
 // One row for each option: its name, its rule, and its default. What an option is for stands in options.ts and
 // provider-options.ts. A new option is a row here, a member there, and an entry in docs/options.md.

@@ -2,6 +2,7 @@ import type { IncomingMessage } from 'node:http'
 import type { ContentEncryption, EncryptionAlgorithm, SignatureAlgorithm } from '../jose/algorithms.ts'
 import type { AuthorizationParams, ClientAssertionRequest, IdTokenClaims, Json, ResponseType } from '../types.ts'
 import type { ClientAuthMethod, PrivateJwk, TlsClientCertificate } from './client-credentials.ts'
+import type { JwkSet } from './provider-keys-rule.ts'
 import type { ClientChanges, RegistrationOptions } from './registration-options.ts'
 import type { ResponseMode } from './response-type.ts'
 import type { SharedSignalsOptions } from './shared-signals-options.ts'
@@ -260,7 +261,7 @@ export interface ProviderOptions {
   discoveryWithClientId?: boolean
   /**
    * The provider's metadata, for a provider without discovery (OIDC Discovery 3). Its `issuer` must equal the option.
-   * Replaces `discovery` and `discoveryWithClientId`.
+   * Replaces `discovery` and `discoveryWithClientId`. With `jwks` in place of `jwks_uri`, no keys are fetched.
    */
   providerMetadata?: ProviderMetadata
   /**
@@ -390,7 +391,9 @@ export interface ProviderMetadata {
   readonly authorization_endpoint: string
   /** Optional for a provider that has only the implicit flow. */
   readonly token_endpoint?: string
-  readonly jwks_uri: string
+  readonly jwks_uri?: string
+  /** The public keys (RFC 7517 5), in place of `jwks_uri`. If the provider changes them, change them here too. */
+  readonly jwks?: JwkSet
   readonly userinfo_endpoint?: string
   readonly end_session_endpoint?: string
   readonly [name: string]: Json | undefined

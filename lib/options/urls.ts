@@ -1,5 +1,5 @@
 import { adviseOnIssuer } from './issuer.ts'
-import { firstFailing, isJson, listOf, must, nonEmptyString, objectWith, optional, type Rule, showUrl } from './rule.ts'
+import { firstFailing, isJson, listOf, must, nonEmptyString, objectWith, type Rule, showUrl } from './rule.ts'
 
 /**
  * Parses an absolute http or https URL of the options as browsers do (WHATWG URL). `undefined` for anything else, for a
@@ -122,26 +122,12 @@ export const endpointUrl: Rule = must(
   showUrl,
 )
 
-const METADATA: Readonly<Record<string, Rule>> = {
-  issuer: nonEmptyString,
-  authorization_endpoint: endpointUrl,
-  token_endpoint: optional(endpointUrl),
-  jwks_uri: endpointUrl,
-  userinfo_endpoint: optional(endpointUrl),
-  end_session_endpoint: optional(endpointUrl),
-}
-
-/** Provider metadata (OIDC Discovery 3). Only the members that this library uses are checked. */
-export const providerMetadata: Rule = firstFailing(
-  objectWith((given, name) =>
-    Object.entries(METADATA).flatMap(([member, rule]) => rule(given[member], `${name}.${member}`)),
-  ),
-  must('contain only values that JSON can hold', (value) => isJson(value)),
-)
-
 /** Members beside discovery. The issuer is not among them, because it proves whose metadata it is. */
 export const extraProviderMetadata: Rule = firstFailing(
   objectWith((given, name) => [
+    ...(Object.hasOwn(given, 'jwks')
+      ? [`${name} must not contain jwks: only providerMetadata can hold the keys.`]
+      : []),
     ...(Object.hasOwn(given, 'issuer') ? [`${name} must not contain issuer: set the option issuer.`] : []),
     ...Object.entries(given)
       .filter(([member, url]) => /_(?:endpoint|uri)$/.test(member) && url !== null)

@@ -5,7 +5,7 @@ import type { AuthorizationServerMetadata } from '../options/bearer-options.ts'
 import { createCachedDocument } from './cached-document.ts'
 import { adviseOnDiscovery, checkMetadataIssuer, discoveryUrl, isEndpoint } from './discovery.ts'
 import { createHttpClient, type HttpClient } from './http-client.ts'
-import { createKeyStore, type KeyStore } from './keys.ts'
+import { createKeyStore, createStaticKeyStore, type KeyStore } from './keys.ts'
 
 /** The issuer of access tokens, with its current metadata. */
 export interface AuthorizationServer {
@@ -33,6 +33,9 @@ export function createAuthorizationServerFinder(config: ServerConfig): FindAutho
   // New metadata mostly names the same jwks_uri. Then the cached keys stay.
   let keys: { readonly uri: string; readonly store: KeyStore } | undefined
 
+  const { jwks } = config.providerMetadata ?? {}
+  const staticKeys = jwks && createStaticKeyStore(jwks)
+
   function fromMetadata(given: Readonly<Record<string, unknown>>): AuthorizationServer {
     const document = presentMembers(given)
     checkMetadataIssuer(document, config.issuer)
@@ -40,7 +43,7 @@ export function createAuthorizationServerFinder(config: ServerConfig): FindAutho
     if (uri !== undefined && keys?.uri !== uri)
       keys = { uri, store: createKeyStore(http, uri, { issuer: config.issuer }) }
     const metadata: AuthorizationServerMetadata = { ...document, issuer: config.issuer }
-    return { keys: uri === undefined ? undefined : keys?.store, metadata, http }
+    return { keys: staticKeys ?? (uri === undefined ? undefined : keys?.store), metadata, http }
   }
 
   if (config.providerMetadata !== undefined) {

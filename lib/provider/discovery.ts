@@ -76,7 +76,11 @@ export function checkMetadata(given: Document, config: Config): ProviderMetadata
   checkMetadataIssuer(document, config.issuer)
   // OIDC Discovery 3: a provider with only the implicit flow has no token endpoint.
   const needsTokens = contentsOf(config.responseType).code
-  const missing = REQUIRED.filter((name) => document[name] === undefined && (needsTokens || name !== 'token_endpoint'))
+  const optional = [
+    ...(needsTokens ? [] : ['token_endpoint']),
+    ...(config.providerMetadata?.jwks === undefined ? [] : ['jwks_uri']),
+  ]
+  const missing = REQUIRED.filter((name) => document[name] === undefined && !optional.includes(name))
   const faulty = [...REQUIRED, ...OPTIONAL].filter(
     (name) => document[name] !== undefined && !isEndpoint(document[name], config.dangerouslyAllowInsecureRequests),
   )
@@ -124,9 +128,11 @@ const MAX_WAIT_SECONDS = 2
 /**
  * Checks that the provider responds: a browser that is sent to a provider that is down does not come back. Fetches one of
  * its documents, whatever is cached, because the authorization endpoint would refuse an empty request. Rejects with a
- * `ProviderError` after two seconds at most. Simultaneous calls share one request. A failure is not cached.
+ * `ProviderError` after two seconds at most. Simultaneous calls share one request. A failure is not cached. A provider whose
+ * metadata and keys are options has no document to fetch, so nothing is checked.
  */
 export function createAvailabilityCheck(config: Config): () => Promise<void> {
+  if (config.providerMetadata?.jwks !== undefined) return async () => undefined
   const http = createHttpClient({ ...config, timeout: Math.min(config.timeout, MAX_WAIT_SECONDS) })
   const documentUrl = config.providerMetadata?.jwks_uri ?? discoveryUrl(config)
   const availability = createCachedDocument({

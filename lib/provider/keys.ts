@@ -1,11 +1,12 @@
-import { createPublicKey, type JsonWebKey, type KeyObject } from 'node:crypto'
+import type { KeyObject } from 'node:crypto'
 import { ProviderError } from '../errors.ts'
 import { findJweAlgorithm, findJwsAlgorithm, isSameAlgorithm } from '../jose/algorithms.ts'
 import { isObject, type JsonObject, presentMembers } from '../jose/json.ts'
-import { allowsUse, findKeyKind, isStrongRsaKey, type KeyKind, type KeyUse } from '../jose/jwk.ts'
+import { allowsUse, findKeyKind, importPublicJwk, isStrongRsaKey, type KeyKind, type KeyUse } from '../jose/jwk.ts'
 import type { KeyHint, KeyRestriction, VerificationKeys } from '../jose/jws.ts'
 import { isIssuedBy } from '../options/issuer.ts'
-import type { DocumentStatus } from '../status.ts'
+import type { JwkSet } from '../options/provider-keys-rule.ts'
+import { CONFIGURED, type DocumentStatus } from '../status.ts'
 import type { Json } from '../types.ts'
 import { createCachedDocument, type DocumentLabel } from './cached-document.ts'
 import { createFetchBudget, reportUsedUp } from './fetch-budget.ts'
@@ -66,8 +67,7 @@ export function createKeyStore(http: Pick<HttpClient, 'getJson'>, jwksUri: strin
   let isAway = false
 
   async function select(hint: KeyHint): Promise<readonly KeyObject[]> {
-    const fitting = (await keySet.get()).filter((key) => canVerify(key, hint))
-    return fitting.slice(0, MAX_CANDIDATES).map(({ key }) => key)
+    return candidatesAmong(await keySet.get(), hint)
   }
 
   async function keysFor(hint: KeyHint): Promise<readonly KeyObject[]> {
@@ -78,17 +78,12 @@ export function createKeyStore(http: Pick<HttpClient, 'getJson'>, jwksUri: strin
 
   function restrictionOf(hint: KeyHint): KeyRestriction | undefined {
     // A message is no reason to fetch the keys again, which a useless set would be.
-    return published.find((key) => canVerify({ ...key, uses: ['sig'] }, hint))?.restriction
-  }
-
-  async function selectForEncryption(alg: string): Promise<EncryptionKey | undefined> {
-    const fitting = (await keySet.get()).filter((key) => canEncryptFor(key, alg))
-    return fitting.find(({ uses }) => uses.length === 1) ?? fitting[0]
+    return restrictionAmong(published, hint)
   }
 
   async function encryptionKeyFor(alg: string): Promise<EncryptionKey | undefined> {
-    const found = await selectForEncryption(alg)
-    return found ?? ((await renew()) ? await selectForEncryption(alg) : undefined)
+    const found = encryptionKeyAmong(await keySet.get(), alg)
+    return found ?? ((await renew()) ? encryptionKeyAmong(await keySet.get(), alg) : undefined)
   }
 
   async function renew(): Promise<boolean> {
@@ -121,6 +116,37 @@ export function createKeyStore(http: Pick<HttpClient, 'getJson'>, jwksUri: strin
     stop,
     budgetLeft: budget.left,
   }
+}
+
+/** Creates the store of the keys of the option `providerMetadata.jwks`. They never change, and nothing is fetched. */
+export function createStaticKeyStore(jwks: JwkSet): KeyStore {
+  const jwksUri = 'providerMetadata.jwks'
+  const keys = readKeySet({ keys: jwks.keys }, jwksUri)
+  return {
+    jwksUri,
+    keysFor: async (hint) => candidatesAmong(keys, hint),
+    renew: async () => false,
+    restrictionOf: (hint) => restrictionAmong(keys, hint),
+    encryptionKeyFor: async (alg) => encryptionKeyAmong(keys, alg),
+    isAway: () => false,
+    status: () => CONFIGURED,
+    budgetLeft: () => 0,
+    stop: () => undefined,
+  }
+}
+
+function candidatesAmong(keys: readonly PublicKey[], hint: KeyHint): readonly KeyObject[] {
+  const fitting = keys.filter((key) => canVerify(key, hint))
+  return fitting.slice(0, MAX_CANDIDATES).map(({ key }) => key)
+}
+
+function restrictionAmong(keys: readonly PublicKey[], hint: KeyHint): KeyRestriction | undefined {
+  return keys.find((key) => canVerify({ ...key, uses: ['sig'] }, hint))?.restriction
+}
+
+function encryptionKeyAmong(keys: readonly PublicKey[], alg: string): EncryptionKey | undefined {
+  const fitting = keys.filter((key) => canEncryptFor(key, alg))
+  return fitting.find(({ uses }) => uses.length === 1) ?? fitting[0]
 }
 
 /** RFC 7517 5: keys that are not understood are ignored. If none is left, the error comes when a key is needed. */
@@ -168,11 +194,6 @@ interface PublicKey {
   readonly issuer: Json | undefined
 }
 
-/** 16384 bits in base64url: OpenSSL refuses a longer RSA modulus. */
-const MAX_MEMBER_LENGTH = 2731
-/** 2592 bytes in base64url: the public key of ML-DSA-87 (FIPS 204 4). */
-const MAX_ML_DSA_LENGTH = 3456
-
 /**
  * Imports one key of a key set. Returns `undefined` for a key that we cannot use: private, symmetric, of an unknown kind,
  * weak or broken. Such keys do not make the set invalid.
@@ -188,8 +209,8 @@ function importPublicKey(given: Json): PublicKey | undefined {
   const alg = jwk['alg'] === kind?.kty ? undefined : jwk['alg']
   if (kind === undefined || kind.crv !== crv || isPrivate(given, kind)) return undefined
   if (!isOptionalString(kid) || !isOptionalString(alg)) return undefined
-  const key = importMembers(jwk, kind)
-  return key === undefined
+  const key = importPublicJwk(jwk, kind)
+  return key === undefined || (kind.kty === 'RSA' && !isStrongRsaKey(key))
     ? undefined
     : { key, kind, uses, restriction: restrictionIn(jwk), kid, alg, issuer: given['issuer'] }
 }
@@ -218,19 +239,6 @@ function canVerify({ uses, kind, kid, alg, issuer }: PublicKey, hint: KeyHint): 
 function canEncryptFor({ uses, kind, alg }: PublicKey, algorithm: string): boolean {
   if (!uses.includes('enc') || (alg !== undefined && alg !== algorithm)) return false
   return findJweAlgorithm(algorithm)?.keyKinds.includes(kind) === true
-}
-
-/** Only the members of the public key reach OpenSSL (RFC 7518 6, RFC 8037 2, RFC 9964 3). */
-function importMembers(jwk: JsonObject, kind: KeyKind): KeyObject | undefined {
-  const members = kind.publicMembers.map((name) => [name, jwk[name]] as const)
-  const maxLength = kind.kty === 'AKP' ? MAX_ML_DSA_LENGTH : MAX_MEMBER_LENGTH
-  if (members.some(([, value]) => typeof value !== 'string' || value.length > maxLength)) return undefined
-  try {
-    const key = createPublicKey({ key: Object.fromEntries(members) as JsonWebKey, format: 'jwk' })
-    return kind.kty === 'RSA' && !isStrongRsaKey(key) ? undefined : key
-  } catch {
-    return undefined
-  }
 }
 
 function isOptionalString(value: Json | undefined): value is string | undefined {

@@ -11,7 +11,7 @@ import { createDpopNonces, type DpopNonces } from './dpop-nonces.ts'
 import { createFetchBudget, type FetchBudget, reportUsedUp } from './fetch-budget.ts'
 import { createHttpClient, createJsonGetter, type HttpClient } from './http-client.ts'
 import type { ProviderResponse } from './http-transport.ts'
-import { createKeyStore, type KeyStore } from './keys.ts'
+import { createKeyStore, createStaticKeyStore, type KeyStore } from './keys.ts'
 import { createEndpointOutcomes, statusOf, withOutcomes } from './provider-status.ts'
 
 /** A provider with its current metadata, and this application as its client. */
@@ -74,10 +74,12 @@ export function createProviderFinder(config: Config, configFor: ConfigFor = asyn
 
   function fromMetadata(document: Readonly<Record<string, unknown>>): Omit<Provider, 'client'> {
     const metadata = checkMetadata(document, config)
-    const { jwks_uri: uri } = metadata
+    // Only the option can hold the keys. A document that was fetched with the keys in it would never be fetched again.
+    const { jwks_uri: uri = '' } = metadata
+    const { jwks } = config.providerMetadata ?? {}
     if (keys?.uri !== uri) {
       keys?.store.stop()
-      keys = { uri, store: createKeyStore(http, uri, label) }
+      keys = { uri, store: jwks === undefined ? createKeyStore(http, uri, label) : createStaticKeyStore(jwks) }
       if (isStopped) keys.store.stop()
     }
     return { ...permanent, metadata, config, keys: keys.store }

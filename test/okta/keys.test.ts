@@ -114,7 +114,7 @@ describe('the keys of a server', () => {
     assert.equal(await logIn(app), 502)
     assert.deepEqual(codesOf(app), ['ERR_OIDC_ID_TOKEN_KEY'])
     const providerMetadata = await metadataOf('default', `?client_id=${stage.okta.client.client_id}`)
-    assert.match(providerMetadata.jwks_uri, /\/v1\/keys\?client_id=/)
+    assert.match(String(providerMetadata.jwks_uri), /\/v1\/keys\?client_id=/)
     const pinned = await stage.start('default', { discoveryWithClientId: true })
     assert.equal(await logIn(pinned), 200)
     assert.deepEqual(pinned.errors, [])
@@ -122,7 +122,7 @@ describe('the keys of a server', () => {
 
   it('Q-31: come without x5c and need none', async () => {
     const { jwks_uri: uri } = await metadataOf('org')
-    const { body } = await exchange({ method: 'GET', url: new URL(uri), headers: { 'user-agent': 'test' } })
+    const { body } = await exchange({ method: 'GET', url: new URL(String(uri)), headers: { 'user-agent': 'test' } })
     const members = JSON.parse(body)['keys'].flatMap((key: object) => Object.keys(key))
     assert.deepEqual([...members].sort(), ['alg', 'e', 'kid', 'kty', 'n', 'use'])
     assert.equal(await logIn(await stage.start('org')), 200)

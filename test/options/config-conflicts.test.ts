@@ -23,6 +23,9 @@ const METADATA = {
   jwks_uri: `${ISSUER}/jwks`,
 }
 
+const { jwks_uri: _, ...METADATA_WITHOUT_KEYS } = METADATA
+const STATIC_KEY = generateKeyPairSync('ed25519').publicKey.export({ format: 'jwk' })
+
 function jwkOf(kind: 'rsa' | 'P-256' | 'ed25519' | 'x25519', members: object): object {
   const { privateKey } =
     kind === 'rsa'
@@ -294,6 +297,11 @@ const PROVIDER: readonly Row[] = [
       `${name} cannot be combined with dpopBoundAccessTokens, which requires DPoP tokens.`,
     ],
   ),
+  [
+    'static keys of another algorithm',
+    good({ providerMetadata: { ...METADATA_WITHOUT_KEYS, jwks: { keys: [STATIC_KEY] } } }),
+    "providerMetadata.jwks has no key that verifies idTokenSignedResponseAlg 'RS256'.",
+  ],
   [
     'pushed requests without an endpoint for them',
     good({ requirePushedAuthorizationRequests: true, providerMetadata: METADATA }),

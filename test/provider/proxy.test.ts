@@ -67,7 +67,7 @@ describe('a provider behind a proxy, with the option agent', () => {
     const { http, metadata } = await createProviderFinder(configOf({ agent: agentOf() }))()
     assert.equal(metadata.issuer, named('localhost'))
     breaksNext = true
-    await http.getJson(metadata.jwks_uri)
+    await http.getJson(String(metadata.jwks_uri))
     assert.deepEqual(proxy.tunnels, Array(2).fill(`localhost:${provider.port}`))
     assert.equal(connections, 2, 'No connection goes past the proxy.')
   })
