@@ -1,6 +1,17 @@
 /** A JSON value. */
 export type Json = null | boolean | number | string | readonly Json[] | { readonly [name: string]: Json }
 
+/** A right that is granted in detail (RFC 9396 2), such as a payment. Its `type` says what the other members mean. */
+export interface AuthorizationDetail {
+  readonly type: string
+  readonly [member: string]: Json
+}
+
+/** True for a list of objects that each have a `type` (RFC 9396 2). */
+export function isAuthorizationDetails(value: unknown): value is readonly AuthorizationDetail[] {
+  return Array.isArray(value) && value.every((one) => !Array.isArray(one) && typeof Object(one)['type'] === 'string')
+}
+
 /** The claim `address` (OIDC Core 5.1.1). */
 export interface AddressClaim {
   readonly formatted?: string

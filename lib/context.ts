@@ -12,6 +12,7 @@ import { loadOnce } from './time/single-flight.ts'
 import type {
   AccessTokenRequest,
   ApiRequestInit,
+  AuthorizationDetail,
   AuthRequirement,
   IdTokenClaims,
   Json,
@@ -75,6 +76,11 @@ class Context implements OidcMethods {
 
   get scope(): string | undefined {
     return this.#login?.scope
+  }
+
+  get authorizationDetails(): readonly AuthorizationDetail[] | undefined {
+    const login = this.#login
+    return login === undefined ? undefined : (login.authorizationDetails ?? [])
   }
 
   get expiresAt(): number | undefined {

@@ -86,6 +86,7 @@ export type {
   AnonymousContext,
   AuthenticatedContext,
   AuthenticationRequirement,
+  AuthorizationDetail,
   AuthorizationParams,
   AuthRequirement,
   ClientAssertionRequest,

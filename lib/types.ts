@@ -1,9 +1,10 @@
-import type { AccessTokenClaims, IdTokenClaims, Json } from './claims.ts'
+import type { AccessTokenClaims, AuthorizationDetail, IdTokenClaims, Json } from './claims.ts'
 import type { AccessTokenRequest } from './token-request.ts'
 
 export type {
   AccessTokenClaims,
   AddressClaim,
+  AuthorizationDetail,
   IdTokenClaims,
   Json,
   LanguageTaggedClaim,
@@ -125,6 +126,8 @@ export interface Login {
   readonly claims: IdTokenClaims
   /** The granted scopes, separated by spaces. */
   readonly scope: string
+  /** The granted `authorization_details` (RFC 9396 7). Absent if there are none. */
+  readonly authorizationDetails?: readonly AuthorizationDetail[]
   /** Seconds since 1970. */
   readonly loggedInAt: number
   /** When this login expires, in seconds since 1970. */
@@ -273,6 +276,8 @@ export interface AuthenticatedContext<Claims extends IdTokenClaims = IdTokenClai
   readonly claims: Claims
   /** The granted scopes, separated by spaces. */
   readonly scope: string
+  /** What is granted in detail (RFC 9396 7): the `authorization_details` of the token response. Empty if the provider named none. */
+  readonly authorizationDetails: readonly AuthorizationDetail[]
   /** When this login expires, in seconds since 1970. */
   readonly expiresAt: number
 }
@@ -290,6 +295,8 @@ export interface TokenContext<Claims extends AccessTokenClaims = AccessTokenClai
   readonly claims: Claims
   /** The granted scopes, separated by spaces, whether the token has them in `scope` or in `scp`. */
   readonly scope: string
+  /** What is granted in detail (RFC 9396 9): the claim `authorization_details`. Empty if the token has none. */
+  readonly authorizationDetails: readonly AuthorizationDetail[]
   /** When the token expires, in seconds since 1970. */
   readonly expiresAt: number
   /** The access token as it was received. Never log it. */
@@ -307,6 +314,7 @@ export interface AnonymousContext extends OidcMethods {
   readonly provider: undefined
   readonly claims: undefined
   readonly scope: undefined
+  readonly authorizationDetails: undefined
   readonly expiresAt: undefined
 }
 

@@ -2,7 +2,14 @@ import { OidcError } from '../errors.ts'
 import type { Credentials } from '../http/authorization.ts'
 import type { AccessTokenGrant } from '../protocol/access-token-claims.ts'
 import { meetsRequirement, parseRequirement } from '../protocol/step-up.ts'
-import type { AccessTokenClaims, AnonymousContext, AuthRequirement, OidcMethods, TokenContext } from '../types.ts'
+import type {
+  AccessTokenClaims,
+  AnonymousContext,
+  AuthorizationDetail,
+  AuthRequirement,
+  OidcMethods,
+  TokenContext,
+} from '../types.ts'
 
 interface Settings {
   readonly clockTolerance: number
@@ -102,6 +109,10 @@ class GrantContext extends WithoutSession implements TokenContext {
     return this.#grant.scope
   }
 
+  get authorizationDetails(): readonly AuthorizationDetail[] {
+    return this.#grant.authorizationDetails
+  }
+
   get expiresAt(): number {
     return this.#grant.expiresAt
   }
@@ -132,6 +143,7 @@ class NobodyContext extends WithoutSession implements AnonymousContext {
   readonly provider = undefined
   readonly claims = undefined
   readonly scope = undefined
+  readonly authorizationDetails = undefined
   readonly expiresAt = undefined
 
   meets(requirement: AuthRequirement): boolean {

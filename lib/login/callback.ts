@@ -211,6 +211,7 @@ async function redeem(
   const redeemed = await redeemResponse(provider, response, transaction)
   const scope = grantedScope(rp, config, transaction, redeemed.scope)
   checkRequirement(transaction.requirement, redeemed.claims, { ...config, scope })
+  const { authorizationDetails: details = [] } = redeemed
   const loggedInAt = Math.floor(nowInSeconds())
   const expiresAt = endOfNewLogin(config, redeemed.claims, loggedInAt)
   const claims = await completeClaims(provider, { ...redeemed, scope: redeemed.scope ?? transaction.scope })
@@ -218,6 +219,7 @@ async function redeem(
     ...(transaction.provider === undefined ? {} : { provider: transaction.provider }),
     claims: chooseSessionClaims(claims, config),
     scope,
+    ...(details.length === 0 ? {} : { authorizationDetails: details }),
     loggedInAt,
     expiresAt,
     // An event ends logins that began before it, however long they took.

@@ -1,7 +1,8 @@
+import { isAuthorizationDetails } from '../claims.ts'
 import { shown } from '../errors.ts'
 import { isObject, type JsonObject } from '../jose/json.ts'
 import { isInstant, nowInSeconds } from '../time/seconds.ts'
-import type { Json } from '../types.ts'
+import type { AuthorizationDetail, Json } from '../types.ts'
 import { findMarkOfOtherToken, hasAccessTokenMark } from './access-token-marks.ts'
 import {
   type ClaimRule,
@@ -38,6 +39,8 @@ export interface AccessTokenGrant {
   readonly claims: JsonObject
   /** The granted scopes, separated by spaces. */
   readonly scope: string
+  /** The claim `authorization_details` (RFC 9396 9). */
+  readonly authorizationDetails: readonly AuthorizationDetail[]
   /** The client that the token was issued to. */
   readonly clientId: string | undefined
   /** Seconds since 1970. */
@@ -70,6 +73,9 @@ export function readGrant(claims: JsonObject): AccessTokenGrant {
   return {
     claims,
     scope: scopesOf(claims['scope'] ?? claims['scp']).join(' '),
+    authorizationDetails: isAuthorizationDetails(claims['authorization_details'])
+      ? claims['authorization_details']
+      : [],
     clientId: clientIdOf(claims),
     expiresAt: Number(claims['exp']),
     confirmation: isObject(claims['cnf']) ? claims['cnf'] : undefined,
@@ -160,6 +166,15 @@ const profileClaims: AccessTokenRule = {
   },
 }
 
+/** RFC 9396 9. A right in a form that is not understood must not be taken for no right, nor for one. */
+const details: AccessTokenRule = {
+  code: 'ERR_OIDC_ACCESS_TOKEN_CLAIM',
+  findProblem: ({ authorization_details: given }) => {
+    if (given === undefined || isAuthorizationDetails(given)) return undefined
+    return { message: 'has authorization_details that are no list of objects with a type (RFC 9396 9.1).' }
+  },
+}
+
 const issuedAt: AccessTokenRule = {
   code: 'ERR_OIDC_ACCESS_TOKEN_ISSUED_AT',
   findProblem: (claims, context) => {
@@ -179,6 +194,7 @@ const RULES: readonly AccessTokenRule[] = [
   issuedAt,
   subject,
   profileClaims,
+  details,
   confirmation,
 ]
 

@@ -5,7 +5,7 @@ import { responseDeliveryOf } from '../options/response-type.ts'
 import type { Provider } from '../provider/provider.ts'
 import { createTokenVerifier, type VerifyToken } from '../provider/provider-token.ts'
 import { nowInSeconds } from '../time/seconds.ts'
-import type { DpopKey, IdTokenClaims, TokenRecord, Transaction } from '../types.ts'
+import type { AuthorizationDetail, DpopKey, IdTokenClaims, TokenRecord, Transaction } from '../types.ts'
 import { usesPkce } from './authorization-request.ts'
 import type { AuthorizationResponse } from './authorization-response.ts'
 import { checkAccessTokenHash, type IdTokenExpectations, type VerifiedIdToken, verifyIdToken } from './id-token.ts'
@@ -16,6 +16,8 @@ export interface RedeemedTokens {
   readonly claims: IdTokenClaims
   /** The granted scopes, separated by spaces. Absent if the provider does not name them. */
   readonly scope: string | undefined
+  /** The granted `authorization_details` (RFC 9396 7), of the token response alone. */
+  readonly authorizationDetails?: readonly AuthorizationDetail[] | undefined
   readonly tokens: TokenRecord
 }
 
@@ -140,6 +142,7 @@ async function redeemCode(
   return {
     claims: { ...frontChannelIdToken?.claims, ...claims },
     scope: response.scope,
+    authorizationDetails: response.authorization_details,
     tokens: createTokenRecord({
       ...{ idToken: token, accessToken, tokenType, refreshToken, expiresIn, requestedAt },
       nonce,

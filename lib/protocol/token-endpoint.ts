@@ -1,3 +1,4 @@
+import { isAuthorizationDetails } from '../claims.ts'
 import { ProviderError, shown } from '../errors.ts'
 import { type JsonObject, presentMembers } from '../jose/json.ts'
 import { traced } from '../operations.ts'
@@ -6,7 +7,7 @@ import { endpointOf } from '../provider/client-authentication.ts'
 import { errorFromResponse } from '../provider/error-response.ts'
 import { untypedJsonBody } from '../provider/http-transport.ts'
 import { type FormParams, type PostingClient, postForm } from '../provider/requests.ts'
-import type { DpopKey, Json } from '../types.ts'
+import type { AuthorizationDetail, DpopKey, Json } from '../types.ts'
 
 /** `Bearer`: anyone who has the token can use it. `DPoP`: only with a proof of possession (RFC 6749 7.1, RFC 9449 7). */
 type TokenType = 'Bearer' | 'DPoP'
@@ -18,6 +19,8 @@ export interface TokenResponse {
   readonly token_type: TokenType
   readonly refresh_token?: string
   readonly scope?: string
+  /** RFC 9396 7. */
+  readonly authorization_details?: readonly AuthorizationDetail[]
   /** In seconds. */
   readonly expires_in?: number
   readonly id_token?: unknown
@@ -39,6 +42,7 @@ const MEMBERS: readonly (readonly [name: string, isValid: (value: Json | undefin
   ['token_type', (value) => tokenTypeOf(value) !== undefined],
   ['refresh_token', (value) => value === undefined || isRefreshToken(value)],
   ['scope', (value) => value === undefined || scopeOf(value) !== undefined],
+  ['authorization_details', (value) => value === undefined || isAuthorizationDetails(value)],
   ['expires_in', (value) => value === undefined || secondsOf(value) !== undefined],
 ]
 

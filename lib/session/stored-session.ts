@@ -1,3 +1,4 @@
+import { isAuthorizationDetails } from '../claims.ts'
 import type { AppConfig } from '../options/config.ts'
 import type { IdTokenClaims, Login } from '../types.ts'
 
@@ -30,6 +31,8 @@ interface StoredLogin {
   readonly provider?: string
   /** Left out: {@link COMMON_SCOPE}. */
   readonly scope?: string
+  /** `authorizationDetails`. */
+  readonly details?: Login['authorizationDetails']
   /** `expiresAt`. Left out: {@link COMMON_LIFETIME} after `at`. */
   readonly end?: number
   /** `startedAt`. */
@@ -74,7 +77,7 @@ export function writeOidcSession(
 }
 
 function toStored({ login, tokensId, indexId, seenAt, checkedAt }: OidcSession): StoredLogin {
-  const { claims, provider, scope, loggedInAt, expiresAt, startedAt } = login
+  const { claims, provider, scope, authorizationDetails: details, loggedInAt, expiresAt, startedAt } = login
   return {
     claims,
     at: loggedInAt,
@@ -82,6 +85,7 @@ function toStored({ login, tokensId, indexId, seenAt, checkedAt }: OidcSession):
     ...(indexId === undefined ? {} : { index: indexId }),
     ...(provider === undefined ? {} : { provider }),
     ...(scope === COMMON_SCOPE ? {} : { scope }),
+    ...(details === undefined ? {} : { details }),
     ...(expiresAt === loggedInAt + COMMON_LIFETIME ? {} : { end: expiresAt }),
     ...(startedAt === undefined ? {} : { start: startedAt }),
     ...(seenAt === undefined ? {} : { seenAt }),
@@ -91,13 +95,15 @@ function toStored({ login, tokensId, indexId, seenAt, checkedAt }: OidcSession):
 
 /** Version 0.2.0 stored an {@link OidcSession} as it is. Such sessions go on. */
 function fromStored(stored: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
-  const { claims, at, id, index, provider, scope = COMMON_SCOPE, end, start, seenAt, checkedAt } = stored
+  const { claims, at, id, index, provider, scope = COMMON_SCOPE, details, end, start, seenAt, checkedAt } = stored
   const expiresAt = end === undefined && typeof at === 'number' ? at + COMMON_LIFETIME : end
   return {
     // In one order: logins are compared as JSON (see store-watch.ts).
     login: {
       ...(provider === undefined ? {} : { provider }),
-      ...{ claims, scope, loggedInAt: at, expiresAt },
+      ...{ claims, scope },
+      ...(details === undefined ? {} : { authorizationDetails: details }),
+      ...{ loggedInAt: at, expiresAt },
       ...(start === undefined ? {} : { startedAt: start }),
     },
     tokensId: id,
@@ -119,9 +125,9 @@ function hasTimes({ seenAt, checkedAt }: Readonly<Record<string, unknown>>): boo
 
 function isLogin(value: unknown): value is Login {
   if (!isRecord(value) || !hasUser(value['claims'])) return false
-  const { scope, loggedInAt, expiresAt, startedAt = 0 } = value
+  const { scope, authorizationDetails: details = [], loggedInAt, expiresAt, startedAt = 0 } = value
   const times = [loggedInAt, expiresAt, startedAt]
-  return typeof scope === 'string' && times.every((time) => typeof time === 'number')
+  return typeof scope === 'string' && isAuthorizationDetails(details) && times.every((time) => typeof time === 'number')
 }
 
 function hasUser(claims: unknown): boolean {

@@ -237,16 +237,32 @@ function updatedLogin(
   config: Config,
   login: Login,
   idTokenClaims: readonly string[],
-  { response: { scope }, idToken }: RefreshedTokens,
+  { response: { scope, authorization_details: details }, idToken }: RefreshedTokens,
   query: AccessTokenQuery,
 ): Login {
   // A refresh may grant less than the login, never more (RFC 6749 6). The scope of one API's token is not that of the login.
   const isTokenOfLogin = query.scope === undefined && query.resource === undefined
   const remaining = scope !== undefined && isTokenOfLogin ? intersectScopes(login.scope, scope) : login.scope
-  const narrowed = { ...login, scope: remaining }
+  const narrowed = {
+    ...login,
+    scope: remaining,
+    ...(details === undefined || !isTokenOfLogin ? {} : narrowedDetails(login, details)),
+  }
   return idToken === undefined
     ? narrowed
     : { ...narrowed, ...updatedClaims(config, login, idTokenClaims, idToken.claims) }
+}
+
+/**
+ * What is granted now (RFC 9396 7). Details of a type that the login was not granted are left out. The provider may change the others,
+ * such as the accounts of a consent.
+ */
+function narrowedDetails(
+  { authorizationDetails: before = [] }: Login,
+  details: NonNullable<Login['authorizationDetails']>,
+): Pick<Login, 'authorizationDetails'> {
+  const types = new Set(before.map(({ type }) => type))
+  return before.length === 0 ? {} : { authorizationDetails: details.filter(({ type }) => types.has(type)) }
 }
 
 function intersectScopes(scope: string, granted: string): string {

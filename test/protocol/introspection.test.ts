@@ -541,7 +541,15 @@ describe('a client with a TLS certificate', () => {
 describe('createIntrospectionCache()', () => {
   const grant = (change: Partial<AccessTokenGrant> = {}): AccessTokenGrant => {
     const claims = Object.freeze({ iss: ISSUER, sub: 'alice' })
-    return { claims, scope: '', clientId: 'cli-1', expiresAt: now() + 300, confirmation: undefined, ...change }
+    return {
+      claims,
+      scope: '',
+      authorizationDetails: [],
+      clientId: 'cli-1',
+      expiresAt: now() + 300,
+      confirmation: undefined,
+      ...change,
+    }
   }
   const inactive = new OidcError('ERR_OIDC_ACCESS_TOKEN_INACTIVE', 'The access token is not active.')
 
