@@ -153,10 +153,9 @@ export interface LoginOptions {
   /** What the login must be and have. The callback refuses a login that does not meet this, and the current one stays. */
   requirement?: AuthRequirement
   /**
-   * More scopes for this login, separated by spaces: `'calendar.read contacts.read'` (RFC 6749 3.3). Use it to request a scope
-   * when the user needs it, not at the first login (incremental consent). They are requested beside those of the option `scope`
-   * and those that the current login has been granted in this way. `req.oidc.scope` says which of them the user has granted; to
-   * refuse a login without them, use `requirement: { scope }`.
+   * More scopes for this login, separated by spaces, for a user who needs them now (incremental consent, RFC 6749 3.3). They are
+   * requested beside those of the option `scope`. `req.oidc.scope` says which of them the user has granted; to refuse a login
+   * without them, use `requirement: { scope }`.
    */
   scope?: string
 }
@@ -203,8 +202,7 @@ export interface OidcMethods {
    * Redirects the browser to the provider to log in. It sends the response, so do not send another one.
    *
    * Rejects with `ERR_OIDC_RETURN_TO` if `returnTo` is not a path of this app, `ERR_OIDC_PROVIDER_UNKNOWN`,
-   * `ERR_OIDC_CONFIG` for an invalid scope and for parameters that the middleware sets itself, and the codes of requests to
-   * the provider.
+   * `ERR_OIDC_CONFIG` for an invalid scope or parameter, and the codes of requests to the provider.
    *
    * @example
    * ```ts
@@ -359,10 +357,7 @@ export interface AuthRequirement {
   maxAge?: number
   /** Authentication methods (RFC 8176 2). The login must have used all of them: `'mfa'`. */
   amr?: string | readonly string[]
-  /**
-   * Scopes (RFC 6749 3.3). The login must have been granted all of them: `['calendar.read', 'contacts.read']`. A login without
-   * them is sent to the provider to get them; `requireScope()` denies it.
-   */
+  /** Scopes (RFC 6749 3.3). The login must have all of them. Without them the user is sent to the provider to grant them. */
   scope?: string | readonly string[]
 }
 

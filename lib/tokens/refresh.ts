@@ -253,17 +253,12 @@ function updatedLogin(
     : { ...narrowed, ...updatedClaims(config, login, idTokenClaims, idToken.claims) }
 }
 
-/**
- * What is granted now (RFC 9396 7). Details of a type that the login was not granted are left out. The provider may change the others,
- * such as the accounts of a consent.
- */
-function narrowedDetails(
-  { authorizationDetails: before = [] }: Login,
-  details: NonNullable<Login['authorizationDetails']>,
-): Pick<Login, 'authorizationDetails'> {
-  const types = new Set(before.map(({ type }) => type))
-  return before.length === 0 ? {} : { authorizationDetails: details.filter(({ type }) => types.has(type)) }
+/** What is granted now (RFC 9396 7), without types that the login was not granted. */
+function narrowedDetails({ authorizationDetails: before }: Login, details: Details): Pick<Login, 'authorizationDetails'> {
+  const isGranted = ({ type }: Details[number]): boolean => before?.some((one) => one.type === type) ?? false
+  return before === undefined ? {} : { authorizationDetails: details.filter(isGranted) }
 }
+type Details = NonNullable<Login['authorizationDetails']>
 
 function intersectScopes(scope: string, granted: string): string {
   const names = new Set(granted.split(' '))
