@@ -57,7 +57,6 @@ export interface AuthenticationRequirement {
   readonly maxAge?: number
   /** Authentication methods. The login must have used all of them. */
   readonly amr?: readonly string[]
-  /** Scopes. The login must have been granted all of them. */
   readonly scope?: readonly string[]
 }
 
@@ -126,7 +125,6 @@ export interface Login {
   readonly claims: IdTokenClaims
   /** The granted scopes, separated by spaces. */
   readonly scope: string
-  /** The granted `authorization_details` (RFC 9396 7). Absent if there are none. */
   readonly authorizationDetails?: readonly AuthorizationDetail[]
   /** Seconds since 1970. */
   readonly loggedInAt: number
@@ -153,9 +151,8 @@ export interface LoginOptions {
   /** What the login must be and have. The callback refuses a login that does not meet this, and the current one stays. */
   requirement?: AuthRequirement
   /**
-   * More scopes for this login, separated by spaces, for a user who needs them now (incremental consent, RFC 6749 3.3). They are
-   * requested beside those of the option `scope`. `req.oidc.scope` says which of them the user has granted; to refuse a login
-   * without them, use `requirement: { scope }`.
+   * More scopes for this login, separated by spaces, beside those of the option `scope` (incremental consent). `req.oidc.scope`
+   * says which of them are granted. To refuse a login without them, use `requirement: { scope }`.
    */
   scope?: string
 }

@@ -32,7 +32,7 @@ export async function checkCommand({ values }: Arguments, terminal: Terminal): P
   const suggested = suggestOptions(asked, document, discovery)
   const config = { ...configFor(suggested), dangerouslyAllowInsecureRequests }
   const metadata = checkMetadata(document, config)
-  const keys = await readKeys(http, metadata.jwks_uri)
+  const keys = await readKeys(http, String(metadata.jwks_uri))
   const probe = asked.clientId === undefined ? undefined : await askAbout(config, metadata, authorities)
   const report = reportOn({ issuer: asked.issuer, metadataUrl, metadata, keys, clockDifference, suggested, probe })
   terminal.print(values['json'] === true ? formatJson({ ...report, client: probe?.kind }) : formatReport(report, probe))

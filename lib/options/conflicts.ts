@@ -139,9 +139,9 @@ export const PROVIDER_CONFLICTS: readonly Conflict<GivenProvider>[] = [
   conflict(
     ['providerMetadata', 'idTokenSignedResponseAlg'],
     ({ idTokenSignedResponseAlg: alg = 'RS256' }) =>
-      `providerMetadata.jwks has no key that verifies idTokenSignedResponseAlg '${alg}'.`,
-    ({ providerMetadata: metadata, idTokenSignedResponseAlg: alg = 'RS256' }) =>
-      metadata?.jwks !== undefined && !usesClientSecret(alg) && !hasVerificationKey(metadata.jwks, alg),
+      `providerMetadata.jwks has no key for idTokenSignedResponseAlg '${alg}'.`,
+    ({ providerMetadata: { jwks } = {}, idTokenSignedResponseAlg: alg = 'RS256' }) =>
+      jwks !== undefined && !usesClientSecret(alg) && !hasVerificationKey(jwks, alg),
   ),
   conflict(
     ['responseType', 'responseMode'],

@@ -100,3 +100,23 @@ function addToken(others: TokenRecord['others'], key: string, token: AccessToken
   const live = Object.entries({ ...others }).filter(([, { expiresAt }]) => expiresAt === undefined || expiresAt > now)
   return Object.fromEntries([...live, [key, token] as const].slice(-MAX_API_TOKENS))
 }
+
+/** What is granted now (RFC 9396 7), without types that the login was not granted. */
+export function narrowedDetails(
+  { authorizationDetails: before }: Login,
+  details: Details,
+): Pick<Login, 'authorizationDetails'> {
+  const isGranted = ({ type }: Details[number]): boolean => before?.some((one) => one.type === type) ?? false
+  return before === undefined ? {} : { authorizationDetails: details.filter(isGranted) }
+}
+
+type Details = NonNullable<Login['authorizationDetails']>
+
+/** The scopes of a login that are still granted. */
+export function intersectScopes(scope: string, granted: string): string {
+  const names = new Set(granted.split(' '))
+  return scope
+    .split(' ')
+    .filter((name) => names.has(name))
+    .join(' ')
+}

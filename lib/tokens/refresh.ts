@@ -15,6 +15,8 @@ import { loadOnce } from '../time/single-flight.ts'
 import type { AccessToken, AccessTokenRequest, IdTokenClaims, Login, TokenRecord } from '../types.ts'
 import {
   type AccessTokenQuery,
+  intersectScopes,
+  narrowedDetails,
   requireLogin,
   tokenFor,
   tokenUnavailable,
@@ -251,21 +253,6 @@ function updatedLogin(
   return idToken === undefined
     ? narrowed
     : { ...narrowed, ...updatedClaims(config, login, idTokenClaims, idToken.claims) }
-}
-
-/** What is granted now (RFC 9396 7), without types that the login was not granted. */
-function narrowedDetails({ authorizationDetails: before }: Login, details: Details): Pick<Login, 'authorizationDetails'> {
-  const isGranted = ({ type }: Details[number]): boolean => before?.some((one) => one.type === type) ?? false
-  return before === undefined ? {} : { authorizationDetails: details.filter(isGranted) }
-}
-type Details = NonNullable<Login['authorizationDetails']>
-
-function intersectScopes(scope: string, granted: string): string {
-  const names = new Set(granted.split(' '))
-  return scope
-    .split(' ')
-    .filter((name) => names.has(name))
-    .join(' ')
 }
 
 /** The claims that say how and when the user authenticated. A refresh does not authenticate the user (OIDC Core 12.2). */

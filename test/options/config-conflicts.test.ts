@@ -300,7 +300,7 @@ const PROVIDER: readonly Row[] = [
   [
     'static keys of another algorithm',
     good({ providerMetadata: { ...METADATA_WITHOUT_KEYS, jwks: { keys: [STATIC_KEY] } } }),
-    "providerMetadata.jwks has no key that verifies idTokenSignedResponseAlg 'RS256'.",
+    "providerMetadata.jwks has no key for idTokenSignedResponseAlg 'RS256'.",
   ],
   [
     'pushed requests without an endpoint for them',

@@ -167,13 +167,9 @@ describe('the keys in providerMetadata.jwks', () => {
       Array.from({ length: 101 }, (_, kid) => ({ ...ec, kid: `${kid}` })),
       /keys must have at most 100 keys/,
     ],
-    [
-      'hold no key for the algorithm',
-      [ec],
-      /providerMetadata\.jwks has no key that verifies idTokenSignedResponseAlg 'RS256'/,
-    ],
-    ['hold one for encryption alone', [{ ...good, use: 'enc' }], /has no key that verifies/],
-    ['hold one for another algorithm', [{ ...good, alg: 'PS256' }], /has no key that verifies/],
+    ['hold no key for the algorithm', [ec], /providerMetadata\.jwks has no key for idTokenSignedResponseAlg 'RS256'/],
+    ['hold one for encryption alone', [{ ...good, use: 'enc' }], /has no key for/],
+    ['hold one for another algorithm', [{ ...good, alg: 'PS256' }], /has no key for/],
   ]
   for (const [name, keys, message] of rows) {
     it(`are refused at start if they ${name}, and no message shows them`, () => {
