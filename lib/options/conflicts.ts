@@ -1,4 +1,3 @@
-import { usesClientSecret } from '../jose/algorithms.ts'
 import { callbackPath } from './config.ts'
 import { TENANT_PLACEHOLDER } from './issuer.ts'
 import { CLIENT_CONFLICTS, JOSE_CONFLICTS } from './key-conflicts.ts'
@@ -141,7 +140,7 @@ export const PROVIDER_CONFLICTS: readonly Conflict<GivenProvider>[] = [
     ({ idTokenSignedResponseAlg: alg = 'RS256' }) =>
       `providerMetadata.jwks has no key for idTokenSignedResponseAlg '${alg}'.`,
     ({ providerMetadata: { jwks } = {}, idTokenSignedResponseAlg: alg = 'RS256' }) =>
-      jwks !== undefined && !usesClientSecret(alg) && !hasVerificationKey(jwks, alg),
+      jwks !== undefined && !hasVerificationKey(jwks, alg),
   ),
   conflict(
     ['responseType', 'responseMode'],

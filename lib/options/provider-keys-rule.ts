@@ -1,4 +1,4 @@
-import { findJwsAlgorithm, isSameAlgorithm } from '../jose/algorithms.ts'
+import { findJwsAlgorithm, isSameAlgorithm, usesClientSecret } from '../jose/algorithms.ts'
 import {
   allowsUse,
   findKeyKind,
@@ -94,8 +94,9 @@ export const providerMetadata: Rule = firstFailing(
   must('contain only values that JSON can hold', (value) => isJson(value)),
 )
 
-/** True if one of the keys can verify a signature of this algorithm. */
+/** True if one of the keys can verify a signature of this algorithm, or the algorithm needs none of them (HS256). */
 export function hasVerificationKey({ keys }: JwkSet, alg: string): boolean {
+  if (usesClientSecret(alg)) return true
   const kinds = findJwsAlgorithm(alg)?.keyKinds ?? []
   return keys.some((jwk) => {
     const [kind, own] = [findKeyKind(jwk), jwk['alg']]
