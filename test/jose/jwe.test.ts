@@ -387,7 +387,9 @@ describe('an encrypted token is refused', () => {
     const compressed = deflateRawSync(jws)
     const expected = expecting('dir', 'A256GCM')
     await refuses(direct({ alg: 'dir', enc: 'A256GCM', zip: 'DEF' }, compressed), 'CRIT', expected)
-    await refuses(direct({ alg: 'dir', enc: 'A256GCM' }, compressed), 'MALFORMED', expected)
+    // Not that of the JWS, in whose bytes there may be four full stops by chance, as in a token that is encrypted.
+    const always = deflateRawSync('eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJqYW5lIn0.c2lnbmF0dXJl')
+    await refuses(direct({ alg: 'dir', enc: 'A256GCM' }, always), 'MALFORMED', expected)
   })
 
   it('if it is a decompression bomb, without decompressing it', async () => {
