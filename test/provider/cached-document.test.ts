@@ -328,7 +328,7 @@ describe('the renewal of a cached document in the background (KR-4)', () => {
       const { createCachedDocument } = await import('${moduleUrl('lib/provider/cached-document.ts')}')
       await createCachedDocument({ load: async () => ({ value: 1, headers: new Headers() }) }).get()`
     const { status } = spawnSync(process.execPath, [...NODE_ARGS, '--input-type=module', '-e', script], {
-      timeout: 20_000,
+      timeout: 180_000,
     })
     assert.equal(status, 0)
   })

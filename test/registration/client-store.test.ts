@@ -200,7 +200,7 @@ describe('a store of clients in files', () => {
     await refuses(store.read(KEY))
   })
 
-  it('never returns half a file while two processes write', { timeout: 60_000 }, async () => {
+  it('never returns half a file while two processes write', { timeout: 180_000 }, async () => {
     const script = `
       import { fileClientStore } from '${moduleUrl('lib/registration/file-client-store.ts')}'
       const store = fileClientStore(process.argv[1])

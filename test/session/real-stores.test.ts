@@ -127,7 +127,7 @@ class DocumentStore extends session.Store {
 }
 
 for (const { name, skip, open } of KINDS) {
-  describe(`with ${name}`, { skip, timeout: 60_000 }, () => {
+  describe(`with ${name}`, { skip, timeout: 180_000 }, () => {
     const stage = createStage({ app: { errorHandler: 'json' } })
     let opened: OpenStore | undefined
     let written = new Set<string>()

@@ -113,7 +113,7 @@ function settle(): Promise<void> {
 }
 
 for (const kind of KINDS.filter(({ name }) => name === 'redis' || name === 'postgres')) {
-  describe(`shared state in ${kind.name}`, { skip: kind.skip, timeout: 60_000 }, () => {
+  describe(`shared state in ${kind.name}`, { skip: kind.skip, timeout: 180_000 }, () => {
     let ground: Ground
     before(async () => {
       ground = await kind.start()
@@ -182,7 +182,7 @@ async function comesBack(state: SharedState): Promise<void> {
   }
 }
 
-describe('redisState()', { skip: skipWithoutRedis, timeout: 30_000 }, () => {
+describe('redisState()', { skip: skipWithoutRedis, timeout: 180_000 }, () => {
   let redis: TestRedis | undefined
   let client: Awaited<ReturnType<typeof connectToRedis>>
   let state: SharedState
@@ -366,7 +366,7 @@ describe('a connection of the pool', () => {
   })
 })
 
-describe('postgresState()', { skip: skipWithoutPostgres, timeout: 60_000 }, () => {
+describe('postgresState()', { skip: skipWithoutPostgres, timeout: 180_000 }, () => {
   let postgres: TestPostgres | undefined
   let pool: Pool
   before(async () => {
