@@ -28,6 +28,11 @@ export interface AuthOptions extends AuthRequirement, GuardOptions {}
  */
 export function requireAuth(options?: AuthOptions): Guard {
   if (options === undefined) return createGuard(() => undefined)
+  if (isRequest(options)) {
+    throw new ConfigError([
+      'requireAuth() was used without its parentheses, so it got a request. Write app.get(path, requireAuth(), handler).',
+    ])
+  }
   const { otherwise, ...required }: AuthOptions = Object(options)
   const guardOptions = 'otherwise' in Object(options) ? readGuardOptions({ otherwise }, 'requireAuth') : {}
   if (otherwise !== undefined && Object.keys(required).length === 0) return createGuard(() => undefined, guardOptions)
@@ -57,6 +62,10 @@ export function requireAuth(options?: AuthOptions): Guard {
 /** A requirement without members is met by every login. */
 function requirementTest(strength: AuthRequirement): (login: Parameters<Check>[0]) => boolean {
   return Object.keys(strength).length === 0 ? () => true : (login) => login.meets(strength)
+}
+
+function isRequest(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && 'headers' in value && 'method' in value
 }
 
 /** One scope, a list of scopes that are all required, or `{ anyOf }` with scopes of which one suffices. */

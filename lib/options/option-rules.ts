@@ -44,10 +44,19 @@ export const sessionKey: Rule = firstFailing(
   ),
 )
 
-export const secret: Rule = must('be a string of at least 32 characters, or a list of such strings', (value) => {
-  const list: readonly unknown[] = Array.isArray(value) ? value : [value]
-  return list.length > 0 && list.every((item) => typeof item === 'string' && item.length >= 32)
-})
+export const secret: Rule = must(
+  'be a string of at least 32 characters, or a list of such strings',
+  (value) => {
+    const list: readonly unknown[] = Array.isArray(value) ? value : [value]
+    return list.length > 0 && list.every((item) => typeof item === 'string' && item.length >= 32)
+  },
+  showLength,
+)
+
+/** A secret itself is never shown. */
+function showLength(value: unknown): string | undefined {
+  return typeof value === 'string' ? `${value.length} characters` : undefined
+}
 
 export const sessionClaims: Rule = anyOf(functionRule, listOf('claim names, or a function', nonEmptyString))
 

@@ -105,7 +105,7 @@ for (const host of HOSTS) {
         'scope',
         '/portal/reports',
         'ERR_OIDC_INSUFFICIENT_SCOPE',
-        /^This route requires the scope 'reports:read', which/,
+        /^This route requires the scope 'reports:read', but the login has "openid profile email"\./,
       ],
       ['claim', '/portal/admin', 'ERR_OIDC_INSUFFICIENT_CLAIM', /^The claim 'groups' does not meet the requirement/],
     ] as const

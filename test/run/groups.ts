@@ -48,6 +48,7 @@ const ALONE: readonly string[] = [
   'login/response-types',
   // Reads what is written to the console of the process, and changes NODE_ENV.
   'whole/mistakes',
+  'whole/developer-console',
 ].map((name) => `test/${name}.test.ts`)
 
 /** The folders that take longest, by the figures at the end of a run. */

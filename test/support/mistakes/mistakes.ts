@@ -92,17 +92,21 @@ export const MISTAKES: readonly NamedMistake[] = [
   },
   {
     name: 'missing await of logout()',
-    make: () => ({
-      path: '/leave',
-
-      mount: (app, { sessions, auth }) => {
-        app.use(sessions, auth())
-        app.get('/leave', requireAuth(), (req, res) => {
-          req.oidc.logout().catch((error: unknown) => console.error(error))
-          res.send('bye')
-        })
-      },
-    }),
+    make: () => {
+      let leaving = Promise.resolve()
+      return {
+        path: '/leave',
+        until: () => leaving,
+        mount: (app, { sessions, auth }) => {
+          app.use(sessions, auth())
+          app.get('/leave', requireAuth(), (req, res) => {
+            // Without the catch, Node prints the same and ends the process.
+            leaving = req.oidc.logout().catch((error: unknown) => console.error(error))
+            res.send('bye')
+          })
+        },
+      }
+    },
   },
   {
     name: 'use before mount: a guard',
@@ -166,8 +170,9 @@ export function textOf({ console, page, url, status }: Reading, { issuer }: Test
     .replace(/ {2,}/g, ' ')
     .trim()
   const where = status === 0 ? 'The application did not start.' : `Status ${status} at ${new URL(url).pathname}`
+  const ours = status === 200 ? '(the page that was asked for)' : text
   const shown =
-    isOurs || status === 0 ? text : `${/"error_description":"([^"]*)"/.exec(text)?.[1]} (a page of the provider)`
+    isOurs || status === 0 ? ours : `${/"error_description":"([^"]*)"/.exec(text)?.[1]} (a page of the provider)`
   return ['Console:', console.trim() || '(nothing)', `Browser: ${where}`, shown]
     .join('\n\n')
     .replaceAll(issuer, 'http://localhost:PORT')

@@ -26,6 +26,8 @@ export interface Mistake {
   readonly mount?: (app: Express, parts: Parts) => void
   /** Undefined: none. */
   readonly errorPage?: ErrorHandler | undefined
+  /** What the application does after it has sent the page. */
+  readonly until?: () => Promise<unknown>
   /** The page to open. */
   readonly path?: string
 }
@@ -47,6 +49,7 @@ export async function readAfter(provider: TestProvider, mistake: Mistake): Promi
     const origin = `http://127.0.0.1:${listening.port}`
     assemble(app, provider, origin, mistake)
     const page = await createBrowser({ origin }).open(mistake.path ?? '/profile')
+    await mistake.until?.()
     // Express prints an error after it has sent the page.
     await new Promise(setImmediate)
     return { console: written(), page: page.body, url: page.url, status: page.status }
