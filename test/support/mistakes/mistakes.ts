@@ -164,6 +164,8 @@ export function textOf({ console, page, url, status }: Reading, { issuer }: Test
   const isOurs = url.startsWith('http://127.0.0.1:')
   const text = page
     .replace(/<style>.*?<\/style>/gs, '')
+    // The lines of a stack, on the page of Express.
+    .replace(/<br> &nbsp; &nbsp;at [^<]*/g, '')
     .replace(/<[^>]*>/g, ' ')
     .replace(/&(\w+|#39);/g, (_all, name: string) => ENTITIES[name] ?? '?')
     .replace(/ *\n\s*/g, '\n')
