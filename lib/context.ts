@@ -132,8 +132,10 @@ class Context implements OidcMethods {
     const returnTo = safeReturnTo(currentPage(this.#rp.config, this.#req), this.#rp.config)
     // A silent login must lead back to this page. If it cannot, the user stays here.
     if (returnTo === undefined) return undefined
-    this.#rp.silentLogins.rememberAttempt(this.#res)
     const provider = providerParam(this.#rp.config, readLastLogin(this.#req, this.#rp.config))
+    // A function finds the providers, and nothing says which one it should be.
+    if (this.#rp.config.findsProviders && provider['provider'] === undefined) return undefined
+    this.#rp.silentLogins.rememberAttempt(this.#res)
     return loginUrl(this.#rp.config, { returnTo, ...provider, prompt: 'none' })
   }
 

@@ -62,6 +62,7 @@ export type { ClientAuthMethod, PrivateJwk, TlsClientCertificate } from './optio
 export { type EnvironmentOptions, fromEnv } from './options/from-env.ts'
 export type {
   ApplicationOptions,
+  FindProviderOptions,
   Options,
   RoutesOptions,
   SeveralProvidersOptions,

@@ -13,8 +13,9 @@ import type { Options } from './options/options.ts'
 import { parseOptions } from './options/parse-options.ts'
 import { contentsOf } from './options/response-type.ts'
 import { type Client, createRelyingParty, type RelyingParty, relyingPartyAt, runCounted } from './relying-party.ts'
-import { createRoutes, type FoundRoute } from './routes.ts'
+import { createRouter, type FoundRoute } from './routes.ts'
 import { recordActivity } from './session/current-login.ts'
+import { endUnknownLogin, needsProvider } from './session/login-provider.ts'
 import type { SessionInfo, SessionQuery, SessionTarget } from './session/session-list.ts'
 import { createSetupCheck } from './session/setup-check.ts'
 import type { Operating } from './status.ts'
@@ -135,8 +136,9 @@ export interface Sessions {
 export function oidc(options: Options): OidcMiddleware {
   const rp = createRelyingParty(parseOptions(options))
   for (const { config } of rp.clients.values()) warnOfFrontChannelToken(config)
+  rp.providers?.watch((_name, client) => client && warnOfFrontChannelToken(client.config))
   const findRelyingParty = createHostFinder(rp)
-  const routes = createRoutes(rp)
+  const findRoute = createRouter(rp)
   const { silentLogin, idleTimeout } = rp.config
   const checkSetup = createSetupCheck(rp.config, rp.notices)
   const userPaths = new Set(
@@ -156,8 +158,9 @@ export function oidc(options: Options): OidcMiddleware {
     if (idleTimeout !== undefined && !userPaths.has(path)) recordActivity(req, rp.config)
     rp.storeWatch.watch(req)
     const request = { atHost, context, path, req, res, next }
-    if (!rp.indexCheck.isNeeded(req)) return void handOn(request)
-    rp.indexCheck.run(req).then(
+    const isUnknownLogin = needsProvider(rp, req)
+    if (!isUnknownLogin && !rp.indexCheck.isNeeded(req)) return void handOn(request)
+    prepare(rp, req, isUnknownLogin).then(
       // Outside of the promise, whose rejection an error that `next` throws would become.
       () => process.nextTick(handOn, request),
       (error: unknown) => passError(error, next),
@@ -165,7 +168,7 @@ export function oidc(options: Options): OidcMiddleware {
   }
 
   function handOn({ atHost, context, path, req, res, next }: HandledRequest): void {
-    const found = routes.get(path)
+    const found = findRoute(path)
     if (found !== undefined)
       return void runCounted(atHost, found.kind, () => runRoute(found, atHost, req, res)).catch((error) =>
         passError(error, next),
@@ -189,6 +192,12 @@ export function oidc(options: Options): OidcMiddleware {
       return authenticateUpgrade(atHost, req, options, createContext)
     },
   })
+}
+
+/** Finds out whether the login of a request is still one, where that takes time. */
+async function prepare(rp: RelyingParty, req: Request, isUnknownLogin: boolean): Promise<void> {
+  if (isUnknownLogin) await endUnknownLogin(rp, req)
+  if (rp.indexCheck.isNeeded(req)) await rp.indexCheck.run(req)
 }
 
 /** A request, after it is known which host of the application it is for. */

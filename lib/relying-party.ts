@@ -12,6 +12,7 @@ import {
 import type { ApiFetch } from './provider/api-fetch.ts'
 import type { FindProvider, Provider } from './provider/provider.ts'
 import type { FindTransmitter, Transmitter } from './provider/transmitter.ts'
+import { createLookup, type ProviderLookup } from './provider-lookup.ts'
 import { createSecureCookieCheck, type SecureCookieCheck } from './session/cookies.ts'
 import { createProviderLogouts, type ProviderLogouts } from './session/end-login.ts'
 import { createIndexCheck, type IndexCheck } from './session/index-check.ts'
@@ -72,8 +73,13 @@ export interface Client {
 /** Everything that one `oidc()` call created. The routes and `req.oidc` use it. */
 export interface RelyingParty {
   readonly config: AppConfig
-  /** The clients by the name of the provider, in the order of the options. Never empty. */
+  /**
+   * The clients by the name of the provider, in the order of the options. If a function finds the providers, these are the
+   * ones that it has returned lately: {@link findClient} adds one.
+   */
   readonly clients: ReadonlyMap<string, Client>
+  /** Set if a function finds the providers. */
+  readonly providers?: ProviderLookup<Client>
   readonly transactions: Transactions
   readonly tokenRecords: TokenRecords
   readonly loopBrake: LoopBrake
@@ -104,7 +110,7 @@ export interface RelyingParty {
   readonly refreshOnce: (token: string, refresh: () => Promise<AccessToken>) => Promise<AccessToken>
 }
 
-export function createRelyingParty({ app, clients }: Configuration): RelyingParty {
+export function createRelyingParty({ app, clients, found }: Configuration): RelyingParty {
   const sharedStateOutcomes = app.sharedState && createOutcomeMemory()
   const sharedState = app.sharedState && createGuardedState(app.sharedState, sharedStateOutcomes)
   const sharedStateOf = sharedState === undefined ? createStoreStates() : () => sharedState
@@ -116,7 +122,9 @@ export function createRelyingParty({ app, clients }: Configuration): RelyingPart
   const providerLogouts = createProviderLogouts(app, { index, storeWatch, tokenRecords })
   return {
     config: app,
-    clients: new Map(clients.map((config) => [config.name, createClient(config)])),
+    ...(found === undefined
+      ? { clients: new Map(clients.map((config) => [config.name, createClient(config)])) }
+      : createLookup(app, found, createClient)),
     transactions: createTransactions(app),
     tokenRecords,
     loopBrake,
@@ -145,6 +153,10 @@ export function createRelyingParty({ app, clients }: Configuration): RelyingPart
 export function relyingPartyAt(rp: RelyingParty, host: HostConfig): RelyingParty {
   const config = appConfigAt(rp.config, host)
   const clients = new Map([...rp.clients].map(([name, client]) => [name, clientAt(client, host)]))
+  rp.providers?.watch((name, client) => {
+    if (client === undefined) clients.delete(name)
+    else clients.set(name, clientAt(client, host))
+  })
   return { ...rp, config, clients, transactions: createTransactions(config) }
 }
 

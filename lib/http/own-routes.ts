@@ -1,5 +1,6 @@
 import { ConfigError } from '../errors.ts'
 import type { AppConfig } from '../options/config.ts'
+import { NAMED_ROUTES } from '../options/provider-names.ts'
 import { decodePath } from '../options/urls.ts'
 import type { Request } from './request.ts'
 
@@ -9,6 +10,8 @@ export interface RoutesConfig extends Pick<AppConfig, 'basePath'> {
   /** The callback paths of all providers. */
   readonly callbacks?: readonly string[]
   readonly providerChooser?: string | undefined
+  /** True if the routes for one provider have its name behind them. */
+  readonly findsProviders?: boolean
 }
 
 /** A path at which the middleware responds. */
@@ -45,7 +48,31 @@ export function foldRoute(path: string): string {
 export function isOwnRoute(path: string, config: RoutesConfig): boolean {
   const paths = browserPaths.get(config) ?? collectBrowserPaths(config)
   browserPaths.set(config, paths)
-  return paths.has(foldPath(path))
+  const folded = foldPath(path)
+  return paths.has(folded) || (config.findsProviders === true && isBelowNamedRoute(folded ?? '', config))
+}
+
+/** True for `/callback/acme`. Other paths below a route of a provider are not ours, but nobody needs them either. */
+function isBelowNamedRoute(folded: string, { basePath, routes }: RoutesConfig): boolean {
+  return NAMED_ROUTES.some((name) => {
+    const route = routes[name]
+    const own = route === undefined ? [] : [route, basePath + route, basePath + basePath + route]
+    return own.some((one) => folded.startsWith(`${foldPath(one)}/`))
+  })
+}
+
+/** Finds the route of one provider that a path is, and the name of the provider behind it. `path` is folded. */
+export function namedRouteOf(
+  path: string,
+  { basePath, routes }: RoutesConfig,
+): { readonly route: string; readonly provider: string } | undefined {
+  const end = path.lastIndexOf('/')
+  const [above, provider] = [path.slice(0, end), path.slice(end + 1)]
+  const route = NAMED_ROUTES.find((name) => {
+    const own = routes[name]
+    return own !== undefined && (foldRoute(own) === above || foldRoute(basePath + own) === above)
+  })
+  return route === undefined || provider === '' ? undefined : { route, provider }
 }
 
 /** Collected once for each configuration, because a login and a silent login need them at every request. */

@@ -90,7 +90,8 @@ export function providerChooserUrl(config: AppConfig, returnTo: string): string 
 
 /** Returns the query parameter that names the provider of this login. It is empty if there is only one provider. */
 export function providerParam(config: AppConfig, login: Login | undefined): Readonly<Record<string, string>> {
-  return login === undefined || config.issuers.size === 1 ? {} : { provider: login.provider ?? ONLY_PROVIDER }
+  const isOnly = config.issuers.size === 1 && !config.findsProviders
+  return login === undefined || isOnly ? {} : { provider: login.provider ?? ONLY_PROVIDER }
 }
 
 function queryOf(params: Readonly<Record<string, string>>): string {

@@ -60,5 +60,5 @@ function initiateLoginUrl(
   hint: Readonly<Record<string, string>>,
 ): string {
   const query = { iss: client.config.issuer, target_link_uri: config.origin + returnTo, ...hint }
-  return `${config.basePath}${config.routes.initiateLogin}?${new URLSearchParams(query)}`
+  return `${config.basePath}${client.config.routes.initiateLogin}?${new URLSearchParams(query)}`
 }

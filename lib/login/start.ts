@@ -9,6 +9,7 @@ import { parseAuthorizationParams, type WireParams } from '../options/authorizat
 import { ONLY_PROVIDER } from '../options/config.ts'
 import { createAuthorizationRequest, type LoginRequest, usesRequestUri } from '../protocol/authorization-request.ts'
 import { parseLoginScope, parseRequirement } from '../protocol/step-up.ts'
+import { findClient, providerUnknown } from '../provider-lookup.ts'
 import type { Client, RelyingParty } from '../relying-party.ts'
 import { isStrict } from '../session/cookies.ts'
 import { readLogin } from '../session/current-login.ts'
@@ -49,7 +50,7 @@ export async function loginRoute(rp: RelyingParty, req: Request, res: Response):
   // A silent login must not show a page, not even the provider chooser.
   const chooser = provider === undefined && !isSilent ? providerChooserUrl(rp.config, returnTo) : undefined
   if (chooser !== undefined) return redirect(res, chooser)
-  const client = findClientByName(rp, provider)
+  const client = await findClientByName(rp, req, provider)
   const request = { returnTo, isSilent, ...readLoginQuery(rp, query) }
   const login = { ...request, recheckedTokensId: findLoginToRecheck(rp, client, req, request), isFromLink: true }
   try {
@@ -80,20 +81,17 @@ function readReturnTo({ config }: RelyingParty, given: string | null): string {
 export async function logIn(rp: RelyingParty, req: Request, res: Response, options: LoginOptions): Promise<void> {
   const current = readLogin(req, rp.config)
   // Without a name, a user who is logged in logs in again at the same provider.
-  const client = findClientByName(rp, options.provider ?? (current && (current.provider ?? ONLY_PROVIDER)))
+  const client = await findClientByName(rp, req, options.provider ?? (current && (current.provider ?? ONLY_PROVIDER)))
   await startLogin(rp, client, req, res, readLoginOptions(rp, req, options))
 }
 
 /** Finds the client at the provider with this name, or at the first provider if there is no name. */
-function findClientByName({ clients }: RelyingParty, name: string | undefined): Client {
-  const [first] = clients.values()
-  const client = name === undefined ? first : clients.get(name)
-  if (client !== undefined) return client
-  throw new OidcError(
-    'ERR_OIDC_PROVIDER_UNKNOWN',
-    'The login names a provider that the option providers does not have. ' +
-      'Use a name from that option in /login?provider= or req.oidc.login({ provider }).',
-  )
+async function findClientByName(rp: RelyingParty, req: Request, name: string | undefined): Promise<Client> {
+  // Of those that a function has found, the first is a chance one.
+  const [first] = rp.config.findsProviders ? [] : rp.clients.values()
+  const client = name === undefined ? first : await findClient(rp, name, req)
+  if (client === undefined) throw providerUnknown()
+  return client
 }
 
 function readLoginQuery(

@@ -8,6 +8,7 @@ import { functionRule } from '../options/rule.ts'
 import type { RelyingParty } from '../relying-party.ts'
 import { readTokensId } from '../session/current-login.ts'
 import { requireSession } from '../session/express-session.ts'
+import { findProviderOfLogin } from '../session/login-provider.ts'
 import type { LoginEnd, WatchedLogin } from '../session/login-watch.ts'
 import type {
   AuthenticatedContext,
@@ -62,6 +63,7 @@ async function withSession(
   const sessionReq = requireSession(req)
   const { sessionStore: store, sessionID: sessionId } = sessionReq
   rp.storeWatch.watch(req)
+  if (!(await findProviderOfLogin(rp, req))) throw loginRequired()
   const oidc = createContext(rp, req, res)
   Object.assign(req, { oidc })
   const tokensId = readTokensId(sessionReq, rp.config)

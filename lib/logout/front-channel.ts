@@ -1,8 +1,9 @@
 import { OidcError, shown } from '../errors.ts'
 import { allowMethods, headerOf, type Request, type Response, readForm, requestQuery } from '../http/request.ts'
 import { policyOriginOf, send } from '../http/response.ts'
+import { ONLY_PROVIDER } from '../options/config.ts'
 import { isIssuerOrTenant } from '../options/issuer.ts'
-import { type Client, clientOf, type RelyingParty } from '../relying-party.ts'
+import type { Client, RelyingParty } from '../relying-party.ts'
 import { skipNewSession } from '../session/cookies.ts'
 import { readLastLogin } from '../session/current-login.ts'
 import { endLocalLogin } from '../session/end-login.ts'
@@ -32,6 +33,10 @@ export async function frontchannelLogoutRoute(rp: RelyingParty, req: Request, re
   send(res, 200, 'text/html', PAGE)
 }
 
+function configuredIssuers({ clients }: RelyingParty): readonly string[] {
+  return [...clients.values()].map(({ config }) => config.issuer)
+}
+
 interface LogoutParams {
   readonly issuer: string | undefined
   readonly sid: string | undefined
@@ -46,7 +51,7 @@ function readLogoutParams(rp: RelyingParty, params: URLSearchParams): LogoutPara
   throw new OidcError(
     'ERR_OIDC_FRONTCHANNEL_LOGOUT',
     'The front-channel logout request has a sid without iss, a parameter twice, or an iss that is not configured ' +
-      `(${shown([...rp.config.issuers.values()])}). Register ${rp.config.origin}${rp.config.basePath}` +
+      `(${shown(configuredIssuers(rp))}). Register ${rp.config.origin}${rp.config.basePath}` +
       `${rp.config.routes.frontchannelLogout} as frontchannel_logout_uri at these issuers only.`,
   )
 }
@@ -81,7 +86,10 @@ async function endSessionOfThisBrowser(
   if (login === undefined || (issuer !== undefined && login.claims.iss !== issuer)) return
   // If the browser sends cookies to frames, any site can frame this page or link to it: so the page must be the provider's.
   const source = headerOf(req, 'origin') ?? headerOf(req, 'referer') ?? ''
-  const isFromProvider = URL.canParse(source) && (await originsOf(clientOf(rp, login))).includes(new URL(source).origin)
+  // If a function finds the providers, each has a page of its own, and this one is of another provider than the login.
+  const client = rp.clients.get(login.provider ?? ONLY_PROVIDER)
+  if (client === undefined) return
+  const isFromProvider = URL.canParse(source) && (await originsOf(client)).includes(new URL(source).origin)
   if (isFromProvider) await endLocalLogin(rp, req, res, 'frontchannel')
 }
 

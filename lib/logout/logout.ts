@@ -10,6 +10,7 @@ import { readEndSessionParams } from '../options/authorization-params.ts'
 import { type AppConfig, ONLY_PROVIDER } from '../options/config.ts'
 import { createEndSessionRequest, type EndSessionRequest, revokeTokens } from '../protocol/end-session-request.ts'
 import type { Provider } from '../provider/provider.ts'
+import { findClient } from '../provider-lookup.ts'
 import { clientOf, type RelyingParty } from '../relying-party.ts'
 import { readLastLogin, readLogin } from '../session/current-login.ts'
 import { endLocalLogin, publishLogout } from '../session/end-login.ts'
@@ -114,9 +115,8 @@ const MAX_REVOCATION_SECONDS = 2
 /** Revokes the tokens of a login that has ended (RFC 7009), if the option `revokeTokens` says so. Never rejects. */
 export async function revokeEndedLogin(rp: RelyingParty, login: Login, tokens: TokenRecord): Promise<void> {
   if (!rp.config.revokeTokens) return
-  const provider = await clientOf(rp, login)
-    .findProvider()
-    .catch(() => undefined)
+  const client = await findClient(rp, login.provider ?? ONLY_PROVIDER, undefined).catch(() => undefined)
+  const provider = await client?.findProvider().catch(() => undefined)
   if (provider !== undefined) await revokeWithinLimit(provider, tokens)
 }
 

@@ -1,6 +1,7 @@
 import { ConfigError, OidcError, shown } from '../errors.ts'
 import { ONLY_PROVIDER } from '../options/config.ts'
 import { isIssuerOrTenant, TENANT_PLACEHOLDER } from '../options/issuer.ts'
+import { findClient } from '../provider-lookup.ts'
 import type { Client, RelyingParty } from '../relying-party.ts'
 import type { EndOptions } from '../session/end-login.ts'
 import { type LogoutTarget, matchesTarget } from '../session/session-index.ts'
@@ -18,7 +19,7 @@ import { revokeEndedLogin } from './logout.ts'
 export async function listSessions(rp: RelyingParty, query: SessionQuery): Promise<readonly SessionInfo[]> {
   const { sub, sid, current, ...place } = checkMembers('list', query, QUERY_MEMBERS)
   if (sub === undefined && sid === undefined) throw namesNobody('list', 'sub or sid')
-  const found = await rp.sessionList.find(storeFor(rp, place.store), targetOf(rp, 'list', { ...place, sub, sid }))
+  const found = await rp.sessionList.find(storeFor(rp, place.store), await targetOf(rp, 'list', { ...place, sub, sid }))
   const infos = found.map((session) => describeSession(session, rp.sessionList, current))
   return infos.sort((one, other) => other.loggedInAt - one.loggedInAt)
 }
@@ -34,7 +35,7 @@ export async function endSessions(rp: RelyingParty, given: SessionTarget): Promi
     if (sessionId === undefined) throw namesNobody('end', 'sub, sid or sessionId')
     return await endOne(rp, store, sessionId, options)
   }
-  const target = targetOf(rp, 'end', { ...place, sub, sid })
+  const target = await targetOf(rp, 'end', { ...place, sub, sid })
   if (sessionId !== undefined) return await endOne(rp, store, sessionId, options, target)
   const excepted = exceptSessionId === undefined ? undefined : await rp.sessionList.read(store, exceptSessionId)
   await rp.providerLogouts.recordLogout(store, target, excepted?.oidcSession.tokensId)
@@ -90,16 +91,20 @@ function namesNobody(method: string, needed: string): ConfigError {
 type LoosePartial<Given> = { readonly [Name in keyof Given]?: Given[Name] | undefined }
 
 /** Whose logins, at which issuer. Each provider has its own users, so it must be clear which one is meant. */
-function targetOf(rp: RelyingParty, method: string, query: LoosePartial<SessionQuery>): LogoutTarget {
+async function targetOf(rp: RelyingParty, method: string, query: LoosePartial<SessionQuery>): Promise<LogoutTarget> {
   const { sub, sid } = query
-  const { config } = clientFor(rp, method, query.provider)
+  const { config } = await clientFor(rp, method, query.provider)
   return { provider: config.name, issuer: issuerOf(config.issuer, method, query.issuer), sub, sid }
 }
 
-function clientFor(rp: RelyingParty, method: string, provider: string | undefined): Client {
-  const [first, ...others] = rp.clients.values()
-  const found = provider === undefined ? first : rp.clients.get(provider)
+async function clientFor(rp: RelyingParty, method: string, provider: string | undefined): Promise<Client> {
+  const [first, ...others] = rp.config.findsProviders ? [] : rp.clients.values()
+  const found = provider === undefined ? first : await findClient(rp, provider, undefined)
   if (found !== undefined && (provider !== undefined || others.length === 0)) return found
+  if (rp.config.findsProviders)
+    throw new ConfigError([
+      `The call auth.sessions.${method}() needs provider, a name for which the option providers returns options.`,
+    ])
   throw new ConfigError([
     `The call auth.sessions.${method}() needs provider, one of the names in the option providers: ${shown([...rp.clients.keys()])}.`,
   ])

@@ -25,6 +25,8 @@ export interface AppConfig extends AppDefaults, HostConfig {
   readonly hosts: readonly HostConfig[]
   /** The path of `baseUrl` without a slash at the end: empty, or `/portal`. */
   readonly basePath: string
+  /** True if a function finds the providers. Then `issuers` and `signalling` hold those that it has returned lately. */
+  readonly findsProviders: boolean
   /** The paths of the routes, without `basePath`. */
   readonly routes: Readonly<Record<RouteName, string>> & {
     readonly initiateLogin?: string
@@ -64,9 +66,21 @@ export interface Config extends AppConfig, ProviderDefaults {
 /** The configuration of one `oidc()` call. */
 export interface Configuration {
   readonly app: AppConfig
-  /** One for each provider, in the order of the options. */
+  /** One for each provider, in the order of the options. Empty if a function finds them. */
   readonly clients: readonly Config[]
+  readonly found?: FoundConfig
 }
+
+/** What is known of providers that a function finds. */
+export interface FoundConfig {
+  readonly findConfig: FindProviderConfig
+  /** Those of the application's configuration. */
+  readonly issuers: Map<string, string>
+  readonly signalling: Set<string>
+}
+
+/** Finds the configuration of a provider by its name. Throws `ConfigError` for options that are invalid. */
+export type FindProviderConfig = (name: string, req: unknown) => Promise<Config | undefined>
 
 /** The same configuration of the application at another of its hosts. */
 export function appConfigAt(config: AppConfig, host: HostConfig): AppConfig {

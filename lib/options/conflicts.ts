@@ -1,13 +1,13 @@
-import { callbackPath } from './config.ts'
 import { TENANT_PLACEHOLDER } from './issuer.ts'
 import { CLIENT_CONFLICTS, JOSE_CONFLICTS } from './key-conflicts.ts'
-import { type AppOptions, DEFAULT_ROUTES } from './option-table.ts'
+import type { AppOptions } from './option-table.ts'
 import { PROFILE_CONFLICTS } from './profile.ts'
 import { hasVerificationKey } from './provider-keys-rule.ts'
 import type { NamedProviderOptions, ProviderOptions } from './provider-options.ts'
 import { contentsOf, findResponseType } from './response-type.ts'
-import { type Conflict, conflict, findConflicts, insecureUrl, isPlainObject, showValue } from './rule.ts'
-import { isPlainPath, withAsciiHost } from './urls.ts'
+import { equalRoutes, routesOf } from './route-conflicts.ts'
+import { type Conflict, conflict, findConflicts, insecureUrl, showValue } from './rule.ts'
+import { withAsciiHost } from './urls.ts'
 
 /** The application's options, and the provider's options that matter to the whole application. */
 type Given = AppOptions & Pick<ProviderOptions, 'issuer' | 'clientSecret' | 'sharedSignals'>
@@ -39,6 +39,16 @@ export const APP_CONFLICTS: readonly Conflict<Given>[] = [
     ['sharedSignals', 'providers'],
     'sharedSignals must be set in the options of one provider, because a transmitter ends the sessions of its own provider only.',
     ({ sharedSignals, providers }) => sharedSignals !== undefined && providers !== undefined,
+  ),
+  conflict(
+    ['silentLogin', 'providers'],
+    'silentLogin cannot be combined with a function in providers, because a visitor names no provider. Start silent logins with /login?provider=NAME&prompt=none.',
+    ({ silentLogin, providers }) => silentLogin === true && typeof providers === 'function',
+  ),
+  conflict(
+    ['routes', 'providers'],
+    'routes.clientMetadata cannot be combined with a function in providers, because the document is of one client.',
+    ({ routes, providers }) => routes?.clientMetadata !== undefined && typeof providers === 'function',
   ),
   conflict(
     ['providerChooser', 'providers'],
@@ -85,38 +95,6 @@ export function findAppConflicts(
 
 function isSamePath(path: string, url: string | undefined): boolean {
   return url?.toLowerCase().replace(/\/$/, '') === path.toLowerCase()
-}
-
-/** A path at which the middleware responds, and the option that sets it. */
-interface Route {
-  readonly name: string
-  readonly path: string
-}
-
-/** All routes. With several providers, their callbacks replace `routes.callback`. */
-function routesOf({ routes, providers }: Readonly<Partial<Given>>): readonly Route[] {
-  const paths = { ...DEFAULT_ROUTES, ...routes }
-  const all = Object.entries(paths).map(([name, path]) => ({ name: `routes.${name}`, path }))
-  if (!isPlainObject(providers)) return all
-  const callbacks = Object.entries(providers).map(([name, options]) => ({
-    name: `providers.${name}.callback`,
-    path: callbackPath(paths.callback, name, isPlainObject(options) ? options : {}),
-  }))
-  // A callback that is not a path has a message of its own.
-  return [...all.filter(({ name }) => name !== 'routes.callback'), ...callbacks.filter(({ path }) => isPlainPath(path))]
-}
-
-/**
- * Routers may ignore case, so paths that differ only in case are equal. With one callback for two providers, a response
- * of one could be taken for the other's (RFC 9700 4.4.2.2).
- */
-function equalRoutes({ providerChooser, ...options }: Readonly<Partial<Given>>): readonly string[] {
-  const chooser = isPlainPath(providerChooser) ? [{ name: 'providerChooser', path: providerChooser }] : []
-  const all = [...routesOf(options), ...chooser]
-  return all.flatMap(({ name, path }, index) => {
-    const twin = all.slice(0, index).find((other) => other.path.toLowerCase() === path.toLowerCase())
-    return twin === undefined ? [] : [`${name} must differ from ${twin.name}: both are ${path}.`]
-  })
 }
 
 /** The options of one provider and of the application. */

@@ -3,6 +3,7 @@ import type { TlsClientCertificate } from './client-credentials.ts'
 import { isCredential } from './credential.ts'
 import { hasPlaceholder } from './issuer.ts'
 import { objectOf, option, required } from './option-row.ts'
+import { isProviderName } from './provider-names.ts'
 import {
   anyOf,
   firstFailing,
@@ -90,19 +91,20 @@ export const clearSiteData: Rule = listOf(
   1,
 )
 
-/** The providers of an application. Their names stand in paths and in the query of the login route. */
-export const providers: Rule = firstFailing(
+const providersByName: Rule = firstFailing(
   must(
-    'be a plain object with the options of each provider under its name',
+    'be a plain object with the options of each provider under its name, or a function',
     (value) => isPlainObject(value) && Object.keys(value).length > 0,
   ),
   (value, name) =>
     Object.entries(value as object).flatMap(([key, options]) => {
-      const isName = /^[A-Za-z0-9_-]{1,32}$/.test(key) && !(key in Object.prototype)
-      if (!isName) return [`${name} must have names of 1 to 32 letters, digits, hyphens and underscores.`]
+      if (!isProviderName(key)) return [`${name} must have names of 1 to 32 letters, digits, hyphens and underscores.`]
       return must('be a plain object with the options of that provider', isPlainObject)(options, `${name}.${key}`)
     }),
 )
+
+/** The providers of an application, or the function that finds them. */
+export const providers: Rule = anyOf(functionRule, providersByName)
 
 export const credential: Rule = firstFailing(
   nonEmptyString,

@@ -1,3 +1,4 @@
+import type { IncomingMessage } from 'node:http'
 import type { Agent } from 'node:https'
 import type { Hooks } from '../hooks.ts'
 import type { SharedState } from '../state/shared-state.ts'
@@ -319,9 +320,31 @@ export interface SeveralProvidersOptions extends ApplicationOptions, Partial<Omi
    *
    * app.use(oidc({ baseUrl, secret, providers: { staff, partner } }))
    * ```
+   *
+   * Pass a function if the providers are only known at run time, because your customers bring their own. It is asked for a
+   * name, and its answer is kept for a minute. See {@link FindProviderOptions}.
    */
-  providers: Readonly<Record<string, NamedProviderOptions>>
+  providers: Readonly<Record<string, NamedProviderOptions>> | FindProviderOptions
 }
+
+/**
+ * Returns the options of the provider with this name, or `undefined` if there is none. Options that it leaves out are those at
+ * the top. A name has 1 to 64 lower-case letters, digits, `-` and `_`, and comes from a URL: anyone can invent one. The answer
+ * is used for all requests, so it must depend on the name alone. `req` is the request that needs it; `undefined` for
+ * `auth.sessions`.
+ *
+ * If it throws, or takes longer than `timeout`, requests that need the provider get `ERR_OIDC_PROVIDER_LOOKUP` (503).
+ *
+ * @example
+ * ```ts
+ * const tenants = new Map([['acme', { issuer: 'https://acme.okta.com', clientId: 'portal' }]])
+ * app.use(oidc({ baseUrl, secret, providerChooser: '/choose', providers: async (name) => tenants.get(name) }))
+ * ```
+ */
+export type FindProviderOptions = (
+  name: string,
+  req: IncomingMessage | undefined,
+) => ProviderOptions | null | undefined | Promise<ProviderOptions | null | undefined>
 
 /** The options of `oidc()`. */
 export type Options = SingleProviderOptions | SeveralProvidersOptions

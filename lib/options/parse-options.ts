@@ -1,4 +1,4 @@
-import { ConfigError } from '../errors.ts'
+import { ConfigError, shown } from '../errors.ts'
 import { parseAuthorizationParams } from './authorization-params.ts'
 import { findDocumentProblems } from './client-document.ts'
 import {
@@ -6,6 +6,7 @@ import {
   type Config,
   type Configuration,
   callbackPath,
+  type FindProviderConfig,
   type HostConfig,
   ONLY_PROVIDER,
 } from './config.ts'
@@ -20,6 +21,7 @@ import {
   type ProviderWithoutDefault,
 } from './option-table.ts'
 import { applyProfile } from './profile.ts'
+import { routesFor } from './provider-names.ts'
 import type { NamedProviderOptions } from './provider-options.ts'
 import { findResponseType } from './response-type.ts'
 import { frozenCopy, isPlainObject } from './rule.ts'
@@ -53,6 +55,7 @@ export function parseOptions(options: unknown): Configuration {
     ...unknownNames(given, [...Object.keys(APP_OPTIONS), ...SHARED_NAMES], '', 'oidc'),
     ...appProblems(given),
     ...providers.flatMap((provider) => providerProblems(given, provider)),
+    ...(typeof given['providers'] === 'function' ? sharedProblems(given) : []),
   ]
   // A problem at the top is found again for each provider that inherits the option.
   if (problems.length > 0) throw new ConfigError([...new Set(problems)])
@@ -62,7 +65,44 @@ export function parseOptions(options: unknown): Configuration {
   const clients = checked.map(({ name, options }) => createProviderConfig(app, name, options))
   const documentProblems = findDocumentProblems(clients)
   if (documentProblems.length > 0) throw new ConfigError(documentProblems)
-  return Object.freeze({ app, clients: Object.freeze(clients) })
+  return Object.freeze({ app, clients: Object.freeze(clients), ...foundConfig(given, app) })
+}
+
+/** The function is the application's, so what it returns is checked as other options are. */
+function foundConfig(given: Given, app: AppConfig): Pick<Configuration, 'found'> {
+  const { providers: find, ...top } = given
+  if (typeof find !== 'function') return {}
+  const findConfig: FindProviderConfig = async (name, req) => {
+    const own = frozenCopy(await find(name, req))
+    if (own === undefined || own === null) return undefined
+    if (!isPlainObject(own))
+      throw new ConfigError([
+        `The option providers must return a plain object, or nothing, for the name ${shown(name)}.`,
+      ])
+    const provider = { ...givenProvider(name, own, sharedOptions(top)), prefix: `providers(${shown(name)}).` }
+    const problems = [...providerProblems(given, provider), ...callbackProblem(own, provider.prefix)]
+    if (problems.length > 0) throw new ConfigError([...new Set(problems)])
+    const routes = Object.freeze(routesFor(app.routes, name))
+    return createProviderConfig({ ...app, routes }, name, provider.options as unknown as NamedProviderOptions)
+  }
+  // They are the same objects as in `app`.
+  return {
+    found: { findConfig, issuers: app.issuers as Map<string, string>, signalling: app.signalling as Set<string> },
+  }
+}
+
+/** A path that the function alone knows cannot be found again. */
+function callbackProblem(own: Given, prefix: string): readonly string[] {
+  return Object.hasOwn(own, 'callback')
+    ? [`${prefix}callback is not an option, because its path must name the provider.`]
+    : []
+}
+
+/** The function may return what is missing. */
+function sharedProblems(given: Given): readonly string[] {
+  return Object.entries(PROVIDER_OPTIONS).flatMap(([name, { rule }]) =>
+    given[name] === undefined ? [] : rule(given[name], name),
+  )
 }
 
 /** The copy has no prototype, so that no option is read from one. */
@@ -84,17 +124,25 @@ function withoutPrototype(...members: readonly Given[]): Given {
   return Object.assign(Object.create(null), ...members)
 }
 
+function sharedOptions(top: Given): Given {
+  return Object.fromEntries(Object.entries(top).filter(([name]) => SHARED_NAMES.includes(name)))
+}
+
 function givenProviders({ providers, ...top }: Given): readonly GivenProvider[] {
-  const shared = Object.fromEntries(Object.entries(top).filter(([name]) => SHARED_NAMES.includes(name)))
+  const shared = sharedOptions(top)
+  if (typeof providers === 'function') return []
   if (!isPlainObject(providers)) {
     return [{ name: ONLY_PROVIDER, prefix: '', options: withoutPrototype(applyProfile(shared)), inherited: [] }]
   }
-  return Object.entries(providers).flatMap(([name, own]) => {
-    if (!isPlainObject(own)) return []
-    const options = withoutPrototype(applyProfile({ ...shared, ...own }))
-    const inherited = Object.keys(shared).filter((option) => !Object.hasOwn(own, option))
-    return [{ name, prefix: `providers.${name}.`, options, inherited }]
-  })
+  return Object.entries(providers).flatMap(([name, own]) =>
+    isPlainObject(own) ? [givenProvider(name, own, shared)] : [],
+  )
+}
+
+function givenProvider(name: string, own: Given, shared: Given): GivenProvider {
+  const options = withoutPrototype(applyProfile({ ...shared, ...own }))
+  const inherited = Object.keys(shared).filter((option) => !Object.hasOwn(own, option))
+  return { name, prefix: `providers.${name}.`, options, inherited }
 }
 
 function appProblems(given: Given): readonly string[] {
@@ -140,6 +188,7 @@ function createAppConfig(
     hosts,
     basePath,
     routes: Object.freeze(routes),
+    findsProviders: typeof options.providers === 'function',
     secrets: Object.freeze(secrets.filter((one) => typeof one === 'string')),
     callbacks: Object.freeze(clients.map((client) => callbackPath(routes.callback, client.name, client.options))),
     issuers: Object.freeze(new Map(clients.map((client) => [client.name, client.options.issuer]))),

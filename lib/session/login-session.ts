@@ -7,7 +7,7 @@ import type { StoreWatch } from './store-watch.ts'
 import { type OidcSession, readOidcSession, writeOidcSession } from './stored-session.ts'
 import type { TokenRecords } from './token-record.ts'
 
-type LoginConfig = SessionConfig & Pick<AppConfig, 'anonymousSession'>
+type LoginConfig = SessionConfig & Pick<AppConfig, 'anonymousSession' | 'findsProviders'>
 
 interface LoginServices {
   readonly config: LoginConfig
@@ -29,7 +29,7 @@ export async function regenerateSession(
 ): Promise<void> {
   const stored = readOidcSession(req.session, config)
   const previous = stored?.login
-  if (previous !== undefined && isCompletedMeanwhile(previous, login, startedAt) && !storeWatch.isEnded(req))
+  if (previous !== undefined && isCompletedMeanwhile(config, previous, login, startedAt) && !storeWatch.isEnded(req))
     return storeWatch.unindex(req)
   const kept = dataToKeep(req.session, config, previous, login)
   const { sessionStore, sessionID, session } = req
@@ -47,16 +47,18 @@ export async function regenerateSession(
  * True if another tab has completed the login of the session while this login was in progress. The session id is new already,
  * and one more would end the session of that tab.
  */
-function isCompletedMeanwhile(previous: Login, login: Login, startedAt: number): boolean {
+function isCompletedMeanwhile(config: LoginConfig, previous: Login, login: Login, startedAt: number): boolean {
   return (
-    isSameUser(previous, login) &&
+    isSameUser(config, previous, login) &&
     previous.claims.acr === login.claims.acr &&
     previous.loggedInAt >= Math.floor(startedAt)
   )
 }
 
-function isSameUser(one: Login, other: Login): boolean {
-  return one.claims.iss === other.claims.iss && one.claims.sub === other.claims.sub
+/** If a function finds the providers, each is a tenant: what a user has stored for one must not appear in another. */
+function isSameUser({ findsProviders }: LoginConfig, one: Login, other: Login): boolean {
+  const isSamePlace = !findsProviders || one.provider === other.provider
+  return isSamePlace && one.claims.iss === other.claims.iss && one.claims.sub === other.claims.sub
 }
 
 /** Where CSRF protections keep their secret: csurf, lusca, csrf-sync, tiny-csrf and others. */
@@ -67,12 +69,13 @@ const CSRF_SECRETS: ReadonlySet<string> = new Set([
 /** What the application stored, for the same user. What a visitor brings may be planted: see decision 19. */
 function dataToKeep(
   session: SessionLike,
-  { sessionKey, anonymousSession }: LoginConfig,
+  config: LoginConfig,
   previous: Login | undefined,
   login: Login,
 ): Record<string, unknown> {
+  const { sessionKey, anonymousSession } = config
   const { cookie: _cookie, [sessionKey]: _login, ...data } = session
-  if (previous !== undefined) return isSameUser(previous, login) ? data : {}
+  if (previous !== undefined) return isSameUser(config, previous, login) ? data : {}
   if (anonymousSession === 'discard') return {}
   const isKept = ([name]: readonly [string, unknown]): boolean =>
     anonymousSession === 'keep-all' || !CSRF_SECRETS.has(name)

@@ -151,6 +151,21 @@ const APP: readonly Row[] = [
     ],
   ),
   [
+    'silent logins of visitors whose provider a function would find',
+    several({ providers: () => undefined, silentLogin: true }),
+    'silentLogin cannot be combined with a function in providers, because a visitor names no provider. Start silent logins with /login?provider=NAME&prompt=none.',
+  ],
+  [
+    'a client metadata document for the clients at providers that a function finds',
+    several({ providers: () => undefined, routes: { clientMetadata: '/client.json' } }),
+    'routes.clientMetadata cannot be combined with a function in providers, because the document is of one client.',
+  ],
+  [
+    'a route with the path of a provider that a function finds',
+    several({ providers: () => undefined, routes: { logout: '/Callback/out' } }),
+    'routes.logout must not be below routes.callback, where the names of providers are: /Callback/out.',
+  ],
+  [
     'plain http for one of several hosts',
     good({ baseUrl: ['https://app.example', 'http://shop.example'], dangerouslyAllowInsecureRequests: true }),
     'baseUrl[1] must have the same scheme as the first: the URLs of a list differ in their host only.',

@@ -50,6 +50,7 @@ describe('the configuration', () => {
       origin: 'https://app.example',
       hosts: [{ origin: 'https://app.example', postLogoutRedirectUri: 'https://app.example' }],
       basePath: '',
+      findsProviders: false,
       scope: 'openid profile email',
       responseType: 'code',
       responseMode: 'query',

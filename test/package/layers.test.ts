@@ -24,7 +24,18 @@ const VOCABULARY = [
 
 /** A feature meets the others nowhere: what two of them need stands on the ground floor. */
 const FEATURE: Room = {
-  imports: ['relying-party', 'protocol', 'provider', 'jose', 'session', 'state', 'http', 'options', 'time'],
+  imports: [
+    'relying-party',
+    'provider-lookup',
+    'protocol',
+    'provider',
+    'jose',
+    'session',
+    'state',
+    'http',
+    'options',
+    'time',
+  ],
 }
 
 /** The house of DESIGN section 2, from the ground up. */
@@ -39,8 +50,9 @@ const ROOMS: Readonly<Record<string, Room>> = {
   protocol: { imports: ['provider', 'jose', 'options', 'time'], packages: ['jose', 'openid-client'] },
   session: { imports: ['state', 'http', 'options', 'time'] },
   registration: { imports: ['provider', 'jose', 'options', 'time'] },
+  'provider-lookup': { imports: ['options', 'time'], types: ['provider'], lazily: ['provider'] },
   'relying-party': {
-    imports: ['session', 'state', 'options', 'time'],
+    imports: ['provider-lookup', 'session', 'state', 'options', 'time'],
     types: ['provider', 'http'],
     lazily: ['provider', 'registration'],
   },
@@ -60,7 +72,7 @@ const ROOMS: Readonly<Record<string, Room>> = {
     lazily: ['login', 'logout'],
   },
   operating: { imports: ['relying-party'] },
-  routes: { imports: ['relying-party', 'http', 'options', 'time'], lazily: ['login', 'logout'] },
+  routes: { imports: ['relying-party', 'provider-lookup', 'http', 'options', 'time'], lazily: ['login', 'logout'] },
   // A provider for the tests of applications. Only its own entry point loads it.
   testing: { imports: ['jose', 'options', 'http', 'time'], packages: ['jose'] },
   // Spans and metrics. Only its own entry point loads it.

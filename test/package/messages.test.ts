@@ -59,6 +59,8 @@ const ALLOWED: readonly Reason[] = [
       // A variable of the environment that fromEnv() reads, and one that is similar.
       ...['source', "variableName(prefix,nearest.split('.'))"],
       ...["scope.join(', ')", "required.join(', ')"],
+      // A number of seconds in the options.
+      'timeout',
       // A method of a store.
       'operation',
       // A method of `auth.sessions`, and its members.
@@ -138,7 +140,7 @@ const SECRET =
   /\b(?:token|idToken|accessToken|refreshToken|code|state|nonce|sub|sid|email|secrets?|clientSecret|passphrase|verifier|codeVerifier|jw[est]|hint|cookies?|password|body|params|query|authorization|errorDescription|error_description)\b/
 
 /** What a message whose error may reach the browser can show: configuration and metadata, and nothing of the request. */
-const OWN = /^shown\((?:\[\.\.\.)?(?:rp\.)?(?:config|transaction|metadata|options|provider)\b/
+const OWN = /^shown\((?:\[\.\.\.)?(?:rp\.)?(?:config|configuredIssuers|transaction|metadata|options|provider)\b/
 
 /** Option names that are also words of every day: they count only in quotes, or beside the word "option". */
 const EVERYDAY = 'login logout callback secret scope profile fetch routes providers store table server every'.split(' ')
