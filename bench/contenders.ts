@@ -9,6 +9,8 @@ export interface Contender {
 
 export const BARE = contender('express-session', 'apps/express-session.js')
 export const OURS = contender('express-oidc', 'apps/express-oidc.js')
+/** Ours with `express-oidc/opentelemetry` and the SDK. */
+export const OURS_TRACED = contender('express-oidc with OpenTelemetry', 'apps/express-oidc-opentelemetry.js')
 export const PASSPORT = contender('passport-openidconnect', 'peers/passport-openidconnect.js')
 
 /** All that log in at a provider, ours first. Those in `peers/` have packages of their own. */

@@ -1,6 +1,6 @@
 import type { Profiler } from 'node:inspector'
 import { type ChildApp, startChildApp } from './child-app.ts'
-import { type Contender, LIBRARIES, PASSPORT } from './contenders.ts'
+import { type Contender, LIBRARIES, OURS, OURS_TRACED, PASSPORT } from './contenders.ts'
 import type { ProviderSettings } from './logged-in-app.ts'
 import { visit } from './login-visit.ts'
 import type { Figure } from './report.ts'
@@ -15,12 +15,22 @@ export interface LoginSettings {
 /** How many users log in at a time. */
 const AT_A_TIME = 4
 
-/**
- * Whole logins over HTTP: CPU time of the app's process for each. Every library beside Passport, which checks no signature.
- */
+/** Whole logins over HTTP: CPU time of the app's process for each. Every library beside Passport, which checks no signature. */
 export async function measureLogin(settings: LoginSettings): Promise<readonly Figure[]> {
-  const { provider, rounds, logins } = settings
-  const apps = await Promise.all(LIBRARIES.map((library) => startChildApp(library, provider)))
+  return await compareLogins(settings, LIBRARIES, PASSPORT)
+}
+
+/** Whole logins with OpenTelemetry beside those without. */
+export async function measureTracedLogin(settings: LoginSettings): Promise<readonly Figure[]> {
+  return await compareLogins(settings, [OURS, OURS_TRACED], OURS)
+}
+
+async function compareLogins(
+  { provider, rounds, logins }: LoginSettings,
+  contenders: readonly Contender[],
+  reference: Contender,
+): Promise<readonly Figure[]> {
+  const apps = await Promise.all(contenders.map((library) => startChildApp(library, provider)))
   const values = new Map<ChildApp, number[]>(apps.map((app) => [app, []]))
   try {
     for (let round = -1; round < rounds; round++) {
@@ -34,16 +44,18 @@ export async function measureLogin(settings: LoginSettings): Promise<readonly Fi
   } finally {
     await Promise.all(apps.map((app) => app.stop()))
   }
-  const valuesOf = (library: Contender): readonly number[] => [...values.values()][LIBRARIES.indexOf(library)] ?? []
-  return LIBRARIES.filter((library) => library !== PASSPORT).map((library) => ({
-    measure: 'whole login, CPU',
-    library: library.name,
-    reference: PASSPORT.name,
-    unit: 'ms',
-    values: valuesOf(library),
-    referenceValues: valuesOf(PASSPORT),
-    mostRatio: 1.1,
-  }))
+  const valuesOf = (library: Contender): readonly number[] => [...values.values()][contenders.indexOf(library)] ?? []
+  return contenders
+    .filter((library) => library !== reference)
+    .map((library) => ({
+      measure: 'whole login, CPU',
+      library: library.name,
+      reference: reference.name,
+      unit: 'ms',
+      values: valuesOf(library),
+      referenceValues: valuesOf(reference),
+      mostRatio: 1.1,
+    }))
 }
 
 /** A CPU profile of each app while users log in. */

@@ -2,10 +2,10 @@ import { arch, cpus, platform } from 'node:os'
 import { parseArgs } from 'node:util'
 import { startRedis } from '../test/support/servers/redis.ts'
 import { type ChildProvider, startProvider } from './child-app.ts'
-import { measureLogin, profileLogin } from './login.ts'
+import { measureLogin, measureTracedLogin, profileLogin } from './login.ts'
 import { summarizeProfile } from './profile-summary.ts'
 import { type Figure, tableOf } from './report.ts'
-import { measureLoginStart, measurePages, measurePagesInRedis } from './requests.ts'
+import { measureLoginStart, measurePages, measurePagesInRedis, measureTracedPages } from './requests.ts'
 import { measureStartup } from './startup.ts'
 
 const { values } = parseArgs({
@@ -25,6 +25,10 @@ const MEASURES: Readonly<Record<string, Measure>> = {
   redis: measureRedis,
   'login-start': (provider) => measureLoginStart({ provider, rounds, block: 2000 }),
   login: (provider) => measureLogin({ provider, rounds, logins: 200 }),
+  telemetry: async (provider) => [
+    ...(await measureTracedPages({ provider, rounds, block: 2000 })),
+    ...(await measureTracedLogin({ provider, rounds, logins: 200 })),
+  ],
   startup: (provider) => measureStartup(provider, Math.max(rounds, 15)),
 }
 

@@ -1,7 +1,7 @@
 import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { forkChild } from './child-app.ts'
-import { BARE, type Contender, LIBRARIES, OURS, PASSPORT } from './contenders.ts'
+import { BARE, type Contender, LIBRARIES, OURS, OURS_TRACED, PASSPORT } from './contenders.ts'
 import type { ProviderSettings } from './logged-in-app.ts'
 import type { Figure } from './report.ts'
 import type { PairResult, PairSettings, RequestMeasure } from './request-pair.ts'
@@ -29,6 +29,16 @@ export async function measurePages(settings: RequestSettings): Promise<readonly 
   for (const library of LIBRARIES) {
     const result = await measurePair({ ...settings, reference: BARE, library, measures: PAGES, redis: undefined })
     figures.push(...figuresOf(result, BARE, library), sessionFigure(result, library))
+  }
+  return figures
+}
+
+/** Our pages without and with OpenTelemetry. Its channels belong to the process, so each has a process of its own. */
+export async function measureTracedPages(settings: RequestSettings): Promise<readonly Figure[]> {
+  const figures: Figure[] = []
+  for (const library of [OURS, OURS_TRACED]) {
+    const result = await measurePair({ ...settings, reference: BARE, library, measures: PAGES, redis: undefined })
+    figures.push(...figuresOf(result, BARE, library))
   }
   return figures
 }
