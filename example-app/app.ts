@@ -1,5 +1,6 @@
 import express, { type Express } from 'express'
 import session, { type Store } from 'express-session'
+import { bearer } from '../lib/bearer.ts'
 import {
   checkSession,
   errorPage,
@@ -12,9 +13,13 @@ import {
   type SharedState,
 } from '../lib/index.ts'
 import { serveAssets } from './assets.ts'
+import { serveBrowserModule } from './browser-module.ts'
+import { createLoginRecorder } from './login-recorder.ts'
 import { adminPage } from './pages/admin.ts'
+import { anatomyPage } from './pages/anatomy.ts'
+import { apiPage } from './pages/api.ts'
 import { choicePage } from './pages/choice.ts'
-import { REFUNDS } from './pages/figures.ts'
+import { PASSENGERS, REFUNDS } from './pages/figures.ts'
 import { homePage } from './pages/home.ts'
 import { profilePage } from './pages/profile.ts'
 import { refundsPage } from './pages/refunds.ts'
@@ -42,6 +47,10 @@ export interface AppSettings {
   readonly providers: readonly Registration[]
   /** The app's origin as browsers see it: `https://reports.example.com`. */
   readonly baseUrl: string
+  /** Whose access tokens the API accepts. Absent: it accepts sessions only. */
+  readonly api: { readonly issuer: string; readonly audience: string } | undefined
+  /** A line for the terminal that calls the API with a token. */
+  readonly apiCommand: string | undefined
   /** Signs the session cookie. */
   readonly sessionSecret: string
   /** Encrypts logins in progress, and tokens in the session store. */
@@ -63,11 +72,18 @@ declare module 'express-session' {
  * The example itself: read it from top to bottom. Everything else in this folder is pages and plumbing. Call
  * `auth.ready()` when the app responds to requests.
  */
-export function createApp(settings: AppSettings): { readonly app: Express; readonly auth: OidcMiddleware } {
-  const { providers, baseUrl, sessionSecret, oidcSecret, store, sharedState } = settings
+export function createApp(settings: AppSettings): {
+  readonly app: Express
+  readonly auth: OidcMiddleware
+  close(): void
+} {
+  const { providers, baseUrl, api, apiCommand, sessionSecret, oidcSecret, store, sharedState } = settings
   const app = express()
   const isHttps = baseUrl.startsWith('https:')
   const issuers = providers.map(({ issuer }) => issuer)
+  // For development: the embedded providers and the app on localhost use plain http.
+  const dangerouslyAllowInsecureRequests = [...issuers, baseUrl].some((url) => url.startsWith('http:'))
+  const recorder = createLoginRecorder()
 
   // Behind a proxy that terminates TLS, Express reads from X-Forwarded-Proto that the browser uses https.
   if (isHttps) app.set('trust proxy', 1)
@@ -99,18 +115,31 @@ export function createApp(settings: AppSettings): { readonly app: Express; reado
     ...(sharedState && { sharedState }),
     ...(providers.length > 1 && { providerChooser: '/choose' }),
     postLogoutRedirectUri: '/signed-out',
-    // For development: the embedded providers and the app on localhost use plain http.
-    dangerouslyAllowInsecureRequests: [...issuers, baseUrl].some((url) => url.startsWith('http:')),
+    routes: { user: '/user' },
+    hooks: recorder.hooks,
+    dangerouslyAllowInsecureRequests,
   })
-  app.use(auth)
+  app.use(recorder.middleware, auth)
 
-  // 3. Only our own pages may send forms. This comes after the login, because providers may post to /callback.
+  // 3. An API. bearer() accepts the access tokens of programs and, with allowSession, the sessions of our own pages too. One
+  // guard serves both. Errors are JSON.
+  if (api) app.use('/api/v1', bearer({ ...api, allowSession: true, dangerouslyAllowInsecureRequests }))
+  app.get(
+    '/api/v1/traffic',
+    requireScope('reports:read').before(({ oidc: { authenticatedBy, claims, expiresAt } }, res) => {
+      const passengers = Object.fromEntries(PASSENGERS.map(({ label, value }) => [label, value]))
+      res.json({ authenticatedBy, sub: claims.sub, expiresAt, passengers })
+    }),
+  )
+  app.use('/api/v1', errorPage())
+
+  // 4. Only our own pages may send forms. This comes after the login, because providers may post to /callback.
   app.use(refuseOtherOrigins(baseUrl))
 
-  // 4. Public pages. req.oidc says whether a user is logged in.
+  // 5. Public pages. req.oidc says whether a user is logged in.
   app.get(['/', '/signed-out'], (req, res) => {
     const visitor = visitorOf(req)
-    res.send(homePage({ path: '/', visitor, farewell: req.path === '/signed-out' && !visitor }))
+    res.send(homePage({ visitor, farewell: req.path === '/signed-out' && !visitor }))
   })
   app.get('/choose', (req, res) => {
     // The page passes it on to /login, which accepts only paths of this app.
@@ -119,7 +148,7 @@ export function createApp(settings: AppSettings): { readonly app: Express; reado
     res.send(choicePage({ providers, returnTo: target, visitor: visitorOf(req) }))
   })
 
-  // 5. Pages behind guards. A user who is not logged in goes to a provider first, and comes back to the same page.
+  // 6. Pages behind guards. A user who is not logged in goes to a provider first, and comes back to the same page.
   // checkSession() asks the provider once a minute whether the user still has a session there.
   app.get(
     '/profile',
@@ -142,7 +171,7 @@ export function createApp(settings: AppSettings): { readonly app: Express; reado
     requireClaim('groups', 'admin').before((req, res) => res.send(adminPage(toVisitor(req.oidc.claims)))),
   )
 
-  // 6. Refunds need a recent login. A user whose login is older logs in again, at the same provider.
+  // 7. Refunds need a recent login. A user whose login is older logs in again, at the same provider.
   const recent = { maxAge: 120 }
   app.get(
     '/refunds',
@@ -159,7 +188,28 @@ export function createApp(settings: AppSettings): { readonly app: Express; reado
     res.redirect(303, '/refunds')
   })
 
-  // 7. A login that your code starts: it shows the consent page again, although the provider remembers the decision.
+  // 8. A page whose script calls the API with express-oidc/browser. Only this page may run scripts.
+  app.get('/assets/express-oidc.js', serveBrowserModule())
+  app.get('/api', securityHeaders({ formTargets, scripts: 'own', frames: 'own' }), (req, res) => {
+    res.send(apiPage({ visitor: visitorOf(req), command: apiCommand }))
+  })
+  app.get(
+    '/anatomy',
+    requireAuth().before(async (req, res) => {
+      const { claims, expiresAt, provider } = req.oidc
+      const registration = providers.find(({ name }) => name === provider)
+      const tokens = await req.oidc.tokens()
+      res.send(
+        anatomyPage({
+          ...{ visitor: toVisitor(claims), claims, expiresAt, accessTokenExpiresAt: tokens?.expiresAt },
+          ...{ providerTitle: registration?.title ?? 'the provider', record: req.session.loginRecord },
+          now: Math.floor(Date.now() / 1000),
+        }),
+      )
+    }),
+  )
+
+  // 9. A login that your code starts: it shows the consent page again, although the provider remembers the decision.
   app.get('/permissions', requireAuth(), (req) =>
     req.oidc.login({
       returnTo: req.query['returnTo'] === '/reports' ? '/reports' : '/profile',
@@ -167,9 +217,9 @@ export function createApp(settings: AppSettings): { readonly app: Express; reado
     }),
   )
 
-  // 8. Errors. Users get our pages; scripts get the JSON of errorPage().
+  // 10. Errors. Users get our pages; scripts get the JSON of errorPage().
   app.use(showNotFound)
   app.use(showProblem)
   app.use(errorPage())
-  return { app, auth }
+  return { app, auth, close: recorder.close }
 }

@@ -10,11 +10,12 @@ try {
   process.exitCode = 1
 }
 
-function greet({ baseUrl, providers, isEmbedded }: Example): void {
+function greet({ baseUrl, providers, isEmbedded, apiCommand }: Example): void {
   const column = (text: string): string => text.padEnd(28)
   const remark = isEmbedded ? '   (embedded; its sign-in page shows names and passwords)' : ''
   console.log(`${column('Harbourline Reports')}${baseUrl}`)
   for (const { title, issuer } of providers) console.log(`${column(title)}${issuer}${remark}`)
+  if (apiCommand) console.log(`\nCall the API from another terminal, in this folder:\n  ${apiCommand}\n`)
   console.log('Stop with Ctrl+C.')
   console.log(`Ready: ${baseUrl}`)
 }

@@ -7,7 +7,7 @@ export interface PagePolicy {
    * its providers here (for the logout), and a provider lists the app (for the login).
    */
   readonly formTargets: readonly string[]
-  /** Whether the server's own script files may run. */
+  /** Whether the server's own script files may run, and send requests to it. */
   readonly scripts: 'own' | 'none'
   /** Whether the server's own pages may be framed in its pages. */
   readonly frames: 'own' | 'none'
@@ -22,7 +22,7 @@ export function securityHeaders({ formTargets, scripts, frames }: PagePolicy): R
     `form-action ${["'self'", ...formTargets].join(' ')}`,
     "base-uri 'none'",
     "frame-ancestors 'none'",
-    ...(scripts === 'own' ? ["script-src 'self'"] : []),
+    ...(scripts === 'own' ? ["script-src 'self'", "connect-src 'self'"] : []),
     ...(frames === 'own' ? ["frame-src 'self'"] : []),
   ].join('; ')
   return function setSecurityHeaders(_req, res, next) {

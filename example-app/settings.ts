@@ -9,6 +9,8 @@ export interface RegisteredClient {
   readonly scope: string | undefined
   /** The folder of the client store. */
   readonly clientStore: string
+  /** What the access tokens of the provider name the API of this app. Absent: the API takes sessions only. */
+  readonly apiAudience: string | undefined
   /** The token that the registration needs, if the provider protects it. */
   readonly initialAccessToken: string | undefined
 }
@@ -97,10 +99,11 @@ function readClient(env: Environment): RegisteredClient | undefined {
   const clientSecret = env['CLIENT_SECRET'] || undefined
   const scope = env['SCOPE'] || undefined
   const clientStore = env['CLIENT_STORE'] || '.harbourline'
+  const apiAudience = env['API_AUDIENCE'] || undefined
   const initialAccessToken = env['INITIAL_ACCESS_TOKEN'] || undefined
   if (issuer && clientSecret && !clientId) throw new SettingsError('CLIENT_SECRET needs CLIENT_ID too.')
-  if (issuer) return { issuer, clientId, clientSecret, scope, clientStore, initialAccessToken }
-  const names = ['CLIENT_ID', 'CLIENT_SECRET', 'SCOPE', 'CLIENT_STORE', 'INITIAL_ACCESS_TOKEN']
+  if (issuer) return { issuer, clientId, clientSecret, scope, clientStore, apiAudience, initialAccessToken }
+  const names = ['CLIENT_ID', 'CLIENT_SECRET', 'SCOPE', 'CLIENT_STORE', 'API_AUDIENCE', 'INITIAL_ACCESS_TOKEN']
   const orphan = names.find((name) => env[name])
   if (orphan)
     throw new SettingsError(`${orphan} is set but ISSUER is not: set both, or none for the embedded providers.`)

@@ -1,5 +1,6 @@
 import { fileClientStore } from '../lib/registration.ts'
 import { createApp, type Registration } from './app.ts'
+import { API_AUDIENCE } from './provider/accounts.ts'
 import { FAIRHAVEN, HARBOURLINE, type Identity } from './provider/identities.ts'
 import { startEmbeddedProvider } from './provider.ts'
 import { openServer } from './server.ts'
@@ -13,6 +14,8 @@ export interface Example {
   /** How the app is registered: at two embedded providers, or at one other. */
   readonly providers: readonly Registration[]
   readonly isEmbedded: boolean
+  /** A line for the terminal that calls the API with a token of an embedded provider. */
+  readonly apiCommand: string | undefined
   /** Stops the app, the embedded providers and the connection to the store. */
   close(): Promise<void>
 }
@@ -40,21 +43,37 @@ export async function startExample(settings: Settings): Promise<Example> {
     const baseUrl = settings.baseUrl ?? server.origin
     const sessions = settings.redisUrl ? await start(connectSharedSessions(settings.redisUrl)) : undefined
     const { client, providerPort, partnerPort, sessionSecret, oidcSecret } = settings
-    const providers = client
+    const providers: readonly [Registration, ...Registration[]] = client
       ? [registration(client)]
       : [await embed(HARBOURLINE, providerPort, baseUrl), await embed(FAIRHAVEN, partnerPort, baseUrl)]
-    const { app, auth } = createApp({
-      ...{ providers, baseUrl, sessionSecret, oidcSecret },
+    const [{ issuer }] = providers
+    const audience = client ? client.apiAudience : API_AUDIENCE
+    const apiCommand = client ? undefined : toApiCommand(baseUrl, issuer)
+    const {
+      app,
+      auth,
+      close: stopApp,
+    } = createApp({
+      ...{ providers, baseUrl, sessionSecret, oidcSecret, apiCommand },
+      api: audience === undefined ? undefined : { issuer, audience },
       ...{ store: sessions?.store, sharedState: sessions?.sharedState },
     })
+    parts.push({ close: async () => stopApp() })
     server.serve(app)
     // Fails now, not at the first login. The app must respond already: to register it, a provider may fetch its keys.
     await auth.ready()
-    return { baseUrl, providers, isEmbedded: client === undefined, close }
+    return { baseUrl, providers, isEmbedded: client === undefined, apiCommand, close }
   } catch (error) {
     await close()
     throw error
   }
+}
+
+/** It gets a fresh token each time, so it contains no secret. */
+function toApiCommand(baseUrl: string, issuer: string): string {
+  const { port } = new URL(issuer)
+  const token = `${port === '3001' ? '' : `PROVIDER_PORT=${port} `}npm run -s example:token`
+  return `curl -H "Authorization: Bearer $(${token})" ${baseUrl}/api/v1/traffic`
 }
 
 /** The provider with the name `default` has the callback `/callback`. */
@@ -63,7 +82,7 @@ function registration({ issuer, scope, ...known }: RegisteredClient): Registrati
   return { ...look, issuer, scope: scope ?? 'openid profile email', client: clientOf(known) }
 }
 
-function clientOf(known: Omit<RegisteredClient, 'issuer' | 'scope'>): Registration['client'] {
+function clientOf(known: Omit<RegisteredClient, 'issuer' | 'scope' | 'apiAudience'>): Registration['client'] {
   const { clientId, clientSecret, clientStore, initialAccessToken } = known
   if (clientId !== undefined) return { clientId, ...(clientSecret && { clientSecret }) }
   const registration = { store: fileClientStore(clientStore), metadata: { client_name: 'Harbourline' } }

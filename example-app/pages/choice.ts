@@ -27,7 +27,7 @@ export function choicePage({ providers, returnTo, visitor }: ChoicePage): string
     </header>
     <ul class="choices">${providers.map((provider) => choice(provider, returnTo))}</ul>
   </div>`
-  return layout({ title: 'Sign in', path: '/choose', visitor, body })
+  return layout({ title: 'Sign in', path: '/choose', visitor, body, isSignIn: true })
 }
 
 function choice({ name, title, mark, audience }: Choice, returnTo: string): Html {

@@ -53,9 +53,10 @@ function panel(title: string, names: readonly string[], claims: IdTokenClaims, n
       const value = claimValue(name, claims[name], now)
       return html`<tr><th scope="row">${label}<code>${name}</code></th><td>${value}</td></tr>`
     })
-  return html`<section class="panel" aria-label="${title}">
-    <h2>${title}</h2>
-    <table class="claims" aria-label="${title}"><tbody>${rows}</tbody></table>
+  const id = title.toLowerCase().replaceAll(' ', '-')
+  return html`<section class="panel" aria-labelledby="${id}">
+    <h2 id="${id}">${title}</h2>
+    <table class="claims"><tbody>${rows}</tbody></table>
   </section>`
 }
 

@@ -5,15 +5,15 @@ import { layout, type Visitor } from './layout.ts'
 
 /** What the start page shows. */
 export interface Home {
-  readonly path: string
   readonly visitor: Visitor | undefined
   /** True after a logout. */
   readonly farewell: boolean
 }
 
 /** The start page, for everybody. */
-export function homePage({ path, visitor, farewell }: Home): string {
-  return layout({ title: 'Home', path, visitor, body: visitor ? signedIn(visitor) : signedOut(farewell) })
+export function homePage({ visitor, farewell }: Home): string {
+  const title = farewell ? 'Signed out' : 'Home'
+  return layout({ title, path: '/', visitor, body: visitor ? signedIn(visitor) : signedOut(farewell) })
 }
 
 function signedIn({ name }: Visitor): Html {
@@ -23,6 +23,7 @@ function signedIn({ name }: Visitor): Html {
       <h1>Good to see you, ${name.split(' ')[0]}.</h1>
       <p class="lead">You are signed in. Pick up where you left off.</p>
     </header>
+    <h2 class="section-title">Where to go</h2>
     ${doors('signed-in')}
   </div>`
 }
@@ -30,10 +31,10 @@ function signedIn({ name }: Visitor): Html {
 function signedOut(farewell: boolean): Html {
   return html`<div class="frame">
     ${farewell && html`<p class="notice" role="status"><b>You are signed out.</b> See you soon.</p>`}
-    <section class="hero">
+    <section class="hero" aria-labelledby="hero-title">
       <div>
         <p class="overline">Harbourline Reports</p>
-        <h1>Every crossing,<br>in plain figures.</h1>
+        <h1 id="hero-title">Every crossing,<br>in plain figures.</h1>
         <p class="lead">Passengers, routes and punctuality of six ferry lines. For the people who keep them running.</p>
         <p class="actions">
           <a class="button" href="/login?returnTo=/profile">Sign in</a>
@@ -46,7 +47,7 @@ function signedOut(farewell: boolean): Html {
       </figure>
     </section>
     <section id="pages" aria-labelledby="pages-title">
-      <h2 id="pages-title" class="section-title">Four pages, four kinds of door</h2>
+      <h2 id="pages-title" class="section-title">What is inside, and who may open it</h2>
       ${doors('signed-out')}
     </section>
   </div>`
@@ -73,6 +74,20 @@ const DOORS: ReadonlyArray<{ path: string; title: string; text: string; guard: s
     text: 'Money for cancelled crossings.',
     guard: 'requireAuth({ maxAge: 120 })',
     need: 'Anybody who has just signed in',
+  },
+  {
+    path: '/api',
+    title: 'API',
+    text: 'The same figures for scripts and programs.',
+    guard: 'bearer({ issuer, audience })',
+    need: 'A session or an access token',
+  },
+  {
+    path: '/anatomy',
+    title: 'Anatomy',
+    text: 'How your sign-in went, step by step.',
+    guard: 'requireAuth()',
+    need: 'Anybody who is signed in',
   },
   {
     path: '/profile',

@@ -14,6 +14,10 @@ export interface Page {
   /** Absent: no user is signed in. */
   readonly visitor: Visitor | undefined
   readonly body: Html
+  /** True where the page itself is about signing in, so that the header needs no link for it. */
+  readonly isSignIn?: boolean
+  /** The URL of the page's own script. */
+  readonly script?: string
 }
 
 const LINKS: ReadonlyArray<readonly [path: string, label: string]> = [
@@ -21,6 +25,8 @@ const LINKS: ReadonlyArray<readonly [path: string, label: string]> = [
   ['/reports', 'Reports'],
   ['/admin', 'Admin'],
   ['/refunds', 'Refunds'],
+  ['/api', 'API'],
+  ['/anatomy', 'Anatomy'],
   ['/profile', 'Profile'],
 ]
 
@@ -41,9 +47,11 @@ export interface Document {
   readonly header: Part
   readonly main: Html
   readonly footer: Part
+  /** The URL of a module. */
+  readonly script?: string | undefined
 }
 
-export function toDocument({ title, mark, theme, header, main, footer }: Document): string {
+export function toDocument({ title, mark, theme, header, main, footer, script }: Document): string {
   return toText(html`<!doctype html>
 <html lang="en">
 <head>
@@ -53,6 +61,7 @@ export function toDocument({ title, mark, theme, header, main, footer }: Documen
   <title>${title}</title>
   <link rel="icon" href="${mark}" type="image/svg+xml">
   <link rel="stylesheet" href="/assets/style.css">
+  ${script && html`<script type="module" src="${script}"></script>`}
 </head>
 <body class="${theme}">
   <a class="skip" href="#main">Skip to the content</a>
@@ -65,18 +74,20 @@ export function toDocument({ title, mark, theme, header, main, footer }: Documen
 }
 
 /** A page of the app with header, navigation, user and footer. */
-export function layout({ title, path, visitor, body }: Page): string {
+export function layout({ title, path, visitor, body, isSignIn = false, script }: Page): string {
   const header = html`<header class="site-header"><div class="frame">
     <a class="brand" href="/"><img src="/assets/mark.svg" alt="" width="28" height="28">Harbourline</a>
     <nav aria-label="Main"><ul>${LINKS.map(([to, label]) => link(to, label, path))}</ul></nav>
-    ${visitor ? visitorChip(visitor) : html`<a class="button small" href="/login?returnTo=/profile">Sign in</a>`}
+    ${visitor ? visitorChip(visitor) : !isSignIn && SIGN_IN}
   </div></header>`
   const footer = html`<p>
-    Harbourline is a made-up ferry company: the example of <b>express-oidc</b>. All figures are invented.
+    Harbourline is a made-up ferry company: the example app of <b>express-oidc</b>. All figures are invented.
   </p>`
   const look = { mark: '/assets/mark.svg', theme: 'harbourline' }
-  return toDocument({ title: `${title} · Harbourline`, ...look, header, main: body, footer })
+  return toDocument({ title: `${title} · Harbourline`, ...look, header, main: body, footer, script })
 }
+
+const SIGN_IN = html`<a class="button small" href="/login?returnTo=/profile">Sign in</a>`
 
 function link(to: string, label: string, path: string): Html {
   return html`<li><a href="${to}"${to === path && html` aria-current="page"`}>${label}</a></li>`

@@ -78,5 +78,6 @@ function scopes(scope: string): Html {
         (name) => html`<li><span class="chip">${name}</span> ${Object.hasOwn(SCOPES, name) && SCOPES[name]}</li>`,
       )}</ul>
     <p class="aside"><a href="/permissions">Change what you allow</a></p>
+    <p class="aside"><a href="/anatomy">See how this sign-in went</a></p>
   </section>`
 }

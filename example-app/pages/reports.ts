@@ -31,10 +31,10 @@ export function reportsPage(visitor: Visitor): string {
     </div>
     <section class="panel" aria-labelledby="by-route">
       <h2 id="by-route">By route</h2>
-      <div class="scroll" tabindex="0" role="region" aria-labelledby="by-route"><table class="figures">
+      <table class="figures">
         <thead><tr>${COLUMNS.map((name) => html`<th scope="col">${name}</th>`)}</tr></thead>
         <tbody>${ROUTES.map(row)}</tbody>
-      </table></div>
+      </table>
     </section>
   </div>`
   return layout({ title: 'Reports', path: '/reports', visitor, body })

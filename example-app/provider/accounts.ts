@@ -61,6 +61,12 @@ export const PARTNERS: readonly Account[] = [
   },
 ]
 
+/** A program that calls the API of the app. Its secret is as public as the passwords above. */
+export const SCRIPT = { clientId: 'timetable-script', clientSecret: 'ebb-and-flow', scope: 'reports:read' } as const
+
+/** What the tokens for the API of the app are for: their audience. It is a name, and need not be the URL of anything. */
+export const API_AUDIENCE = 'https://api.harbourline.example'
+
 /** The account with that name and password. */
 export function findAccountByPassword(
   accounts: readonly Account[],

@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto'
 import { exportJWK, generateKeyPair } from 'jose'
+import { errors } from 'oidc-provider'
 import type { Problem } from '../pages/problem.ts'
-import { findAccountById } from './accounts.ts'
+import { API_AUDIENCE, findAccountById, SCRIPT } from './accounts.ts'
 import type { Identity } from './identities.ts'
 import { createMemoryAdapter } from './memory-adapter.ts'
 import { providerProblemPage, signOutPage } from './pages.ts'
@@ -28,6 +29,8 @@ interface PageContext {
 export const SCOPES: readonly string[] = ['openid', 'profile', 'email', 'groups', 'reports:read']
 
 const HOUR = 3_600
+/** Short, because whoever finds such a token can use it. */
+const API_TOKEN_LIFETIME = 600
 
 /** The page for a sign-in or sign-out that cannot continue. */
 export function brokenOff({ baseUrl, clientName }: Client): Problem {
@@ -44,7 +47,7 @@ export async function createConfiguration(identity: Identity, client: Client): P
   const { privateKey } = await generateKeyPair('RS256', { extractable: true })
   return {
     adapter: createMemoryAdapter(),
-    clients: [clientMetadata(client)],
+    clients: [clientMetadata(client), ...(identity.issuesApiTokens ? [scriptMetadata()] : [])],
     jwks: { keys: [{ ...(await exportJWK(privateKey)), alg: 'RS256', use: 'sig' }] },
     cookies: { keys: [randomBytes(32).toString('base64url')], names: cookieNames(identity) },
     scopes: SCOPES,
@@ -58,6 +61,7 @@ export async function createConfiguration(identity: Identity, client: Client): P
     clientBasedCORS: () => false,
     features: {
       devInteractions: { enabled: false },
+      ...(identity.issuesApiTokens && apiTokens()),
       rpInitiatedLogout: {
         enabled: true,
         logoutSource: (context: PageContext, form: string) => showSignOut(identity, context, form),
@@ -67,7 +71,14 @@ export async function createConfiguration(identity: Identity, client: Client): P
     },
     interactions: { url: (_context: unknown, { uid }: { uid: string }) => `/interaction/${uid}` },
     renderError: (context: PageContext) => show(context, providerProblemPage(identity, brokenOff(client))),
-    ttl: { AccessToken: HOUR, Grant: 12 * HOUR, IdToken: HOUR, Interaction: HOUR, Session: 12 * HOUR },
+    ttl: {
+      AccessToken: HOUR,
+      ClientCredentials: API_TOKEN_LIFETIME,
+      Grant: 12 * HOUR,
+      IdToken: HOUR,
+      Interaction: HOUR,
+      Session: 12 * HOUR,
+    },
   }
 }
 
@@ -88,6 +99,39 @@ function clientMetadata({ clientId, clientSecret, clientName, baseUrl, callback 
     client_name: clientName,
     redirect_uris: [baseUrl + callback],
     post_logout_redirect_uris: [`${baseUrl}/signed-out`],
+  }
+}
+
+/** A client without users, which gets tokens for itself (RFC 6749 4.4). */
+function scriptMetadata(): object {
+  return {
+    client_id: SCRIPT.clientId,
+    client_secret: SCRIPT.clientSecret,
+    client_name: 'The timetable script',
+    grant_types: ['client_credentials'],
+    response_types: [],
+    redirect_uris: [],
+    scope: SCRIPT.scope,
+  }
+}
+
+/** Access tokens for the API of the app are JWTs with its name as the audience (RFC 9068, RFC 8707). */
+function apiTokens(): object {
+  const api = {
+    scope: SCRIPT.scope,
+    audience: API_AUDIENCE,
+    accessTokenFormat: 'jwt',
+    accessTokenTTL: API_TOKEN_LIFETIME,
+  }
+  return {
+    clientCredentials: { enabled: true },
+    resourceIndicators: {
+      enabled: true,
+      getResourceServerInfo: (_context: unknown, resource: string) => {
+        if (resource !== API_AUDIENCE) throw new errors.InvalidTarget()
+        return { ...api, jwt: { sign: { alg: 'RS256' } } }
+      },
+    },
   }
 }
 

@@ -11,6 +11,8 @@ export interface Identity {
   /** Its users, as the page that lists the providers describes them. */
   readonly audience: string
   readonly accounts: readonly Account[]
+  /** True for the provider that also issues access tokens for the API of the app. */
+  readonly issuesApiTokens: boolean
 }
 
 /** The provider of the company itself. */
@@ -21,6 +23,7 @@ export const HARBOURLINE: Identity = {
   mark: '/assets/mark.svg',
   audience: 'For everybody who works at Harbourline.',
   accounts: STAFF,
+  issuesApiTokens: true,
 }
 
 /** The provider of a partner: another site, with other users and another look. */
@@ -31,4 +34,5 @@ export const FAIRHAVEN: Identity = {
   mark: '/assets/fairhaven.svg',
   audience: 'For our partners at the port.',
   accounts: PARTNERS,
+  issuesApiTokens: false,
 }

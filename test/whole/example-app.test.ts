@@ -1,12 +1,18 @@
 import assert from 'node:assert/strict'
-import { mkdir, mkdtemp, rm } from 'node:fs/promises'
+import { execFile, spawnSync } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, afterEach, before, describe, it, mock } from 'node:test'
+import { promisify } from 'node:util'
 import type { Browser, BrowserContext, BrowserContextOptions, Page } from 'playwright-core'
+import { anatomyPage } from '../../example-app/pages/anatomy.ts'
+import { API_AUDIENCE, SCRIPT } from '../../example-app/provider/accounts.ts'
 import { readSettings } from '../../example-app/settings.ts'
 import { type Example, startExample } from '../../example-app/start.ts'
-import { createStage } from '../support/app/stage.ts'
+import { ROOT } from '../support/app/project.ts'
+import { createStage, share } from '../support/app/stage.ts'
 import { createBrowser, type Browser as PlainBrowser } from '../support/browser/browser.ts'
 import { launchChromium, skipWithoutChromium } from '../support/browser/chromium.ts'
 import { codeBlocks, filesBelow } from '../support/docs/code-blocks.ts'
@@ -14,6 +20,8 @@ import { sendJson } from '../support/servers/http-server.ts'
 import { skipWithoutRedis, startRedis, type TestRedis } from '../support/servers/redis.ts'
 
 const PASSWORDS = { alice: 'tide-table', bob: 'life-jacket', carol: 'spring-flood' } as const
+
+const skipWithoutCurl = spawnSync('curl', ['--version']).status === 0 ? false : 'skipped: curl is not installed'
 
 type Person = keyof typeof PASSWORDS
 
@@ -69,14 +77,14 @@ describe('the example app', { skip: skipWithoutChromium }, () => {
     return page
   }
 
-  /** Five tabs on the profile, opened at the same moment. */
-  function openFiveTabs(context: BrowserContext): Promise<Page[]> {
+  /** Three tabs on the profile, opened at the same moment. */
+  function openTabs(context: BrowserContext): Promise<Page[]> {
     const openTab = async (): Promise<Page> => {
       const page = await context.newPage()
       await page.goto(`${example.baseUrl}/profile`)
       return page
     }
-    return Promise.all(Array.from({ length: 5 }, openTab))
+    return Promise.all(Array.from({ length: 3 }, openTab))
   }
 
   async function assertOnProfile(pages: readonly Page[]): Promise<void> {
@@ -88,7 +96,6 @@ describe('the example app', { skip: skipWithoutChromium }, () => {
   }
 
   before(async () => {
-    await mkdir('screenshots', { recursive: true })
     example = await startExample(readSettings({ PORT: '0', PROVIDER_PORT: '0', PARTNER_PORT: '0' }))
     const launched = await launchChromium()
     assert.ok(launched)
@@ -106,9 +113,33 @@ describe('the example app', { skip: skipWithoutChromium }, () => {
     await example?.close()
   })
 
-  it('brings Bob back to the profile that he asked for, with his claims and scopes and without any token', async () => {
+  it('lets a script of a page call the API, and sends Bob to log in and back to that page first', async () => {
+    const page = await open('/api')
+    await page.getByText('You are not signed in.').waitFor()
+    await page.getByRole('button', { name: 'Call it without the session' }).click()
+    await page.getByRole('status').getByText('401').waitFor()
+    await page.getByRole('button', { name: 'Call the API' }).click()
+    await page.waitForURL((url) => url.pathname === '/choose')
+    await signIn(page, 'bob')
+    await allow(page)
+    await page.getByText('You are Bob Brown.').waitFor()
+    assert.equal(new URL(page.url()).pathname, '/api')
+    await page.getByRole('button', { name: 'Call the API' }).click()
+    await page.getByRole('status').getByText('authenticated by session').waitFor()
+    await page.getByRole('button', { name: 'Call it without the session' }).click()
+    await page.getByRole('status').getByText('401').waitFor()
+    assert.equal(await page.locator('#command').textContent(), example.apiCommand)
+  })
+
+  it('brings Bob back to the profile that he asked for, shows him what he may see, and signs him out', async () => {
     const page = await open('/profile')
+    const secrets: string[] = []
+    page.context().on('request', (request) => {
+      const { searchParams } = new URL(request.url())
+      secrets.push(...['state', 'nonce', 'code', 'code_challenge'].flatMap((name) => searchParams.getAll(name)))
+    })
     assert.equal(await heading(page), 'Where is your account?')
+    assert.equal(await page.getByRole('banner').getByRole('link', { name: 'Sign in' }).count(), 0)
     await choose(page, 'Harbourline Accounts')
     assert.equal(new URL(page.url()).origin, issuerOf('harbourline'))
     await signIn(page, 'bob')
@@ -130,29 +161,29 @@ describe('the example app', { skip: skipWithoutChromium }, () => {
     assert.equal(times.length, 2)
     assert.match(times.join(), /^in (1 day|23 hours),in (1 hour|59 minutes)$/)
     assert.doesNotMatch(await page.content(), /eyJ/)
-  })
 
-  it('shows Bob the reports, and a friendly 403 instead of the admin page', async () => {
-    const page = await open('/reports')
-    await signIn(page, 'bob')
-    await allow(page)
-    assert.equal(await heading(page), 'Traffic report')
+    await page.getByRole('link', { name: 'See how this sign-in went' }).click()
+    assert.equal(await heading(page), 'Anatomy of your sign-in')
+    const steps = await page
+      .getByRole('region', { name: 'The way there and back' })
+      .getByRole('heading')
+      .allInnerTexts()
+    assert.match(
+      steps.join(),
+      /You asked for \/profile.*goes to Harbourline Accounts.*redeems the code.*A new session/s,
+    )
+    const anatomy = await page.content()
+    assert.doesNotMatch(anatomy, /eyJ/)
+    assert.ok(secrets.length >= 5)
+    for (const secret of secrets) assert.ok(!anatomy.includes(secret))
+
     const answer = await page.goto(`${example.baseUrl}/admin`)
     assert.equal(answer?.status(), 403)
     assert.equal(await heading(page), 'This page is for admins')
-    await page.screenshot({ path: 'screenshots/forbidden.png' })
     await page.getByRole('link', { name: 'See your groups' }).click()
-    await assertOnProfile([page])
-  })
-
-  it('signs Bob out here and at the provider, so that Alice can sign in and see the admin page', async () => {
-    const page = await open('/profile')
-    await signIn(page, 'bob')
-    await allow(page)
     await page.getByRole('button', { name: 'Sign out' }).click()
     await page.getByText('You are signed out.').waitFor()
-    assert.equal(new URL(page.url()).pathname, '/signed-out')
-    await page.screenshot({ path: 'screenshots/signed-out.png' })
+    assert.deepEqual([new URL(page.url()).pathname, await page.title()], ['/signed-out', 'Signed out · Harbourline'])
     await page.goto(`${example.baseUrl}/admin`)
     await signIn(page, 'alice')
     await allow(page)
@@ -160,21 +191,31 @@ describe('the example app', { skip: skipWithoutChromium }, () => {
     assert.equal(await heading(page), 'People and groups')
   })
 
-  it('signs Carol in at the provider of the port, where she has her account, and out there again', async () => {
-    const page = await open('/reports')
+  it('asks Carol for her password once more, at the provider of the port, before money moves, and signs her out there', async () => {
+    const page = await open('/refunds')
     await choose(page, 'Port of Fairhaven')
     assert.equal(new URL(page.url()).origin, issuerOf('fairhaven'))
     await signIn(page, 'carol')
     await allow(page)
-    assert.equal(await heading(page), 'Traffic report')
+    assert.equal(await heading(page), 'Refunds to approve')
+    mock.timers.enable({ apis: ['Date'], now: Date.now() + 300_000 })
+    await page.getByRole('button', { name: 'Approve the refund for Ida Holm' }).click()
+    assert.equal(new URL(page.url()).origin, issuerOf('fairhaven'))
+    assert.equal(await heading(page), 'Is it still you?')
+    await page.getByLabel('Password').fill(PASSWORDS.carol)
+    await page.getByRole('button', { name: 'Sign in' }).click()
+    assert.equal(page.url(), `${example.baseUrl}/refunds#`)
+    assert.equal(await page.getByText('Approved').count(), 0)
+    await page.getByRole('button', { name: 'Approve the refund for Ida Holm' }).click()
+    await page.getByText('Approved').waitFor()
+    assert.equal(await page.getByRole('button', { name: 'Approve' }).count(), 2)
     await page.goto(`${example.baseUrl}/profile`)
     await page.getByText('Profile at Port of Fairhaven').waitFor()
     const signOut = page.waitForRequest((request) => request.url().startsWith(`${issuerOf('fairhaven')}/session/end`))
     await page.getByRole('button', { name: 'Sign out' }).click()
     await signOut
     await page.getByText('You are signed out.').waitFor()
-    await page.goto(`${example.baseUrl}/profile`)
-    await choose(page, 'Port of Fairhaven')
+    await page.goto(`${example.baseUrl}/login?provider=fairhaven`)
     assert.equal(await heading(page), 'Sign in')
   })
 
@@ -187,6 +228,11 @@ describe('the example app', { skip: skipWithoutChromium }, () => {
     mock.timers.enable({ apis: ['Date'], now: Date.now() + 61_000 })
     await Promise.all([authorized(), page.reload()])
     await assertOnProfile([page])
+    await page.goto(`${example.baseUrl}/anatomy`)
+    // The check of the session is not the sign-in.
+    await page.getByRole('heading', { name: 'You asked for /profile' }).waitFor()
+    assert.equal(await page.getByText('prompt', { exact: true }).count(), 0)
+    await page.goto(`${example.baseUrl}/profile`)
     await page.context().clearCookies({ name: /^_harbourline_session/ })
     mock.timers.tick(61_000)
     await Promise.all([authorized(), page.reload()])
@@ -195,40 +241,13 @@ describe('the example app', { skip: skipWithoutChromium }, () => {
     assert.equal(await page.getByRole('button', { name: 'Sign out' }).count(), 0)
   })
 
-  it('asks for the password once more, at the same provider, before money moves', async () => {
-    const page = await open('/profile')
-    await signIn(page, 'carol')
-    await allow(page)
-    await page.goto(`${example.baseUrl}/refunds`)
-    assert.equal(await heading(page), 'Refunds to approve')
-    mock.timers.enable({ apis: ['Date'], now: Date.now() + 300_000 })
-    await page.getByRole('button', { name: 'Approve the refund for Ida Holm' }).click()
-    assert.equal(new URL(page.url()).origin, issuerOf('fairhaven'))
-    assert.equal(await heading(page), 'Is it still you?')
-    await page.screenshot({ path: 'screenshots/step-up.png' })
-    await page.getByLabel('Password').fill(PASSWORDS.carol)
-    await page.getByRole('button', { name: 'Sign in' }).click()
-    assert.equal(page.url(), `${example.baseUrl}/refunds#`)
-    assert.equal(await page.getByText('Approved').count(), 0)
-    await page.getByRole('button', { name: 'Approve the refund for Ida Holm' }).click()
-    await page.getByText('Approved').waitFor()
-    assert.equal(await page.getByRole('button', { name: 'Approve' }).count(), 2)
-  })
-
-  it('asks again after a wrong password, and says what was wrong', async () => {
+  it('asks again after a wrong password, and lets those try again who refuse', async () => {
     const page = await open('/profile')
     await choose(page, 'Harbourline Accounts')
     await page.getByLabel('User name').fill('bob')
     await page.getByLabel('Password').fill('guess')
     await page.getByRole('button', { name: 'Sign in' }).click()
     assert.equal(await page.getByRole('alert').textContent(), 'That name and password do not match.')
-    await signIn(page, 'bob')
-    await allow(page)
-    await assertOnProfile([page])
-  })
-
-  it('tells those who refuse that the sign-in was cancelled, and lets them try again', async () => {
-    const page = await open('/profile')
     await signIn(page, 'bob')
     await page.getByRole('button', { name: 'Refuse' }).click()
     assert.equal(await heading(page), 'Sign-in was cancelled')
@@ -238,7 +257,7 @@ describe('the example app', { skip: skipWithoutChromium }, () => {
     await assertOnProfile([page])
   })
 
-  it('keeps the reports closed until the person allows them', async () => {
+  it('keeps the reports closed until the user allows them', async () => {
     const page = await open('/reports')
     await signIn(page, 'bob')
     await page.getByLabel('Read reports for you').uncheck()
@@ -251,15 +270,16 @@ describe('the example app', { skip: skipWithoutChromium }, () => {
   })
 
   it('explains a callback that no login began, and an address that is none', async () => {
-    const page = await open('/callback/harbourline?code=made-up&state=made-up')
-    assert.equal(await heading(page), 'Sign-in did not work')
-    const answer = await page.goto(`${example.baseUrl}/nowhere`)
-    assert.equal(answer?.status(), 404)
-    assert.equal(await heading(page), 'No such page')
+    const visitor = createBrowser({ origin: example.baseUrl })
+    const callback = await visitor.open('/callback/harbourline?code=made-up&state=made-up')
+    assert.match(callback.body, /<h1>Sign-in did not work<\/h1>/)
+    const missing = await visitor.open('/nowhere')
+    assert.equal(missing.status, 404)
+    assert.match(missing.body, /<h1>No such page<\/h1>/)
   })
 
-  it('signs in each of five tabs that are restored at once', async () => {
-    const tabs = await openFiveTabs(await openBrowser())
+  it('signs in each of three tabs that are restored at once', async () => {
+    const tabs = await openTabs(await openBrowser())
     for (const tab of tabs) {
       await choose(tab, 'Harbourline Accounts')
       assert.equal(await heading(tab), 'Sign in')
@@ -272,68 +292,142 @@ describe('the example app', { skip: skipWithoutChromium }, () => {
     // The provider remembers what was allowed; the pages that already asked for a password still want it.
     for (const tab of others) await signIn(tab, 'bob')
     await assertOnProfile(tabs)
-    await Promise.all(tabs.map((tab) => tab.reload()))
-    await assertOnProfile(tabs)
   })
 
-  it('shows four restored tabs signed in once the fifth has signed in', async () => {
-    const tabs = await openFiveTabs(await openBrowser())
+  it('shows restored tabs signed in once one has signed in, and without a password where only the session of the app was lost', async () => {
+    const context = await openBrowser()
+    const tabs = await openTabs(context)
     const [last] = tabs.slice(-1)
     assert.ok(last)
     await signIn(last, 'bob')
     await allow(last)
-    await assertOnProfile([last])
-    await Promise.all(tabs.map((tab) => tab.goto(`${example.baseUrl}/profile`)))
+    const restored = tabs.slice(0, -1)
+    await Promise.all(restored.map((tab) => tab.goto(`${example.baseUrl}/profile`)))
     await assertOnProfile(tabs)
-  })
-
-  it('signs five restored tabs in without a password where only the session of the app was lost', async () => {
-    const context = await openBrowser()
-    const page = await context.newPage()
-    await page.goto(`${example.baseUrl}/profile`)
-    await signIn(page, 'bob')
-    await allow(page)
-    await assertOnProfile([page])
     await context.clearCookies({ name: 'harbourline' })
     await context.clearCookies({ name: /^oidc-landed/ })
-    const tabs = await openFiveTabs(context)
+    await Promise.all(tabs.map((tab) => tab.goto(`${example.baseUrl}/profile`)))
     for (const tab of tabs) await choose(tab, 'Harbourline Accounts')
     await assertOnProfile(tabs)
   })
 
-  const looks: Record<string, BrowserContextOptions> = {
-    light: { colorScheme: 'light', viewport: { width: 1200, height: 800 } },
-    dark: { colorScheme: 'dark', viewport: { width: 1200, height: 800 } },
-    phone: { colorScheme: 'light', viewport: { width: 375, height: 760 }, deviceScaleFactor: 2 },
+  it('is accessible and fits the window on every page: light, dark, and 390 pixels wide', async () => {
+    const page = await (await openBrowser({ viewport: { width: 1200, height: 800 } })).newPage()
+    const faults: string[] = []
+    const inspect = async (name: string): Promise<void> => {
+      faults.push(...(await inspectPage(page)).map((fault) => `${name}, ${fault}`))
+    }
+    const visit = async (path: string): Promise<void> => {
+      await page.goto(new URL(path, example.baseUrl).href)
+      await inspect(path)
+    }
+    await visit('/')
+    await page.keyboard.press('Tab')
+    await page.keyboard.press('Enter')
+    assert.equal(await page.evaluate('document.activeElement.id'), 'main')
+    await visit('/signed-out')
+    await visit('/api')
+    await visit(`${issuerOf('harbourline')}/session/end`)
+    await visit('/choose?returnTo=/anatomy')
+    await choose(page, 'Port of Fairhaven')
+    await inspect('sign-in at the port')
+    await page.goBack()
+    await choose(page, 'Harbourline Accounts')
+    await inspect('sign-in')
+    await signIn(page, 'alice')
+    await inspect('consent')
+    await allow(page)
+    await inspect('anatomy')
+    for (const path of ['/', '/profile', '/reports', '/admin', '/refunds', '/no-such-page']) await visit(path)
+    await page.goto(`${example.baseUrl}/api`)
+    await page.getByRole('button', { name: 'Call the API' }).click()
+    await page.getByRole('status').getByText('200').waitFor()
+    await inspect('API with a response')
+    assert.deepEqual(faults, [])
+    await page.evaluate("document.querySelector('main').append(document.createElement('img'))")
+    assert.match((await inspectPage(page)).join(), /light: image-alt/)
+  })
+})
+
+/** Rules of axe-core that look at colours. The others find the same in the dark. */
+const COLOURS = ['color-contrast', 'link-in-text-block']
+const TAGS = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice']
+const AXE = readFileSync(`${ROOT}node_modules/axe-core/axe.min.js`, 'utf8')
+
+/** What axe-core finds on this page in three looks, and by how much it is too wide. */
+async function inspectPage(page: Page): Promise<readonly string[]> {
+  // Not as a script of the page, which its Content-Security-Policy forbids.
+  await page.evaluate(AXE)
+  const looks = [
+    { look: 'dark', width: 1200, colorScheme: 'dark', options: { runOnly: { type: 'rule', values: COLOURS } } },
+    { look: 'phone', width: 390, colorScheme: 'light', options: { runOnly: { type: 'tag', values: TAGS } } },
+    { look: 'light', width: 1200, colorScheme: 'light', options: { runOnly: { type: 'tag', values: TAGS } } },
+  ] as const
+  const faults: string[] = []
+  for (const { look, width, colorScheme, options } of looks) {
+    await page.emulateMedia({ colorScheme })
+    await page.setViewportSize({ width, height: 800 })
+    const found = await page.evaluate<
+      string[]
+    >(`axe.run(document, ${JSON.stringify({ ...options, resultTypes: ['violations'], preload: false })})
+      .then(({ violations }) => violations.flatMap(({ id, nodes }) => nodes.map(({ target }) => id + ' at ' + target)))`)
+    const overflow = await page.evaluate<number>('document.documentElement.scrollWidth - window.innerWidth')
+    faults.push(
+      ...[...found, ...(overflow > 0 ? [`${overflow} pixels too wide`] : [])].map((fault) => `${look}: ${fault}`),
+    )
+  }
+  return faults
+}
+
+describe('the API of the example app', () => {
+  const running = share(async () => {
+    const example = await startExample(readSettings({ PORT: '0', PROVIDER_PORT: '0', PARTNER_PORT: '0' }))
+    return { ...example, stop: example.close }
+  })
+  const call = (headers: Readonly<Record<string, string>> = {}): Promise<Response> =>
+    fetch(`${running().baseUrl}/api/v1/traffic`, { headers })
+
+  async function requestToken(params: Readonly<Record<string, string>>): Promise<string> {
+    const response = await fetch(`${running().providers[0]?.issuer}/token`, {
+      method: 'POST',
+      headers: { authorization: `Basic ${btoa(`${SCRIPT.clientId}:${SCRIPT.clientSecret}`)}` },
+      body: new URLSearchParams({ grant_type: 'client_credentials', ...params }),
+    })
+    return String(Object(await response.json()).access_token)
   }
 
-  for (const [look, options] of Object.entries(looks)) {
-    it(`fits its pages to the window: ${look}`, async () => {
-      const page = await (await openBrowser(options)).newPage()
-      const keep = async (name: string): Promise<void> => {
-        const overflow = await page.evaluate<number>('document.documentElement.scrollWidth - window.innerWidth')
-        assert.ok(overflow <= 0, `${name} is ${overflow} pixels too wide`)
-        await page.screenshot({ path: `screenshots/${name}-${look}.png`, fullPage: true })
-      }
-      await page.goto(example.baseUrl)
-      await keep('home')
-      await page.getByRole('banner').getByRole('link', { name: 'Sign in' }).click()
-      await keep('choose')
-      await choose(page, 'Port of Fairhaven')
-      await keep('sign-in-fairhaven')
-      await page.goBack()
-      await choose(page, 'Harbourline Accounts')
-      await keep('sign-in')
-      await signIn(page, 'alice')
-      await keep('consent')
-      await allow(page)
-      await keep('profile')
-      for (const name of ['reports', 'admin', 'refunds', 'no-such-page']) {
-        await page.goto(`${example.baseUrl}/${name}`)
-        await keep(name)
-      }
-    })
-  }
+  it('answers the command that the terminal prints, which contains no secret', { skip: skipWithoutCurl }, async () => {
+    const { apiCommand = '' } = running()
+    assert.doesNotMatch(apiCommand, new RegExp(`eyJ|${SCRIPT.clientSecret}`))
+    const { stdout } = await promisify(execFile)('sh', ['-c', apiCommand.replace('curl', 'curl -s')], { cwd: ROOT })
+    const { authenticatedBy, sub, passengers } = JSON.parse(stdout)
+    assert.deepEqual([authenticatedBy, sub, passengers.Jul], ['access_token', SCRIPT.clientId, 131_700])
+  })
+
+  it('takes a token with the scope, and refuses what is none', async () => {
+    const good = await requestToken({ resource: API_AUDIENCE, scope: SCRIPT.scope })
+    const accepted = await call({ authorization: `Bearer ${good}` })
+    assert.deepEqual([accepted.status, Object(await accepted.json()).authenticatedBy], [200, 'access_token'])
+    const withoutScope = await requestToken({ resource: API_AUDIENCE })
+    const opaque = await requestToken({ scope: SCRIPT.scope })
+    for (const [token, status, error] of [
+      [withoutScope, 403, 'insufficient_scope'],
+      [opaque, 401, 'invalid_token'],
+      [`${good}x`, 401, 'invalid_token'],
+    ] as const) {
+      const { status: received, headers } = await call({ authorization: `Bearer ${token}` })
+      assert.deepEqual([received, headers.get('www-authenticate')?.includes(`error="${error}"`)], [status, true])
+    }
+    const anonymous = await call()
+    assert.deepEqual(
+      [anonymous.status, anonymous.headers.get('content-type')?.split(';')[0]],
+      [401, 'application/json'],
+    )
+  })
+
+  it('issues no token for another API', async () => {
+    assert.equal(await requestToken({ resource: 'https://other.example', scope: SCRIPT.scope }), 'undefined')
+  })
 })
 
 describe('the example app at a provider of somebody else', () => {
@@ -505,6 +599,7 @@ describe('the example app, whose code people copy', () => {
         const browser = createBrowser({ origin: baseUrl })
         for (const [path, status] of [
           ['/profile', 200],
+          ['/anatomy', 200],
           ['/', 200],
           ['/refunds', 200],
           ['/admin', 403],
@@ -516,6 +611,38 @@ describe('the example app, whose code people copy', () => {
           assert.doesNotMatch(page.body, /undefined|\[object Object\]|<b><\/td>/)
         }
       }
+    })
+
+    it('shows how a login went, without a token, code, state or nonce', async () => {
+      const { baseUrl } = await start()
+      const secrets: string[] = []
+      stage.provider.change.tokenResponse = (json) => {
+        secrets.push(...['access_token', 'id_token', 'refresh_token'].flatMap((name) => String(json[name] ?? '') || []))
+        return json
+      }
+      stage.provider.change.authorizationResponse = (params) => {
+        secrets.push(...params.getAll('code'), ...params.getAll('state'))
+        return params
+      }
+      const page = await createBrowser({ origin: baseUrl }).open('/anatomy')
+      const [asked] = stage.provider.authorizationRequests
+      secrets.push(...['state', 'nonce', 'code_challenge'].map((name) => asked?.get(name) ?? assert.fail(name)))
+      assert.match(page.body, /You asked for \/anatomy.*PKCE with S256.*When what expires/s)
+      assert.ok(secrets.length >= 7)
+      for (const secret of secrets) assert.ok(!page.body.includes(secret))
+    })
+
+    it('shows less of a login whose start another process has seen, and says if it has seen none', () => {
+      const claims = { iss: 'https://id.example', sub: 'alice', aud: 'app', iat: 1000, exp: 4600 }
+      const known = { visitor: { name: 'Alice', email: undefined }, claims, providerTitle: 'Accounts' }
+      const times = { expiresAt: 9000, accessTokenExpiresAt: undefined, now: 1200 }
+      const record = { returnedAt: 1_000_000, finishedAt: 1_000_300, requests: [], returned: [], algorithm: 'ES256' }
+      const half = anatomyPage({ ...known, ...times, record })
+      assert.match(half, /Redirect back to the app.*ES256/s)
+      assert.doesNotMatch(half, /You asked for|PKCE|undefined|NaN/)
+      const none = anatomyPage({ ...known, ...times, record: undefined })
+      assert.match(none, /did not see how you signed in.*When what expires/s)
+      assert.doesNotMatch(none, /What was checked/)
     })
 
     it('N-55: greets by the first claim that is a name', async () => {
@@ -628,6 +755,7 @@ describe('the settings of the example app', () => {
     [{ CLIENT_ID: 'reports' }, 'CLIENT_ID'],
     [{ CLIENT_SECRET: 'secret' }, 'CLIENT_SECRET'],
     [{ SCOPE: 'openid' }, 'SCOPE'],
+    [{ API_AUDIENCE: 'https://api.example.com' }, 'API_AUDIENCE'],
     [{ SESSION_SECRET: 'short' }, 'SESSION_SECRET'],
     [{ OIDC_SECRET: 'short' }, 'OIDC_SECRET'],
     [{ REDIS_URL: 'redis://localhost' }, 'REDIS_URL'],
@@ -669,6 +797,7 @@ describe('the settings of the example app', () => {
       clientSecret: 'secret',
       scope: undefined,
       clientStore: '.harbourline',
+      apiAudience: undefined,
       initialAccessToken: undefined,
     })
   })

@@ -18,6 +18,8 @@ declare module 'oidc-provider' {
     readonly grantId?: string
   }
 
+  export const errors: { readonly InvalidTarget: new () => Error }
+
   export interface Grant {
     addOIDCScope(scope: string): void
     rejectOIDCScope(scope: string): void
