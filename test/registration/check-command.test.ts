@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict'
+import { createServer } from 'node:http'
 import { describe, it } from 'node:test'
 import { type ExitCode, runCommand } from '../../lib/command/command.ts'
 import { describeDifference, type Findings, reportOn } from '../../lib/command/provider-report.ts'
 import { suggestOptions, toCode, toOptions } from '../../lib/command/suggested-options.ts'
 import { parseOptions } from '../../lib/options/parse-options.ts'
 import { createStage, share } from '../support/app/stage.ts'
+import { listen } from '../support/servers/http-server.ts'
 import { startProvider } from '../support/servers/provider.ts'
 import { answered, type JsonObject } from '../support/strict-provider/changes.ts'
 
@@ -144,7 +146,23 @@ describe('express-oidc check at a provider that bends its answers', () => {
     assert.ok(Math.abs(clockDifference) <= 60, String(clockDifference))
   })
 
-  it('finds metadata at the place of RFC 8414 only, and prints the option for it', async () => {
+  it('finds metadata at the place of RFC 8414, and prints the option for it', async () => {
+    let metadata = ''
+    const server = createServer((req, res) => {
+      const isThere = req.url === '/.well-known/oauth-authorization-server'
+      res.writeHead(isThere ? 200 : 404, { 'content-type': 'application/json' }).end(isThere ? metadata : '{}')
+    })
+    const { port } = stage.stopLater(await listen(server))
+    const issuer = `http://127.0.0.1:${port}`
+    const at = (path: string): string => `${issuer}/${path}`
+    const endpoints = { authorization_endpoint: at('auth'), token_endpoint: at('token'), jwks_uri: at('keys') }
+    metadata = JSON.stringify({ ...GOOD, issuer, ...endpoints })
+    const { printed } = await run('check', '--issuer', issuer, '--insecure')
+    assert.match(printed, /oauth-authorization-server$/m)
+    assert.match(printed, /^ {6}discovery: 'oauth2',$/m)
+  })
+
+  it('says that there is no metadata at either place', async () => {
     stage.provider.change.discovery = answered(404, {})
     const { code, warned } = await check()
     assert.deepEqual([code, warned.split(':')[0]], [1, 'ERR_OIDC_PROVIDER_STATUS'])
@@ -156,7 +174,7 @@ describe('express-oidc check at a provider that bends its answers', () => {
     assert.match(toCode(suggested), /^ {4}discovery: 'oauth2',$/m)
   })
 
-  it('refuses metadata without jwks_uri, and an endpoint on plain http', async () => {
+  it('refuses metadata without jwks_uri', async () => {
     bend({ jwks_uri: undefined })
     assert.match((await check()).warned, /^ERR_OIDC_METADATA_INVALID: .*jwks_uri/)
   })
