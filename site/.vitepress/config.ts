@@ -28,6 +28,8 @@ export default defineConfig({
   rewrites: (path) => path.replace(/(^|\/)README\.md$/, '$1index.md'),
   // The app that the reader has started on their own machine.
   ignoreDeadLinks: 'localhostLinks',
+  // The sidebar links to all pages: fetching what the reader may open costs more than it saves.
+  router: { prefetchLinks: false },
   head: [['link', { rel: 'icon', href: ICON }]],
   markdown: {
     anchor: { slugify },

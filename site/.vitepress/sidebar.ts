@@ -38,11 +38,13 @@ const KINDS: readonly Kind[] = [
     text: 'Reference',
     pages: [
       'docs/options.md',
+      'docs/environment.md',
       'docs/errors.md',
       'docs/events.md',
       'docs/req-oidc.md',
       'docs/guards.md',
       'docs/exports.md',
+      'docs/commands.md',
       'docs/comparison.md',
       'CHANGELOG.md',
       'SECURITY.md',

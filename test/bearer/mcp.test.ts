@@ -76,7 +76,7 @@ function createApp(): express.Express {
     expectedResource: new URL(resourceOf('sdk')),
   })
   app.post('/sdk/mcp', sdk, handleMcp)
-  // As docs/bearer.md has it.
+  // As docs/guides/mcp-server.md has it.
   app.use('/ours/mcp', apiOf('ours'), requireScope('tools:call'))
   app.post('/ours/mcp', (req: express.Request & { auth?: AuthInfo }, res) => {
     if (req.oidc.authenticatedBy !== 'access_token') throw new Error('bearer() is not in front of this route.')

@@ -148,7 +148,7 @@ describe('the documentation site in Chromium', { skip: skipWithoutChromium }, ()
     const context = await browser.newContext(settings)
     const faults: string[] = []
     try {
-      context.setDefaultTimeout(30_000)
+      context.setDefaultTimeout(300_000)
       const page = await context.newPage()
       page.on('request', (request) => {
         if (!/^(?:data|blob):/.test(request.url()) && !request.url().startsWith(`${served.url}/`))

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { existsSync } from 'node:fs'
 import { dirname, join, normalize } from 'node:path'
 import { describe, it } from 'node:test'
+import { transformSync } from 'esbuild'
 import * as library from '../../lib/index.ts'
 import { ROOT } from '../support/app/project.ts'
 import { compileBlocks } from '../support/docs/code-block-compiler.ts'
@@ -11,6 +12,32 @@ import { DOCUMENTED_OPTIONS, membersOf } from '../support/docs/documented-option
 const README = readText('README.md')
 const DOCUMENTS = ['README.md', 'CHANGELOG.md', 'CONTRIBUTING.md', 'SECURITY.md', ...filesBelow('docs', '.md')]
 const SOURCES = filesBelow('lib', '.ts')
+
+const LOADERS: Readonly<Record<string, 'js' | 'jsx' | 'ts' | 'tsx' | 'json'>> = {
+  ...{ js: 'js', jsx: 'jsx', typescript: 'ts', tsx: 'tsx', json: 'json' },
+}
+
+/** The blocks of a document in the other languages that can be parsed here. */
+function otherBlocks(file: string): readonly { file: string; line: number; language: string; code: string }[] {
+  const text = readText(file)
+  return [...text.matchAll(/^```(\w+)\n([\s\S]*?)^```$/gm)]
+    .map(({ index, 1: language = '', 2: code = '' }) => ({
+      ...{ file, line: text.slice(0, index).split('\n').length, language, code },
+    }))
+    .filter(({ language }) => language in LOADERS)
+}
+
+/** Throws if the code is not in its language. Decorators are those of NestJS. */
+function parse({ language, code }: { readonly language: string; readonly code: string }): void {
+  const tsconfigRaw = { compilerOptions: { experimentalDecorators: true } }
+  transformSync(code, {
+    loader: LOADERS[language] ?? 'js',
+    format: 'esm',
+    target: 'es2022',
+    tsconfigRaw,
+    logLevel: 'silent',
+  })
+}
 
 /** The rows of the table that begins with this head, cells trimmed. */
 function tableAfter(file: string, head: string): readonly (readonly string[])[] {
@@ -113,6 +140,13 @@ describe('the documentation', () => {
     const [told = '', ...faults] = compileBlocks([canary, ...blocks])
     assert.match(told, /^canary\.md:8: error TS2769|^canary\.md:8: error TS2345/)
     assert.deepEqual(faults, [])
+  })
+
+  it('has no other code that does not parse', () => {
+    const others = DOCUMENTS.flatMap(otherBlocks)
+    assert.ok(others.length > 20)
+    assert.throws(() => parse({ language: 'jsx', code: 'const a = <b>' }))
+    for (const block of others) assert.doesNotThrow(() => parse(block), `${block.file}:${block.line}`)
   })
 
   it('has a block of code for each @example', () => {

@@ -154,8 +154,8 @@ describe('a provider behind a proxy of the environment', () => {
     assert.deepEqual([proxy.tunnels, connections], [[], 6])
   })
 
-  it('is described in docs/production.md with the versions of Node that can do this', () => {
-    const text = readFileSync(`${ROOT}docs/production.md`, 'utf8').replace(/\s+/g, ' ')
+  it('is described in docs/guides/outbound-proxy.md with the versions of Node that can do this', () => {
+    const text = readFileSync(`${ROOT}docs/guides/outbound-proxy.md`, 'utf8').replace(/\s+/g, ' ')
     assert.match(text, /on Node 22\.21, Node 24\.5 and later: start the process with `NODE_USE_ENV_PROXY=1`/)
     assert.match(text, /on earlier versions of Node, `HTTPS_PROXY` is not read/)
     const [major = 0, minor = 0] = process.versions.node.split('.').map(Number)

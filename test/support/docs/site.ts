@@ -13,6 +13,7 @@ const PATIENCE = 600_000
 
 /** The site that `npm run docs:build` makes. */
 export interface Site {
+  readonly folder: string
   /** Its pages, such as `docs/options.html`. */
   readonly pages: readonly string[]
   /** The text of a file. */
@@ -27,6 +28,7 @@ export async function buildSite(): Promise<Site> {
   const files = readdirSync(folder, { recursive: true, encoding: 'utf8' })
   const known = new Set(files)
   return {
+    folder,
     pages: files.filter((file) => file.endsWith('.html') && file !== '404.html').sort(),
     read: (file) => readFileSync(join(folder, file), 'utf8'),
     has: (file) => known.has(file),
@@ -81,13 +83,12 @@ const TYPES: Readonly<Record<string, string>> = {
 
 /** Serves the built site. */
 export async function serveSite(site: Site): Promise<{ readonly url: string; stop(): Promise<void> }> {
-  const folder = join(CACHE, hashOf(inputs()))
   const server = createServer((req, res) => {
     const path = decodeURIComponent(new URL(req.url ?? '/', 'http://localhost').pathname).slice(1)
     const file = path === '' || path.endsWith('/') ? `${path}index.html` : path
     res.statusCode = site.has(file) ? 200 : 404
     res.setHeader('Content-Type', TYPES[extname(file)] ?? 'application/octet-stream')
-    res.end(site.has(file) ? readFileSync(join(folder, file)) : 'Not found')
+    res.end(site.has(file) ? readFileSync(join(site.folder, file)) : 'Not found')
   })
   const { port, stop } = await listen(server)
   return { url: `http://127.0.0.1:${port}`, stop }
