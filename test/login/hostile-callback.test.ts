@@ -645,7 +645,7 @@ describe('a script that calls the callback', () => {
     change(params)
     const page = await browser.fetch(withParams(answer, params).url)
     assert.equal(page.headers['content-type'], 'application/json; charset=utf-8')
-    assert.deepEqual(Object.keys(page.json()), ['error', 'message'])
+    assert.deepEqual(Object.keys(page.json()), ['error', 'message', 'reference'])
     assert.equal(page.json()['error'], stand.app.errors[0]?.code)
     return { browser, page }
   })

@@ -304,7 +304,7 @@ describe('a token response that is refused, to a script', () => {
       stand.provider.change.tokenResponse = change
       const { browser, answer } = await arrive(stand)
       const page = await browser.fetch(answer.url)
-      assert.deepEqual(Object.keys(page.json()), ['error', 'message'])
+      assert.deepEqual(Object.keys(page.json()), ['error', 'message', 'reference'])
       return { browser, page }
     },
     CALLS,

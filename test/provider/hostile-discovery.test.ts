@@ -175,7 +175,7 @@ describe('metadata', () => {
     stage.provider.change.discovery = issuer(() => EVIL_HTML)
     const browser = stand.app.browser()
     const page = await browser.fetch('/login')
-    assert.deepEqual(Object.keys(page.json()), ['error', 'message'])
+    assert.deepEqual(Object.keys(page.json()), ['error', 'message', 'reference'])
     await assertRefused(stand, { browser, page }, { code: ISSUER })
   })
 })
