@@ -19,10 +19,7 @@ export interface Answer {
   readonly body: string
 }
 
-/**
- * A new connection takes longer than a request. A server that stops closes them, and none is reused that it may be closing.
- * A request with a body has its own, because a server may refuse a large one and close the connection.
- */
+/** A new connection takes longer than a request. A server that stops closes them, and none is reused that it may be closing. */
 const connections = new Agent({ keepAlive: true, timeout: 2000 })
 
 /**
@@ -37,7 +34,7 @@ export async function exchange({ method, url, headers, body }: Exchange): Promis
     path: `${url.pathname}${url.search}`,
     method,
     headers: { host: url.host, ...headers, ...contentLength(method, body) },
-    agent: isHttps || body !== undefined ? (false as const) : connections,
+    agent: isHttps ? (false as const) : connections,
   }
   const sent = isHttps ? requestHttps({ ...settings, ...tlsSettings(url) }) : requestHttp(settings)
   return new Promise((resolve, reject) => {
