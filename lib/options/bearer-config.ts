@@ -9,7 +9,7 @@ import {
   INTROSPECTION_OPTIONS,
   type IntrospectionWithoutDefault,
 } from './bearer-table.ts'
-import { type OptionTable, unknownNames, type WithDefaults, withDefaults } from './option-row.ts'
+import { misplacedNames, type OptionTable, unknownNames, type WithDefaults, withDefaults } from './option-row.ts'
 import { type Conflict, findConflicts, frozenCopy, insecureUrl, isPlainObject } from './rule.ts'
 
 /** The checked options of introspection at one issuer. */
@@ -52,7 +52,7 @@ export function parseBearerOptions(options: unknown): BearerConfig {
   const { issuers } = given
   const entries = Array.isArray(issuers) ? issuers.map(entryOf) : []
   const problems = [
-    ...unknownNames(given, [...Object.keys(BEARER_APP_OPTIONS), ...Object.keys(BEARER_ISSUER_OPTIONS)], '', 'bearer'),
+    ...unknownNames(given, ALL_NAMES, '', 'bearer'),
     ...problemsOf(given, BEARER_APP_OPTIONS, BEARER_APP_CONFLICTS),
     ...(issuers === undefined ? issuerProblems(given, given, '') : sharedProblems(shared)),
     ...entries.flatMap((entry, index) => issuerProblems(given, { ...shared, ...entry }, `issuers[${index}].`)),
@@ -118,9 +118,12 @@ function sharedProblems(shared: Given): readonly string[] {
   ]
 }
 
+const ALL_NAMES = [...Object.keys(BEARER_APP_OPTIONS), ...Object.keys(BEARER_ISSUER_OPTIONS)]
+
 function issuerProblems(given: Given, options: Given, prefix: string): readonly string[] {
   return [
-    ...(prefix === '' ? [] : unknownNames(options, Object.keys(BEARER_ISSUER_OPTIONS), prefix, 'bearer')),
+    ...(prefix === '' ? [] : misplacedNames(options, BEARER_APP_OPTIONS, prefix, 'issuers')),
+    ...(prefix === '' ? [] : unknownNames(options, ALL_NAMES, prefix, 'bearer')),
     ...problemsOf(options, BEARER_ISSUER_OPTIONS, BEARER_ISSUER_CONFLICTS, prefix),
     ...insecureUrl(isInsecureAllowed(given), options['issuer'], `${prefix}issuer`),
   ]

@@ -126,6 +126,13 @@ export function unknownNames(
     .map((name) => `${prefix}${name} ${adviceOn(name, known, place) ?? suggestion(nearestName(name, known), prefix)}`)
 }
 
+/** One message for each option of the application that stands in one of the options in `list`. `prefix` stands before its name. */
+export function misplacedNames(given: object, ofApp: AnyTable, prefix: string, list: string): readonly string[] {
+  return Object.keys(given)
+    .filter((name) => Object.hasOwn(ofApp, name))
+    .map((name) => `${prefix}${name} is not an option of one of the ${list}: set ${name} beside ${list}.`)
+}
+
 /** A name that differs from ours in its spelling only is not one of another library, unless it is spelled as there. */
 function adviceOn(name: string, known: readonly string[], place: OptionPlace | undefined): string | undefined {
   if (place === undefined) return undefined

@@ -11,7 +11,7 @@ import {
   ONLY_PROVIDER,
 } from './config.ts'
 import { findAppConflicts, findProviderConflicts } from './conflicts.ts'
-import { type OptionRow, unknownNames, withDefaults } from './option-row.ts'
+import { misplacedNames, type OptionRow, unknownNames, withDefaults } from './option-row.ts'
 import {
   APP_OPTIONS,
   type AppOptions,
@@ -152,6 +152,8 @@ function appProblems(given: Given): readonly string[] {
   return [...[...problems.values()].flat(), ...findAppConflicts(given, isValid)]
 }
 
+const ALL_NAMES = [...Object.keys(PROVIDER_OPTIONS), ...Object.keys(APP_OPTIONS)]
+
 function providerProblems(given: Given, { options, prefix, inherited }: GivenProvider): readonly string[] {
   const pathOf = (name: string): string => (inherited.includes(name) ? name : prefix + name)
   const problems = problemsByName(options, PROVIDER_OPTIONS, pathOf)
@@ -159,7 +161,8 @@ function providerProblems(given: Given, { options, prefix, inherited }: GivenPro
   const isValid = (name: string): boolean => (problems.get(name) ?? ofApp.get(name))?.length === 0
   const conflicts = findProviderConflicts(withoutPrototype(given, options), isValid)
   return [
-    ...(prefix === '' ? [] : unknownNames(options, Object.keys(PROVIDER_OPTIONS), prefix, 'oidc')),
+    ...(prefix === '' ? [] : misplacedNames(options, APP_OPTIONS, prefix, 'providers')),
+    ...(prefix === '' ? [] : unknownNames(options, ALL_NAMES, prefix, 'oidc')),
     ...[...problems.values()].flat(),
     ...conflicts.map((message) => prefix + message),
   ]

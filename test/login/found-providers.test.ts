@@ -192,7 +192,7 @@ describe('providers that a function finds', () => {
     [
       'an option of the app',
       { issuer: 'https://id.example', clientId: 'a', baseUrl: 'https://x.example' },
-      /^providers\("acme"\)\.baseUrl is\b/,
+      /^providers\("acme"\)\.baseUrl is not an option of one of the providers: set baseUrl beside providers\.$/m,
     ],
     [
       'a callback',

@@ -369,7 +369,7 @@ describe('the response to a pushed request', () => {
       errorUri: 'https://id.example/e',
     })
     assert.match(error.message, /\/par answered 400 invalid_scope\./)
-    assert.doesNotMatch(`${error.message} ${error.stack}`, /script|id\.example/)
+    assert.doesNotMatch(`${error.message} ${error.stack}`, /<script|id\.example/)
     assert.ok(!JSON.stringify({ ...error }).includes(posting.provider.clientSecret))
   })
 

@@ -197,7 +197,7 @@ describe('a sessionToken', () => {
     } finally {
       for (const channel of CHANNELS) unsubscribe(channel, listen)
     }
-    return inspect(messages, { depth: 10 })
+    return inspect(messages, { depth: 10, customInspect: false })
   }
 
   it('Q-20: logs in without a page, once, and is told to nobody else', async () => {
@@ -218,7 +218,7 @@ describe('a sessionToken', () => {
       assert.equal((await app.browser().open('/enter')).status, 400)
     })
     assert.ok(told.includes("path: '/profile'"), told)
-    const kept = inspect([app.errors, await app.records(), browser.cookies()], { depth: 10 })
+    const kept = inspect([app.errors, await app.records(), browser.cookies()], { depth: 10, customInspect: false })
     for (const text of [told, kept]) assert.ok(!text.includes(sessionToken), text)
   })
 })

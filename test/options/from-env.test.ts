@@ -27,7 +27,7 @@ function problemsOf(env: Env, options: object = {}): readonly string[] {
     return []
   } catch (error) {
     assert.ok(error instanceof ConfigError)
-    assert.ok(!inspect(error, { depth: 9 }).includes(SECRET))
+    assert.ok(!inspect(error, { depth: 9, customInspect: false }).includes(SECRET))
     return error.faults
   }
 }
@@ -58,11 +58,14 @@ describe('fromEnv()', () => {
 
   it('reads process.env by default, and nothing that does not begin with the prefix', () => {
     const before = { ...process.env }
+    // The test runner has variables of its own.
+    for (const name of Object.keys(before)) if (name.startsWith('OIDC_')) delete process.env[name]
     Object.assign(process.env, ENV)
     try {
       assert.equal(fromEnv().issuer, 'https://id.example.com')
     } finally {
-      for (const name of Object.keys(ENV)) if (!(name in before)) delete process.env[name]
+      for (const name of Object.keys(ENV)) delete process.env[name]
+      Object.assign(process.env, before)
     }
   })
 

@@ -58,7 +58,7 @@ function assertConcealed(stage: Stage, endpoint: Endpoint, app?: TestApp): void 
   assert.ok(secrets.length > 0)
   const seen = [...published, ...(app?.errors ?? [])]
   assert.ok(seen.length > 0, 'nothing was published')
-  const text = seen.map((message) => inspect(message, { depth: 10 })).join('\n')
+  const text = seen.map((message) => inspect(message, { depth: 10, customInspect: false })).join('\n')
   for (const secret of secrets) assert.ok(!text.includes(secret), `a secret was published: ${text}`)
   assert.ok(!text.includes(stage.provider.clientSecret), text)
 }
@@ -127,7 +127,7 @@ describe('an event of a refused authorization request', () => {
       })
     }
     await (await stage.start()).browser().open('/profile')
-    const text = inspect(published, { depth: 10 })
+    const text = inspect(published, { depth: 10, customInspect: false })
     assert.match(text, /nonce \*{8} id_token_hint \*{8}/)
   })
 })

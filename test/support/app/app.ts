@@ -100,7 +100,13 @@ export async function startApp(settings: AppOptions): Promise<TestApp> {
     await Promise.all([listening.stop(), front?.stop()])
   }
   try {
-    return { ...assemble(app, settings, origin), port: listening.port, stop }
+    const assembled = assemble(app, settings, origin)
+    const stopAll = async (): Promise<void> => {
+      await stop()
+      // Its renewals in the background would reach whichever provider gets the port of this one. Not awaited: timers may be mocked.
+      void assembled.auth.drain({ seconds: 0 }).catch(() => undefined)
+    }
+    return { ...assembled, port: listening.port, stop: stopAll }
   } catch (error) {
     await stop()
     throw error
