@@ -704,7 +704,7 @@ describe('the options of several providers', () => {
     [
       'an unknown name has a suggestion',
       { one: { ...ONE, client_secret: 'x' }, two: TWO },
-      [/^providers\.one\.client_secret is not an option; did you mean providers\.one\.clientSecret\?$/],
+      [/^providers\.one\.client_secret is an option of @okta\/oidc-middleware\. Use clientSecret\.$/],
     ],
     [
       'an option of the app is refused in a provider',

@@ -790,7 +790,7 @@ describe('a session that does not come back', () => {
   })
 
   it('N-17: is no loop if it came back before the application ended it, as often as it likes', async () => {
-    const routes = { '/own-logout': answerBy((req, res) => Object(req.session).destroy(() => res.end())) }
+    const routes = { '/own-logout': answerBy(async (req, res) => void Object(req.session).destroy(() => res.end())) }
     const { app, browser } = await startLoggedIn({}, { routes })
     for (let login = 0; login < 4; login++) {
       await browser.fetch('/own-logout')

@@ -1,4 +1,4 @@
-import { Agent, type IncomingHttpHeaders, request as requestHttp } from 'node:http'
+import { type IncomingHttpHeaders, request as requestHttp } from 'node:http'
 import { request as requestHttps } from 'node:https'
 import { isIP } from 'node:net'
 import { createSecureContext, type SecureContext } from 'node:tls'
@@ -19,9 +19,6 @@ export interface Answer {
   readonly body: string
 }
 
-/** A new connection takes longer than a request. A server that stops closes them, and none is reused that it may be closing. */
-const connections = new Agent({ keepAlive: true, timeout: 2000 })
-
 /**
  * One request and its whole answer. Every host name leads to 127.0.0.1, so that a test can use `app.example.test` and
  * nothing ever leaves the machine; over https our own certificate is trusted for all of them.
@@ -34,7 +31,7 @@ export async function exchange({ method, url, headers, body }: Exchange): Promis
     path: `${url.pathname}${url.search}`,
     method,
     headers: { host: url.host, ...headers, ...contentLength(method, body) },
-    agent: isHttps ? (false as const) : connections,
+    agent: false as const,
   }
   const sent = isHttps ? requestHttps({ ...settings, ...tlsSettings(url) }) : requestHttp(settings)
   return new Promise((resolve, reject) => {
