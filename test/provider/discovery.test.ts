@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import type { ServerResponse } from 'node:http'
 import { describe, it, mock } from 'node:test'
+import { setTimeout } from 'node:timers/promises'
 import { type OidcMiddleware, type Options, oidc, ProviderError, type ProviderMetadata } from '../../lib/index.ts'
 import { type AnyOptions, codesOf, type TestApp, usualOptions } from '../support/app/app.ts'
 import { createStage } from '../support/app/stage.ts'
@@ -10,6 +11,11 @@ import type { StrictProvider, StrictProviderOptions } from '../support/strict-pr
 
 const stage = createStage({ app: { errorHandler: 'json' } })
 const { start, startOther } = stage
+
+async function waitUntil(isDone: () => boolean): Promise<void> {
+  for (let round = 0; round < 3000 && !isDone(); round++) await setTimeout(10)
+  assert.ok(isDone())
+}
 
 async function logIn(app: TestApp): Promise<number> {
   return (await app.browser().open('/profile')).status
@@ -109,8 +115,12 @@ describe('discovery', () => {
     const { metadata, keys } = app.auth.status().providers['default'] ?? assert.fail()
     assert.deepEqual([metadata.state, metadata.ageSeconds, keys.state], ['fresh', 50, 'fresh'])
     for (const endpoint of ['/discovery', '/jwks'] as const) Reflect.deleteProperty(stage.provider.change.raw, endpoint)
-    // A broken connection would renew the metadata once more, during the next test.
+    // A connection that breaks at the end would renew the metadata once more, during the next test.
     for (const res of waiting) res.writeHead(503).end()
+    await waitUntil(() => {
+      const status = app.auth.status().providers['default'] ?? assert.fail()
+      return status.metadata.lastError !== null && status.keys.lastError !== null
+    })
   })
 
   it('applies new metadata: an endpoint may move, and the keys are kept if jwks_uri stays', async () => {
