@@ -67,7 +67,10 @@ export function appEnvironment({ url }: Contender, provider: ProviderSettings): 
 /** Runs a file of this folder. The apps are plain JavaScript, so that nothing but the app is in their process. */
 export function forkChild(file: string, env: Readonly<Record<string, string>>): ChildProcess {
   const execArgv = file.endsWith('.ts') ? ['--import', 'tsx'] : []
-  return fork(fileURLToPath(new URL(file, import.meta.url)), { execArgv, env: { ...process.env, NODE_ENV: 'production', ...env } })
+  return fork(fileURLToPath(new URL(file, import.meta.url)), {
+    execArgv,
+    env: { ...process.env, NODE_ENV: 'production', ...env },
+  })
 }
 
 async function baseUrlOf(child: ChildProcess): Promise<string> {
