@@ -113,6 +113,16 @@ describe('req.oidc behind bearer()', () => {
     await assert.rejects(() => oidc.fetch('https://api.example.test'), isRefused)
   })
 
+  it('meets no requirement without a token, and refuses one that cannot be right', async () => {
+    const found: OidcContext[] = []
+    const routes = { '/look': answerJson(({ oidc }) => ({ pushed: found.push(oidc) })) }
+    const app = await start({ allowAnonymous: true }, { routes })
+    await app.call(undefined, { path: '/look' })
+    const [oidc] = found
+    assert.equal(oidc?.meets({ acr: 'phr' }), false)
+    assert.throws(() => oidc?.meets({ maxAge: -1 }), { code: 'ERR_OIDC_CONFIG' })
+  })
+
   it('says with allowAnonymous that nobody is authenticated, and lets a preflight through', async () => {
     const app = await start({ allowAnonymous: true }, { routes: { '/own': [requireAuth(), answerJson(() => 1)] } })
     assert.deepEqual((await app.call()).json(), { by: null, sub: null, scope: null })

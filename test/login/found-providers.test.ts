@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { generateKeyPairSync } from 'node:crypto'
 import { beforeEach, describe, it, mock } from 'node:test'
 import { MemoryStore } from 'express-session'
 import { isOwnRoute } from '../../lib/http/own-routes.ts'
@@ -234,6 +235,35 @@ describe('providers that a function finds', () => {
     assert.equal(config?.redirectUri, 'https://app.example/callback/acme')
     assert.equal(config?.routes.backchannelLogout, '/backchannel-logout/acme')
     assert.equal(config?.routes.login, '/login')
+  })
+
+  it('publish the public keys of the one that is named, and no private part', async () => {
+    const app = await start()
+    const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+    const key = { ...privateKey.export({ format: 'jwk' }), kid: 'acme-1', alg: 'ES256' }
+    const { clientSecret: _, ...options } = stage.optionsFor('acme')
+    tenants.set('acme', {
+      ...options,
+      tokenEndpointAuthMethod: 'private_key_jwt',
+      clientKeys: [key],
+    } as ProviderOptions)
+    const answer = await app.browser().fetch('/jwks/acme')
+    assert.deepEqual(
+      Object(answer.json()['keys']).map(({ kid, d }: Readonly<Record<string, unknown>>) => [kid, d]),
+      [['acme-1', undefined]],
+    )
+    assert.equal((await app.browser().fetch('/jwks/nobody')).status, 400)
+  })
+
+  it('take security events at a route of their own, of the one that is named', async () => {
+    const app = await start()
+    const sharedSignals = { issuer: 'http://127.0.0.1:9', audience: 'app' }
+    tenants.set('acme', { ...stage.optionsFor('acme'), sharedSignals } as ProviderOptions)
+    const post = (name: string) =>
+      postAsServer(`${app.baseUrl}/security-events/${name}`, 'no SET', { 'content-type': 'application/secevent+jwt' })
+    assert.equal((await post('acme')).status, 400)
+    assert.equal(codesOf(app).includes('ERR_OIDC_PROVIDER_UNKNOWN'), false)
+    assert.notEqual((await post('globex')).status, 202)
   })
 
   it('work at each of several hosts', async () => {

@@ -9,6 +9,7 @@ import { parseOptions } from '../../lib/options/parse-options.ts'
 import { type AnyOptions, codesOf, type TestApp } from '../support/app/app.ts'
 import { answerJson } from '../support/app/app-routes.ts'
 import { HOSTS } from '../support/app/hosts.ts'
+import { subjectOf } from '../support/app/logout-observer.ts'
 import { type AppSettings, createStage } from '../support/app/stage.ts'
 import { isAtProvider, isCallback } from '../support/app/url-predicates.ts'
 import { createBrowser, type Navigation } from '../support/browser/browser.ts'
@@ -103,9 +104,12 @@ describe('an app with several hosts', () => {
 
   it('ends the sessions of all hosts by one logout token', async () => {
     const app = await start()
-    for (const host of [SHOP, DESK]) await createBrowser({ origin: at(host, app) }).open('/profile')
+    const browsers = [SHOP, DESK].map((host) => createBrowser({ origin: at(host, app) }))
+    for (const browser of browsers) assert.equal((await browser.open('/profile')).status, 200)
     assert.equal(await app.sessions(), 2)
-    await app.auth.sessions.end({ sub: 'user-subject' })
+    const { sub } = await subjectOf(browsers[0] ?? app.browser())
+    const answer = await stage.provider.postLogoutToken(`${at(DESK, app)}/backchannel-logout`, { sub })
+    assert.equal(answer.status, 200, answer.body)
     assert.equal(await app.sessions(), 0)
   })
 

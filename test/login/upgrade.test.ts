@@ -362,6 +362,41 @@ describe('authenticateUpgrade() refuses a request', () => {
     assert.match(String(node.errors[0]?.headers['www-authenticate']), /^Bearer .*error="invalid_token"/)
   })
 
+  it('with a token that the middleware in the option bearer lets pass as nobody', async () => {
+    for (const lax of [
+      ((_req, _res, next) => next()) as Handler,
+      ((req, _res, next) => {
+        Object.assign(req, { oidc: { isAuthenticated: false } })
+        next()
+      }) as Handler,
+    ]) {
+      const node = await startNode({ bearer: lax })
+      assert.equal(await connect(node, await logIn(node), { authorization: 'Bearer GOOD' }).first, 401)
+      assert.deepEqual([node.errors.map((error) => error.code), node.logins], [['ERR_OIDC_UPGRADE_TOKEN'], []])
+    }
+  })
+
+  it('of a login whose provider the function in the option providers does not find any more', async () => {
+    mock.timers.enable({ apis: ['Date'], now: Date.now() })
+    const { issuer, clientId, clientSecret, clientOptions } = stage.provider
+    const tenants = new Map([['acme', { issuer, clientId, clientSecret, ...clientOptions }]])
+    const only = { issuer: undefined, clientId: undefined, clientSecret: undefined }
+    const options = {
+      ...only,
+      secret: 'the secret of an app with many tenants',
+      providers: (name: string) => tenants.get(name),
+    }
+    const node = await startNode({ options: options as never })
+    const browser = createBrowser({ origin: node.origin })
+    stage.provider.redirectUris = [`${node.origin}/callback/acme`]
+    assert.equal((await browser.open('/login?provider=acme&returnTo=/profile')).status, 200)
+    assert.equal(await connect(node, browser).first, 'hello user-subject')
+    tenants.delete('acme')
+    mock.timers.tick(61_000)
+    assert.equal(await connect(node, browser).first, 401)
+    assert.deepEqual([node.errors.map((error) => error.code), node.logins.length], [['ERR_OIDC_LOGIN_REQUIRED'], 1])
+  })
+
   it('of a login whose token record is gone, even if its session was written back', async () => {
     const store = new WatchedStore()
     const node = await startNode({ store })

@@ -16,7 +16,15 @@ import {
 import { createStage } from '../support/app/stage.ts'
 import { isCallback } from '../support/app/url-predicates.ts'
 import { FaultyStore } from '../support/hostile/fault-injection.ts'
-import { CAEP, CREDENTIAL_CHANGE, push, RISC, SESSION_REVOKED, VERIFICATION } from '../support/servers/transmitter.ts'
+import {
+  CAEP,
+  CREDENTIAL_CHANGE,
+  push,
+  RISC,
+  SESSION_REVOKED,
+  startTransmitter,
+  VERIFICATION,
+} from '../support/servers/transmitter.ts'
 import { type JsonObject, now } from '../support/strict-provider/context.ts'
 
 const stage = createStage({ app: { errorHandler: 'json' } })
@@ -479,6 +487,23 @@ describe('a security event is answered with 5xx, and is good when it comes again
       assert.equal(await isIn(arrived.browser), true)
     })
   }
+
+  it('if the configuration document names other keys, with those alone', async () => {
+    const other = await startTransmitter()
+    try {
+      mock.timers.enable({ apis: ['Date'], now: Date.now() })
+      const arrived = await stand.startLoggedIn()
+      assertAccepted(await stand.send(arrived.app, { sub_id: stand.userOf({ sub: 'another-user' }) }))
+      stand.transmitter.change.configuration = (good) => ({ ...good, jwks_uri: `${other.issuer}/oauth2/v1/keys` })
+      mock.timers.tick(86_401_000)
+      const claims = { sub_id: stand.userOf(arrived) }
+      assert.equal((await stand.send(arrived.app, claims)).status, 400)
+      assert.ok([...other.calls.keys()].includes('/oauth2/v1/keys'))
+    } finally {
+      mock.timers.reset()
+      await other.stop()
+    }
+  })
 
   it('and never with a 4xx for an error of a hook', async () => {
     const { AccessDeniedError } = await import('../../lib/index.ts')

@@ -56,6 +56,11 @@ describe('fromEnv()', () => {
     assert.equal(typeof oidc(options), 'function')
   })
 
+  it('refuses a value that is no text, without showing it', () => {
+    const env = { ...ENV, OIDC_CLIENT_SECRET: { secret: SECRET } as never }
+    assert.throws(() => fromEnv({ env }), /OIDC_CLIENT_SECRET must be text\./)
+  })
+
   it('reads process.env by default, and nothing that does not begin with the prefix', () => {
     const before = { ...process.env }
     // The test runner has variables of its own.

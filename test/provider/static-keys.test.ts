@@ -3,6 +3,8 @@ import { createHmac, generateKeyPairSync, type JsonWebKey } from 'node:crypto'
 import { describe, it } from 'node:test'
 import { bearer } from '../../lib/bearer.ts'
 import { ConfigError, oidc, type ProviderMetadata } from '../../lib/index.ts'
+import type { JwkSet } from '../../lib/options/provider-keys-rule.ts'
+import { createStaticKeyStore } from '../../lib/provider/keys.ts'
 import { observeDenials, startApi } from '../support/app/api-app.ts'
 import { codesOf } from '../support/app/app.ts'
 import { createRsaKeyPair } from '../support/app/rsa-keys.ts'
@@ -197,6 +199,22 @@ describe('the keys in providerMetadata.jwks', () => {
       [[ec], 'HS256'],
     ]
     for (const [keys, idTokenSignedResponseAlg] of sets) make({ jwks: { keys } }, { idTokenSignedResponseAlg })
+  })
+
+  it('are never away or stale, and no budget limits them', async () => {
+    const store = createStaticKeyStore({
+      keys: [
+        { ...good, kty: 'RSA', use: 'enc' },
+        { ...good, kty: 'RSA', use: 'sig' },
+      ],
+    } as JwkSet)
+    assert.equal((await store.encryptionKeyFor('RSA-OAEP'))?.kid, 'a')
+    assert.equal(await store.encryptionKeyFor('ECDH-ES'), undefined)
+    assert.equal((await store.keysFor({ alg: 'RS256' })).length, 1)
+    assert.deepEqual([await store.renew(), store.isAway()], [false, false])
+    assert.deepEqual([store.status().state, store.status().lastError], ['configured', null])
+    store.stop()
+    assert.equal((await store.keysFor({ alg: 'RS256' })).length, 1)
   })
 
   it('replace jwks_uri: both are a conflict, and one of them is required', () => {

@@ -140,6 +140,29 @@ describe('express-oidc check at a provider that bends its answers', () => {
     assert.match(printed, /- The clock of the provider is about 60 minutes ahead of this one\. .*clockTolerance/)
   })
 
+  it('says that the provider does not tell the time', async () => {
+    bend({}, { Date: 'some day' })
+    const { code, printed } = await check()
+    assert.equal(code, 0)
+    assert.match(printed, /^The provider does not say what time it is\.$/m)
+  })
+
+  it('says of keys that are no list, or no JSON, that they cannot be read', async () => {
+    for (const keys of [{ keys: 'none' }, { keys: undefined }]) {
+      stage.provider.change.jwks = () => keys
+      assert.match((await check()).printed, /- The keys of the provider could not be read from jwks_uri/)
+    }
+  })
+
+  it('asks nothing at the authorization endpoint of a provider that takes no plain request', async () => {
+    for (const changes of [{ require_signed_request_object: true }, { require_pushed_authorization_requests: true }]) {
+      bend(changes)
+      const before = stage.provider.calls['/authorize']
+      await check('--client-id', stage.provider.clientId)
+      assert.equal(stage.provider.calls['/authorize'], before)
+    }
+  })
+
   it('counts the age that a cache adds to the date', async () => {
     bend({}, { Date: new Date(Date.now() - 3_600_000).toUTCString(), Age: '3600' })
     const { clockDifference } = JSON.parse((await check('--json')).printed)

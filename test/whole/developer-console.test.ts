@@ -69,6 +69,24 @@ describe('the console of a developer', () => {
     assert.ok(!text.includes('\u001b'))
   })
 
+  it('gets the code of a lower failure without a message, or its name, and nothing twice that is ours', () => {
+    const reasonOf = (cause: unknown): string | undefined =>
+      /Reason: +(.*)$/m.exec(
+        written(() => showFailure(new OidcError('ERR_OIDC_STATE_MISSING', `${Math.random()}`, { cause }))),
+      )?.[1]
+    assert.equal(reasonOf(Object.assign(new Error(''), { code: 'ECONNREFUSED' })), '"ECONNREFUSED"')
+    assert.equal(reasonOf(new TypeError('')), '"TypeError"')
+    assert.equal(reasonOf(new OidcError('ERR_OIDC_STATE_MISSING', 'lower')), undefined)
+    assert.equal(reasonOf('text'), undefined)
+  })
+
+  it('remembers a bounded number of failures', () => {
+    const show = (index: number): string =>
+      written(() => showFailure(new OidcError('ERR_OIDC_STATE_MISSING', `number ${index}`)))
+    for (let index = 0; index < 2000; index += 1) show(index)
+    assert.match(show(0), /number 0/)
+  })
+
   it('has colors on a terminal only, and not with NO_COLOR', () => {
     const { isTTY, hasColors } = process.stderr
     Object.assign(process.stderr, { isTTY: true, hasColors: () => true })
