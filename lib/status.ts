@@ -84,7 +84,7 @@ export interface ProviderStatus extends PartStatus {
   readonly keys: DocumentStatus
   /**
    * How many more fetches strangers can cause at present: of keys, by tokens with an unknown `kid`, and of metadata, by requests
-   * that fail. `null` as long as nothing was fetched.
+   * that fail. `null` as long as nothing was fetched, and for what is an option.
    */
   readonly fetchBudget: Readonly<Record<'keys' | 'metadata', number | null>>
 }

@@ -92,7 +92,7 @@ const RULES: readonly Rule[] = [
   },
 ]
 
-const OTHERWISE: Rule = { isFor: () => true, title: 'This page did not load', text: ASK_AGAIN, link: 'page' }
+const OTHERWISE: Omit<Rule, 'isFor'> = { title: 'This page did not load', text: ASK_AGAIN, link: 'page' }
 
 /** Finds the words and the way on for an error. Behind `bearer()` there is no login, so there is no way on. */
 export function noticeFor(error: OidcError, wayOn: WayOn | undefined): ErrorNotice {

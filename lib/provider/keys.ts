@@ -25,7 +25,7 @@ export interface KeyStore extends VerificationKeys {
   /** The state of the cached keys. Sends no request. */
   status(): DocumentStatus
   /** How many more fetches tokens with an unknown `kid` can cause at present. */
-  budgetLeft(): number
+  budgetLeft(): number | null
   /** Ends the renewal in the background. */
   stop(): void
 }
@@ -130,7 +130,7 @@ export function createStaticKeyStore(jwks: JwkSet): KeyStore {
     encryptionKeyFor: async (alg) => encryptionKeyAmong(keys, alg),
     isAway: () => false,
     status: () => CONFIGURED,
-    budgetLeft: () => 0,
+    budgetLeft: () => null,
     stop: () => undefined,
   }
 }

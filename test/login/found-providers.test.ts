@@ -3,7 +3,7 @@ import { generateKeyPairSync } from 'node:crypto'
 import { beforeEach, describe, it, mock } from 'node:test'
 import { MemoryStore } from 'express-session'
 import { isOwnRoute } from '../../lib/http/own-routes.ts'
-import type { FindProviderOptions, ProviderOptions } from '../../lib/index.ts'
+import { attemptSilentLogin, type FindProviderOptions, type ProviderOptions } from '../../lib/index.ts'
 import { parseOptions } from '../../lib/options/parse-options.ts'
 import { type AnyOptions, codesOf, type TestApp } from '../support/app/app.ts'
 import { answerBy, answerJson, type Routes } from '../support/app/app-routes.ts'
@@ -127,6 +127,19 @@ describe('providers that a function finds', () => {
     const browser = await logIn(app, 'acme')
     const page = await browser.open('/login-at-globex')
     assert.equal(page.json()['provider'], 'globex')
+  })
+
+  it('are not asked in silence for a visitor, of whom nothing says where they log in', async () => {
+    const app = await stage.start(
+      { secret: SECRET, providers: find },
+      { routes: { ...routes, '/visit': [attemptSilentLogin(), answerJson(() => ({}))] } },
+    )
+    const browser = app.browser()
+    const page = await browser.open('/visit', { follow: false })
+    assert.equal(page.status, 200)
+    assert.deepEqual(asked, [])
+    await browser.open('/login?provider=acme&returnTo=/who')
+    assert.equal((await browser.open('/visit')).status, 200)
   })
 
   it('may inherit options from the top', async () => {

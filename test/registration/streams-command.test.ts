@@ -242,6 +242,28 @@ describe('express-oidc streams', () => {
     assert.match(warned, /^ERR_OIDC_STREAM_RESPONSE: .*"disabled".*"paused"/)
   })
 
+  it('is a wrong call without an endpoint, and with a configuration URL that is not https', async () => {
+    assert.equal((await run(okta(), 'create')).code, 2)
+    assert.equal((await run(okta(), 'status', '--configuration-url', 'file:///etc/passwd')).code, 2)
+    const url = `${okta().issuer}/.well-known/ssf-configuration`
+    await create(okta())
+    assert.equal((await run(okta(), 'status', '--configuration-url', url)).code, 0)
+  })
+
+  it('creates a stream without a push header, and shows one that has no status', async () => {
+    const env = { EXPRESS_OIDC_TOKEN: okta().token, EXPRESS_OIDC_PUSH_AUTHORIZATION: '' }
+    assert.equal((await runWith(env, okta(), 'create', '--endpoint', ENDPOINT)).code, 0)
+    assert.equal(Object(okta().stream?.['delivery']).authorization_header, undefined)
+    okta().change.answer = (req, res) => {
+      if (!req.url?.includes('/ssf/stream/status')) return false
+      const { stream_id: id } = Object(okta().stream)
+      res.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify({ stream_id: id }))
+      return true
+    }
+    const { code, printed, warned } = await run(okta(), 'status')
+    assert.deepEqual([code, /status +enabled/.test(printed), warned], [0, false, ''])
+  })
+
   it('asks which of several streams is meant, and takes --stream-id', async () => {
     await create(okta())
     const [one, other] = [okta().stream, { ...okta().stream, stream_id: 'the other' }]

@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict'
+import { tracingChannel } from 'node:diagnostics_channel'
 import { after, afterEach, before, beforeEach, describe, it, mock } from 'node:test'
+import { inspect } from 'node:util'
 import { context, trace } from '@opentelemetry/api'
 import { AsyncLocalStorageContextManager } from '@opentelemetry/context-async-hooks'
 import {
@@ -12,6 +14,8 @@ import { ERROR_STATUS, type ErrorCode } from '../../lib/error-codes.ts'
 import { OidcError } from '../../lib/errors.ts'
 import { publishError } from '../../lib/events.ts'
 import { type Instrumentation, instrumentOidc } from '../../lib/opentelemetry.ts'
+import { traced } from '../../lib/operations.ts'
+import type { OidcStatus } from '../../lib/status.ts'
 import { atNode, type TestApp } from '../support/app/app.ts'
 import { createMetrics, type Metrics, metricOf } from '../support/app/metrics-reader.ts'
 import { createSharedStores } from '../support/app/nodes.ts'
@@ -128,7 +132,87 @@ function inHttpSpan(next: () => void): void {
   context.with(trace.setSpan(context.active(), span), next)
 }
 
+describe('an operation that fails with an error of the application', () => {
+  it('is "unknown" in spans and metrics, and nothing of the error is in them', async () => {
+    instrument()
+    const failure = Object.assign(new Error('holds secret-of-the-app'), { code: 'secret-of-the-app' })
+    const store = (): Promise<never> => Promise.reject(failure)
+    await assert.rejects(
+      traced('express-oidc:store', () => ({ operation: 'get' }), store),
+      failure,
+    )
+    const text = await collected.scrape()
+    const labels = { oidc_operation: 'store', error_type: 'unknown' }
+    assert.equal(metricOf(text, 'oidc_operation_duration_count', labels), 1)
+    const [span] = exporter.getFinishedSpans()
+    assert.equal(span?.attributes['error.type'], 'unknown')
+    assert.ok(!`${text}${inspect(span, { depth: 9 })}`.includes('secret-of-the-app'))
+  })
+
+  it('belongs to no trace in the background, and is not recorded if it began before the recording', async () => {
+    instrument()
+    const describeFetch = () => ({ issuer: 'https://id.example', isBackground: true })
+    const fetchInRequest = (): Promise<void> => traced('express-oidc:key-fetch', describeFetch, async () => undefined)
+    await new Promise<void>((resolve) => inHttpSpan(() => void fetchInRequest().then(resolve)))
+    const [span] = exporter.getFinishedSpans()
+    assert.deepEqual([span?.name, span?.parentSpanContext], ['oidc key fetch', undefined])
+    let end = (): void => undefined
+    const gate = new Promise<void>((resolve) => {
+      end = resolve
+    })
+    instrumentation?.disable()
+    const observer = tracingChannel<object, object>('express-oidc:store')
+    const handlers = { start() {}, end() {}, asyncStart() {}, asyncEnd() {}, error() {} }
+    observer.subscribe(handlers)
+    const early = traced(
+      'express-oidc:store',
+      () => ({ operation: 'get' }),
+      () => gate,
+    )
+    instrument()
+    exporter.reset()
+    end()
+    await early
+    observer.unsubscribe(handlers)
+    assert.equal(
+      metricOf(await collected.scrape(), 'oidc_operation_duration_count', { oidc_operation: 'store' }),
+      undefined,
+    )
+    assert.deepEqual(exporter.getFinishedSpans(), [])
+  })
+})
+
 describe('the metrics', () => {
+  it('say what is stale, and nothing of a part that was not used or has no budget', async () => {
+    const [stale, configured] = [
+      { state: 'stale', ageSeconds: 4000, expiresAt: 1, lastError: null },
+      { state: 'configured', ageSeconds: null, expiresAt: null, lastError: null },
+    ] as const
+    const provider = { issuer: 'i', isReachable: null, lastError: null, endpoints: {} }
+    const fetchBudget = { metadata: 2, keys: null }
+    const part = { isReachable: null, lastError: null }
+    const status = (): OidcStatus => ({
+      providers: { acme: { ...provider, metadata: stale, keys: configured, fetchBudget } },
+      sharedState: { isReachable: false, lastError: null },
+      sessionStore: part,
+      requestsUnderWay: 3,
+      loginsUnderWay: 0,
+      isDraining: false,
+    })
+    instrument({ status } as TestApp['auth'])
+    const text = await collected.scrape()
+    const value = (name: string, labels = {}): number | undefined => metricOf(text, name, labels)
+    assert.deepEqual(
+      ['metadata', 'keys'].map((document) => value('oidc_document_stale', { oidc_document: document })),
+      [1, 0],
+    )
+    assert.equal(value('oidc_document_age', { oidc_document: 'keys' }), undefined)
+    assert.equal(value('oidc_fetch_budget', { oidc_document: 'keys' }), undefined)
+    assert.equal(value('oidc_reachable', { oidc_part: 'session-store' }), undefined)
+    assert.equal(value('oidc_reachable', { oidc_part: 'shared-state' }), 0)
+    assert.equal(value('oidc_requests_under_way'), 3)
+  })
+
   it('count each failure by its code', async () => {
     instrument()
     const codes = Object.keys(ERROR_STATUS) as ErrorCode[]
