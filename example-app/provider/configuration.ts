@@ -29,7 +29,7 @@ interface PageContext {
 export const SCOPES: readonly string[] = ['openid', 'profile', 'email', 'groups', 'reports:read']
 
 const HOUR = 3_600
-/** Short, because whoever finds such a token can use it. */
+/** Short, because anyone who finds such a token can use it. */
 const API_TOKEN_LIFETIME = 600
 
 /** The page for a sign-in or sign-out that cannot continue. */

@@ -38,7 +38,7 @@ function hmac(hash: string, key: KeyObject, signed: Uint8Array): Uint8Array {
   return createHmac(hash, key).update(signed).digest()
 }
 
-/** In constant time: whoever can measure it must not learn how many bytes were right. */
+/** In constant time: an attacker who can measure it must not learn how many bytes were right. */
 function isEqual(one: Uint8Array, other: Uint8Array): boolean {
   return one.byteLength === other.byteLength && timingSafeEqual(one, other)
 }

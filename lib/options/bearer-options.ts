@@ -29,7 +29,7 @@ export interface BearerIssuerOptions {
   audienceClaim?: 'aud' | 'client_id'
   /**
    * The only signature algorithms that are accepted (RFC 8725 3.1). Algorithms with a shared secret are not among them:
-   * whoever could verify such a token could also issue one.
+   * anyone who can verify such a token can also issue one.
    * @default ['RS256']
    */
   algorithms?: readonly AsymmetricSignatureAlgorithm[]
@@ -122,7 +122,7 @@ export interface AuthorizationServerMetadata {
   readonly [name: string]: Json | undefined
 }
 
-/** The options that belong to the API, whoever issues its tokens. */
+/** The options of the API itself, the same for all issuers. */
 export interface BearerAppOptions {
   /**
    * Several issuers: a list, or a function that returns the options of the issuer that a token names, or nothing for one that

@@ -123,7 +123,7 @@ interface ProofJwk {
 function readJwk({ jwk, alg }: JsonObject): ProofJwk {
   if (!isObject(jwk)) throw keyError('has no jwk in its header.')
   if (PRIVATE_MEMBERS.some((name) => Object.hasOwn(jwk, name))) {
-    throw keyError('has a private or secret key in its header jwk. Whoever saw it can use it: replace the key.')
+    throw keyError('has a private or secret key in its header jwk. Anyone who has seen it can use it: replace the key.')
   }
   const kind = findKeyKind(jwk)
   if (kind === undefined || findJwsAlgorithm(String(alg))?.keyKinds.includes(kind) !== true) {

@@ -141,7 +141,7 @@ function isSignedResponse({ headers }: ProviderResponse): boolean {
   return /^application\/token-introspection\+jwt *(;|$)/i.test(headers.get('content-type') ?? '')
 }
 
-/** RFC 9701 5. Never plain JSON in its place: whoever can change a response would only have to leave the signature out. */
+/** RFC 9701 5. Never plain JSON in its place: to forge one, it would be enough to leave the signature out. */
 async function readSigned(
   { config, keys }: IntrospectionClient,
   response: ProviderResponse,

@@ -193,7 +193,7 @@ function decoderOf(coding: string): Transform | undefined {
   return /^br$/i.test(coding) ? createBrotliDecompress(flushBrotli) : undefined
 }
 
-/** The body as a stream of the Fetch standard. Nothing is read before somebody reads. */
+/** The body as a stream of the Fetch standard. Nothing is read from the socket before the stream is read. */
 function toStream(body: Readable, abort: Abort): ReadableStream<Uint8Array> {
   // An error is read from the iterator. Without a reader, nobody needs it.
   body.on('error', () => undefined)

@@ -6,7 +6,7 @@ import type { SharedState } from './shared-state.ts'
 
 /**
  * The epoch of a shared state: a random id that lies in the state itself. A state that was added, replaced, emptied or
- * restarted without its data has another one. Whoever remembers the epoch in which something was added to the state can tell
+ * restarted without its data has another one. A process that remembers the epoch in which something was added to the state can tell
  * later whether the state can still have it, without a request for each such thing.
  *
  * A state can also go back to an older copy of itself, such as the last snapshot of a Redis that has crashed, or a backup. It
@@ -157,7 +157,7 @@ function createMark(state: SharedState): Mark {
     latest = { key, leftAt }
   }
 
-  /** While one is on its way, all further additions share the next one. */
+  /** While one is being left, all further additions share the next one. */
   function leave(): void {
     isLeftAgain = isLeaving
     if (isLeaving) return

@@ -50,7 +50,7 @@ export function createEndpointServer(context: () => TestContext, routes: readonl
     answer(context(), routes, req, res).catch((error: unknown) => {
       // The client has gone away, for example because its time was over.
       if (req.errored !== null) return
-      // A fault of the test kit, or of keys that it was given: whoever tests an application must see it.
+      // A fault of the test kit, or of keys that it was given: the person who tests an application must see it.
       process.emitWarning(`The test provider failed: ${error}`)
       res.writeHead(500).end()
     })

@@ -41,7 +41,7 @@ async function redeemCode(
   if (record === undefined || record.grant.client !== client)
     throw invalidGrant('There is no such code for this client.')
   if (record.isUsed) {
-    // RFC 6749 4.1.2: somebody else has the code too.
+    // RFC 6749 4.1.2: another party has the code too.
     record.grant.isRevoked = true
     throw invalidGrant('The code was used before. Its tokens are revoked.')
   }
@@ -54,7 +54,7 @@ async function redeemCode(
   return issueTokens(context, record.grant, { nonce: record.nonce, scope: record.grant.scope })
 }
 
-/** RFC 7636 4.6. A verifier without a challenge means that somebody has removed the challenge (RFC 9700 2.1.1). */
+/** RFC 7636 4.6. A verifier without a challenge means that the challenge was removed on the way (RFC 9700 2.1.1). */
 function checkVerifier(challenge: string | undefined, verifier: string | undefined): void {
   if (challenge === undefined && verifier === undefined) return
   if (challenge === undefined) throw invalidGrant('There is a code_verifier, but there was no code_challenge.')

@@ -140,7 +140,7 @@ export async function startTestProvider(options: TestProviderOptions = {}): Prom
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject).listen(0, '127.0.0.1', resolve)
   })
-  // A test that forgets close() still ends. Whoever waits for a response keeps the process running.
+  // A test that forgets close() still ends. A client that waits for a response keeps the process running.
   server.unref().on('connection', (socket) => socket.unref())
   const issuer = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
   const context: TestContext = { issuer, ...parts }

@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict'
 import { afterEach, beforeEach, describe, it, mock } from 'node:test'
 import { inspect } from 'node:util'
+import { ERROR_STATUS } from '../../lib/error-codes.ts'
 import { AuthorizationError, ConfigError, OidcError, ProviderError } from '../../lib/errors.ts'
+import { explain, stackForDevelopers } from '../../lib/explanations.ts'
 import { createNotices, showFailure } from '../../lib/failures.ts'
+import { describeForLog } from '../../lib/http/error-log.ts'
 import type { Request } from '../../lib/http/request.ts'
 import { parseOptions } from '../../lib/options/parse-options.ts'
 import { createSetupCheck } from '../../lib/session/setup-check.ts'
@@ -78,6 +81,24 @@ describe('the console of a developer', () => {
     assert.equal(reasonOf(new TypeError('')), '"TypeError"')
     assert.equal(reasonOf(new OidcError('ERR_OIDC_STATE_MISSING', 'lower')), undefined)
     assert.equal(reasonOf('text'), undefined)
+  })
+
+  it('has the plain stack for a code that the documentation does not have', () => {
+    const error = { name: 'OidcError', code: 'ERR_OIDC_NOT_WRITTEN_DOWN', message: 'x' }
+    assert.equal(explain(error.code), undefined)
+    assert.equal(stackForDevelopers(error, 'OidcError: x\n    at app.ts'), 'OidcError: x\n    at app.ts')
+  })
+
+  it('has an explanation with all parts for each code', () => {
+    for (const code of Object.keys(ERROR_STATUS)) {
+      const { usualCause, whatToDo, link } = explain(code) ?? assert.fail(code)
+      assert.ok(usualCause !== '' && whatToDo !== '' && /errors\.md:\d+$/.test(link), code)
+    }
+  })
+
+  it('has a line in the log for a request without a method and a URL', () => {
+    const entry = describeForLog(new OidcError('ERR_OIDC_STATE_MISSING', 'x'), { headers: {} } as Request, 'r')
+    assert.deepEqual([entry.method, typeof entry.path, entry.reference], ['', 'string', 'r'])
   })
 
   it('remembers a bounded number of failures', () => {
