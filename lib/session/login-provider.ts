@@ -24,15 +24,18 @@ interface ProviderServices extends LoginServices {
 
 /** True if it is not known whether the provider of this request's login is still there. Cheap: it never waits. */
 export function needsProvider({ config, providers }: ProviderServices, req: Request): boolean {
+  // Each request of each application comes here, and most applications have no such function.
+  if (providers === undefined) return false
   const name = providerOfLogin(req.session, config)
-  if (providers === undefined || name === undefined) return false
+  if (name === undefined) return false
   return !providers.isFresh(name) || readLastLogin(req, config) === undefined
 }
 
 /** Finds the provider of this request's login. True: it is there, with the issuer of the login. */
 export async function findProviderOfLogin({ config, providers }: ProviderServices, req: Request): Promise<boolean> {
+  if (providers === undefined) return true
   const name = providerOfLogin(req.session, config)
-  if (providers === undefined || name === undefined) return true
+  if (name === undefined) return true
   return (await providers.find(name, req)) && readLastLogin(req, config) !== undefined
 }
 
