@@ -128,6 +128,7 @@ describe('a function otherwise never lets a request through', () => {
     ["calls next('route')", (_req, _res, next) => next('route'), 401, LOGIN_REQUIRED],
     ["calls next('router')", (_req, _res, next) => next('router'), 401, LOGIN_REQUIRED],
     ['calls next() twice', (_req, _res, next) => [next(), next()], 401, LOGIN_REQUIRED],
+    ['calls next() and rejects', async (_req, _res, next) => Promise.reject(next()), 401, LOGIN_REQUIRED],
     ['calls next() later', (_req, _res, next) => setImmediate(next), 401, LOGIN_REQUIRED],
     ['resolves and calls next()', async (_req, _res, next) => next(), 401, LOGIN_REQUIRED],
     ['calls next(error)', (_req, _res, next) => next(fail), 500, undefined],
@@ -170,6 +171,8 @@ describe('a function otherwise never lets a request through', () => {
         const page = await app.browser().open(`/${index}`)
         assert.deepEqual([page.status, reached], [status, before], name)
         if (code !== undefined) assert.equal(codesOf(app).at(-1), code, name)
+        // Each error handler ran once.
+        assert.equal(app.errors.length + app.otherErrors.length, index + 1, name)
       }
     })
   }
