@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
+import { setImmediate as tick } from 'node:timers/promises'
 import type { RequestHandler } from 'express'
 import {
   ConfigError,
@@ -159,6 +160,22 @@ describe('a function otherwise never lets a request through', () => {
       LOGIN_REQUIRED,
     ],
   ]
+
+  it('and goes on once, however often it calls next()', async () => {
+    const calls: unknown[] = []
+    const otherwise: OtherwiseHandler = async (_req, _res, next) => {
+      next()
+      next('route')
+      throw fail
+    }
+    const req = { method: 'GET', headers: {}, oidc: { isAuthenticated: false } }
+    requireAuth({ otherwise })(req as never, {} as never, (error?: unknown) => void calls.push(error))
+    await tick()
+    assert.deepEqual(
+      calls.map((error) => Object(error).code),
+      [LOGIN_REQUIRED],
+    )
+  })
 
   for (const host of HOSTS) {
     it(`on ${host}, whatever it does`, async () => {
