@@ -72,6 +72,16 @@ describe('the console of a developer', () => {
     assert.ok(!text.includes('\u001b'))
   })
 
+  it('gets the error code of the provider alone, if that is all it said', () => {
+    const error = new ProviderError('ERR_OIDC_TOKEN_REQUEST', 'It answered 400.', {
+      refusal: { error: 'invalid_grant' },
+    })
+    assert.match(
+      written(() => showFailure(error)),
+      /The provider: says "invalid_grant"$/m,
+    )
+  })
+
   it('gets the code of a lower failure without a message, or its name, and nothing twice that is ours', () => {
     const reasonOf = (cause: unknown): string | undefined =>
       /Reason: +(.*)$/m.exec(
