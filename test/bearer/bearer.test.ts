@@ -113,6 +113,16 @@ describe('req.oidc behind bearer()', () => {
     await assert.rejects(() => oidc.fetch('https://api.example.test'), isRefused)
   })
 
+  it('has the first name of the client that is text', async () => {
+    const found: unknown[] = []
+    const routes = { '/look': answerJson(({ oidc }) => ({ pushed: found.push(Object(oidc).clientId) })) }
+    const app = await start({}, { routes })
+    for (const claims of [{ client_id: '' }, { client_id: 7 }, { client_id: undefined }, { client_id: null }]) {
+      assert.equal((await app.call(theIssuer().token({ ...claims, azp: 'portal' }), { path: '/look' })).status, 200)
+    }
+    assert.deepEqual(new Set(found), new Set(['portal']))
+  })
+
   it('meets no requirement without a token, and refuses one that cannot be right', async () => {
     const found: OidcContext[] = []
     const routes = { '/look': answerJson(({ oidc }) => ({ pushed: found.push(oidc) })) }

@@ -53,6 +53,18 @@ const GUARDS: readonly Row[] = [
     403,
     `${LACKS}, scope="a b"`,
   ],
+  // An item is one scope: split, it would grant more than the issuer has granted.
+  ...[['a b'], [['b']], [{ toString: 'b' }], ['b\n'], ['']].map(
+    (scp): Row => [
+      `requireScope of scp ${JSON.stringify(scp)}`,
+      requireScope('b'),
+      { scope: undefined, scp: ['b'] },
+      { scope: undefined, scp },
+      SCOPE,
+      403,
+      `${LACKS}, scope="b"`,
+    ],
+  ),
   [
     'requireScope of any',
     requireScope({ anyOf: ['a', 'b'] }),
