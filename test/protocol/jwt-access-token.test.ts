@@ -10,7 +10,7 @@ import {
   readGrant,
 } from '../../lib/protocol/access-token-claims.ts'
 import { parseAccessToken, verifyAccessTokenSignature } from '../../lib/protocol/jwt-access-token.ts'
-import { createSigningKeys, type SigningKey } from '../support/app/signing-keys.ts'
+import { createSecondKeys, createSigningKeys, type SigningKey } from '../support/app/signing-keys.ts'
 import { AUDIENCE, rfc9068Claims, type Signing, signToken } from '../support/servers/token-issuer.ts'
 
 type Members = Readonly<Record<string, unknown>>
@@ -148,6 +148,59 @@ describe('an access token of RFC 9068', () => {
   it('has the key that it is bound to', async () => {
     const cnf = { jkt: 'x'.repeat(43), 'x5t#S256': 'y'.repeat(43) }
     assert.deepEqual({ ...(await judge(tokenOf({ cnf }))).confirmation }, cnf)
+  })
+
+  // Judged here: an API that takes no bound token refuses all of them with the same code.
+  const good = 'x'.repeat(43)
+  const bindings: readonly (readonly [name: string, cnf: unknown])[] = [
+    ['text', good],
+    ['null', null],
+    ['an empty object', {}],
+    ['an unknown member', { kid: good }],
+    ['an unknown member beside a known one', { jkt: good, kid: good }],
+    ['a key', { jwk: { kty: 'EC' } }],
+    ['a jkt in a list', { jkt: [good] }],
+    ['a jkt of 42 characters', { jkt: good.slice(1) }],
+    ['a jkt of 44 characters', { jkt: `${good}x` }],
+    ['a jkt with padding', { jkt: `${good}=` }],
+    ['a jkt of other characters', { jkt: `${good.slice(1)}+` }],
+    ['an x5t#S256 that is a number', { 'x5t#S256': 1 }],
+    ['a wrong x5t#S256 beside a right jkt', { jkt: good, 'x5t#S256': 'x' }],
+  ]
+  for (const [name, cnf] of bindings) {
+    it(`is refused if cnf is, or has, ${name}`, async () => {
+      assert.equal(await codeOf(tokenOf({ cnf })), 'ERR_OIDC_ACCESS_TOKEN_CONFIRMATION')
+    })
+  }
+
+  it('is refused if typ is a list with the right one', async () => {
+    for (const typ of [['JWT'], ['at+jwt'], { toString: 'JWT' }]) {
+      assert.equal(await codeOf(tokenOf({}, { header: { typ } })), 'ERR_OIDC_ACCESS_TOKEN_TYPE')
+    }
+  })
+
+  it('is accepted with a key that has replaced another under its kid, and only with that', async () => {
+    const [own, other] = [publicKey(SIGNING_KEYS.p256), publicKey(createSecondKeys().p256)]
+    const verify = async (before: KeyObject, after: KeyObject, isRenewed: boolean): Promise<KeyObject> => {
+      let published = before
+      const renew = async (): Promise<boolean> => {
+        published = after
+        return isRenewed
+      }
+      const keys = { ...KEYS, keysFor: async () => [published], renew }
+      return await verifyAccessTokenSignature(parseAccessToken(tokenOf({})), keys, EXPECTED)
+    }
+    assert.equal(await verify(other, own, true), own)
+    const code = 'ERR_OIDC_ACCESS_TOKEN_SIGNATURE'
+    await assert.rejects(verify(other, other, true), { code })
+    await assert.rejects(verify(other, own, false), { code })
+  })
+
+  it('is accepted without a typ if it has a claim that only together with another marks an authorization response', async () => {
+    for (const claim of [{ state: 'Ohio' }, { code: 'DE' }]) {
+      assert.equal(await codeOf(untyped({ client_id: 'x', ...claim })), 'accepted')
+    }
+    assert.equal(await codeOf(untyped({ client_id: 'x', state: 's', code: 'c' })), 'ERR_OIDC_ACCESS_TOKEN_TYPE')
   })
 
   it('has the scopes of a list, of which none is split', async () => {
