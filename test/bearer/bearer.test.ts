@@ -113,6 +113,13 @@ describe('req.oidc behind bearer()', () => {
     await assert.rejects(() => oidc.fetch('https://api.example.test'), isRefused)
   })
 
+  it('takes a token beside a query without one', async () => {
+    const app = await start({}, { routes: { '/look': answerJson(() => ({})) } })
+    for (const query of ['?page=2&token=x', '?', '?access-token=x', '?q=access_token%3Dx']) {
+      assert.equal((await app.call(theIssuer().token(), { path: `/look${query}` })).status, 200, query)
+    }
+  })
+
   it('has the first name of the client that is text', async () => {
     const found: unknown[] = []
     const routes = { '/look': answerJson(({ oidc }) => ({ pushed: found.push(Object(oidc).clientId) })) }
