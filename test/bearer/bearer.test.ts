@@ -212,6 +212,15 @@ describe('the credentials of a request', () => {
     })
   }
 
+  it('may be beside a form without a token, a body that is no object, and none', async () => {
+    for (const body of [{ page: '2', token: 'x' }, {}, 'access_token=x', null, undefined]) {
+      const app = await start({}, { before: [(req, _res, next) => void next(void Object.assign(req, { body }))] })
+      const headers = { 'content-type': 'application/x-www-form-urlencoded' }
+      const { status } = await app.call(theIssuer().token(), { method: 'POST', headers, body: 'x' })
+      assert.equal(status, 200, JSON.stringify(body))
+    }
+  })
+
   it('may be beside a member access_token of a JSON body, which is not looked at', async () => {
     const app = await start(
       {},
