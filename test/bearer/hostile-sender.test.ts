@@ -263,6 +263,15 @@ describe('the scheme DPoP', () => {
     assert.equal(none.challenge, 'Bearer realm="api"')
   })
 
+  it('is asked for by the identifier of the API too, and a token that is bound to a certificate as Bearer', async () => {
+    const resource = 'https://api.example.test/orders'
+    const byResource = await stopLater(await startApi(theIssuer(), { resource })).call()
+    assert.match(byResource.challenge ?? '', /^Bearer .*, DPoP /)
+    const clientCertificate = { header: 'X-Client-Cert', format: 'escaped-pem', trustedProxies: ['127.0.0.1'] } as const
+    const bound = await (await start({ senderConstrained: 'required', clientCertificate })).call()
+    assert.match(bound.challenge ?? '', /^Bearer realm="api", DPoP /)
+  })
+
   it('is refused without baseUrl and resource, because no URL could be compared', async () => {
     const app = stopLater(await startApi(theIssuer()))
     assert.equal((await callWithProof(app)).status, 401)
