@@ -97,12 +97,14 @@ export function createPolledLock(server: LockServer): SharedState['lock'] {
 async function acquire(server: LockServer, key: string, owner: string, milliseconds: number): Promise<Lease> {
   let giveUpAt = Number.POSITIVE_INFINITY
   for (;;) {
+    const askedAt = performance.now()
     const lease = startLease(milliseconds)
     if (await server.acquire(key, owner, milliseconds)) return lease
-    // Counted from the first response on: a holder that has died has lost the lock by then.
+    // Counted from the first response on: a holder that has died has lost the lock by then. A request sent before does not
+    // count, however late its response: the lock may have become free meanwhile.
     giveUpAt = Math.min(giveUpAt, performance.now() + milliseconds)
-    const left = giveUpAt - performance.now()
-    if (left <= 0) throw lockTimeout()
+    if (askedAt >= giveUpAt) throw lockTimeout()
+    const left = Math.max(0, giveUpAt - performance.now())
     await new Promise((resolve) => setTimeout(resolve, Math.min(left, 25 + Math.random() * 50)))
   }
 }

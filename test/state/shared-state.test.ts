@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
 import { setTimeout as wait } from 'node:timers/promises'
+import { createPolledLock } from '../../lib/state/locks.ts'
 import type { Lease, SharedState } from '../../lib/state/shared-state.ts'
 import { type Ground, KINDS, startLockHolder } from '../support/servers/shared-states.ts'
 
@@ -305,3 +306,19 @@ for (const kind of KINDS.filter(({ name }) => name === 'redis' || name === 'post
     })
   })
 }
+
+describe('a lock on a server that responds late', () => {
+  it('is asked for once more: it may have become free after the last request', async () => {
+    const delays = [0, 100, 0]
+    let requests = 0
+    const lock = createPolledLock({
+      async acquire() {
+        await wait(delays[requests++])
+        return requests === 3
+      },
+      release: async () => {},
+    })
+    assert.equal(await lock('late', 0.08, async () => 'mine'), 'mine')
+    assert.equal(requests, 3)
+  })
+})
