@@ -1,6 +1,6 @@
-import { isDevelopment } from './environment.ts'
+import { isDevelopment } from './console/environment.ts'
+import { stackForDevelopers } from './console/explanations.ts'
 import { ERROR_STATUS, type ErrorCode } from './error-codes.ts'
-import { stackForDevelopers } from './explanations.ts'
 
 export type { ErrorCode } from './error-codes.ts'
 

@@ -1,7 +1,7 @@
 import { channel } from 'node:diagnostics_channel'
 import { debuglog } from 'node:util'
+import { showFailure } from './console/failures.ts'
 import { OidcError } from './errors.ts'
-import { showFailure } from './failures.ts'
 
 /**
  * The events of this library, by the name of their channel in `node:diagnostics_channel`. Subscribe to them for logs and

@@ -1,5 +1,5 @@
+import { createNotices, type Notices } from './console/failures.ts'
 import { OidcError, shown } from './errors.ts'
-import { createNotices, type Notices } from './failures.ts'
 import {
   type AppConfig,
   appConfigAt,
@@ -12,7 +12,7 @@ import {
 import type { ApiFetch } from './provider/api-fetch.ts'
 import type { FindProvider, Provider } from './provider/provider.ts'
 import type { FindTransmitter, Transmitter } from './provider/transmitter.ts'
-import { createLookup, type ProviderLookup } from './provider-lookup.ts'
+import { createLookup, type ProviderLookup } from './relying-party/provider-lookup.ts'
 import { createSecureCookieCheck, type SecureCookieCheck } from './session/cookies.ts'
 import { createProviderLogouts, type ProviderLogouts } from './session/end-login.ts'
 import { createIndexCheck, type IndexCheck } from './session/index-check.ts'

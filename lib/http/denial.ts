@@ -1,6 +1,6 @@
+import { showFailure } from '../console/failures.ts'
 import { AccessDeniedError, type ErrorCode, OidcError } from '../errors.ts'
 import { publish } from '../events.ts'
-import { showFailure } from '../failures.ts'
 import type { AuthenticationRequirement, OidcContext } from '../types.ts'
 import { type ChallengeProblem, offerSchemes, type Protection, protectionOf, sendChallenge } from './challenge.ts'
 import { sendLoginAnswer } from './login-answer.ts'

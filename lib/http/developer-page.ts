@@ -1,5 +1,5 @@
+import { explain } from '../console/explanations.ts'
 import { OidcError } from '../errors.ts'
-import { explain } from '../explanations.ts'
 import type { ErrorNotice } from './error-notice.ts'
 import type { Page } from './page.ts'
 import { escapeHtml } from './response.ts'

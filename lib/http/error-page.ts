@@ -1,6 +1,6 @@
-import { isDevelopment } from '../environment.ts'
+import { isDevelopment } from '../console/environment.ts'
+import { showFailure } from '../console/failures.ts'
 import { OidcError } from '../errors.ts'
-import { showFailure } from '../failures.ts'
 import { developerPage } from './developer-page.ts'
 import { createReference, describeForLog, type ErrorLogEntry, writeLogLine } from './error-log.ts'
 import { type ErrorNotice, noticeFor } from './error-notice.ts'

@@ -9,7 +9,7 @@ import { parseAuthorizationParams, type WireParams } from '../options/authorizat
 import { ONLY_PROVIDER } from '../options/config.ts'
 import { createAuthorizationRequest, type LoginRequest, usesRequestUri } from '../protocol/authorization-request.ts'
 import { parseLoginScope, parseRequirement } from '../protocol/step-up.ts'
-import { findClient, providerUnknown } from '../provider-lookup.ts'
+import { findClient, providerUnknown } from '../relying-party/provider-lookup.ts'
 import type { Client, RelyingParty } from '../relying-party.ts'
 import { isStrict } from '../session/cookies.ts'
 import { readLogin } from '../session/current-login.ts'

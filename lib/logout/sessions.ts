@@ -1,7 +1,7 @@
 import { ConfigError, OidcError, shown } from '../errors.ts'
 import { ONLY_PROVIDER } from '../options/config.ts'
 import { isIssuerOrTenant, TENANT_PLACEHOLDER } from '../options/issuer.ts'
-import { findClient } from '../provider-lookup.ts'
+import { findClient } from '../relying-party/provider-lookup.ts'
 import type { Client, RelyingParty } from '../relying-party.ts'
 import type { EndOptions } from '../session/end-login.ts'
 import { type LogoutTarget, matchesTarget } from '../session/session-index.ts'

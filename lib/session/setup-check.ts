@@ -1,5 +1,5 @@
-import { isConsoleForDevelopers, isOneOfSeveralProcesses } from '../environment.ts'
-import type { Notices } from '../failures.ts'
+import { isConsoleForDevelopers, isOneOfSeveralProcesses } from '../console/environment.ts'
+import type { Notices } from '../console/failures.ts'
 import { headerOf, type Request, wantsPage } from '../http/request.ts'
 import type { AppConfig, Config } from '../options/config.ts'
 import { isStrict } from './cookies.ts'

@@ -1,9 +1,9 @@
-import { foldRoute, namedRouteOf, ownRoutes } from './http/own-routes.ts'
-import type { Request, Response } from './http/request.ts'
-import { NAMED_ROUTES } from './options/provider-names.ts'
-import { findClient, providerUnknown } from './provider-lookup.ts'
-import { clientOf, type RelyingParty } from './relying-party.ts'
-import { loadOnce } from './time/single-flight.ts'
+import { foldRoute, namedRouteOf, ownRoutes } from '../http/own-routes.ts'
+import type { Request, Response } from '../http/request.ts'
+import { NAMED_ROUTES } from '../options/provider-names.ts'
+import { findClient, providerUnknown } from '../relying-party/provider-lookup.ts'
+import { clientOf, type RelyingParty } from '../relying-party.ts'
+import { loadOnce } from '../time/single-flight.ts'
 
 /** Finds the route for a path, which is folded as `foldRoute()` does. */
 export function createRouter(rp: RelyingParty): (path: string) => FoundRoute | undefined {
@@ -42,10 +42,10 @@ const NAMED_LOADERS: Readonly<Record<string, LoadRoute>> = {
     for (const { config } of rp.clients.values()) await (await loadCallback(config.name))(rp, req, res)
   },
   jwks: async () => async (rp, req, res) => {
-    const { createJwksRoute } = await import('./login/published-documents.ts')
+    const { createJwksRoute } = await import('../login/published-documents.ts')
     await createJwksRoute(rp)(rp, req, res)
   },
-  securityEvents: async () => (await import('./logout/security-events.ts')).securityEventsRoute,
+  securityEvents: async () => (await import('../logout/security-events.ts')).securityEventsRoute,
 }
 
 /** Maps every path to its route. With several providers each has its own callback, and `routes.callback` alone has none. */
@@ -85,30 +85,30 @@ type LoadRoute = () => Promise<Route>
 function createLoaders(rp: RelyingParty): Readonly<Record<string, LoadRoute>> {
   const configs = [...rp.clients.values()].map(({ config }) => config)
   return {
-    login: async () => (await import('./login/start.ts')).loginRoute,
-    logout: async () => (await import('./logout/logout.ts')).logoutRoute,
-    backchannelLogout: async () => (await import('./logout/back-channel.ts')).backchannelLogoutRoute,
-    frontchannelLogout: async () => (await import('./logout/front-channel.ts')).frontchannelLogoutRoute,
-    sessionCheck: async () => (await import('./logout/session-check.ts')).sessionCheckRoute,
-    tokenRevocation: async () => (await import('./logout/back-channel.ts')).tokenRevocationRoute,
-    keptForm: async () => (await import('./login/kept-form.ts')).keptFormRoute,
-    user: async () => (await import('./login/user.ts')).userRoute,
-    initiateLogin: async () => (await import('./login/initiate-login.ts')).initiateLoginRoute,
+    login: async () => (await import('../login/start.ts')).loginRoute,
+    logout: async () => (await import('../logout/logout.ts')).logoutRoute,
+    backchannelLogout: async () => (await import('../logout/back-channel.ts')).backchannelLogoutRoute,
+    frontchannelLogout: async () => (await import('../logout/front-channel.ts')).frontchannelLogoutRoute,
+    sessionCheck: async () => (await import('../logout/session-check.ts')).sessionCheckRoute,
+    tokenRevocation: async () => (await import('../logout/back-channel.ts')).tokenRevocationRoute,
+    keptForm: async () => (await import('../login/kept-form.ts')).keptFormRoute,
+    user: async () => (await import('../login/user.ts')).userRoute,
+    initiateLogin: async () => (await import('../login/initiate-login.ts')).initiateLoginRoute,
     ...(configs.some(({ clientKeys }) => clientKeys.length > 0)
-      ? { jwks: async () => (await import('./login/published-documents.ts')).createJwksRoute(rp) }
+      ? { jwks: async () => (await import('../login/published-documents.ts')).createJwksRoute(rp) }
       : {}),
-    clientMetadata: async () => (await import('./login/published-documents.ts')).createClientMetadataRoute(rp),
+    clientMetadata: async () => (await import('../login/published-documents.ts')).createClientMetadataRoute(rp),
     ...(configs.some(({ sharedSignals }) => sharedSignals !== undefined)
-      ? { securityEvents: async () => (await import('./logout/security-events.ts')).securityEventsRoute }
+      ? { securityEvents: async () => (await import('../logout/security-events.ts')).securityEventsRoute }
       : {}),
     ...(rp.config.findsProviders || configs.some(({ requestObjectBy }) => requestObjectBy === 'reference')
-      ? { requestObjects: async () => (await import('./login/published-documents.ts')).requestObjectsRoute }
+      ? { requestObjects: async () => (await import('../login/published-documents.ts')).requestObjectsRoute }
       : {}),
   }
 }
 
 async function loadCallback(provider: string): Promise<Route> {
-  const { callbackRoute } = await import('./login/callback.ts')
+  const { callbackRoute } = await import('../login/callback.ts')
   return (rp, req, res) => callbackRoute(rp, clientOf(rp, { provider }), req, res)
 }
 

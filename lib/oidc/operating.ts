@@ -1,6 +1,6 @@
-import { ConfigError, shown } from './errors.ts'
-import type { RelyingParty } from './relying-party.ts'
-import type { OidcStatus, Operating } from './status.ts'
+import { ConfigError, shown } from '../errors.ts'
+import type { RelyingParty } from '../relying-party.ts'
+import type { OidcStatus, Operating } from '../status.ts'
 
 /** The methods of the middleware for health checks and for the end of a process. */
 export function createOperating(rp: RelyingParty): Operating {

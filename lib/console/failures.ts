@@ -1,5 +1,5 @@
+import { AuthorizationError, OidcError, ProviderError, shown } from '../errors.ts'
 import { hasColors, isConsoleForDevelopers } from './environment.ts'
-import { AuthorizationError, OidcError, ProviderError, shown } from './errors.ts'
 import { wrapped } from './explanations.ts'
 
 /** How long a failure that repeats itself is only counted, in milliseconds. */

@@ -1,7 +1,7 @@
-import { OidcError } from './errors.ts'
-import type { AppConfig, Config, FoundConfig } from './options/config.ts'
-import type { FoundProviders } from './provider/found-providers.ts'
-import { loadOnce } from './time/single-flight.ts'
+import { OidcError } from '../errors.ts'
+import type { AppConfig, Config, FoundConfig } from '../options/config.ts'
+import type { FoundProviders } from '../provider/found-providers.ts'
+import { loadOnce } from '../time/single-flight.ts'
 
 /** The providers that a function finds. */
 export interface ProviderLookup<Client> extends Pick<FoundProviders, 'isFresh'> {
@@ -67,7 +67,7 @@ export function createLookup<Client extends { stop(): void }>(
   }
 
   const load = loadOnce(async () => {
-    const { createFoundProviders } = await import('./provider/found-providers.ts')
+    const { createFoundProviders } = await import('../provider/found-providers.ts')
     return createFoundProviders(findConfig, { timeout, onFound, onGone })
   })
   let loaded: FoundProviders | undefined

@@ -98,7 +98,7 @@ const readDocument = once(() => {
 
 function packageRoot(): string {
   try {
-    return process.getBuiltinModule('node:url').fileURLToPath(new URL('..', import.meta.url))
+    return process.getBuiltinModule('node:url').fileURLToPath(new URL('../..', import.meta.url))
   } catch {
     return ''
   }
