@@ -132,6 +132,8 @@ export interface ProviderRefusal {
 
 /** What a {@link ProviderError} may carry besides what every error has. */
 export interface ProviderErrorOptions extends OidcErrorOptions {
+  /** The HTTP status of the provider's response. */
+  providerStatus?: number | undefined
   /** The provider's error response. */
   refusal?: ProviderRefusal | undefined
   /** How many seconds to wait before a retry. */
@@ -144,6 +146,8 @@ export interface ProviderErrorOptions extends OidcErrorOptions {
 
 /** A request to the provider failed: it is unreachable, it refused the request, or its response is invalid. */
 export class ProviderError extends OidcError {
+  /** The HTTP status of the provider's response, if the error is about one. `status` is that of our own response. */
+  readonly providerStatus: number | undefined
   /** The provider's error response, if it sent one. */
   readonly refusal: ProviderRefusal | undefined
   /** How many seconds to wait before a retry, if the provider said so (429 and 503). */
@@ -154,11 +158,12 @@ export class ProviderError extends OidcError {
   readonly requestId: string | undefined
 
   constructor(code: ErrorCode, message: string, options: ProviderErrorOptions = {}) {
-    const { refusal, retryAfter, errorId, requestId, headers, ...rest } = options
+    const { providerStatus, refusal, retryAfter, errorId, requestId, headers, ...rest } = options
     super(code, message, {
       ...rest,
       headers: retryAfter === undefined ? { ...headers } : { 'Retry-After': String(retryAfter), ...headers },
     })
+    this.providerStatus = providerStatus
     this.refusal = refusal
     this.retryAfter = retryAfter
     this.errorId = errorId

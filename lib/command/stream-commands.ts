@@ -222,14 +222,14 @@ async function request({ http, token }: StreamContext, { method, url, body }: St
   if (response.status >= 200 && response.status < 300)
     return response.status === 204 ? undefined : jsonValueOf(response)
   const error = errorFromResponse(response, 'ERR_OIDC_STREAM_REFUSED', { url: withoutQuery(url) })
-  const { refusal, errorId, requestId } = error
+  const { providerStatus, refusal, errorId, requestId } = error
   // The status says whether a stream exists already (409).
   throw error.code === 'ERR_OIDC_STREAM_REFUSED'
     ? new ProviderError(
         error.code,
         `${withoutQuery(url)} answered ${response.status}. Check the token and its scopes.`,
         {
-          ...{ refusal, errorId, requestId, cause: error },
+          ...{ providerStatus, refusal, errorId, requestId, cause: error },
           status: response.status,
         },
       )

@@ -113,8 +113,8 @@ const RETRY_SECONDS = 5
 function rethrow(error: unknown): never {
   const code = error instanceof ProviderError ? CODE_OF_FAILURE.get(error.code) : undefined
   if (!(error instanceof ProviderError) || code === undefined) throw error
-  const { refusal, errorId, requestId, retryAfter = RETRY_SECONDS } = error
-  const details = { refusal, errorId, requestId, cause: error }
+  const { providerStatus, refusal, errorId, requestId, retryAfter = RETRY_SECONDS } = error
+  const details = { providerStatus, refusal, errorId, requestId, cause: error }
   const mayRetry = code === 'ERR_OIDC_INTROSPECTION_UNAVAILABLE'
   throw new ProviderError(
     code,

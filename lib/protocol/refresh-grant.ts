@@ -89,8 +89,8 @@ const INTERACTION_ERRORS: readonly string[] = [
  */
 function refuse(error: unknown): never {
   if (!(error instanceof ProviderError)) throw error
-  const { refusal, errorId, requestId } = error
-  const options = { cause: error, refusal, errorId, requestId }
+  const { providerStatus, refusal, errorId, requestId } = error
+  const options = { cause: error, providerStatus, refusal, errorId, requestId }
   if (refusal?.error === 'invalid_grant') {
     const message =
       'The provider refused the refresh token (invalid_grant): it has expired or was revoked. Log in again.'

@@ -57,12 +57,10 @@ export function adviseOnDiscovery({
   const ofClient = discoveryWithClientId ? ' Or the provider does not know the clientId.' : ''
   return (error) => {
     if (!(error instanceof ProviderError) || error.code !== 'ERR_OIDC_PROVIDER_STATUS') throw error
-    const { refusal, errorId, requestId } = error
+    const { providerStatus, refusal, errorId, requestId } = error
     throw new ProviderError('ERR_OIDC_PROVIDER_STATUS', `Discovery failed: ${error.message} ${advice}${ofClient}`, {
       cause: error,
-      refusal,
-      errorId,
-      requestId,
+      ...{ providerStatus, refusal, errorId, requestId },
     })
   }
 }

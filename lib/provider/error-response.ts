@@ -77,6 +77,7 @@ function adviseOnError(error: string | undefined, config: Pick<Config, 'tokenEnd
 
 /** What the provider says in an error response. */
 interface ErrorResponse {
+  readonly providerStatus: number
   readonly refusal: ProviderRefusal | undefined
   /** The provider's identifier of this failure (Okta). */
   readonly errorId: string | undefined
@@ -99,6 +100,7 @@ const OKTA_ERROR_CODE = /^E\d{7}$/
 export function readErrorResponse({ status, headers, body, sentSecrets }: ErrorHead): ErrorResponse {
   const json = presentMembers((body && untypedJsonBody({ status, headers, body })) ?? {})
   return {
+    providerStatus: status,
     refusal: concealed(refusalOfOAuth(json) ?? refusalOfOkta(json) ?? refusalInChallenge(headers), sentSecrets),
     errorId: supportId(json['errorId']),
     requestId: supportId(headers.get('x-okta-request-id')),

@@ -79,7 +79,7 @@ describe('a server that is not there', () => {
     const error = await firstProviderError(await stage.start('ausmissing'))
     assert.equal(error.code, 'ERR_OIDC_PROVIDER_STATUS')
     assert.match(error.message, /answered 404.*issuer option is probably wrong.*\/oauth2\/\{id\}/)
-    assert.deepEqual([error.refusal?.error, typeof error.requestId], ['E0000007', 'string'])
+    assert.deepEqual([error.providerStatus, error.refusal?.error, typeof error.requestId], [404, 'E0000007', 'string'])
   })
 
   it('Q-2: hands on the refusal of a custom scope by the org server', async () => {

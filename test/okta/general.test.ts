@@ -50,6 +50,7 @@ describe('the words of an error', () => {
     const error = onlyError(app)
     assert.ok(error instanceof ProviderError)
     assert.deepEqual(error.refusal, { error: 'E0000006', errorDescription: TYPED })
+    assert.equal(error.providerStatus, 403)
     assert.deepEqual([error.errorId, error.requestId], ['oaeHfmOAx1iRLa0H10DeMz5fQ', 'reqVy8wsvmBQN27h4soUE3ZEnA'])
     assert.doesNotMatch(`${page.body}${inspect(page.headers)}${error.message}`, /alert|Injected|7\*7|oaeHfm|reqVy8/)
   })
@@ -63,12 +64,12 @@ describe('the words of an error', () => {
       errorFromStatus(answer(404, { errorCode: 'E0000007', errorId: 'oae1' }, headers), 'https://example.okta.com/x'),
     ]
     assert.deepEqual(
-      named.map(({ code, refusal }) => [code, refusal?.error]),
+      named.map(({ code, providerStatus, refusal }) => [code, providerStatus, refusal?.error]),
       [
-        ['ERR_OIDC_TOKEN_REQUEST', 'invalid_client'],
-        ['ERR_OIDC_PROVIDER_BUSY', 'E0000047'],
-        ['ERR_OIDC_PROVIDER_STATUS', 'E0000009'],
-        ['ERR_OIDC_PROVIDER_STATUS', 'E0000007'],
+        ['ERR_OIDC_TOKEN_REQUEST', 401, 'invalid_client'],
+        ['ERR_OIDC_PROVIDER_BUSY', 429, 'E0000047'],
+        ['ERR_OIDC_PROVIDER_STATUS', 500, 'E0000009'],
+        ['ERR_OIDC_PROVIDER_STATUS', 404, 'E0000007'],
       ],
     )
     for (const { errorId, requestId } of named) {
