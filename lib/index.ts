@@ -68,9 +68,9 @@ export type {
   SeveralProvidersOptions,
   SingleProviderOptions,
 } from './options/options.ts'
+export type { ProviderMetadata } from './options/provider-keys-rule.ts'
 export type {
   NamedProviderOptions,
-  ProviderMetadata,
   ProviderOptions,
 } from './options/provider-options.ts'
 export type { SharedSignalsOptions } from './options/shared-signals-options.ts'

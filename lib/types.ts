@@ -253,7 +253,7 @@ export interface OidcMethods {
    */
   fetch(url: string | URL, init?: ApiRequestInit): Promise<Response>
   /**
-   * Requests the user's claims from the UserInfo endpoint now (OIDC Core 5.3). The claims in the session do not change.
+   * Requests the claims of UserInfo now (OIDC Core 5.3), after a 401 once more with a new token. The session keeps its own.
    *
    * Rejects as `accessToken()` does, and with `ERR_OIDC_USERINFO` and `ERR_OIDC_USERINFO_SUBJECT`.
    */

@@ -25,6 +25,7 @@ import {
   stateOf,
 } from '../protocol/authorization-response.ts'
 import { redeemResponse } from '../protocol/redeem-response.ts'
+import { narrowedGrant } from '../protocol/refreshed-login.ts'
 import { checkRequirement } from '../protocol/step-up.ts'
 import { completeClaims } from '../protocol/userinfo.ts'
 import type { Client, CompletedLogin, RelyingParty } from '../relying-party.ts'
@@ -214,17 +215,17 @@ async function redeem(
   const { authorizationDetails: details = [] } = redeemed
   const loggedInAt = Math.floor(nowInSeconds())
   const expiresAt = endOfNewLogin(config, redeemed.claims, loggedInAt)
-  const claims = await completeClaims(provider, { ...redeemed, scope: redeemed.scope ?? transaction.scope })
+  const completed = await completeClaims(provider, { ...redeemed, scope: redeemed.scope ?? transaction.scope })
+  const { claims, tokens, refreshed = {} } = completed
   const login = {
     ...(transaction.provider === undefined ? {} : { provider: transaction.provider }),
     claims: chooseSessionClaims(claims, config),
-    scope,
-    ...(details.length === 0 ? {} : { authorizationDetails: details }),
+    ...narrowedGrant({ scope, ...(details.length === 0 ? {} : { authorizationDetails: details }) }, refreshed),
     loggedInAt,
     expiresAt,
     // An event ends logins that began before it, however long they took.
     ...(config.sharedSignals === undefined ? {} : { startedAt: Math.floor(transaction.startedAt) }),
   }
   const { [REPOSTED_PARAM]: _, ...responseParams } = additionalParams(params)
-  return { login, claims, tokens: redeemed.tokens, responseParams }
+  return { login, claims, tokens, responseParams }
 }

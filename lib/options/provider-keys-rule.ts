@@ -25,6 +25,20 @@ import { endpointUrl } from './urls.ts'
 /** A set of public keys (RFC 7517 5). */
 export type JwkSet = { readonly keys: readonly { readonly [member: string]: Json }[] }
 
+/** Provider metadata by the wire names of OIDC Discovery 3. What it leaves out, the provider does not have. */
+export interface ProviderMetadata {
+  readonly issuer: string
+  readonly authorization_endpoint: string
+  /** Optional for a provider that has only the implicit flow. */
+  readonly token_endpoint?: string
+  readonly jwks_uri?: string
+  /** The public keys (RFC 7517 5), in place of `jwks_uri`. If the provider changes them, change them here too. */
+  readonly jwks?: JwkSet
+  readonly userinfo_endpoint?: string
+  readonly end_session_endpoint?: string
+  readonly [name: string]: Json | undefined
+}
+
 /** One public key of the provider. A key that a published set could hold, and would be ignored, is an error here. */
 const providerKey: Rule = firstFailing(
   must('be a JSON Web Key as a plain object', isPlainObject),

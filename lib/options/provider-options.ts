@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http'
 import type { ContentEncryption, EncryptionAlgorithm, SignatureAlgorithm } from '../jose/algorithms.ts'
 import type { AuthorizationParams, ClientAssertionRequest, IdTokenClaims, Json, ResponseType } from '../types.ts'
 import type { ClientAuthMethod, PrivateJwk, TlsClientCertificate } from './client-credentials.ts'
-import type { JwkSet } from './provider-keys-rule.ts'
+import type { ProviderMetadata } from './provider-keys-rule.ts'
 import type { ClientChanges, RegistrationOptions } from './registration-options.ts'
 import type { ResponseMode } from './response-type.ts'
 import type { SharedSignalsOptions } from './shared-signals-options.ts'
@@ -232,7 +232,8 @@ export interface ProviderOptions {
   /**
    * When to call the UserInfo endpoint at login (OIDC Core 5.3): always, never, or if a granted scope has brought no
    * claim into the ID Token. Its claims are added, and never replace those of the ID Token that secure the login. With
-   * `'when-needed'`, a login continues without UserInfo if the endpoint fails, and an event says why.
+   * `'when-needed'`, a login continues without UserInfo if the endpoint fails, and an event says why. After a 401 the access
+   * token is refreshed once, if there is a refresh token.
    * @default 'when-needed'
    */
   userinfo?: boolean | 'when-needed'
@@ -383,18 +384,4 @@ export interface NamedProviderOptions extends ProviderOptions {
    * @default `routes.callback`, a slash, and the provider's name
    */
   callback?: string
-}
-
-/** Provider metadata by the wire names of OIDC Discovery 3. What it leaves out, the provider does not have. */
-export interface ProviderMetadata {
-  readonly issuer: string
-  readonly authorization_endpoint: string
-  /** Optional for a provider that has only the implicit flow. */
-  readonly token_endpoint?: string
-  readonly jwks_uri?: string
-  /** The public keys (RFC 7517 5), in place of `jwks_uri`. If the provider changes them, change them here too. */
-  readonly jwks?: JwkSet
-  readonly userinfo_endpoint?: string
-  readonly end_session_endpoint?: string
-  readonly [name: string]: Json | undefined
 }

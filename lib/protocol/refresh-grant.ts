@@ -42,7 +42,7 @@ export interface RefreshedTokens {
  */
 export async function refreshTokens(
   provider: Provider,
-  login: Login,
+  login: Pick<Login, 'claims'>,
   tokens: RefreshableTokens,
   { scope, resource }: RefreshRequest = {},
   keep: (tokens: RefreshableTokens) => Promise<void> = async () => undefined,
@@ -106,7 +106,7 @@ function refuse(error: unknown): never {
 async function verifyRefreshed(
   { config: { clientId, clockTolerance, trustedAudiences, profile } }: Provider,
   verify: VerifyToken,
-  { claims: { iss, sub } }: Login,
+  { claims: { iss, sub } }: Pick<Login, 'claims'>,
   { nonce, needsIdToken }: RefreshableTokens,
   { id_token: idToken, access_token: accessToken }: TokenResponse,
 ): Promise<VerifiedIdToken | undefined> {

@@ -23,6 +23,9 @@ import {
   SECURITY_CLAIMS,
 } from './claim-rules.ts'
 import type { RedeemedTokens } from './redeem-response.ts'
+import type { RefreshableTokens } from './refresh-grant.ts'
+import { refreshedRecord } from './refreshed-login.ts'
+import type { TokenResponse } from './token-endpoint.ts'
 
 /**
  * The claims of each scope (OIDC Core 5.4), and `groups` as several providers have it. If the ID Token has none of them,
@@ -36,20 +39,82 @@ const CLAIMS_OF_SCOPE: Readonly<Record<string, readonly string[]>> = {
   groups: ['groups'],
 }
 
+/** The claims of a login: those of both sources together, and those of UserInfo alone. */
+export interface CompletedClaims {
+  readonly claims: IdTokenClaims
+  /** As the endpoint answered. `undefined` if it was not requested, or has no further claims. */
+  readonly userinfo: JsonObject | undefined
+  /** The tokens of the login, after the refresh if there was one. */
+  readonly tokens: TokenRecord
+  /** The response to that refresh. */
+  readonly refreshed: TokenResponse | undefined
+}
+
 /**
  * The claims of a login, with those of UserInfo if the option `userinfo` requests them. A claim of the ID Token wins over
- * one of UserInfo; claims that secure the login never come from UserInfo. Throws what {@link readUserInfo} throws. With
- * `'when-needed'`, UserInfo only fills in, so a login continues without it: an event says why. It still fails if UserInfo is
- * about another user, or a JWT that is not signed and encrypted as registered.
+ * one of UserInfo; claims that secure the login never come from UserInfo. If UserInfo refuses the access token, it is
+ * refreshed once. Throws what {@link readUserInfo} throws, and the codes of a refreshed ID Token. With `'when-needed'`,
+ * UserInfo only fills in, so a login continues without it: an event says why. It still fails if UserInfo is about another
+ * user, or a JWT that is not signed and encrypted as registered.
  */
-export async function completeClaims(provider: Provider, redeemed: RedeemedTokens): Promise<IdTokenClaims> {
-  const { claims, tokens } = redeemed
-  if (tokens.accessToken === undefined || !needsUserInfo(provider, redeemed)) return claims
-  const request = readUserInfo(provider, tokens, claims.sub)
+export async function completeClaims(provider: Provider, redeemed: RedeemedTokens): Promise<CompletedClaims> {
+  const { claims } = redeemed
+  const latest: Latest = { tokens: redeemed.tokens, refreshed: undefined }
+  if (latest.tokens.accessToken === undefined || !needsUserInfo(provider, redeemed))
+    return { ...latest, claims, userinfo: undefined }
+  const request = readAtLogin(provider, claims, latest)
   const userinfo = await (provider.config.userinfo === 'when-needed' ? request.catch(continueWithout) : request)
   const additional = Object.entries(userinfo ?? {}).filter(([name]) => !SECURITY_CLAIMS.has(name))
-  return { ...Object.fromEntries(additional), ...claims } as IdTokenClaims
+  return { ...latest, claims: { ...Object.fromEntries(additional), ...claims } as IdTokenClaims, userinfo }
 }
+
+/** What a refresh replaces, also if the request after it fails: the first refresh token may be spent. */
+interface Latest {
+  tokens: RefreshableTokens
+  refreshed: TokenResponse | undefined
+}
+
+/** RFC 6750 3.1: a client may request a new access token and retry. It retries once. */
+async function readAtLogin(provider: Provider, claims: IdTokenClaims, latest: Latest): Promise<JsonObject | undefined> {
+  const read = (): Promise<JsonObject | undefined> => readUserInfo(provider, latest.tokens, claims.sub)
+  try {
+    return await read()
+  } catch (error) {
+    if (!isTokenRejected(error) || latest.tokens.refreshToken === undefined) throw error
+    await refreshAtLogin(provider, claims, latest).catch((reason: unknown) => {
+      throw isRefreshUnavailable(reason) ? error : reason
+    })
+    return await read()
+  }
+}
+
+async function refreshAtLogin(provider: Provider, claims: IdTokenClaims, latest: Latest): Promise<void> {
+  const { refreshTokens } = await loadRefreshGrant()
+  const refreshed = await refreshTokens(provider, { claims }, latest.tokens, {}, async (tokens) => {
+    latest.tokens = tokens
+  })
+  const { needsIdToken: _isProven, ...proven } = latest.tokens
+  latest.tokens = refreshedRecord(proven, refreshed)
+  latest.refreshed = refreshed.response
+}
+
+const loadRefreshGrant = loadOnce(() => import('./refresh-grant.ts'))
+
+/** True if UserInfo refuses the access token (RFC 6750 3.1), so that a new one may help. */
+export function isTokenRejected(error: unknown): boolean {
+  return error instanceof ProviderError && error.code === 'ERR_OIDC_USERINFO' && error.providerStatus === 401
+}
+
+/** Without a new token, what UserInfo answered counts. Any other failure, such as an ID Token for another user, ends the login. */
+function isRefreshUnavailable(error: unknown): boolean {
+  if (!(error instanceof ProviderError)) return false
+  return error.code.startsWith('ERR_OIDC_PROVIDER_') || REFRESH_UNAVAILABLE.has(error.code)
+}
+
+const REFRESH_UNAVAILABLE: ReadonlySet<string> = new Set([
+  ...['ERR_OIDC_TOKEN_REQUEST', 'ERR_OIDC_TOKEN_RESPONSE'],
+  ...['ERR_OIDC_REFRESH_REFUSED', 'ERR_OIDC_INTERACTION_REQUIRED'],
+])
 
 function continueWithout(error: unknown): undefined {
   const isUnavailable =

@@ -2,7 +2,7 @@ import { allowInsecureRequests, Configuration, type ServerMetadata } from 'openi
 import { ProviderError } from '../errors.ts'
 import { type ClientKeys, createClientKeys } from '../jose/client-keys.ts'
 import type { Config } from '../options/config.ts'
-import type { ProviderMetadata } from '../options/provider-options.ts'
+import type { ProviderMetadata } from '../options/provider-keys-rule.ts'
 import type { ProviderStatus } from '../status.ts'
 import { type CachedDocument, createCachedDocument } from './cached-document.ts'
 import { type ClaimsProviders, createClaimsProviders } from './claims-providers.ts'

@@ -1,5 +1,6 @@
 import { OidcError } from '../errors.ts'
 import type { RefreshedTokens } from '../protocol/refresh-grant.ts'
+import { refreshedRecord } from '../protocol/refreshed-login.ts'
 import { nowInSeconds } from '../time/seconds.ts'
 import type { AccessToken, Login, TokenRecord } from '../types.ts'
 
@@ -46,32 +47,14 @@ export function tokenFor(tokens: TokenRecord, query: AccessTokenQuery): AccessTo
   }
 }
 
-/**
- * Returns the record after a refresh. What the response leaves out stays: the refresh token (RFC 6749 6) and the ID Token
- * (OIDC Core 12.2).
- */
-export function updatedRecord(
-  tokens: TokenRecord,
-  { response, idToken, requestedAt }: RefreshedTokens,
-  query: AccessTokenQuery,
-): TokenRecord {
-  const { access_token: accessToken, token_type: tokenType, expires_in: expiresIn } = response
-  const kept = {
-    ...tokens,
-    ...(response.refresh_token === undefined ? {} : { refreshToken: response.refresh_token }),
-    ...(idToken === undefined ? {} : { idToken: idToken.token }),
-  }
-  if (accessToken === undefined) return kept
-  const token: AccessToken = {
-    accessToken,
-    tokenType,
-    ...(expiresIn === undefined ? {} : { expiresAt: requestedAt + expiresIn, issuedAt: requestedAt }),
-    ...(tokenType === 'DPoP' && tokens.dpopKey !== undefined ? { dpopKey: tokens.dpopKey } : {}),
-  }
+/** Returns the record after a refresh, or after another request for the token that is asked for. */
+export function updatedRecord(tokens: TokenRecord, refreshed: RefreshedTokens, query: AccessTokenQuery): TokenRecord {
   const key = keyOf(query)
-  if (key !== undefined) return { ...kept, others: addToken(tokens.others, key, token) }
-  const { expiresAt: _expiresAt, issuedAt: _issuedAt, ...rest } = kept
-  return { ...rest, ...token }
+  if (key === undefined) return refreshedRecord(tokens, refreshed)
+  return refreshedRecord(tokens, refreshed, (record, token) => ({
+    ...record,
+    others: addToken(tokens.others, key, token),
+  }))
 }
 
 /** Returns the login, or throws `ERR_OIDC_TOKEN_UNAVAILABLE` if no user is logged in. */
@@ -99,24 +82,4 @@ function addToken(others: TokenRecord['others'], key: string, token: AccessToken
   const now = nowInSeconds()
   const live = Object.entries({ ...others }).filter(([, { expiresAt }]) => expiresAt === undefined || expiresAt > now)
   return Object.fromEntries([...live, [key, token] as const].slice(-MAX_API_TOKENS))
-}
-
-/** What is granted now (RFC 9396 7), without types that the login was not granted. */
-export function narrowedDetails(
-  { authorizationDetails: before }: Login,
-  details: Details,
-): Pick<Login, 'authorizationDetails'> {
-  const isGranted = ({ type }: Details[number]): boolean => before?.some((one) => one.type === type) ?? false
-  return before === undefined ? {} : { authorizationDetails: details.filter(isGranted) }
-}
-
-type Details = NonNullable<Login['authorizationDetails']>
-
-/** The scopes of a login that are still granted. */
-export function intersectScopes(scope: string, granted: string): string {
-  const names = new Set(granted.split(' '))
-  return scope
-    .split(' ')
-    .filter((name) => names.has(name))
-    .join(' ')
 }

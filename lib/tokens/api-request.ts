@@ -1,11 +1,12 @@
 import { OidcError } from '../errors.ts'
+import type { JsonObject } from '../jose/json.ts'
 import { isRepeatable } from '../provider/api-fetch.ts'
 import { clientOf, type RelyingParty } from '../relying-party.ts'
 import { readLogin } from '../session/current-login.ts'
 import type { SessionRequest } from '../session/express-session.ts'
 import { nowInSeconds } from '../time/seconds.ts'
 import { loadOnce } from '../time/single-flight.ts'
-import type { AccessToken, AccessTokenRequest, ApiRequestInit, Json, Login, TokenHeaders } from '../types.ts'
+import type { AccessToken, AccessTokenRequest, ApiRequestInit, Login, TokenHeaders } from '../types.ts'
 import { type AccessTokenQuery, requireLogin } from './access-token.ts'
 import { freshAccessToken } from './refresh.ts'
 
@@ -40,14 +41,25 @@ export async function requestApi(
 
 /**
  * `req.oidc.userinfo()`: requests the UserInfo claims now. If the provider has no further claims for this token, the result
- * has the `sub` alone. Throws what {@link freshAccessToken} throws, and the codes of UserInfo.
+ * has the `sub` alone. If UserInfo refuses the token, it is refreshed once. Throws what {@link freshAccessToken} throws, and the codes of UserInfo.
  */
 export async function requestUserInfo(
   rp: RelyingParty,
   req: SessionRequest,
   login: Login | undefined,
-): Promise<Readonly<Record<string, Json>>> {
+): Promise<JsonObject> {
   const token = await freshAccessToken(rp, req, requireLogin(login))
+  const { isTokenRejected } = await loadUserInfo()
+  try {
+    return await readUserInfoNow(rp, req, token)
+  } catch (error) {
+    const next = isTokenRejected(error) ? await tokenAfter401(rp, req, requireLogin(login), {}, token) : undefined
+    if (next === undefined) throw error
+    return await readUserInfoNow(rp, req, next)
+  }
+}
+
+async function readUserInfoNow(rp: RelyingParty, req: SessionRequest, token: AccessToken): Promise<JsonObject> {
   // Read again: the login may have expired or changed while the token was read.
   const user = requireLogin(readLogin(req, rp.config))
   const { readUserInfo } = await loadUserInfo()

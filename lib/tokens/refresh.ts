@@ -3,6 +3,7 @@ import { publish } from '../events.ts'
 import { traced } from '../operations.ts'
 import { type AppConfig, type Config, ONLY_PROVIDER } from '../options/config.ts'
 import type { RefreshableTokens, RefreshedTokens } from '../protocol/refresh-grant.ts'
+import { narrowedGrant } from '../protocol/refreshed-login.ts'
 import { clientOf, type RelyingParty } from '../relying-party.ts'
 import { readLogin, readTokensId } from '../session/current-login.ts'
 import { endLocalLogin } from '../session/end-login.ts'
@@ -15,8 +16,6 @@ import { loadOnce } from '../time/single-flight.ts'
 import type { AccessToken, AccessTokenRequest, IdTokenClaims, Login, TokenRecord } from '../types.ts'
 import {
   type AccessTokenQuery,
-  intersectScopes,
-  narrowedDetails,
   requireLogin,
   tokenFor,
   tokenUnavailable,
@@ -239,17 +238,12 @@ function updatedLogin(
   config: Config,
   login: Login,
   idTokenClaims: readonly string[],
-  { response: { scope, authorization_details: details }, idToken }: RefreshedTokens,
+  { response, idToken }: RefreshedTokens,
   query: AccessTokenQuery,
 ): Login {
-  // A refresh may grant less than the login, never more (RFC 6749 6). The scope of one API's token is not that of the login.
+  // The scope of one API's token is not that of the login.
   const isTokenOfLogin = query.scope === undefined && query.resource === undefined
-  const remaining = scope !== undefined && isTokenOfLogin ? intersectScopes(login.scope, scope) : login.scope
-  const narrowed = {
-    ...login,
-    scope: remaining,
-    ...(details === undefined || !isTokenOfLogin ? {} : narrowedDetails(login, details)),
-  }
+  const narrowed = isTokenOfLogin ? { ...login, ...narrowedGrant(login, response) } : login
   return idToken === undefined
     ? narrowed
     : { ...narrowed, ...updatedClaims(config, login, idTokenClaims, idToken.claims) }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { requireAuth } from '../../lib/index.ts'
-import { narrowedDetails } from '../../lib/tokens/access-token.ts'
+import { narrowedGrant } from '../../lib/protocol/refreshed-login.ts'
 import { observeDenials, startApi } from '../support/app/api-app.ts'
 import { codesOf } from '../support/app/app.ts'
 import { answerBy, answerJson, type Routes } from '../support/app/app-routes.ts'
@@ -83,9 +83,10 @@ describe('authorization_details', () => {
 })
 
 it('authorization_details that a refresh brings to a login from before this version stay out of it', () => {
-  const login = { authorizationDetails: undefined }
-  assert.deepEqual(narrowedDetails(login as never, [PAYMENT]), {})
-  assert.deepEqual(narrowedDetails({ authorizationDetails: [] } as never, [PAYMENT]), { authorizationDetails: [] })
+  const response = { authorization_details: [PAYMENT] }
+  const scope = 'openid'
+  assert.deepEqual(narrowedGrant({ scope }, response), { scope })
+  assert.deepEqual(narrowedGrant({ scope, authorizationDetails: [] }, response), { scope, authorizationDetails: [] })
 })
 
 describe('authorization_details of an access token', () => {

@@ -93,8 +93,9 @@ describe('a UserInfo response', () => {
       fc.asyncProperty(others, async (more) => {
         response = { body: JSON.stringify({ ...more, sub: 'jane' }) }
         const provider = { ...plain, config: { ...plain.config, userinfo: true } }
-        const { value: claims } = await outcomeOf(() => completeClaims(provider, redeemed), CODES)
-        if (claims === undefined) return
+        const { value } = await outcomeOf(() => completeClaims(provider, redeemed), CODES)
+        if (value === undefined) return
+        const { claims } = value
         assert.deepEqual({ ...claims, ...idToken }, { ...claims })
         for (const name of SECURITY_CLAIMS)
           assert.equal(Object.hasOwn(claims, name), Object.hasOwn(idToken, name), name)

@@ -234,6 +234,125 @@ describe('a login whose UserInfo fails', () => {
   })
 })
 
+describe('a UserInfo endpoint that refuses the access token', () => {
+  const scope = 'openid profile email offline_access'
+  const refusal = answered(401, {}, { 'WWW-Authenticate': 'Bearer error="invalid_token"' })
+
+  /** Refuses the first requests. */
+  function refuse(times: number): void {
+    let calls = 0
+    thin.provider.change.userinfo = (json, answer) => (calls++ < times ? refusal(json, answer) : json)
+  }
+
+  it('CL-5: gets one new token at login, and the login keeps all that came with it', async () => {
+    refuse(1)
+    const issued: unknown[] = []
+    thin.provider.change.refreshResponse = (json) => {
+      issued.push(json['access_token'], json['refresh_token'], json['id_token'])
+      return json
+    }
+    const { app, browser } = await thin.startLoggedIn({ scope })
+    assert.equal((await browser.open('/profile')).json()['email'], 'alice@example.test')
+    const { accessToken, refreshToken, idToken } = (await browser.open('/tokens')).json()
+    assert.deepEqual([accessToken, refreshToken, idToken], issued)
+    assert.deepEqual([thin.provider.calls['/userinfo'], thin.provider.calls['/token']], [2, 2])
+    assert.deepEqual([app.errors, thin.provider.complaints], [[], []])
+  })
+
+  it('CL-5: is asked no third time, and the login continues with the new tokens', async () => {
+    refuse(9)
+    const app = await thin.start({ scope })
+    const browser = app.browser()
+    const { result: page, errors } = await observeErrors(() => browser.open('/profile'))
+    assert.deepEqual(
+      [page.json()['sub'], page.json()['email'], errors],
+      ['user-subject', undefined, ['ERR_OIDC_USERINFO']],
+    )
+    assert.deepEqual([thin.provider.calls['/userinfo'], thin.provider.calls['/token']], [2, 2])
+    thin.provider.change.userinfo = undefined
+    assert.equal((await browser.open('/userinfo')).json()['email'], 'alice@example.test')
+    assert.deepEqual(thin.provider.complaints, [])
+  })
+
+  it('CL-5: is asked once without a refresh token', async () => {
+    refuse(9)
+    await claimsOf(await thin.start())
+    assert.deepEqual([thin.provider.calls['/userinfo'], thin.provider.calls['/token']], [1, 1])
+  })
+
+  it('CL-5: is asked once if it says that the token has no further claims', async () => {
+    thin.provider.change.userinfo = answered(403, { error: 'insufficient_scope' })
+    await claimsOf(await thin.start({ scope }))
+    assert.deepEqual([thin.provider.calls['/userinfo'], thin.provider.calls['/token']], [1, 1])
+  })
+
+  it('CL-5: the scope of the login becomes that of the new token', async () => {
+    refuse(1)
+    thin.provider.change.refreshResponse = (json) => ({ ...json, scope: 'openid email admin:all' })
+    const seen: unknown[] = []
+    const routes = { '/scope': answerJson(({ oidc }) => ({ scope: oidc.scope })) }
+    const { browser } = await thin.startLoggedIn({ scope }, { routes })
+    seen.push((await browser.open('/scope')).json()['scope'])
+    assert.deepEqual(seen, ['openid email'])
+  })
+
+  const refusals: readonly (readonly [name: string, change: JsonChange])[] = [
+    ['is refused', answered(400, { error: 'invalid_grant' })],
+    ['demands the user', answered(400, { error: 'interaction_required' })],
+    ['is no token response', () => ({})],
+    ['breaks', answered(500, {})],
+  ]
+  for (const [name, change] of refusals) {
+    it(`CL-5: counts with its refusal if the refresh ${name}`, async () => {
+      refuse(9)
+      thin.provider.change.refreshResponse = change
+      const app = await thin.start({ scope })
+      const { result: claims, errors } = await observeErrors(() => claimsOf(app))
+      assert.deepEqual([claims['sub'], errors], ['user-subject', ['ERR_OIDC_USERINFO']])
+      assert.deepEqual(await claimsOf(await thin.start({ scope, userinfo: true })), {
+        error: 'ERR_OIDC_USERINFO',
+        status: 502,
+      })
+    })
+  }
+
+  const forgeries: readonly (readonly [name: string, claims: Record<string, unknown>, code: string])[] = [
+    ['is for another user', { sub: 'mallory' }, 'ERR_OIDC_ID_TOKEN_SUBJECT'],
+    ['is of another issuer', { iss: 'https://evil.example' }, 'ERR_OIDC_ID_TOKEN_ISSUER'],
+    ['is for another client', { aud: 'other' }, 'ERR_OIDC_ID_TOKEN_AUDIENCE'],
+    ['is of another login', { nonce: 'n-of-another-login' }, 'ERR_OIDC_ID_TOKEN_NONCE'],
+    ['has expired', { exp: 1_000_000_000 }, 'ERR_OIDC_ID_TOKEN_EXPIRED'],
+  ]
+  for (const [name, claims, code] of forgeries) {
+    it(`CL-5: ends the login with ${code} if the refreshed ID Token ${name}`, async () => {
+      refuse(1)
+      thin.provider.change.refreshedIdTokenClaims = (good) => ({ ...good, ...claims })
+      const app = await thin.start({ scope })
+      assert.equal((await claimsOf(app))['error'], code)
+      assert.equal(await app.sessions(), 0)
+    })
+  }
+
+  it('CL-5: gets one new token for req.oidc.userinfo(), too', async () => {
+    const { browser } = await thin.startLoggedIn({ scope })
+    const before = (await browser.open('/tokens')).json()
+    refuse(1)
+    assert.equal((await browser.open('/userinfo')).json()['email'], 'alice@example.test')
+    const after = (await browser.open('/tokens')).json()
+    assert.notEqual(after['accessToken'], before['accessToken'])
+    refuse(9)
+    assert.deepEqual((await browser.open('/userinfo')).json(), { error: 'ERR_OIDC_USERINFO' })
+    assert.deepEqual([thin.provider.calls['/userinfo'], thin.provider.calls['/token']], [5, 3])
+  })
+
+  it('CL-5: gets no new token for req.oidc.userinfo() without a refresh token', async () => {
+    const { browser } = await thin.startLoggedIn()
+    refuse(9)
+    assert.deepEqual((await browser.open('/userinfo')).json(), { error: 'ERR_OIDC_USERINFO' })
+    assert.equal(thin.provider.calls['/token'], 1)
+  })
+})
+
 describe('a signed UserInfo that only fills in', () => {
   const signed = createStage({
     provider: { idToken: 'thin', userinfoSignedResponseAlg: 'RS256' },
