@@ -19,9 +19,18 @@ export interface BeforeLoginEvent extends HookEvent {
 export interface AfterLoginEvent extends HookEvent {
   /** All claims, even those that the option `sessionClaims` does not keep in the session. */
   readonly claims: IdTokenClaims
+  /** The claims of the verified ID Token alone. */
+  readonly idTokenClaims: IdTokenClaims
+  /** The claims of UserInfo alone. `undefined` if it was not requested (option `userinfo`) or gave none. */
+  readonly userinfo: Readonly<Record<string, Json>> | undefined
   /** The granted scopes, separated by spaces. */
   readonly scope: string
   readonly tokens: TokenRecord
+  /**
+   * The other members of the token response, by their wire names: those that the library does not use. SMART on FHIR sends
+   * `patient` there, Okta `device_secret`. Some are secrets, so do not log them.
+   */
+  readonly tokenResponseParams: Readonly<Record<string, Json>>
   /**
    * The other fields of the authorization response, by their wire names: those that are no part of OpenID Connect, `iss` and
    * `scope`. Apple sends `user` there, with the name of the user, at the first login only. Anyone can change these fields in

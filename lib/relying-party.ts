@@ -1,5 +1,6 @@
 import { createNotices, type Notices } from './console/failures.ts'
 import { OidcError, shown } from './errors.ts'
+import type { AfterLoginEvent } from './hooks.ts'
 import {
   type AppConfig,
   appConfigAt,
@@ -46,8 +47,8 @@ export interface CompletedLogin {
   /** All claims, even those that the session does not keep. */
   readonly claims: IdTokenClaims
   readonly tokens: TokenRecord
-  /** The fields of the response that the library does not use. */
-  readonly responseParams: Readonly<Record<string, string>>
+  /** What else was received, for the hook `afterLogin`. */
+  readonly received: Pick<AfterLoginEvent, 'idTokenClaims' | 'userinfo' | 'responseParams' | 'tokenResponseParams'>
 }
 
 /** The app as a client of one provider. */

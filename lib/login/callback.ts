@@ -212,20 +212,26 @@ async function redeem(
   const redeemed = await redeemResponse(provider, response, transaction)
   const scope = grantedScope(rp, config, transaction, redeemed.scope)
   checkRequirement(transaction.requirement, redeemed.claims, { ...config, scope })
-  const { authorizationDetails: details = [] } = redeemed
+  const { authorizationDetails = [] } = redeemed
   const loggedInAt = Math.floor(nowInSeconds())
   const expiresAt = endOfNewLogin(config, redeemed.claims, loggedInAt)
   const completed = await completeClaims(provider, { ...redeemed, scope: redeemed.scope ?? transaction.scope })
-  const { claims, tokens, refreshed = {} } = completed
+  const { claims, userinfo, tokens, refreshed = {} } = completed
   const login = {
     ...(transaction.provider === undefined ? {} : { provider: transaction.provider }),
     claims: chooseSessionClaims(claims, config),
-    ...narrowedGrant({ scope, ...(details.length === 0 ? {} : { authorizationDetails: details }) }, refreshed),
+    ...narrowedGrant({ scope, ...(authorizationDetails.length === 0 ? {} : { authorizationDetails }) }, refreshed),
     loggedInAt,
     expiresAt,
     // An event ends logins that began before it, however long they took.
     ...(config.sharedSignals === undefined ? {} : { startedAt: Math.floor(transaction.startedAt) }),
   }
   const { [REPOSTED_PARAM]: _, ...responseParams } = additionalParams(params)
-  return { login, claims, tokens, responseParams }
+  const received = {
+    idTokenClaims: redeemed.claims,
+    userinfo,
+    responseParams,
+    tokenResponseParams: redeemed.otherMembers,
+  }
+  return { login, claims, tokens, received }
 }

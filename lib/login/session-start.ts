@@ -40,7 +40,7 @@ async function storeLoginInSession(
   rp: RelyingParty,
   req: SessionRequest,
   res: Response,
-  { login, claims, tokens, responseParams }: CompletedLogin,
+  { login, claims, tokens, received }: CompletedLogin,
   startedAt: number,
 ): Promise<boolean> {
   const before = { id: req.sessionID, tokensId: readTokensId(req, rp.config) }
@@ -48,7 +48,7 @@ async function storeLoginInSession(
   // The login is not in the session yet, because express-session saves the session as soon as a hook sends a response.
   const { name } = clientOf(rp, login).config
   const { scope } = login
-  await rp.config.hooks.afterLogin?.({ req, res, provider: name, claims, scope, tokens, responseParams })
+  await rp.config.hooks.afterLogin?.({ req, res, provider: name, claims, scope, tokens, ...received })
   if (res.headersSent) return false
   const tokensId = await rp.tokenRecords.save(req.sessionStore, tokens, login)
   // The session id stays if another tab has just completed the same login. Requests in progress have read that login,

@@ -1,4 +1,5 @@
 import { OidcError } from '../errors.ts'
+import type { JsonObject } from '../jose/json.ts'
 import type { Config } from '../options/config.ts'
 import { isAllowedTenant, TENANT_PLACEHOLDER } from '../options/issuer.ts'
 import { responseDeliveryOf } from '../options/response-type.ts'
@@ -9,7 +10,7 @@ import type { AuthorizationDetail, DpopKey, IdTokenClaims, TokenRecord, Transact
 import { usesPkce } from './authorization-request.ts'
 import type { AuthorizationResponse } from './authorization-response.ts'
 import { checkAccessTokenHash, type IdTokenExpectations, type VerifiedIdToken, verifyIdToken } from './id-token.ts'
-import { requestTokens } from './token-endpoint.ts'
+import { otherMembersOf, requestTokens } from './token-endpoint.ts'
 
 /** The claims of the verified ID Token, and the tokens of a login. */
 export interface RedeemedTokens {
@@ -19,6 +20,8 @@ export interface RedeemedTokens {
   /** The granted `authorization_details` (RFC 9396 7), of the token response alone. */
   readonly authorizationDetails?: readonly AuthorizationDetail[] | undefined
   readonly tokens: TokenRecord
+  /** The members of the token response that the library does not use. Empty without a code. */
+  readonly otherMembers: JsonObject
 }
 
 /**
@@ -97,6 +100,7 @@ function acceptFrontChannelTokens(
   return {
     claims,
     scope: isJwt ? scope : undefined,
+    otherMembers: {},
     tokens: createTokenRecord({
       idToken: token,
       accessToken,
@@ -143,6 +147,7 @@ async function redeemCode(
     claims: { ...frontChannelIdToken?.claims, ...claims },
     scope: response.scope,
     authorizationDetails: response.authorization_details,
+    otherMembers: otherMembersOf(response),
     tokens: createTokenRecord({
       ...{ idToken: token, accessToken, tokenType, refreshToken, expiresIn, requestedAt },
       nonce,

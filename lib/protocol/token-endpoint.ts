@@ -36,7 +36,7 @@ const TOKEN_TYPES: ReadonlyMap<string, TokenType> = new Map([
   ['dpop', 'DPoP'],
 ])
 
-/** What each member must be if it is present. Other members are ignored. */
+/** What each member must be if it is present. Other members are kept for the application. */
 const MEMBERS: readonly (readonly [name: string, isValid: (value: Json | undefined) => boolean])[] = [
   ['access_token', isAccessToken],
   ['token_type', (value) => tokenTypeOf(value) !== undefined],
@@ -45,6 +45,13 @@ const MEMBERS: readonly (readonly [name: string, isValid: (value: Json | undefin
   ['authorization_details', (value) => value === undefined || isAuthorizationDetails(value)],
   ['expires_in', (value) => value === undefined || secondsOf(value) !== undefined],
 ]
+
+const KNOWN_MEMBERS: ReadonlySet<string> = new Set([...MEMBERS.map(([name]) => name), 'id_token'])
+
+/** The members of a response that the library does not use (RFC 6749 5.1), such as the `patient` of SMART on FHIR. */
+export function otherMembersOf(response: TokenResponse): JsonObject {
+  return Object.fromEntries(Object.entries(response).filter(([name]) => !KNOWN_MEMBERS.has(name)))
+}
 
 interface TokenRequestOptions {
   readonly dpopKey?: DpopKey | undefined

@@ -88,7 +88,7 @@ describe('a UserInfo response', () => {
       fc.oneof(fc.constantFrom(...SECURITY_CLAIMS, 'name', 'email'), fc.string()),
       foreignJson,
     )
-    const redeemed = { claims: idToken, scope: 'openid profile email', tokens: TOKENS }
+    const redeemed = { otherMembers: {}, claims: idToken, scope: 'openid profile email', tokens: TOKENS }
     await fc.assert(
       fc.asyncProperty(others, async (more) => {
         response = { body: JSON.stringify({ ...more, sub: 'jane' }) }

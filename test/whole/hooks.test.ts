@@ -1,13 +1,14 @@
 import assert from 'node:assert/strict'
 import type { ServerResponse } from 'node:http'
 import { describe, it } from 'node:test'
-import { AccessDeniedError, type Hooks, OidcError } from '../../lib/index.ts'
+import { AccessDeniedError, type AfterLoginEvent, type Hooks, OidcError } from '../../lib/index.ts'
 import type { TestApp } from '../support/app/app.ts'
 import { type AppRequest, answerBy } from '../support/app/app-routes.ts'
 import { HOSTS, type Host } from '../support/app/hosts.ts'
 import { createStage } from '../support/app/stage.ts'
 import { isCallback } from '../support/app/url-predicates.ts'
 import { isTransaction } from '../support/browser/login-cookies.ts'
+import { answered } from '../support/strict-provider/context.ts'
 
 const routes = { '/leave': answerBy(({ oidc }) => oidc.logout()) }
 const stage = createStage({ app: { routes, errorHandler: 'json' } })
@@ -98,6 +99,57 @@ describe('afterLogin', () => {
     await browser.open('/profile')
     assert.deepEqual(seen, ['user-subject', true, 'openid profile email', false, 'book', 'Bearer'])
     assert.deepEqual((await browser.open('/session')).json()['user'], { id: 7 })
+  })
+
+  it('CL-6: receives the claims of the ID Token and of UserInfo apart', async () => {
+    const seen: AfterLoginEvent[] = []
+    stage.provider.change.userinfo = (json) => ({ ...json, name: 'Alice of UserInfo', department: 'Sales', acr: 'high' })
+    const hooks: Hooks = { afterLogin: (event) => void seen.push(event) }
+    const app = await stage.start({ hooks, userinfo: true })
+    const browser = app.browser()
+    await browser.open('/profile')
+    const [{ claims, idTokenClaims, userinfo } = assert.fail()] = seen
+    assert.deepEqual(
+      [claims, idTokenClaims, userinfo].map((one) => [one?.['name'], one?.['department'], one?.['acr']]),
+      [
+        ['Alice Example', 'Sales', undefined],
+        ['Alice Example', undefined, undefined],
+        ['Alice of UserInfo', 'Sales', 'high'],
+      ],
+    )
+    assert.deepEqual(
+      [idTokenClaims.sub, userinfo?.['sub'], userinfo?.['iss']],
+      ['user-subject', 'user-subject', undefined],
+    )
+    const stored = JSON.stringify((await browser.open('/session')).json())
+    assert.doesNotMatch(stored, /Alice of UserInfo|high/)
+  })
+
+  it('CL-6: receives no UserInfo that was not requested, refused or gave no claims', async () => {
+    const seen: unknown[] = []
+    const hooks: Hooks = { afterLogin: ({ userinfo }) => void seen.push(userinfo) }
+    await (await stage.start({ hooks, userinfo: false })).browser().open('/profile')
+    for (const status of [401, 403, 500]) {
+      stage.provider.change.userinfo = answered(status, { error: 'insufficient_scope' })
+      await (await stage.start({ hooks, scope: 'openid profile groups' })).browser().open('/profile')
+    }
+    assert.deepEqual(seen, [undefined, undefined, undefined, undefined])
+  })
+
+  it('TK-8: receives the other members of the token response, and none of the tokens', async () => {
+    const seen: unknown[] = []
+    stage.provider.change.tokenResponse = (json) => ({
+      ...json,
+      patient: '7',
+      device_secret: 's',
+      fhir: { version: 4 },
+    })
+    const hooks: Hooks = { afterLogin: ({ tokenResponseParams }) => void seen.push(tokenResponseParams) }
+    const browser = (await stage.start({ hooks, scope: 'openid offline_access' })).browser()
+    await browser.open('/profile')
+    assert.deepEqual(seen, [{ patient: '7', device_secret: 's', fhir: { version: 4 } }])
+    const stored = JSON.stringify([(await browser.open('/session')).json(), (await browser.open('/tokens')).json()])
+    assert.doesNotMatch(stored, /device_secret|patient/)
   })
 
   const failures: readonly (readonly [name: string, hook: () => void | Promise<void>, status: number])[] = [
