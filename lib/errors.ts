@@ -1,6 +1,7 @@
 import { isDevelopment } from './console/environment.ts'
 import { stackForDevelopers } from './console/explanations.ts'
 import { ERROR_STATUS, type ErrorCode } from './error-codes.ts'
+import type { AuthenticationRequirement } from './login-options.ts'
 
 export type { ErrorCode } from './error-codes.ts'
 
@@ -192,6 +193,32 @@ export class AuthorizationError extends OidcError {
 
 /** A guard denied a user who is logged in. The same login would be denied again. */
 export class AccessDeniedError extends OidcError {}
+
+/**
+ * An API that `req.oidc.fetch()` called wants a stronger or more recent login (RFC 9470 3). Pass it to `next`: `errorPage()` sends
+ * the user to log in with `requirement`, and then back to the page. A script gets 401 with the `loginUrl`.
+ *
+ * @example
+ * ```ts
+ * app.use((error: unknown, req: Request, res: Response, next: NextFunction) => {
+ *   if (error instanceof StepUpError) res.redirect(303, req.oidc.loginUrl(undefined, error.requirement))
+ *   else next(error)
+ * })
+ * ```
+ */
+export class StepUpError extends OidcError {
+  /** What the API asks for: at least one member. For `req.oidc.loginUrl()` and `req.oidc.login()`. */
+  readonly requirement: Pick<AuthenticationRequirement, 'acr' | 'maxAge'>
+
+  constructor(requirement: StepUpError['requirement']) {
+    super(
+      'ERR_OIDC_INSUFFICIENT_AUTHENTICATION',
+      'The API that req.oidc.fetch() called requires a stronger or more recent login ' +
+        `(${Object.keys(requirement).join(', ')}). Pass this error to errorPage(), or log in with error.requirement.`,
+    )
+    this.requirement = requirement
+  }
+}
 
 const AUTHORIZATION_STATUS: ReadonlyMap<string, number> = new Map([
   ['access_denied', 403],

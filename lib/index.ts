@@ -8,6 +8,7 @@ export {
   ProviderError,
   type ProviderErrorOptions,
   type ProviderRefusal,
+  StepUpError,
 } from './errors.ts'
 export type { Events } from './events.ts'
 export { attemptSilentLogin, checkSession, type SessionCheckOptions } from './guards/check-session.ts'

@@ -1,4 +1,5 @@
 import type { AccessTokenClaims, AuthorizationDetail, IdTokenClaims, Json } from './claims.ts'
+import type { AuthenticationRequirement, AuthRequirement, LoginOptions, ResponseType } from './login-options.ts'
 import type { AccessTokenRequest } from './token-request.ts'
 
 export type {
@@ -11,6 +12,13 @@ export type {
   StandardClaims,
   VerifiedClaim,
 } from './claims.ts'
+export type {
+  AuthenticationRequirement,
+  AuthorizationParams,
+  AuthRequirement,
+  LoginOptions,
+  ResponseType,
+} from './login-options.ts'
 export type {
   AccessTokenRequest,
   ClientAssertionRequest,
@@ -47,17 +55,6 @@ export interface Transaction {
   readonly traceparent?: string
   /** Seconds since 1970, with their fraction. */
   readonly startedAt: number
-}
-
-/** What a login must be and have, with lists for its values (RFC 9470). */
-export interface AuthenticationRequirement {
-  /** Authentication context classes. The login must have one of them. */
-  readonly acr?: readonly string[]
-  /** How many seconds ago the user may have authenticated. */
-  readonly maxAge?: number
-  /** Authentication methods. The login must have used all of them. */
-  readonly amr?: readonly string[]
-  readonly scope?: readonly string[]
 }
 
 /** A private key as a JWK, with the algorithm that it signs with. The tokens of one login are bound to it (RFC 9449). */
@@ -132,29 +129,6 @@ export interface Login {
   readonly expiresAt: number
   /** When this login was started, in seconds since 1970. Only with `sharedSignals`. */
   readonly startedAt?: number
-}
-
-/** The options of `req.oidc.login()`. All are optional. */
-export interface LoginOptions {
-  /**
-   * The path of this app to return to. It must begin with the path of `baseUrl`, if that has one.
-   * @default the current page, or the home page if the request is not a GET
-   */
-  returnTo?: string
-  /** Authorization request parameters for this login, for example `{ prompt: 'login', login_hint: 'ada' }`. */
-  authorizationParams?: AuthorizationParams
-  /**
-   * The name of the provider, as in the option `providers`.
-   * @default the provider of the current login, or else the first one
-   */
-  provider?: string
-  /** What the login must be and have. The callback refuses a login that does not meet this, and the current one stays. */
-  requirement?: AuthRequirement
-  /**
-   * More scopes for this login, separated by spaces, beside those of the option `scope` (incremental consent). `req.oidc.scope`
-   * says which of them are granted. To refuse a login without them, use `requirement: { scope }`.
-   */
-  scope?: string
 }
 
 /** The second argument of the global `fetch`, and which access token to send. */
@@ -241,7 +215,8 @@ export interface OidcMethods {
    * With `tlsClientCertificate`, `agent` or `ca` the request uses that certificate, agent or authority (RFC 8705 3), and a
    * redirect to another origin is returned instead of followed: neither the token nor the certificate is for that origin.
    *
-   * Rejects as `accessToken()` and the global `fetch` do. `ERR_OIDC_TOKEN_UNAVAILABLE` also means that the URL is not https.
+   * Rejects as `accessToken()` and the global `fetch` do (`ERR_OIDC_TOKEN_UNAVAILABLE` also for a URL that is not https), and
+   * with a `StepUpError` if the API wants a stronger or more recent login (RFC 9470 3).
    *
    * @example
    * ```ts
@@ -337,43 +312,6 @@ declare global {
     }
   }
 }
-
-/**
- * How strong and how recent a login must be (RFC 9470), and which scopes it must have. At least one member is required.
- *
- * @example
- * ```ts
- * requireAuth({ acr: ['phr', 'phrh'], maxAge: 300 })
- * requireAuth({ scope: 'calendar.read' })
- * ```
- */
-export interface AuthRequirement {
-  /** Authentication context classes. The login must have one of them: `'urn:okta:loa:2fa:any'`, `['phr', 'phrh']`. */
-  acr?: string | readonly string[]
-  /** How many seconds ago the user may have authenticated, at least 1. */
-  maxAge?: number
-  /** Authentication methods (RFC 8176 2). The login must have used all of them: `'mfa'`. */
-  amr?: string | readonly string[]
-  /** Scopes (RFC 6749 3.3). The login must have all of them. Without them the user is sent to the provider to grant them. */
-  scope?: string | readonly string[]
-}
-
-/**
- * Authorization request parameters by their wire names: `{ prompt: 'login', max_age: 300 }`. Objects and lists are sent as
- * JSON (`claims`, `authorization_details`). A list for `resource` is sent as repeated parameters (RFC 8707 2.1).
- */
-export type AuthorizationParams = Readonly<
-  Record<string, string | number | readonly Json[] | { readonly [name: string]: Json }>
->
-
-/** The response types of a login, with their words in the order of the standard. */
-export type ResponseType =
-  | 'code'
-  | 'id_token'
-  | 'id_token token'
-  | 'code id_token'
-  | 'code token'
-  | 'code id_token token'
 
 /** The middleware that the application uses for its requests. */
 export type UpgradeMiddleware = (req: never, res: never, next: never) => unknown

@@ -1,6 +1,7 @@
 import { isDevelopment } from '../console/environment.ts'
 import { showFailure } from '../console/failures.ts'
-import { OidcError } from '../errors.ts'
+import { OidcError, StepUpError } from '../errors.ts'
+import { answerDenial, type ContextRequest } from './denial.ts'
 import { developerPage } from './developer-page.ts'
 import { createReference, describeForLog, type ErrorLogEntry, writeLogLine } from './error-log.ts'
 import { type ErrorNotice, noticeFor } from './error-notice.ts'
@@ -52,6 +53,8 @@ export interface ErrorPageOptions {
  * one line with the same reference and everything else. In development, the page and the console say what was wrong, with which
  * value, and what to do.
  *
+ * A `StepUpError` sends the user to log in once more, or answers a script with 401 and the login URL.
+ *
  * Mount it after your routes. You need it if you have no error page of your own. Errors that are not of this library go to the
  * next error handler.
  *
@@ -70,10 +73,17 @@ export function errorPage({ log, render, development = isDevelopment() }: ErrorP
   return function errorPage(reason, req, res, next) {
     const error = development ? explainMissingContext(reason, req) : reason
     if (!(error instanceof OidcError) || res.headersSent) return next(reason)
+    if (error instanceof StepUpError && hasSessionLogin(req)) return answerDenial(req, res, next, error)
     const reference = createReference()
     write(describeForLog(error, req, reference), error)
     respond(error, reference, req, res, { render, development })
   }
+}
+
+/** True if the user can log in again, and come back with a stronger login. */
+function hasSessionLogin(req: Request): req is ContextRequest {
+  const oidc: unknown = Reflect.get(req, 'oidc')
+  return Reflect.get(Object(oidc), 'authenticatedBy') === 'session'
 }
 
 function respond(

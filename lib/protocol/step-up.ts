@@ -113,8 +113,13 @@ export function parseLoginScope(given: unknown): readonly string[] {
 /** An empty list is an error: it is unclear whether it means every user or none. */
 function valuesOf(given: unknown): readonly string[] {
   const values: readonly unknown[] = Array.isArray(given) ? given : [given]
-  if (values.length === 0 || values.length > MAX_VALUES || !values.every(isRequirementValue)) throw notUsable()
+  if (!isRequirementList(values)) throw notUsable()
   return values.map(String)
+}
+
+/** True if a requirement can have these values. */
+export function isRequirementList(values: readonly unknown[]): boolean {
+  return values.length > 0 && values.length <= MAX_VALUES && values.every(isRequirementValue)
 }
 
 function ageOf(given: unknown): number {

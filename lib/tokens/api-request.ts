@@ -1,5 +1,6 @@
-import { OidcError } from '../errors.ts'
+import { OidcError, StepUpError } from '../errors.ts'
 import type { JsonObject } from '../jose/json.ts'
+import { requirementOfChallenge } from '../protocol/api-challenge.ts'
 import { isRepeatable } from '../provider/api-fetch.ts'
 import { clientOf, type RelyingParty } from '../relying-party.ts'
 import { readLogin } from '../session/current-login.ts'
@@ -17,7 +18,8 @@ const loadUserInfo = loadOnce(() => import('../protocol/userinfo.ts'))
 /**
  * `req.oidc.fetch()`: calls an API on the user's behalf. Adds the access token, and a DPoP proof if the token is bound to a
  * key (RFC 9449 7). If the API responds with 401, it repeats the request once: with the nonce that the API demands, or with
- * a new token. Connects as `createApiFetch` says. Throws what {@link freshAccessToken} and the global `fetch` throw.
+ * a new token. Connects as `createApiFetch` says. Throws what {@link freshAccessToken} and the global `fetch` throw, and a
+ * `StepUpError` if the API wants a stronger login.
  */
 export async function requestApi(
   rp: RelyingParty,
@@ -30,13 +32,22 @@ export async function requestApi(
   const user = requireLogin(login)
   const request = { scope, resource, exchange }
   const token = await findToken(rp, req, user, { ...request, refresh })
-  const response = await send(rp, user, target, init, token)
+  const response = await rejectStepUp(await send(rp, user, target, init, token))
   if (response.status !== 401 || !isRepeatable(init.body)) return response
   const demandsNonce = token.dpopKey !== undefined && response.headers.has('dpop-nonce')
   const next = demandsNonce ? token : await tokenAfter401(rp, req, user, request, token)
   if (next === undefined) return response
   await response.body?.cancel()
-  return await send(rp, user, target, init, next)
+  return await rejectStepUp(await send(rp, user, target, init, next))
+}
+
+/** RFC 9470 4: only a new login helps, no new token. */
+async function rejectStepUp(response: Response): Promise<Response> {
+  if (response.status !== 401) return response
+  const requirement = requirementOfChallenge(response.headers.get('www-authenticate'))
+  if (requirement === undefined) return response
+  await response.body?.cancel()
+  throw new StepUpError(requirement)
 }
 
 /**

@@ -26,6 +26,7 @@ const VOCABULARY = [
     'hooks',
     'operations',
     'status',
+    'login-options',
     'token-request',
     'types',
     'console',

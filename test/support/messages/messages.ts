@@ -45,7 +45,7 @@ export function errorMessages(isPlaceholder: (expression: string) => boolean): r
       const args = splitAt(source, index + 2, endOfBrackets(source, index + 1) - 1, ',')
       const hasCode = /^(?:Oidc|Provider|AccessDenied)Error$/.test(error)
       const [code, message] = hasCode ? args : [undefined, args[0]]
-      if (message === undefined || error === 'AuthorizationError') return []
+      if (message === undefined || /^(?:Authorization|StepUp)Error$/.test(error)) return []
       return evaluate(message).map(({ parts, places }) => {
         return { parts: parts.filter((part) => part !== ''), places, error, code: code && literalOf(code) }
       })
