@@ -7,7 +7,10 @@ export interface LoginOptions {
    * @default the current page, or the home page if the request is not a GET
    */
   returnTo?: string
-  /** Authorization request parameters for this login, for example `{ prompt: 'login', login_hint: 'ada' }`. */
+  /**
+   * Authorization request parameters for this login, for example `{ prompt: 'login', login_hint: 'ada' }`. With `prompt:
+   * 'enroll_authenticator'` (Okta) the user who is logged in enrolls an authenticator and comes back: the login does not change.
+   */
   authorizationParams?: AuthorizationParams
   /**
    * The name of the provider, as in the option `providers`.

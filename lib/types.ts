@@ -28,8 +28,8 @@ export type {
 
 /** A login in progress, between the redirect to the provider and the callback. It is kept encrypted in a cookie of its own. */
 export interface Transaction {
-  /** Absent for `code`. */
-  readonly responseType?: ResponseType
+  /** Absent for `code`. `none`: the response brings nothing, and the login stays as it is. */
+  readonly responseType?: ResponseType | 'none'
   readonly state: string
   readonly nonce: string
   readonly codeVerifier: string

@@ -76,6 +76,10 @@ async function acceptResponse(
   rememberReturnTo(sessionReq, transaction.returnTo)
   checkProvider(client.config, transaction)
   checkResponseMode(client, sessionReq, response, params)
+  if (transaction.responseType === 'none') {
+    checkAuthorizationResponse(params, transaction, await client.findProvider())
+    return redirectToPage(rp, res, transaction)
+  }
   try {
     const completed = await completeLogin(rp, sessionReq, res, transaction, () =>
       rp.redeemOnce(responseId(client, params, transaction), () => redeem(rp, client, sessionReq, found)),

@@ -1,4 +1,4 @@
-import { OidcError } from '../errors.ts'
+import { ConfigError, OidcError } from '../errors.ts'
 import { publish, publishError } from '../events.ts'
 import { allowMethods, headerOf, isPrefetch, type Request, type Response, requestQuery } from '../http/request.ts'
 import { redirect, rejectPrefetch } from '../http/response.ts'
@@ -16,7 +16,7 @@ import { readLogin } from '../session/current-login.ts'
 import { requireSession, type SessionRequest } from '../session/express-session.ts'
 import { redirectUriNotice } from '../session/setup-check.ts'
 import { loginIdOf } from '../session/transaction.ts'
-import type { LoginOptions } from '../types.ts'
+import type { Login, LoginOptions } from '../types.ts'
 import { storeRequestObject } from './published-documents.ts'
 import {
   findLoginToRecheck,
@@ -82,7 +82,26 @@ export async function logIn(rp: RelyingParty, req: Request, res: Response, optio
   const current = readLogin(req, rp.config)
   // Without a name, a user who is logged in logs in again at the same provider.
   const client = await findClientByName(rp, req, options.provider ?? (current && (current.provider ?? ONLY_PROVIDER)))
-  await startLogin(rp, client, req, res, readLoginOptions(rp, req, options))
+  const login = readLoginOptions(rp, req, options)
+  if (login.responseType === 'none') checkEnrollment(client, current, options)
+  await startLogin(rp, client, req, res, login)
+}
+
+/** The prompt with which a user enrolls an authenticator at Okta, such as a passkey. Its response type must be `none`. */
+const ENROLLMENT_PROMPT = 'enroll_authenticator'
+
+/** Only a user who is logged in can enroll. Nothing comes back that could be checked. */
+function checkEnrollment({ config }: Client, current: Login | undefined, { requirement, scope }: LoginOptions): void {
+  const prompt = `prompt: '${ENROLLMENT_PROMPT}'`
+  if (config.profile?.startsWith('fapi2') === true) {
+    throw new ConfigError([`login() cannot have ${prompt} with a FAPI profile, which allows only responseType 'code'.`])
+  }
+  if (requirement !== undefined || scope !== undefined) {
+    throw new ConfigError([`login() cannot have a requirement or a scope with ${prompt}, which brings no new login.`])
+  }
+  if (current === undefined) {
+    throw new OidcError('ERR_OIDC_LOGIN_REQUIRED', 'Please sign in.')
+  }
 }
 
 /** Finds the client at the provider with this name, or at the first provider if there is no name. */
@@ -251,5 +270,6 @@ function readLoginOptions(rp: RelyingParty, req: Request, options: LoginOptions)
     requirement: options.requirement && parseRequirement(options.requirement),
     scope: parseLoginScope(options.scope),
     isSilent: authorizationParams['prompt'] === 'none',
+    ...(authorizationParams['prompt'] === ENROLLMENT_PROMPT ? { responseType: 'none' } : {}),
   }
 }

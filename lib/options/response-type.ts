@@ -25,8 +25,8 @@ export function findResponseType(given: unknown): ResponseType | undefined {
   return RESPONSE_TYPES.find((type) => sorted(type) === words)
 }
 
-/** What the response to this response type must contain. */
-export function contentsOf(responseType: ResponseType): ResponseContents {
+/** What the response to this response type must contain: with `none` nothing (Multiple Response Types 4). */
+export function contentsOf(responseType: ResponseType | 'none'): ResponseContents {
   const words = responseType.split(' ')
   return { code: words.includes('code'), idToken: words.includes('id_token'), token: words.includes('token') }
 }

@@ -27,6 +27,8 @@ export interface LoginRequest {
   /** Authorization request parameters, already validated. */
   readonly authorizationParams: WireParams
   readonly requirement?: AuthenticationRequirement | undefined
+  /** The response brings no code and no token (Multiple Response Types 4). Absent for a login. */
+  readonly responseType?: 'none' | undefined
   /** Scopes to request beside those of the option and of the requirement. */
   readonly scope?: readonly string[] | undefined
   readonly isSilent?: boolean | undefined
@@ -55,24 +57,32 @@ export async function createAuthorizationRequest(
 }
 
 async function createTransaction({ config }: Provider, login: LoginRequest): Promise<Transaction> {
-  const { responseType, name } = config
-  const { returnTo, isSilent, recheckedTokensId, authorizationParams: params } = login
-  const requirement = withEssentialAcr(login.requirement, params['claims'])
-  const scope = requestedScope(config, login)
-  return {
+  const { responseType = config.responseType, returnTo } = login
+  const { name } = config
+  const common = {
     ...createRandomValues(),
     issuer: config.issuer,
     redirectUri: config.redirectUri,
     returnTo,
     ...(responseType === 'code' ? {} : { responseType }),
     ...(name === ONLY_PROVIDER ? {} : { provider: name }),
+    startedAt: nowInSeconds(),
+  }
+  return responseType === 'none' ? common : { ...common, ...(await expectationsOf(config, login)) }
+}
+
+/** What the tokens of a login must be. */
+async function expectationsOf(config: Config, login: LoginRequest): Promise<Partial<Transaction>> {
+  const { isSilent, recheckedTokensId, authorizationParams: params } = login
+  const requirement = withEssentialAcr(login.requirement, params['claims'])
+  const scope = requestedScope(config, login)
+  return {
     ...(scope === config.scope ? {} : { scope }),
     ...(params['max_age'] === undefined ? {} : { maxAge: Number(params['max_age']) }),
     ...(requirement === undefined ? {} : { requirement }),
     ...(isSilent === true ? { isSilent } : {}),
     ...(recheckedTokensId === undefined ? {} : { recheckedTokensId }),
     ...(config.dpopBoundAccessTokens ? { dpopKey: (await loadDpop()).createDpopKey(config.dpopSigningAlg) } : {}),
-    startedAt: nowInSeconds(),
   }
 }
 
@@ -94,20 +104,27 @@ function createRandomValues(): Pick<Transaction, 'state' | 'nonce' | 'codeVerifi
 async function createParams(
   { config, metadata }: Provider,
   { authorizationParams, requirement, isSilent }: LoginRequest,
-  { state, nonce, codeVerifier, redirectUri, dpopKey, scope = config.scope }: Transaction,
+  transaction: Transaction,
 ): Promise<WireParams> {
-  const { responseType, responseMode } = config
-  return {
+  const { responseMode } = config
+  const { state, nonce, codeVerifier, redirectUri, dpopKey, scope = config.scope } = transaction
+  const { responseType = 'code' } = transaction
+  const common = {
     ...authorizationParams,
-    ...(requirement?.acr === undefined ? {} : { acr_values: requirement.acr.join(' ') }),
-    ...maxAgeParam(authorizationParams, requirement),
-    ...(isSilent === true ? { prompt: 'none' } : {}),
     client_id: config.clientId,
     response_type: responseType,
     ...(responseMode === 'query' ? {} : { response_mode: responseMode }),
     redirect_uri: redirectUri,
-    scope,
     state,
+  }
+  // Okta refuses an enrollment with a scope or a nonce.
+  if (responseType === 'none') return common
+  return {
+    ...common,
+    ...(requirement?.acr === undefined ? {} : { acr_values: requirement.acr.join(' ') }),
+    ...maxAgeParam(authorizationParams, requirement),
+    ...(isSilent === true ? { prompt: 'none' } : {}),
+    scope,
     nonce,
     ...(usesPkce(config) ? codeChallengeOf(codeVerifier) : {}),
     ...(dpopKey === undefined || isPushed({ config, metadata }) ? {} : { dpop_jkt: await thumbprintOf(dpopKey) }),
@@ -165,10 +182,10 @@ function checkSigned({ config: { requestObjectSigningAlg: alg = 'none' }, metada
 async function browserParams(
   provider: Provider,
   params: WireParams,
-  { dpopKey, scope = provider.config.scope }: Transaction,
+  { dpopKey }: Transaction,
   storeRequestObject: StoreRequestObject,
 ): Promise<WireParams> {
-  const { requestObjectSigningAlg, requestObjectBy, clientId, responseType } = provider.config
+  const { requestObjectSigningAlg, requestObjectBy, clientId } = provider.config
   const isSigned = requestObjectSigningAlg !== undefined
   checkSigned(provider)
   const request = isSigned ? { client_id: clientId, request: await signRequest(provider, params) } : params
@@ -178,7 +195,8 @@ async function browserParams(
   }
   if (!isSigned) return params
   // OIDC Core 6.1: these must also be outside of the request object.
-  const outside = { client_id: clientId, response_type: responseType, scope }
+  const { response_type: responseType = '', scope } = params
+  const outside = { client_id: clientId, response_type: responseType, ...(scope === undefined ? {} : { scope }) }
   if (requestObjectBy === 'value') return { ...outside, ...request }
   return { ...outside, request_uri: await storeRequestObject(String(request['request'])) }
 }

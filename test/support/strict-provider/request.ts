@@ -94,10 +94,8 @@ export function requestDemands(
     [asked.fault === 'type', 'unsupported_response_type', 'response_type is not known'],
     [asked.fault === 'mode', 'invalid_request', 'response_mode is not known'],
     [asked.fault === 'query', 'invalid_request', 'response_mode would put tokens into the query'],
-    [!has('scope', /(^| )openid( |$)/), 'invalid_scope', 'scope has no openid'],
-    [!has('scope', /^[!#-[\]-~]+( [!#-[\]-~]+)*$/), 'invalid_scope', 'scope is malformed'],
     [!has('state', /^.{16,}$/), 'invalid_request', 'state is missing or easy to guess'],
-    [!has('nonce', /^.{16,}$/), 'invalid_request', 'nonce is missing or easy to guess'],
+    ...(params.get('response_type') === 'none' ? enrollmentDemands(params) : loginDemands(has)),
     ...pkceDemands(context, params, lacks),
     [isMalformed('max_age', /^\d+$/), 'invalid_request', 'max_age is not a number'],
     [isMalformed('dpop_jkt', /^[\w-]{43}$/), 'invalid_request', 'dpop_jkt is no thumbprint'],
@@ -106,6 +104,24 @@ export function requestDemands(
     ...structureDemands(params),
     ...hintDemands(context, params),
     ...(context.profile === undefined ? [] : profileDemands(context.profile, params, asked)),
+  ]
+}
+
+function loginDemands(has: (name: string, pattern: RegExp) => boolean): readonly Demand[] {
+  return [
+    [!has('scope', /(^| )openid( |$)/), 'invalid_scope', 'scope has no openid'],
+    [!has('scope', /^[!#-[\]-~]+( [!#-[\]-~]+)*$/), 'invalid_scope', 'scope is malformed'],
+    [!has('nonce', /^.{16,}$/), 'invalid_request', 'nonce is missing or easy to guess'],
+  ]
+}
+
+/** As Okta has it. */
+function enrollmentDemands(params: URLSearchParams): readonly Demand[] {
+  return [
+    [params.get('prompt') !== 'enroll_authenticator', 'invalid_request', 'response_type none is for enrollments'],
+    ...['scope', 'nonce', 'code_challenge', 'code_challenge_method', 'dpop_jkt'].map(
+      (name): Demand => [params.has(name), 'invalid_request', `an enrollment has no ${name}`],
+    ),
   ]
 }
 

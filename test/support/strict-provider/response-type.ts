@@ -1,4 +1,4 @@
-const TYPES = ['code', 'id_token', 'id_token token', 'code id_token', 'code token', 'code id_token token']
+const TYPES = ['none', 'code', 'id_token', 'id_token token', 'code id_token', 'code token', 'code id_token token']
 
 const CARRIERS = ['query', 'form_post', 'fragment'] as const
 
