@@ -1,13 +1,18 @@
 import { ConfigError, OidcError } from '../errors.ts'
 import { publish, publishError } from '../events.ts'
 import { allowMethods, headerOf, isPrefetch, type Request, type Response, requestQuery } from '../http/request.ts'
-import { redirect, rejectPrefetch } from '../http/response.ts'
+import { redirect, rejectPrefetch, SUBMIT_FORM_SCRIPT, sendFormPage } from '../http/response.ts'
 import { currentPage, homePage, providerChooserUrl, safeReturnTo } from '../http/return-to.ts'
 import { rememberReturnTo } from '../http/way-on.ts'
 import { type Operations, traced } from '../operations.ts'
 import { parseAuthorizationParams, type WireParams } from '../options/authorization-params.ts'
 import { ONLY_PROVIDER } from '../options/config.ts'
-import { createAuthorizationRequest, type LoginRequest, usesRequestUri } from '../protocol/authorization-request.ts'
+import {
+  type AuthorizationRequest,
+  createAuthorizationRequest,
+  type LoginRequest,
+  usesRequestUri,
+} from '../protocol/authorization-request.ts'
 import { parseLoginScope, parseRequirement } from '../protocol/step-up.ts'
 import { findClient, providerUnknown } from '../relying-party/provider-lookup.ts'
 import type { Client, RelyingParty } from '../relying-party.ts'
@@ -181,7 +186,7 @@ async function redirectToProvider(
   if (usesRequestUri(provider) && readLogin(req, config) === undefined) limitStrangers(client, login)
   const authorizationParams = await createAuthorizationParams(rp, client, req, login)
   const scope = await scopesBesideOption(rp, client, req, login)
-  const { url, transaction } = await createAuthorizationRequest(
+  const { url, form, transaction } = await createAuthorizationRequest(
     provider,
     { ...login, authorizationParams, scope },
     (requestObject) => storeRequestObject(req.sessionStore, config, requestObject),
@@ -195,7 +200,14 @@ async function redirectToProvider(
     issuer: config.issuer,
     path: withoutQuery(login.returnTo),
   }))
-  redirect(res, url)
+  if (form === undefined) redirect(res, url)
+  else sendLoginForm(res, url, form)
+}
+
+/** Sends a small page that posts the request to the provider. */
+function sendLoginForm(res: Response, url: string, fields: NonNullable<AuthorizationRequest['form']>): void {
+  const notice = '<noscript><p>One more step to sign in.</p></noscript><button>Continue</button>'
+  sendFormPage(res, url, { title: 'Signing in', fields, script: SUBMIT_FORM_SCRIPT, notice })
 }
 
 /** Stops a browser that goes to the provider and back again and again. */

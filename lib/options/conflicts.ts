@@ -188,6 +188,12 @@ export const PROVIDER_CONFLICTS: readonly Conflict<GivenProvider>[] = [
       requestObjectBy === 'reference' &&
       (isPushed === true || metadata?.['require_pushed_authorization_requests'] === true),
   ),
+  conflict(
+    ['authorizationRequestMethod', 'requirePushedAuthorizationRequests', 'requestObjectBy'],
+    "authorizationRequestMethod 'POST' cannot be combined with requirePushedAuthorizationRequests or requestObjectBy 'reference', whose URLs are short already.",
+    ({ authorizationRequestMethod: method, requirePushedAuthorizationRequests: isPushed, requestObjectBy }) =>
+      method === 'POST' && (isPushed === true || requestObjectBy === 'reference'),
+  ),
   ...(['dangerouslyAllowMissingNonce', 'dangerouslyDisablePkce'] as const).map((name) =>
     conflict<GivenProvider>(
       [name, 'responseType'],

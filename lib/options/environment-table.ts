@@ -154,6 +154,7 @@ const PROVIDER_FORMS: Forms<NamedProviderOptions> = {
   requestObjectEncryptionAlg: 'text',
   requestObjectEncryptionEnc: 'text',
   requestObjectBy: 'text',
+  authorizationRequestMethod: 'text',
   requestUriRateLimit: 'number',
   dpopBoundAccessTokens: 'flag',
   dpopSigningAlg: 'text',

@@ -219,6 +219,7 @@ export const PROVIDER_OPTIONS: OptionTable<NamedProviderOptions, ProviderWithout
   requestObjectEncryptionAlg: algorithm('encrypt', encryption, 'request_object_encryption_alg'),
   requestObjectEncryptionEnc: contentEncryptionFor('requestObjectEncryptionAlg', 'request_object_encryption_enc'),
   requestObjectBy: option(oneOf('value', 'reference'), 'value'),
+  authorizationRequestMethod: option(oneOf('GET', 'POST'), 'GET'),
   requestUriRateLimit: option(wholeNumber('logins a minute', 1, 1_000_000), 600),
   dpopBoundAccessTokens: option(booleanRule, false),
   dpopSigningAlg: option(oneOf('ES256', 'ES384', 'ES512', 'EdDSA', 'Ed25519'), 'ES256'),

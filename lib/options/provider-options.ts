@@ -211,6 +211,14 @@ export interface ProviderOptions {
    */
   requestObjectBy?: 'value' | 'reference'
   /**
+   * How the browser sends the authorization request (OIDC Core 3.1.2.1): by a redirect (`'GET'`), or by a small page of ours
+   * whose form submits itself (`'POST'`), so that nothing of it is in a URL. Use it if requests get too long and the provider
+   * has no pushed requests. Its session cookie must be `SameSite=None`, or the browser withholds it from the form. Cannot be
+   * combined with `requirePushedAuthorizationRequests` or `requestObjectBy: 'reference'`, whose URLs are short.
+   * @default 'GET'
+   */
+  authorizationRequestMethod?: 'GET' | 'POST'
+  /**
    * How many logins a minute visitors who are not logged in may start, in one process and at one provider, if each costs a
    * `request_uri`: a pushed authorization request (RFC 9126), or a request object that is stored here (RFC 9101 5.2). Further
    * ones get `ERR_OIDC_LOGIN_RATE_LIMIT` (503) with `Retry-After`. It prevents that a script uses up the rate limit of the

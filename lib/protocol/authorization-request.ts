@@ -17,6 +17,8 @@ import { withEssentialAcr } from './step-up.ts'
 /** Where to redirect the browser, and what to remember until it returns. */
 export interface AuthorizationRequest {
   readonly url: string
+  /** The fields of the form that the browser posts to `url`. `undefined` for a redirect. */
+  readonly form: readonly (readonly [name: string, value: string])[] | undefined
   readonly transaction: Transaction
 }
 
@@ -52,8 +54,11 @@ export async function createAuthorizationRequest(
   const transaction = await createTransaction(provider, login)
   const params = await createParams(provider, login, transaction)
   const sent = await browserParams(provider, params, transaction, storeRequestObject)
-  const url = buildAuthorizationUrl(provider.client, searchParams(sent))
-  return { url: url.href, transaction }
+  const { metadata, config, client } = provider
+  // A pushed request fits into every URL. The provider may demand it whatever the options say.
+  if (config.authorizationRequestMethod === 'POST' && !isPushed(provider))
+    return { url: metadata.authorization_endpoint, form: [...searchParams(sent)], transaction }
+  return { url: buildAuthorizationUrl(client, searchParams(sent)).href, form: undefined, transaction }
 }
 
 async function createTransaction({ config }: Provider, login: LoginRequest): Promise<Transaction> {

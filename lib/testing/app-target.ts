@@ -117,10 +117,13 @@ export function exchange(
   })
 }
 
-/** Where a response redirects to. */
-export function readLocation(url: string, { status, headers }: ExchangeResponse): string | undefined {
+/** Where a response redirects to. A form for the provider (`authorizationRequestMethod: 'POST'`) is like a redirect with its fields. */
+export function readLocation(url: string, response: ExchangeResponse, issuer: string): string | undefined {
+  const { status, headers, body } = response
   const { location } = headers
-  return status >= 300 && status < 400 && location !== undefined ? new URL(location, url).href : undefined
+  if (status >= 300 && status < 400 && location !== undefined) return new URL(location, url).href
+  const action = unescapeHtml(/<form method="post" action="([^"]*)">/.exec(body)?.[1] ?? '')
+  return action.startsWith(`${issuer}/`) ? `${action}?${readForm(response)}` : undefined
 }
 
 /** The fields of a form that submits itself. */

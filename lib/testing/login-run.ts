@@ -104,7 +104,7 @@ interface Step {
 async function follow(run: Run, start: string): Promise<string> {
   let { url, response } = await openLogin(run, start)
   for (let count = 0; count < MAX_STEPS; count++) {
-    const target = readLocation(url, response)
+    const target = readLocation(url, response, run.context.issuer)
     if (target === undefined) throw explain(run, url, response)
     if (isCallback(run, url) && !isAtProvider(run, target)) return target
     ;({ url, response } = await open(run, target))
@@ -143,7 +143,7 @@ function isCallback(run: Run, url: string): boolean {
  */
 async function openLogin(run: Run, start: string): Promise<Step> {
   const response = await askApp(run, start)
-  const target = readLocation(start, response)
+  const target = readLocation(start, response, run.context.issuer)
   const redirectUri = target === undefined ? null : new URL(target).searchParams.get('redirect_uri')
   const isHttps = redirectUri?.startsWith('https:') ?? response.status === 500
   if (run.app.isPublic || !isHttps) return { url: start, response }

@@ -344,6 +344,17 @@ const PROVIDER: readonly Row[] = [
     }),
     "requestObjectBy must be 'value' if requests are pushed (RFC 9126 3).",
   ],
+  ...[
+    { requirePushedAuthorizationRequests: true },
+    { requestObjectBy: 'reference', requestObjectSigningAlg: 'HS256' },
+  ].map(
+    (options) =>
+      [
+        'a posted request that is short already',
+        good({ authorizationRequestMethod: 'POST', ...options }),
+        "authorizationRequestMethod 'POST' cannot be combined with requirePushedAuthorizationRequests or requestObjectBy 'reference', whose URLs are short already.",
+      ] as const,
+  ),
   ['plain http for the issuer', good({ issuer: 'http://id.example' }), insecure('issuer', 'http://id.example')],
   [
     'plain http for an endpoint',
@@ -766,6 +777,7 @@ describe('an option that is wrong on its own', () => {
     ['tlsClientCertificate', { cert: '-----BEGIN CERTIFICATE-----', key }, pair],
     ['requirePushedAuthorizationRequests', 'true', truth],
     ['requestObjectBy', 'request_uri', "must be one of 'value', 'reference'."],
+    ['authorizationRequestMethod', 'post', "must be one of 'GET', 'POST'."],
     ['dpopBoundAccessTokens', 1, truth],
     ...['RS256', 'PS256', 'HS256', 'none'].map(
       (alg) => ['dpopSigningAlg', alg, "must be one of 'ES256', 'ES384', 'ES512', 'EdDSA', 'Ed25519'."] as const,

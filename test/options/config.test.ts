@@ -92,6 +92,7 @@ describe('the configuration', () => {
       clientKeys: [],
       tlsClientCertificate: undefined,
       requirePushedAuthorizationRequests: false,
+      authorizationRequestMethod: 'GET',
       requestUriRateLimit: 600,
       requestObjectSigningAlg: undefined,
       requestObjectEncryptionAlg: undefined,

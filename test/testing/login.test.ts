@@ -134,6 +134,11 @@ describe('provider.login()', () => {
     assert.ok((await shared().login(new URL(baseUrl), 'joan')).cookie)
   })
 
+  it('follows a request that the app posts', async () => {
+    const app = createApp({ authorizationRequestMethod: 'POST' })
+    assert.equal((await claimsOf(app, await shared().login(app, 'joan')))['sub'], 'joan')
+  })
+
   it('is the proxy in front of an app with an https baseUrl and a secure cookie', async () => {
     const options = { clientId: 'https', baseUrl: HTTPS }
     const settings = { trustProxy: true, session: { cookie: { secure: true, path: '/portal' } } }
