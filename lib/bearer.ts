@@ -13,6 +13,11 @@ export {
 export type { Authenticated, Guard, GuardedHandler, GuardOptions } from './guards/guard.ts'
 export { type AuthOptions, requireAuth, requireScope, type ScopeRequirement } from './guards/require-auth.ts'
 export {
+  type DetailRequirement,
+  type DetailValue,
+  requireAuthorizationDetails,
+} from './guards/require-authorization-details.ts'
+export {
   type ClaimPath,
   type ClaimRequirement,
   type ClaimValue,

@@ -235,7 +235,14 @@ const AUTHORIZATION_STATUS: ReadonlyMap<string, number> = new Map([
 /** The codes of the standards (RFC 6749 4.1.2.1, OIDC Core 3.1.2.6). Only these are shown: the response is request input. */
 const KNOWN_REFUSALS: ReadonlySet<string> = new Set([
   ...AUTHORIZATION_STATUS.keys(),
-  ...['invalid_request', 'invalid_scope', 'invalid_target', 'unauthorized_client', 'unsupported_response_type'],
+  ...[
+    'invalid_request',
+    'invalid_scope',
+    'invalid_target',
+    'invalid_authorization_details',
+    'unauthorized_client',
+    'unsupported_response_type',
+  ],
   ...['invalid_request_uri', 'invalid_request_object', 'request_not_supported', 'request_uri_not_supported'],
   ...['registration_not_supported'],
 ])

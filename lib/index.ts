@@ -16,6 +16,11 @@ export type { Authenticated, Guard, GuardedHandler, GuardOptions } from './guard
 export { keepForm } from './guards/keep-form.ts'
 export { type AuthOptions, requireAuth, requireScope, type ScopeRequirement } from './guards/require-auth.ts'
 export {
+  type DetailRequirement,
+  type DetailValue,
+  requireAuthorizationDetails,
+} from './guards/require-authorization-details.ts'
+export {
   type ClaimPath,
   type ClaimRequirement,
   type ClaimValue,

@@ -40,7 +40,9 @@ type FrameworkOf<Res> = [Res] extends [never]
 type AnyHandler = (req: never, res: never, next: never) => unknown
 
 /** Checks a login or an access token. A check is synchronous and does not see the request. */
-export type Check = (login: Pick<AuthenticatedContext, 'claims' | 'scope' | 'meets'>) => Denial | undefined
+export type Check = (
+  login: Pick<AuthenticatedContext, 'authorizationDetails' | 'claims' | 'scope' | 'meets'>,
+) => Denial | undefined
 
 interface Rule {
   readonly check: Check

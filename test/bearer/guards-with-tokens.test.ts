@@ -5,6 +5,7 @@ import {
   type Guard,
   requireAmr,
   requireAuth,
+  requireAuthorizationDetails,
   requireClaim,
   requireGroup,
   requireScope,
@@ -94,6 +95,20 @@ const GUARDS: readonly Row[] = [
     LACKS,
   ],
   ['requireAmr', requireAmr('mfa'), { amr: ['mfa'] }, { amr: 'mf' }, CLAIM, 403, LACKS],
+  [
+    'requireAuthorizationDetails',
+    requireAuthorizationDetails({ type: 'payment', actions: ['read'] }),
+    { authorization_details: [{ type: 'other' }, { type: 'payment', actions: ['write', 'read'] }] },
+    {
+      authorization_details: [
+        { type: 'other', actions: ['read'] },
+        { type: 'payment', actions: ['write'] },
+      ],
+    },
+    'ERR_OIDC_INSUFFICIENT_AUTHORIZATION_DETAILS',
+    403,
+    LACKS,
+  ],
   [
     'requireAuth by acr',
     requireAuth({ acr: ['phr', 'phrh'] }),

@@ -8,6 +8,7 @@ import {
   type OtherwiseHandler,
   requireAmr,
   requireAuth,
+  requireAuthorizationDetails,
   requireClaim,
   requireGroup,
   requireScope,
@@ -104,6 +105,7 @@ describe('otherwise', () => {
       requireGroup('a', options),
       requireGroup('a', { claim: 'roles', ...options }),
       requireAmr('mfa', options),
+      requireAuthorizationDetails('payment', options),
       requireAuth({ maxAge: 60, ...options }),
     ]
     const all: Routes = {
@@ -223,6 +225,7 @@ describe('the options of a guard', () => {
         () => requireClaim(() => true, options),
         () => requireGroup('a', options),
         () => requireAmr('mfa', options),
+        () => requireAuthorizationDetails('payment', options),
       ]
       for (const make of makers) assert.throws(make, { name: 'ConfigError', message: /otherwise/ }, String(make))
     }
@@ -239,6 +242,7 @@ describe('the options of a guard', () => {
       () => requireClaim(() => true, unknown),
       () => requireGroup('a', unknown),
       () => requireAmr('mfa', unknown),
+      () => requireAuthorizationDetails('payment', unknown),
       () => requireAuth({} as object),
       () => requireAuth(null as unknown as object),
     ]) {

@@ -30,7 +30,7 @@ export interface TestProvider {
   account: string
   /** What happens at the provider's pages. `refuse` answers `access_denied`, `wait` shows a page with a button. */
   consent: 'give' | 'refuse' | 'wait'
-  /** Scopes that are not granted though asked for. */
+  /** Scopes, and types of `authorization_details`, that are not granted though asked for. */
   withheld: readonly string[]
   /** The seconds by which its clock is ahead. Needs `whileClocksDiffer()`. */
   clock: number
@@ -154,6 +154,10 @@ async function finishInteraction(test: TestProvider, req: IncomingMessage, res: 
   for (const scope of (params['scope'] ?? '').split(' ')) {
     if (test.withheld.includes(scope)) grant.rejectOIDCScope(scope)
     else grant.addOIDCScope(scope)
+  }
+  const details: { type: string }[] = JSON.parse(String(params['authorization_details'] ?? '[]'))
+  for (const detail of details) {
+    if (!test.withheld.includes(detail.type)) Object(grant).addRar(detail)
   }
   return test.provider.interactionFinished(req, res, { consent: { grantId: await grant.save() } })
 }
