@@ -41,11 +41,6 @@ export const APP_CONFLICTS: readonly Conflict<Given>[] = [
     ({ sharedSignals, providers }) => sharedSignals !== undefined && providers !== undefined,
   ),
   conflict(
-    ['silentLogin', 'providers'],
-    'silentLogin cannot be combined with a function in providers, because a visitor names no provider. Start silent logins with /login?provider=NAME&prompt=none.',
-    ({ silentLogin, providers }) => silentLogin === true && typeof providers === 'function',
-  ),
-  conflict(
     ['routes', 'providers'],
     'routes.clientMetadata cannot be combined with a function in providers, because the document is of one client.',
     ({ routes, providers }) => routes?.clientMetadata !== undefined && typeof providers === 'function',

@@ -124,7 +124,8 @@ export interface ApplicationOptions {
   passthroughParams?: readonly string[]
   /**
    * Log visitors in silently (`prompt=none`, OIDC Core 3.1.2.1) if they have a session at the provider. It is tried
-   * once, at the first page that a browser opens. For single pages, use `attemptSilentLogin()` instead.
+   * once, at the first page that a browser opens. For single pages, use `attemptSilentLogin()` instead. If a function finds
+   * the `providers`, only a visitor whose last login is known from the session is sent, to the provider of that login.
    * @default false
    */
   silentLogin?: boolean

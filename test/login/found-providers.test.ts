@@ -142,6 +142,32 @@ describe('providers that a function finds', () => {
     assert.equal((await browser.open('/visit')).status, 200)
   })
 
+  it('are asked by silentLogin for a user whose login has expired, and for nobody else', async () => {
+    mock.timers.enable({ apis: ['Date'], now: Date.now() })
+    const app = await start({ silentLogin: true, loginLifetime: 60 })
+    const stranger = app.browser()
+    assert.deepEqual((await stranger.open('/who')).history.length, 1)
+    assert.deepEqual([asked, stranger.cookies()], [[], []])
+    const browser = await logIn(app, 'globex')
+    mock.timers.tick(61_000)
+    const page = await browser.open('/who')
+    assert.deepEqual(page.json(), { provider: 'globex', iss: stage.provider('globex').issuer })
+    assert.equal(stage.provider('globex').authorizationRequests.at(-1)?.get('prompt'), 'none')
+    assert.deepEqual([stage.provider('acme').requests, app.errors], [[], []])
+  })
+
+  it('are not asked by silentLogin once the tenant is gone', async () => {
+    mock.timers.enable({ apis: ['Date'], now: Date.now() })
+    const app = await start({ silentLogin: true, loginLifetime: 60 })
+    const browser = await logIn(app, 'globex')
+    const before = stage.provider('globex').requests.length
+    tenants.delete('globex')
+    mock.timers.tick(3_600_000)
+    const page = await browser.open('/who')
+    assert.deepEqual(page.json(), { provider: null, iss: null })
+    assert.equal(stage.provider('globex').requests.length, before)
+  })
+
   it('may inherit options from the top', async () => {
     const app = await start({ scope: 'openid email' })
     const { url } = (await app.browser().open('/login?provider=acme', { stopBefore: isAtProvider })).next ?? { url: '' }

@@ -151,11 +151,6 @@ const APP: readonly Row[] = [
     ],
   ),
   [
-    'silent logins of visitors whose provider a function would find',
-    several({ providers: () => undefined, silentLogin: true }),
-    'silentLogin cannot be combined with a function in providers, because a visitor names no provider. Start silent logins with /login?provider=NAME&prompt=none.',
-  ],
-  [
     'a client metadata document for the clients at providers that a function finds',
     several({ providers: () => undefined, routes: { clientMetadata: '/client.json' } }),
     'routes.clientMetadata cannot be combined with a function in providers, because the document is of one client.',
