@@ -1,6 +1,6 @@
 import { createHash, createPrivateKey, createPublicKey, type JsonWebKey, type KeyObject } from 'node:crypto'
 import { algorithmsOfKind, isSameAlgorithm } from './algorithms.ts'
-import { allowsUse, findKeyKind, type JwkMembers, type KeyUse } from './jwk.ts'
+import { allowsUse, findKeyKind, type JwkMembers, type KeyUse, type PublicJwk } from './jwk.ts'
 
 /** A private key of the client. */
 interface ClientKey {
@@ -29,7 +29,7 @@ export interface ClientKeys {
    */
   decryptionKeys(hint: DecryptionHint): readonly KeyObject[]
   /** The public keys, for the `jwks` route (RFC 7517 5). Deeply frozen. */
-  readonly publicJwks: { readonly keys: readonly JsonWebKey[] }
+  readonly publicJwks: { readonly keys: readonly PublicJwk[] }
 }
 
 /** The most decryptions that one token may cost. */
@@ -40,7 +40,7 @@ interface UsableKey extends ClientKey {
   readonly signs: readonly string[]
   readonly decrypts: readonly string[]
   readonly crv: string | undefined
-  readonly publicJwk: JsonWebKey
+  readonly publicJwk: PublicJwk
 }
 
 /**
@@ -108,7 +108,7 @@ export function importPrivateKey(jwk: JwkMembers): KeyObject {
 }
 
 /** The members of the public key that belongs to a private key, derived from the private key. */
-export function publicMembersOf(key: KeyObject): JsonWebKey {
+export function publicMembersOf(key: KeyObject): PublicJwk {
   return createPublicKey(key).export({ format: 'jwk' })
 }
 

@@ -3,6 +3,15 @@ import { createPublicKey, type JsonWebKey, type KeyObject } from 'node:crypto'
 /** The members of a JSON Web Key (RFC 7517 4, RFC 7518 6). Nothing about them is checked yet. */
 export type JwkMembers = Readonly<Record<string, unknown>>
 
+/**
+ * The members of a public JSON Web Key. Declarations of this package name this type, because `JsonWebKey` of `node:crypto` is not in
+ * every version of `@types/node`.
+ */
+export interface PublicJwk extends JwkMembers {
+  readonly crv?: string | undefined
+  readonly x?: string | undefined
+}
+
 /** What a key is for: signatures or encryption (RFC 7517 4.2). */
 export type KeyUse = 'sig' | 'enc'
 

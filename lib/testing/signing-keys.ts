@@ -1,10 +1,10 @@
-import { generateKeyPair, generateKeyPairSync, type JsonWebKey, type KeyObject } from 'node:crypto'
+import { generateKeyPair, generateKeyPairSync, type KeyObject } from 'node:crypto'
 import { promisify } from 'node:util'
 import { compactVerify, type JWTPayload, SignJWT } from 'jose'
 import { type AsymmetricSignatureAlgorithm, findJwsAlgorithm } from '../jose/algorithms.ts'
 import { keyIdOf, publicMembersOf } from '../jose/client-keys.ts'
 import { type JsonObject, parseJsonObject } from '../jose/json.ts'
-import { P256 } from '../jose/jwk.ts'
+import { P256, type PublicJwk } from '../jose/jwk.ts'
 
 /** The signing keys of the test provider. */
 export interface SigningKeys {
@@ -14,7 +14,7 @@ export interface SigningKeys {
   /** The claims of a JWT that one of these keys has signed, also a key that is no longer published. Dates are not checked. */
   verify(jwt: string): Promise<JsonObject | undefined>
   /** The published keys (RFC 7517 5). */
-  publicJwks(): Promise<{ readonly keys: readonly JsonWebKey[] }>
+  publicJwks(): Promise<{ readonly keys: readonly PublicJwk[] }>
   /** Makes a new key. The one before stays published, so that its tokens can still be verified (OIDC Core 10.1.1). */
   rotate(options: { readonly removeOld?: boolean }): void
 }
@@ -23,7 +23,7 @@ interface SigningKey {
   readonly kid: string
   readonly privateKey: KeyObject
   readonly publicKey: KeyObject
-  readonly publicJwk: JsonWebKey
+  readonly publicJwk: PublicJwk
 }
 
 export function createSigningKeys(alg: AsymmetricSignatureAlgorithm): SigningKeys {

@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict'
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { checkWith, compilers, skipWithout } from '../support/docs/compilers/compilers.ts'
 import { createProjects, type Projects } from '../support/docs/compilers/projects.ts'
@@ -16,12 +18,31 @@ const READABLE: readonly RegExp[] = [
   /^mistake: mistake\.ts:7: TS2\d+: .*Type '"token"' is not assignable to type 'ResponseType/,
 ]
 
+/** Checked with @types/node 20 and 26. `JsonWebKey` of `node:crypto`, for example, is not in the latter. */
+const NODE_TYPES: readonly string[] = [
+  ...['Agent', 'IncomingHttpHeaders', 'IncomingMessage', 'KeyObject', 'LookupFunction', 'Readable', 'Server'],
+  ...['ServerResponse', 'VerifyKeyObjectInput'],
+]
+
 describe('the declarations of the package', { concurrency: 2 }, () => {
   let projects: Projects | undefined
   before(() => {
     projects = createProjects()
   })
   after(() => projects?.remove())
+
+  it('take from Node only types that every version of @types/node has', () => {
+    assert.ok(projects)
+    const dist = join(projects.folder, 'node_modules/express-oidc/dist')
+    const files = readdirSync(dist, { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.d.cts'))
+    const names = files.flatMap((file) => {
+      const imports = readFileSync(join(dist, file), 'utf8').matchAll(
+        /^import (?:type )?\{([^}]*)\} from 'node:\w+';/gm,
+      )
+      return [...imports].flatMap(([, list = '']) => list.split(',').map((name) => name.replace('type', '').trim()))
+    })
+    assert.deepEqual([...new Set(names)].sort(), NODE_TYPES)
+  })
 
   for (const compiler of used) {
     const { version, resolutions } = compiler
