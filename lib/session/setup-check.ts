@@ -74,7 +74,8 @@ function isOtherHost(req: Request, { hosts }: AppConfig): boolean {
   // A proxy may replace the header, so one of them must match only if no proxy is there.
   const isProxied = given.length > 1 || headerOf(req, 'x-forwarded-for') !== undefined
   const [host] = given.map((name) => name.toLowerCase())
-  const isKnown = hosts.some(({ origin }) => new URL(origin).host === host)
+  // Cookies know no ports (RFC 6265 8.5): a development server such as Vite passes requests on from a port of its own.
+  const isKnown = hosts.some(({ origin }) => new URL(origin).hostname === host?.replace(/:\d+$/, ''))
   return wantsPage(req) && !isProxied && given.length === 1 && !isKnown
 }
 

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict'
 import { afterEach, beforeEach, describe, it, mock } from 'node:test'
 import { inspect } from 'node:util'
-import { ERROR_STATUS } from '../../lib/error-codes.ts'
-import { AuthorizationError, ConfigError, OidcError, ProviderError } from '../../lib/errors.ts'
 import { explain, stackForDevelopers } from '../../lib/console/explanations.ts'
 import { createNotices, showFailure } from '../../lib/console/failures.ts'
+import { ERROR_STATUS } from '../../lib/error-codes.ts'
+import { AuthorizationError, ConfigError, OidcError, ProviderError } from '../../lib/errors.ts'
 import { describeForLog } from '../../lib/http/error-log.ts'
 import type { Request } from '../../lib/http/request.ts'
 import { parseOptions } from '../../lib/options/parse-options.ts'
@@ -218,6 +218,7 @@ describe('the check of the setup', () => {
     ['a proxy that Express trusts', { headers: { ...page, 'x-forwarded-proto': 'https' }, secure: true }, []],
     ['a proxy before Connect', { headers: { ...page, 'x-forwarded-proto': 'https' } }, []],
     ['another host', { headers: { ...page, host: 'localhost:3000' } }, ['host']],
+    ['another port, which gets the same cookies', { headers: { ...page, host: 'app.test:3000' } }, []],
     ['another host behind a proxy', { headers: { ...page, host: '10.0.0.1', 'x-forwarded-for': '10.0.0.9' } }, []],
     ['another host of a script', { headers: { accept: '*/*', host: 'localhost:3000' } }, []],
     ['a memory store', { sessionStore: new MemoryStore() }, []],
