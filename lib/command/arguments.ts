@@ -92,7 +92,15 @@ const STREAM = {
   json: FLAG,
 } as const
 
-const CHECK = { issuer: TEXT, 'client-id': TEXT, 'base-url': TEXT, ca: TEXT, insecure: FLAG, json: FLAG } as const
+const CHECK = {
+  issuer: TEXT,
+  'client-id': TEXT,
+  'base-url': TEXT,
+  callback: TEXT,
+  ca: TEXT,
+  insecure: FLAG,
+  json: FLAG,
+} as const
 
 /** The options of each command, and whether a word may follow. */
 const COMMANDS: Readonly<Record<CommandName, { readonly options: OptionTypes; readonly takesId: boolean }>> = {

@@ -46,7 +46,7 @@ function readAsked(values: Values): Asked {
   if (issuer.startsWith('http:') && values['insecure'] !== true) {
     throw new UsageError('--issuer must be an https URL. In development, --insecure allows plain http.')
   }
-  return { issuer, clientId: textOf(values, 'client-id'), baseUrl }
+  return { issuer, clientId: textOf(values, 'client-id'), baseUrl, callback: textOf(values, 'callback') }
 }
 
 function configFor(suggested: readonly SuggestedOption[]): Config {

@@ -62,7 +62,7 @@ function readVersion(): string {
 /** The text of `--help`. */
 const USAGE = `express-oidc: checks an OpenID provider, generates secrets and keys, and manages the registration of this application.
 
-  express-oidc check          --issuer URL [--client-id ID] [--base-url URL]
+  express-oidc check          --issuer URL [--client-id ID] [--base-url URL] [--callback PATH]
                               prints what the provider supports, what to register, and the options for it
   express-oidc generate-secret                             prints a secret for the option secret, or for express-session
   express-oidc generate-key   --alg ALG                    prints a private JSON Web Key for clientKeys
@@ -90,6 +90,7 @@ The provider
 The check
   --client-id ID               also ask whether the provider knows this client and its redirect URI
   --base-url URL               the option baseUrl of the application. Default: http://localhost:3000
+  --callback PATH              the option routes.callback of the application. Default: /callback
 
 The client
   --store DIR                  the directory of fileClientStore() where the client is saved

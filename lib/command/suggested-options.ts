@@ -1,5 +1,6 @@
 import { generateKeyPairSync } from 'node:crypto'
 import { SIGNATURE_ALGORITHMS, usesClientSecret } from '../jose/algorithms.ts'
+import { isObject } from '../jose/json.ts'
 import { findResponseType, RESPONSE_TYPES } from '../options/response-type.ts'
 
 /** The metadata of a provider, or what is known of it. */
@@ -10,6 +11,8 @@ export interface Asked {
   readonly issuer: string
   readonly clientId: string | undefined
   readonly baseUrl: string
+  /** The path of the callback, if it is not the default. */
+  readonly callback?: string | undefined
 }
 
 /** One option for this provider. */
@@ -32,7 +35,7 @@ export function suggestOptions(
   metadata: Metadata,
   discovery: 'oidc' | 'oauth2',
 ): readonly SuggestedOption[] {
-  const { issuer, clientId, baseUrl } = asked
+  const { issuer, clientId, baseUrl, callback } = asked
   const isInsecure = [issuer, baseUrl].some((url) => url.startsWith('http:'))
   return [
     { name: 'issuer', value: issuer },
@@ -42,6 +45,7 @@ export function suggestOptions(
     ...credentials(metadata),
     { name: 'secret', value: 'x'.repeat(43), variable: 'OIDC_SECRET' },
     { name: 'baseUrl', value: baseUrl },
+    ...(callback === undefined ? [] : [{ name: 'routes', value: { callback } }]),
     ...(discovery === 'oauth2' ? [{ name: 'discovery', value: discovery }] : []),
     ...flow(metadata),
     ...scope(metadata),
@@ -141,6 +145,10 @@ export function toCode(suggested: readonly SuggestedOption[]): string {
 
 /** A value in the style of the documentation. Text from the command line is escaped as in JSON. */
 function literal(value: unknown): string {
+  if (isObject(value)) {
+    const members = Object.entries(value).map(([name, member]) => `${name}: ${literal(member)}`)
+    return `{ ${members.join(', ')} }`
+  }
   const json = JSON.stringify(value)
   if (typeof value !== 'string') return json
   return `'${json.slice(1, -1).replaceAll('\\"', '"').replaceAll("'", "\\'")}'`

@@ -77,6 +77,15 @@ describe('express-oidc check at oidc-provider', () => {
     assert.match(printed, /Logins will fail\n\n {2}- The provider refuses the authorization request \(400\)\. /)
   })
 
+  it('asks about the path of --callback, and suggests the option for it', async () => {
+    const { code, printed } = await check('--client-id', provider().clientId, '--callback', '/oauth2/redirect')
+    assert.equal(code, 0)
+    assert.match(printed, /^ {2}redirect_uris +http:\/\/localhost:3000\/oauth2\/redirect$/m)
+    assert.match(printed, /^ {6}routes: \{ callback: '\/oauth2\/redirect' \},$/m)
+    assert.match(printed, /^The provider knows this client ID and redirect URI\.$/m)
+    assert.equal((await check('--callback', 'redirect')).code, 1)
+  })
+
   it('says that a client is unknown', async () => {
     const { code, printed } = await check('--client-id', 'nobody')
     assert.equal(code, 1)
