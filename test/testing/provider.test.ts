@@ -268,6 +268,13 @@ describe('the sign-in page of the test provider', () => {
     assert.match((await open()).body, /value="&quot;&gt;&lt;b&gt;"/)
   })
 
+  it('names its users, at most ten of them', async () => {
+    assert.match((await open()).body, /for development and tests\. Users: alice\. Any password works\./)
+    const users = Array.from({ length: 11 }, (_, index) => ({ sub: `<u${index}>` }))
+    const provider = stopLater(stoppable(await startTestProvider({ signInPage: true, users })))
+    assert.match((await authorize(provider)).body, /Users: &lt;u0&gt;, (?:&lt;u\d&gt;, ){9}and more\./)
+  })
+
   it('logs a user in, once', async () => {
     const { issuer, fields } = await open()
     const { headers } = await submit(issuer, fields, { username: 'alice@example.com', password: 'any' })
@@ -279,7 +286,7 @@ describe('the sign-in page of the test provider', () => {
     const { issuer, fields } = await open()
     const { status, body } = await submit(issuer, fields, { username: '<i>mallory' })
     assert.equal(status, 200)
-    assert.match(body, /no such user\. There are: alice\./)
+    assert.match(body, /There is no such user\./)
     assert.doesNotMatch(body, /<i>/)
     assert.match((await submit(issuer, fields, {})).body, /no such user/)
     assert.match((await submit(issuer, fields, { username: 'alice' })).headers.location ?? '', /code=/)
