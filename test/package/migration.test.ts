@@ -151,7 +151,6 @@ function envOf({ issuer, clientId, clientSecret = '' }: TestProvider, origin: st
     SESSION_SECRET: 'a secret for sessions, long enough',
     SECRET: 'a secret for sessions, long enough',
     AUTH_SECRET: 'a secret for sessions, long enough',
-    NODE_ENV: 'development',
   }
 }
 
@@ -201,7 +200,7 @@ describe('the app after the migration', () => {
   async function serveAll(): Promise<readonly Served[]> {
     const servers = PEERS.map(() => createServer())
     const listening = await Promise.all(servers.map(listen))
-    const all = listening.map((one) => ({ ...one, origin: `http://127.0.0.1:${one.port}` }))
+    const all = listening.map((one) => ({ ...one, origin: `http://localhost:${one.port}` }))
     const apps = await loadApps(
       PEERS.map((peer, index) => ({ ...programOf(peer), env: envOf(provider, all[index]?.origin ?? '') })),
     )
