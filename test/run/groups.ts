@@ -51,6 +51,24 @@ const ALONE: readonly string[] = [
   'whole/developer-console',
 ].map((name) => `test/${name}.test.ts`)
 
+/**
+ * Files that take as long as a hundred others: they install packages, build the site, start browsers, servers or nodes, break
+ * a connection at every byte, or combine every form of a message with every fault. `npm test` leaves them out.
+ */
+const LONG: readonly string[] = [
+  ...['package/compilers', 'package/docs-site', 'package/migration', 'package/package', 'package/public-api'],
+  ...['package/start-pages', 'testing/runners', 'logout/many-sessions', 'logout/session-management'],
+  ...['whole/fault-injection', 'whole/fault-injection-redis', 'whole/fault-injection-stores', 'whole/frozen-store'],
+  ...['whole/browser-module', 'whole/cluster', 'whole/doubled-callback', 'whole/example-app', 'whole/glewlwyd'],
+  ...['whole/security-events-nodes', 'conformance/comprehensive', 'login/hostile-front-channel'],
+  ...['login/response-types', 'protocol/userinfo-forms', 'session/real-stores', 'telemetry/failure-metrics'],
+].map((name) => `test/${name}.test.ts`)
+
+/** Whether `npm test` leaves this file out. */
+export function isLong(file: string): boolean {
+  return LONG.includes(file)
+}
+
 /** The folders that take longest, by the figures at the end of a run. */
 const SLOW_FOLDERS: readonly string[] = ['login', 'conformance', 'protocol', 'provider', 'logout', 'session', 'okta']
 

@@ -1,4 +1,5 @@
-// `npm test`: runs the compiled tests, or those whose path contains one of the arguments. See CONTRIBUTING.md.
+// `npm test`: runs the compiled tests but the long ones. With `--all`: those too. With words: those whose path contains one of
+// them. See CONTRIBUTING.md.
 import { cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { availableParallelism, tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -6,7 +7,7 @@ import { pipeline } from 'node:stream/promises'
 import { run } from 'node:test'
 import { modulePath, moduleUrl, ROOT } from '../support/app/project.ts'
 import { shareChromium } from '../support/browser/chromium.ts'
-import { type Group, groupFiles } from './groups.ts'
+import { type Group, groupFiles, isLong } from './groups.ts'
 import { createSpec, noteOutcome, type Outcome, slowest, withoutPasses } from './report.ts'
 
 const LISTED = 10
@@ -62,8 +63,9 @@ async function runFiles(files: readonly string[], folder: string): Promise<Outco
   return outcome
 }
 
-async function main(words: readonly string[]): Promise<void> {
-  const files = findFiles().filter((file) => words.length === 0 || words.some((word) => file.includes(word)))
+async function main(words: readonly string[], isAll: boolean): Promise<void> {
+  const found = findFiles().filter((file) => words.length === 0 || words.some((word) => file.includes(word)))
+  const files = found.filter((file) => isAll || words.length > 0 || !isLong(file))
   const folder = mkdtempSync(join(tmpdir(), 'oidc-tests-'))
   copyAssets()
   const chromium = words.length === 0 ? await shareChromium() : undefined
@@ -72,6 +74,10 @@ async function main(words: readonly string[]): Promise<void> {
     const missing = files.filter((file) => !outcome.durations.has(file))
     for (const file of missing) console.error(`✖ ${file} did not run to its end`)
     console.log(`\nSlowest files:\n${slowest(outcome, LISTED)}`)
+    const left = found.length - files.length
+    if (left > 0)
+      console.log(`
+${left} files that take long did not run. Run them too: npm test -- --all`)
     if (outcome.hasFailed || missing.length > 0 || files.length === 0) process.exitCode = 1
   } finally {
     await chromium?.stop()
@@ -79,4 +85,8 @@ async function main(words: readonly string[]): Promise<void> {
   }
 }
 
-await main(process.argv.slice(2))
+const words = process.argv.slice(2)
+await main(
+  words.filter((word) => word !== '--all'),
+  words.includes('--all'),
+)

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
-import { groupFiles } from '../run/groups.ts'
+import { groupFiles, isLong } from '../run/groups.ts'
 import { noteOutcome, type Outcome, slowest, type TestEvent, withoutPasses } from '../run/report.ts'
 import { moduleUrl, ROOT, sourceOf } from '../support/app/project.ts'
 import { createRsaKeyPair } from '../support/app/rsa-keys.ts'
@@ -35,6 +35,12 @@ describe('the groups of test files', () => {
     const grouped = groupFiles(FILES).flatMap(({ files }) => files)
     assert.deepEqual([...grouped].sort(), FILES)
     assert.ok(FILES.length > 100)
+  })
+
+  it('leave out only files that exist', () => {
+    const left = FILES.filter(isLong)
+    assert.equal(left.length, 25)
+    assert.ok(left.length < FILES.length / 8)
   })
 
   it('have different names, and no file beside one with an await at its top', () => {

@@ -103,7 +103,12 @@ describe('afterLogin', () => {
 
   it('CL-6: receives the claims of the ID Token and of UserInfo apart', async () => {
     const seen: AfterLoginEvent[] = []
-    stage.provider.change.userinfo = (json) => ({ ...json, name: 'Alice of UserInfo', department: 'Sales', acr: 'high' })
+    stage.provider.change.userinfo = (json) => ({
+      ...json,
+      name: 'Alice of UserInfo',
+      department: 'Sales',
+      acr: 'high',
+    })
     const hooks: Hooks = { afterLogin: (event) => void seen.push(event) }
     const app = await stage.start({ hooks, userinfo: true })
     const browser = app.browser()
