@@ -54,7 +54,7 @@ function refusalOf(error: OidcError): string | undefined {
   const isRefusal = error instanceof ProviderError || error instanceof AuthorizationError
   const { error: code, errorDescription: text } = (isRefusal ? error.refusal : undefined) ?? {}
   if (code === undefined) return undefined
-  return wrapped('The provider', text === undefined ? `says ${shown(code)}` : `says ${shown(code)}: ${shown(text)}`)
+  return wrapped('Response', text === undefined ? shown(code) : `${shown(code)}: ${shown(text)}`)
 }
 
 /** A cause of our own is in the message already. */

@@ -67,7 +67,7 @@ describe('the console of a developer', () => {
       refusal: { error: 'invalid_client', errorDescription: 'wrong\u001b[31m secret' },
     })
     const text = written(() => showFailure(error))
-    assert.match(text, /The provider: says "invalid_client": "wrong\\u001b\[31m secret"/)
+    assert.match(text, /Response: {5}"invalid_client": "wrong\\u001b\[31m secret"/)
     assert.match(text, /Reason: {7}"reset\\u001b\[2J"/)
     assert.ok(!text.includes('\u001b'))
   })
@@ -78,7 +78,7 @@ describe('the console of a developer', () => {
     })
     assert.match(
       written(() => showFailure(error)),
-      /The provider: says "invalid_grant"$/m,
+      /Response: {5}"invalid_grant"$/m,
     )
   })
 
