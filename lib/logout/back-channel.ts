@@ -85,7 +85,7 @@ async function verifyForClients(
 /**
  * `POST` by the provider's server (Global Token Revocation 3, Okta's Universal Logout): ends all sessions of a user, with
  * their tokens. The response is 204 if that is done, 400 for an invalid body, 401 for an invalid token, and 422 for a user
- * who is not identified by `iss` and `sub`.
+ * who is identified neither by `iss` and `sub` nor by e-mail address.
  */
 export async function tokenRevocationRoute(rp: RelyingParty, req: Request, res: Response): Promise<void> {
   allowMethods(req, 'POST')
@@ -95,11 +95,11 @@ export async function tokenRevocationRoute(rp: RelyingParty, req: Request, res: 
   if (verified === undefined) return
   const subject = subjectOf(await readJsonBody(req))
   if (subject === undefined) return sendJson(res, 400, { error: 'invalid_request' })
-  // Sessions are found by issuer and subject only, not by e-mail or phone number (RFC 9493 3.2.2, 3.2.6).
-  const { iss, sub } = subject
-  const named = verified.filter(({ token }) => token.issuer === iss)
-  if (sub === undefined || named.length === 0) return sendJson(res, 422, { error: 'unprocessable' })
-  for (const one of named) await endUserSessions(rp, sessionReq.sessionStore, one, sub)
+  const { iss, ...user } = subject
+  // An e-mail address names no issuer, so it is that of the token.
+  const named = verified.filter(({ token }) => iss === undefined || token.issuer === iss)
+  if (Object.keys(user).length === 0 || named.length === 0) return sendJson(res, 422, { error: 'unprocessable' })
+  for (const one of named) await endUserSessions(rp, sessionReq.sessionStore, one, user)
   sendEmpty(res, 204)
 }
 
@@ -126,27 +126,48 @@ function refuseToken(error: unknown, res: Response): undefined {
   sendJson(res, 401, { error: 'invalid_token' })
 }
 
-/** The user in the body; `undefined` if it identifies none, without `sub` if it does so in another format than `iss_sub`. */
-function subjectOf(body: unknown): { readonly iss?: string; readonly sub?: string } | undefined {
-  const { format, iss, sub } = Object(Object(body).sub_id)
+/** A user, by one of the formats that sessions are found by (RFC 9493 3.2.2, 3.2.3). */
+interface NamedUser {
+  readonly sub?: string
+  /** In lower case. */
+  readonly email?: string
+}
+
+/** No address is longer, and no identifier of ours. */
+const MAX_NAME_LENGTH = 1024
+
+/** The user in the body; `undefined` if it is malformed, empty if it is in another format, such as a phone number. */
+function subjectOf(body: unknown): (NamedUser & { readonly iss?: string }) | undefined {
+  const { format, iss, sub, email } = Object(Object(body).sub_id)
   if (typeof format !== 'string') return undefined
+  if (format === 'email') return isName(email) ? { email: email.toLowerCase() } : undefined
   if (format !== 'iss_sub') return {}
-  return typeof iss === 'string' && typeof sub === 'string' && sub !== '' ? { iss, sub } : undefined
+  return typeof iss === 'string' && isName(sub) ? { iss, sub } : undefined
+}
+
+function isName(value: unknown): value is string {
+  return typeof value === 'string' && value !== '' && value.length <= MAX_NAME_LENGTH
 }
 
 async function endUserSessions(
   rp: RelyingParty,
   store: StoreLike,
   { client, token: { issuer, jti } }: VerifiedFor<GlobalRevocationToken>,
-  sub: string,
+  { sub, email }: NamedUser,
 ): Promise<void> {
   const provider = client.config.name
   // The token does not name the user: the same token for another user is no replay.
-  const key = replayKey('revocation', [provider, issuer, jti, sub])
+  const key = replayKey('revocation', [
+    provider,
+    issuer,
+    jti,
+    ...(email === undefined ? [sub ?? ''] : ['email', email]),
+  ])
   // A retry of the provider does no harm, but a copy of a token must not log the user out again and again.
   if (await rp.sharedStateOf(store).seen(key)) return
-  await rp.providerLogouts.recordLogout(store, { provider, issuer, sub })
-  await rp.providerLogouts.endSessions(store, { provider, issuer, sub }, 'token-revocation')
+  const target = { provider, issuer, sub, email, isWhole: true }
+  await rp.providerLogouts.recordLogout(store, target)
+  await rp.providerLogouts.endSessions(store, target, 'token-revocation')
   await rp.sharedStateOf(store).once(key, revocationReplaySeconds(rp.config.clockTolerance))
 }
 

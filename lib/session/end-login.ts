@@ -134,7 +134,7 @@ export interface EndOptions {
 }
 
 type ProviderLogoutConfig = Pick<AppConfig, 'origin' | 'basePath' | 'sessionKey' | 'clientIds'> &
-  Partial<Pick<AppConfig, 'signalling'>> &
+  Partial<Pick<AppConfig, 'signalling' | 'routes'>> &
   LifetimeConfig
 
 type LifetimeConfig = Pick<AppConfig, 'loginLifetime' | 'transactionLifetime'>

@@ -118,7 +118,7 @@ export interface LogoutTarget {
   readonly issuer: string
   readonly sub?: string | undefined
   readonly sid?: string | undefined
-  /** The user's e-mail address in lower case. Only logins at a provider with `sharedSignals` are found by it. */
+  /** The user's e-mail address in lower case. It needs `sharedSignals` or `routes.tokenRevocation`. */
   readonly email?: string | undefined
   /** Only logins that began up to this second are meant, in seconds since 1970. Without it: all. */
   readonly startedUpTo?: number
@@ -131,7 +131,7 @@ export function keysOfLogin(appNamespace: AppNamespace, login: Login): readonly 
   const { provider = ONLY_PROVIDER, claims } = login
   const source = { provider, issuer: claims.iss }
   const sid = sidOf(login)
-  const email = appNamespace.signalling?.has(provider) === true ? emailOf(login) : undefined
+  const email = findsByEmail(appNamespace, provider) ? emailOf(login) : undefined
   return [
     ...(email === undefined ? [] : [keyOf(appNamespace, source, 'email', email)]),
     keyOf(appNamespace, source, 'person', claims.sub),
@@ -140,6 +140,11 @@ export function keysOfLogin(appNamespace: AppNamespace, login: Login): readonly 
       ? keyOf(appNamespace, source, 'person without sid', claims.sub)
       : keyOf(appNamespace, source, 'session', sid),
   ]
+}
+
+/** Security events and global token revocations can name a user by e-mail address. Nothing else does. */
+function findsByEmail({ signalling, routes }: AppNamespace, provider: string): boolean {
+  return signalling?.has(provider) === true || routes?.tokenRevocation !== undefined
 }
 
 /** The key of the user whom a logout names beside a session, if both must match. */
@@ -205,7 +210,7 @@ export function indexIdOf(appNamespace: AppNamespace, { provider = ONLY_PROVIDER
 }
 
 type AppNamespace = Pick<AppConfig, 'origin' | 'basePath' | 'sessionKey' | 'clientIds'> &
-  Partial<Pick<AppConfig, 'signalling'>>
+  Partial<Pick<AppConfig, 'signalling' | 'routes'>>
 
 /** Separates this application from others with the same shared state, and its providers from one another. */
 function appNamespaceOf(

@@ -183,7 +183,13 @@ describe('a global token revocation with an invalid token', () => {
 
 describe('the user in a global token revocation', () => {
   const rows: readonly (readonly [name: string, body: unknown, status: number])[] = [
-    ['identified by e-mail', { sub_id: { format: 'email', email: 'ada@example.com' } }, 422],
+    ['identified by the e-mail address of nobody', { sub_id: { format: 'email', email: 'ada@example.com' } }, 204],
+    ['identified by a part of the e-mail address', { sub_id: { format: 'email', email: 'alice@example.tes' } }, 204],
+    ['identified by an empty e-mail address', { sub_id: { format: 'email', email: '' } }, 400],
+    ['identified by a list of e-mail addresses', { sub_id: { format: 'email', email: ['alice@example.test'] } }, 400],
+    ['without the e-mail address', { sub_id: { format: 'email', sub: 'user-subject' } }, 400],
+    ['with an e-mail address that is too long', { sub_id: { format: 'email', email: 'a'.repeat(1025) } }, 400],
+    ['identified by e-mail in another format', { sub_id: { format: 'account', uri: 'acct:alice@example.test' } }, 422],
     ['identified by an opaque id', { sub_id: { format: 'opaque', id: 'x' } }, 422],
     ['with another issuer', { sub_id: { format: 'iss_sub', iss: 'https://evil.example', sub: 'user-subject' } }, 422],
     ['without a sub', { sub_id: { format: 'iss_sub', iss: 'x' } }, 400],
@@ -198,6 +204,39 @@ describe('the user in a global token revocation', () => {
       assert.equal((await browser.fetch('/profile')).status, 200)
     })
   }
+
+  const byEmail = { sub_id: { format: 'email', email: 'Alice@Example.test' } }
+
+  it('SE-8: is found by e-mail address, whatever the case of its letters', async () => {
+    const { app, browser } = await stage.startLoggedIn(options)
+    assert.equal((await postRevocation(app, { body: byEmail })).status, 204)
+    assert.equal((await browser.fetch('/profile')).status, 401)
+    assert.equal(await app.sessions(), 0)
+  })
+
+  it('SE-8: is found by e-mail address only if the session keeps it', async () => {
+    const { app, browser } = await stage.startLoggedIn({ ...options, sessionClaims: ['name'] })
+    assert.equal((await postRevocation(app, { body: byEmail })).status, 204)
+    assert.equal((await browser.fetch('/profile')).status, 200)
+  })
+
+  it('SE-8: ends the login of an e-mail address that is in progress', async () => {
+    const app = await stage.start(options)
+    const browser = app.browser()
+    const { next } = await browser.open('/login', { stopBefore: isCallback })
+    assert.equal((await postRevocation(app, { body: byEmail })).status, 204)
+    await browser.open(String(next?.url))
+    assert.deepEqual([codesOf(app), await app.sessions()], [['ERR_OIDC_LOGIN_ENDED'], 0])
+  })
+
+  it('SE-8: is not logged out again by a copy of the token', async () => {
+    const { app, browser } = await stage.startLoggedIn(options)
+    const token = tokenFor(app, {})
+    assert.equal((await postRevocation(app, { token, body: byEmail })).status, 204)
+    await browser.open('/profile')
+    assert.equal((await postRevocation(app, { token, body: byEmail })).status, 204)
+    assert.equal((await browser.fetch('/profile')).status, 200)
+  })
 
   it('gets 400 for malformed JSON', async () => {
     const { app } = await stage.startLoggedIn(options)
