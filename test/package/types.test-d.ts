@@ -29,9 +29,11 @@ import {
   type Response,
   requireAmr,
   requireAuth,
+  requireAuthorizationDetails,
   requireClaim,
   requireGroup,
   requireScope,
+  StepUpError,
   type TokenContext,
   type TokenRecord,
   type VerifiedClaim,
@@ -313,6 +315,20 @@ requireAmr({ anyOf: ['hwk', 'of our own'] })
 app.get('/staff', requireGroup('staff').before(sayHello))
 expectTrue<Equals<ReturnType<typeof requireAmr>, Guard>>()
 
+requireAuthorizationDetails('payment_initiation')
+requireAuthorizationDetails({ type: 'account_information', actions: ['list'] as const, recurring: true })
+requireAuthorizationDetails(({ type, ...members }) => type === 'payment' && members['currency'] === 'EUR')
+app.get(
+  '/pay',
+  requireAuthorizationDetails('payment').before((req, res) => res.json(req.oidc.authorizationDetails[0]?.type)),
+)
+
+// @ts-expect-error a type is missing
+requireAuthorizationDetails({ actions: ['list'] })
+// @ts-expect-error a promise is no answer
+requireAuthorizationDetails(async () => true)
+// @ts-expect-error several types could mean any or all of them
+requireAuthorizationDetails(['payment'])
 // @ts-expect-error a group is missing
 requireGroup()
 // @ts-expect-error groups have names
@@ -333,6 +349,8 @@ requireAmr('mfa', { claim: 'methods' })
 requireAuth({ maxAge: '300' })
 
 // Errors.
+const stepUp = new StepUpError({ acr: ['urn:a'], maxAge: 300 })
+requireAuth(stepUp.requirement)
 
 export function describeError(error: unknown): string {
   if (error instanceof AccessDeniedError) expectTrue<Equals<typeof error.code, ErrorCode>>()
