@@ -286,6 +286,14 @@ describe('a UserInfo endpoint that refuses the access token', () => {
     assert.deepEqual([thin.provider.calls['/userinfo'], thin.provider.calls['/token']], [1, 1])
   })
 
+  for (const status of [400, 403, 404]) {
+    it(`CL-5: is asked once if it answers with ${status}, which no new token changes`, async () => {
+      thin.provider.change.userinfo = answered(status, {}, { 'WWW-Authenticate': 'Bearer error="invalid_token"' })
+      await claimsOf(await thin.start({ scope }))
+      assert.deepEqual([thin.provider.calls['/userinfo'], thin.provider.calls['/token']], [1, 1])
+    })
+  }
+
   it('CL-5: the scope of the login becomes that of the new token', async () => {
     refuse(1)
     thin.provider.change.refreshResponse = (json) => ({ ...json, scope: 'openid email admin:all' })
