@@ -100,9 +100,10 @@ async function refreshAtLogin(provider: Provider, claims: IdTokenClaims, latest:
 
 const loadRefreshGrant = loadOnce(() => import('./refresh-grant.ts'))
 
-/** True if UserInfo refuses the access token (RFC 6750 3.1), so that a new one may help. */
+/** True if UserInfo refuses the access token (RFC 6750 3.1), so that a new one may help. A refused DPoP proof is another matter. */
 export function isTokenRejected(error: unknown): boolean {
-  return error instanceof ProviderError && error.code === 'ERR_OIDC_USERINFO' && error.providerStatus === 401
+  if (!(error instanceof ProviderError) || error.code !== 'ERR_OIDC_USERINFO') return false
+  return error.providerStatus === 401 && [undefined, 'invalid_token'].includes(error.refusal?.error)
 }
 
 /** Without a new token, what UserInfo answered counts. Any other failure, such as an ID Token for another user, ends the login. */

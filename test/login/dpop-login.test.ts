@@ -346,8 +346,6 @@ describe('UserInfo that refuses the proof', () => {
   const challenge = (text: string): JsonChange => answered(401, {}, { 'WWW-Authenticate': text })
   const rows: readonly Row<JsonChange>[] = [
     ['the proof', challenge('DPoP error="invalid_dpop_proof"'), 'ERR_OIDC_USERINFO'],
-    ['the token', challenge('DPoP error="invalid_token"'), 'ERR_OIDC_USERINFO'],
-    ['everything but bearer tokens', challenge('Bearer error="invalid_token"'), 'ERR_OIDC_USERINFO'],
     ['a proof without a nonce, and sends none', challenge('DPoP error="use_dpop_nonce"'), 'ERR_OIDC_USERINFO'],
   ]
   testRefusals(
@@ -360,13 +358,28 @@ describe('UserInfo that refuses the proof', () => {
     { '/token': 1, '/userinfo': 1 },
   )
 
+  const rowsOfTokens: readonly Row<JsonChange>[] = [
+    ['the token', challenge('DPoP error="invalid_token"'), 'ERR_OIDC_USERINFO'],
+    ['everything but bearer tokens', challenge('Bearer error="invalid_token"'), 'ERR_OIDC_USERINFO'],
+  ]
+  testRefusals(
+    rowsOfTokens,
+    stand,
+    async (change) => {
+      stand.provider.change.userinfo = change
+      return await logIn(stand)
+    },
+    // CL-5: one refresh follows, and then nothing more.
+    { '/token': 2, '/userinfo': 2 },
+  )
+
   it('never gets the token as a bearer token', async () => {
     stand.provider.change.userinfo = challenge('Bearer error="invalid_token"')
     await logIn(stand)
     const schemes = stand.provider.requests.flatMap(({ endpoint, headers }) =>
       endpoint === '/userinfo' ? [headers.authorization?.split(' ')[0]] : [],
     )
-    assert.deepEqual(schemes, ['DPoP'])
+    assert.deepEqual(schemes, ['DPoP', 'DPoP'])
   })
 })
 
