@@ -39,9 +39,16 @@ const drip: RawHandler = (_req, res) => {
   res.on('close', () => clearInterval(timer))
 }
 
-/** Lets time pass until the client has given up: another request may have used up the first step. */
+/**
+ * Lets time pass until the client has given up: another request may have used up the first step. The next step comes a
+ * second later, because the client needs a moment to close, and its next request must not meet it.
+ */
 const hang: RawHandler = (_req, res) => {
-  const timer = setInterval(() => mock.timers.tick(MILLISECONDS), 10)
+  let count = 0
+  const timer = setInterval(() => {
+    if (count % 100 === 0) mock.timers.tick(MILLISECONDS)
+    count += 1
+  }, 10)
   res.on('close', () => clearInterval(timer))
 }
 
