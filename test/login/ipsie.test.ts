@@ -3,8 +3,10 @@ import { describe, it, mock } from 'node:test'
 import { decodeJwt, decodeProtectedHeader } from 'jose'
 import { ConfigError } from '../../lib/index.ts'
 import { parseOptions } from '../../lib/options/parse-options.ts'
-import type { AnyOptions } from '../support/app/app.ts'
+import { assertionAudience } from '../../lib/provider/client-authentication.ts'
+import { type AnyOptions, codesOf } from '../support/app/app.ts'
 import { createRsaKeyPair } from '../support/app/rsa-keys.ts'
+import { signJws } from '../support/app/signing-keys.ts'
 import { isAtProvider } from '../support/app/url-predicates.ts'
 import {
   assertLoggedIn,
@@ -145,6 +147,17 @@ describe('the options of profile ipsie-sl1', () => {
     }
   })
 
+  it('put the issuer into client assertions at Okta too, where the URL of the endpoint is the default', () => {
+    const byKey = { tokenEndpointAuthMethod: 'private_key_jwt', clientKeys: [rsa] }
+    const metadata = { ...METADATA, token_endpoint: `${GOOD.issuer}/oauth2/default/v1/token` }
+    const [config] = parseOptions({ ...GOOD, ...byKey }).clients
+    const { profile: _, ...usual } = GOOD
+    const [usualConfig] = parseOptions({ ...usual, ...byKey }).clients
+    assert.ok(config && usualConfig)
+    assert.equal(assertionAudience({ config, metadata }, metadata.token_endpoint), GOOD.issuer)
+    assert.equal(assertionAudience({ config: usualConfig, metadata }, metadata.token_endpoint), metadata.token_endpoint)
+  })
+
   for (const [options, message] of CONTRADICTIONS) {
     const name = Object.keys(options).at(-1) ?? ''
     it(`conflict with ${name} ${JSON.stringify(new Map(Object.entries(options)).get(name)).slice(0, 60)}`, () => {
@@ -184,6 +197,17 @@ const SETTINGS: StandSettings = {
   },
 }
 
+/** How many bits a value in base64url has. */
+function bitsOf(value: string = ''): number {
+  assert.match(value, /^[\w-]+$/)
+  return Buffer.from(value, 'base64url').byteLength * 8
+}
+
+/** Parameters as text, for JSON. */
+function showParams(value: unknown): unknown {
+  return value instanceof URLSearchParams ? String(value) : value
+}
+
 const nowInSeconds = (): number => Math.floor(Date.now() / 1000)
 
 function change({ change: changes }: StrictProvider, more: object): void {
@@ -203,8 +227,37 @@ describe('a login by profile ipsie-sl1', () => {
     assert.equal(decodeProtectedHeader(assertion).alg, 'PS256')
     // One string, not a list of one.
     assert.equal(decodeJwt(assertion).aud, stand.provider.issuer)
+    assert.equal(bitsOf(decodeJwt(assertion).jti), 192)
+    // Access tokens go to UserInfo alone, in the header.
+    const text = (request: object): string => JSON.stringify(request, (_, value) => showParams(value))
+    const holders = requests.filter((request) =>
+      [...stand.provider.accessTokens.keys()].some((t) => text(request).includes(t)),
+    )
+    assert.deepEqual(
+      holders.map(({ endpoint, form, query, headers }) => [
+        endpoint,
+        form.size,
+        query.size,
+        headers.authorization?.slice(0, 7),
+      ]),
+      [['/userinfo', 0, 0, 'Bearer ']],
+    )
     mock.timers.enable({ apis: ['Date'], now: Date.now() + 501_000 })
     assert.equal((await outcome.browser.fetch('/profile')).status, 401)
+  })
+
+  it('has a PKCE verifier, a state and a nonce of 256 bits, all new for each request', async () => {
+    for (const _ of [1, 2]) {
+      change(stand.provider, {})
+      assert.equal((await logIn(stand)).page.status, 200)
+    }
+    const { authorizationRequests, requests } = stand.provider
+    const verifiers = requests.flatMap(({ form }) => form.getAll('code_verifier'))
+    const sent = (name: string): readonly string[] => authorizationRequests.flatMap((params) => params.getAll(name))
+    for (const values of [verifiers, sent('state'), sent('nonce')]) {
+      assert.deepEqual(values.map(bitsOf), [256, 256])
+      assert.equal(new Set(values).size, 2)
+    }
   })
 
   it('has a PKCE challenge with S256 and a nonce of at most 64 characters, both new for each request', async () => {
@@ -247,6 +300,29 @@ const ID_TOKENS: readonly Row<Change>[] = [
   ],
 ]
 
+/** Signs the good ID Token anew, with the right key and another algorithm. */
+const signedWith =
+  (alg: string): Change =>
+  (provider) => {
+    change(provider, {})
+    provider.change.idToken = (jwt) =>
+      signJws(alg, provider.keys.rsa.privateKey, { ...decodeProtectedHeader(jwt), alg }, decodeJwt(jwt))
+  }
+
+const ALGORITHMS_OF_ID_TOKENS: readonly Row<Change>[] = [
+  ...['RS256', 'RS512', 'PS512'].map(
+    (alg): Row<Change> => [`an ID Token signed with ${alg}`, signedWith(alg), 'ERR_OIDC_ID_TOKEN_ALG'],
+  ),
+  [
+    'an ID Token with alg none',
+    (provider) => {
+      change(provider, {})
+      provider.change.idTokenHeader = (header) => ({ ...header, alg: 'none' })
+    },
+    'ERR_OIDC_ID_TOKEN_ALG',
+  ],
+]
+
 const RESPONSES: readonly Row<Change>[] = [
   [
     'no iss in the response, which its metadata does not announce',
@@ -279,5 +355,41 @@ describe('a login by profile ipsie-sl1', () => {
     return await logIn(stand)
   }
   testRefusals(RESPONSES, stand, attack)
-  testRefusals(ID_TOKENS, stand, attack, { '/token': 1 })
+  testRefusals([...ID_TOKENS, ...ALGORITHMS_OF_ID_TOKENS], stand, attack, { '/token': 1 })
+})
+
+describe('a refresh by profile ipsie-sl1, in an application that needs no attributes', () => {
+  const options = { ...SETTINGS.app?.options, scope: 'openid offline_access', userinfo: false }
+  const stand = createStand({ ...SETTINGS, app: { ...SETTINGS.app, errorHandler: 'json', options } })
+
+  /** Logs in, and refreshes with this change of the ID Token. Returns when the login expires before and after. */
+  async function refresh(more: object): Promise<readonly unknown[]> {
+    const { provider } = stand
+    change(provider, {})
+    provider.change.tokenResponse = (response) => ({ ...response, expires_in: 0 })
+    const { browser } = await logIn(stand)
+    const expiry = async (): Promise<unknown> => (await browser.fetch('/profile')).json()['session_expiry']
+    const before = await expiry()
+    provider.change.refreshedIdTokenClaims = (claims) => ({ ...claims, session_expiry: LATER, ...more })
+    await browser.fetch('/access-token')
+    return [typeof before, (await expiry()) === before ? 'as before' : await expiry()]
+  }
+
+  const LATER = nowInSeconds() + 5000
+
+  it('extends the login to the session_expiry of the new ID Token', async () => {
+    assert.deepEqual(await refresh({}), ['number', LATER])
+    assert.deepEqual([codesOf(stand.app), stand.provider.complaints], [[], []])
+  })
+
+  it('refuses aud in a list of one, and the login ends when it would have', async () => {
+    assert.deepEqual(await refresh({ aud: [stand.provider.clientId] }), ['number', 'as before'])
+    assert.deepEqual(codesOf(stand.app), ['ERR_OIDC_ID_TOKEN_AUDIENCE'])
+  })
+
+  it('requests openid and no UserInfo', async () => {
+    await refresh({})
+    assert.equal(stand.provider.authorizationRequests[0]?.get('scope'), 'openid offline_access')
+    assert.equal(stand.provider.calls['/userinfo'], 0)
+  })
 })
