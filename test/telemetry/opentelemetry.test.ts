@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { tracingChannel } from 'node:diagnostics_channel'
 import { after, afterEach, before, beforeEach, describe, it, mock } from 'node:test'
 import { inspect } from 'node:util'
-import { context, trace } from '@opentelemetry/api'
+import { context, SpanStatusCode, trace } from '@opentelemetry/api'
 import { AsyncLocalStorageContextManager } from '@opentelemetry/context-async-hooks'
 import {
   BasicTracerProvider,
@@ -12,7 +12,7 @@ import {
 } from '@opentelemetry/sdk-trace-base'
 import { ERROR_STATUS, type ErrorCode } from '../../lib/error-codes.ts'
 import { OidcError } from '../../lib/errors.ts'
-import { publishError } from '../../lib/events.ts'
+import { publish, publishError } from '../../lib/events.ts'
 import { type Instrumentation, instrumentOidc } from '../../lib/opentelemetry.ts'
 import { traced } from '../../lib/operations.ts'
 import type { OidcStatus } from '../../lib/status.ts'
@@ -103,18 +103,74 @@ describe('the spans of a login', () => {
     assert.notEqual(callback.links[0]?.context.traceId, callback.spanContext().traceId)
   })
 
-  it('have the code of a failure, and no token, code, secret or cookie', async () => {
-    const app = await stage.start({})
+  it('have the code of a failure, and no token, code, secret, cookie or sub', async () => {
+    const app = await stage.start({ scope: REFRESH_SCOPE, sessionClaims: ['name'] })
     instrument(app.auth)
     stage.provider.change.raw['/token'] = (_req, res) => void res.writeHead(500).end()
     await app.browser().open('/login')
     Reflect.deleteProperty(stage.provider.change.raw, '/token')
-    await app.browser().open('/login')
+    const browser = app.browser()
+    await browser.open('/login')
+    const cookies = browser.cookies().map(({ value }) => value)
+    await browser.post('/logout')
     const spans = exporter.getFinishedSpans()
     const [failed] = spans.filter(({ name }) => name === 'oidc callback')
-    assert.equal(failed?.attributes['error.type'], 'ERR_OIDC_PROVIDER_STATUS')
-    const text = JSON.stringify(spans.map(({ name, attributes, status, events }) => [name, attributes, status, events]))
+    assert.deepEqual(
+      [failed?.attributes['error.type'], failed?.status.code],
+      ['ERR_OIDC_PROVIDER_STATUS', SpanStatusCode.ERROR],
+    )
+    const urls = spans.flatMap(({ attributes }) => attributes['url.full'] ?? [])
+    assert.ok(urls.length > 3)
+    for (const url of urls) assert.doesNotMatch(String(url), /[?#]/)
+    const told = spans.map(({ name, attributes, status, events }) => [name, attributes, status, events])
+    const text = `${JSON.stringify(told)}${await collected.scrape()}`
     assert.doesNotMatch(text, /eyJ|[?&]code=|state=|Bearer|cookie/i)
+    const { accessTokens, refreshTokens, requests, authorizationRequests, clientSecret } = stage.provider
+    const sent = requests.flatMap(({ form }) => ['code', 'code_verifier'].flatMap((name) => form.getAll(name)))
+    const own = authorizationRequests.flatMap((params) => ['state', 'nonce'].flatMap((name) => params.getAll(name)))
+    const secrets = [...accessTokens.keys(), ...refreshTokens.keys(), ...sent, ...own, ...cookies, clientSecret]
+    assert.ok(secrets.length > 9)
+    for (const secret of [...secrets, 'user-subject']) assert.ok(!text.includes(secret))
+  })
+
+  it('have the id that Okta gives the request, for its support', async () => {
+    const app = await stage.start({})
+    instrument(app.auth)
+    stage.provider.change.tokenResponse = (response, { headers }) => {
+      headers['X-Okta-Request-Id'] = 'WnKkvUMZG0s7nO3EbTsY_QAAAAc'
+      return response
+    }
+    await app.browser().open('/login')
+    const ids = exporter.getFinishedSpans().flatMap(({ attributes }) => attributes['oidc.request.id'] ?? [])
+    assert.deepEqual(ids, ['WnKkvUMZG0s7nO3EbTsY_QAAAAc'])
+  })
+
+  it('are two traces with a response JWT: state is unknown before it is verified', async () => {
+    const app = await stage.start({ responseMode: 'jwt' })
+    instrument(app.auth)
+    await app.browser().open('/login')
+    const spans = exporter.getFinishedSpans()
+    const [login, callback] = ['oidc login', 'oidc callback'].map((title) => spans.find(({ name }) => name === title))
+    assert.ok(login && callback)
+    assert.notEqual(callback.spanContext().traceId, login.spanContext().traceId)
+    assert.equal(callback.parentSpanContext, undefined)
+  })
+
+  it('are 10 to 20, and the refresh and the logout have their own', async () => {
+    stage.provider.change.tokenResponse = (response) => ({ ...response, expires_in: 0 })
+    const app = await stage.start({ scope: REFRESH_SCOPE })
+    instrument(app.auth)
+    const browser = app.browser()
+    await browser.open('/login')
+    const ofLogin = exporter.getFinishedSpans()
+    const [{ traceId } = assert.fail()] = ofLogin.map((span) => span.spanContext())
+    assert.ok(ofLogin.every((span) => span.spanContext().traceId === traceId))
+    assert.ok(ofLogin.length >= 10 && ofLogin.length <= 20, String(ofLogin.length))
+    exporter.reset()
+    await browser.fetch('/access-token')
+    await browser.post('/logout')
+    const names = new Set(exporter.getFinishedSpans().map(({ name }) => name))
+    for (const name of ['oidc refresh', 'oidc logout', 'oidc lock wait']) assert.ok(names.has(name), name)
   })
 
   it('are none after disable()', async () => {
@@ -156,6 +212,7 @@ describe('an operation that fails with an error of the application', () => {
     await new Promise<void>((resolve) => inHttpSpan(() => void fetchInRequest().then(resolve)))
     const [span] = exporter.getFinishedSpans()
     assert.deepEqual([span?.name, span?.parentSpanContext], ['oidc key fetch', undefined])
+    assert.equal(span?.attributes['oidc.background'], true)
     let end = (): void => undefined
     const gate = new Promise<void>((resolve) => {
       end = resolve
@@ -222,6 +279,17 @@ describe('the metrics', () => {
     for (const code of codes) assert.equal(metricOf(text, 'oidc_failures_total', { error_type: code }), 1, code)
   })
 
+  it('count how often an expired copy began to serve, and how often a fetch budget was used up', async () => {
+    instrument()
+    const source = { document: 'keys', issuer: 'https://id.example' } as const
+    publish['express-oidc:stale'](() => ({ ...source, ageSeconds: 4000, code: 'ERR_OIDC_PROVIDER_TIMEOUT' }))
+    for (const _ of [1, 2]) publish['express-oidc:fetch-budget'](() => source)
+    const text = await collected.scrape()
+    const labels = { oidc_document: 'keys' }
+    assert.equal(metricOf(text, 'oidc_stale_episodes_total', labels), 1)
+    assert.equal(metricOf(text, 'oidc_fetch_budget_exhausted_total', labels), 2)
+  })
+
   it('count logins, refreshes, denials and ended sessions, and measure operations', async () => {
     // The age of a document that was fetched just now is 0.
     mock.timers.enable({ apis: ['Date'], now: Date.now() })
@@ -257,11 +325,16 @@ describe('the metrics', () => {
     assert.equal(metricOf(text, 'oidc_reachable', { oidc_part: 'provider' }), 1)
     assert.equal(metricOf(text, 'oidc_requests_under_way'), 0)
     assert.doesNotMatch(text, /eyJ|Bearer|user-/)
-    // The sample of the documentation comes from this run: each of its metrics is there.
+    // The sample of the documentation comes from this run: each of its lines is there. Only durations differ.
     const [sample = ''] = /(?<=## Sample[\s\S]*?```text\n)[\s\S]*?(?=```)/.exec(readText('docs/operations.md')) ?? []
-    const types = sample.split('\n').filter((line) => line.startsWith('# TYPE '))
-    assert.ok(types.length > 8)
-    for (const line of types) assert.ok(text.includes(`${line}\n`), line)
+    const lines = sample.split('\n').filter((line) => line !== '')
+    assert.ok(lines.length > 35)
+    const withoutTime = (line: string): string => line.replace(/(_sum\{.*\}|le="[\d.]+"\}) .*/, '$1')
+    const measured = new Set(text.split('\n').map(withoutTime))
+    assert.deepEqual(
+      lines.map(withoutTime).filter((line) => !measured.has(line)),
+      [],
+    )
   })
 
   it('say that a provider is away', async () => {
