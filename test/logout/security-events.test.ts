@@ -3,6 +3,7 @@ import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { after, before, beforeEach, describe, it, mock } from 'node:test'
 import express from 'express'
 import type { Events, Handler, SecurityEventEvent } from '../../lib/index.ts'
+import { readEventSubject } from '../../lib/protocol/event-subject.ts'
 import { createVerificationState } from '../../lib/protocol/verification-state.ts'
 import { codesOf } from '../support/app/app.ts'
 import { isIn, observeLogouts, subjectOf } from '../support/app/logout-observer.ts'
@@ -339,6 +340,57 @@ describe('the subject of a security event', () => {
     })
   }
 
+  it('is known if a session can be of it, though no session is', async () => {
+    const app = await stage.start({ sharedSignals: stand.sharedSignals })
+    for (const sub_id of [stand.userOf({ sub: 'another' }), { format: 'phone_number', phone_number: '+1' }]) {
+      assertAccepted(await stand.send(app, { sub_id }))
+    }
+    assert.deepEqual(
+      published.map(({ isKnownSubject, ended }) => [isKnownSubject, ended]),
+      [
+        [true, 0],
+        [false, 0],
+      ],
+    )
+  })
+
+  it('email finds no session whose claim email sessionClaims does not keep', async () => {
+    const arrived = await stand.startLoggedIn({ sessionClaims: ['name'] })
+    assertAccepted(await stand.send(arrived.app, { sub_id: { format: 'email', email: 'alice@example.test' } }))
+    assert.deepEqual([await isIn(arrived.browser), published[0]?.ended], [true, 0])
+    assertAccepted(await stand.send(arrived.app, { sub_id: stand.userOf(arrived) }))
+    assert.equal(await isIn(arrived.browser), false)
+  })
+
+  it('email finds no login that began before sharedSignals was set; iss_sub does', async () => {
+    const [store] = createSharedStores(1)
+    assert.ok(store)
+    const { app, browser } = await stage.startLoggedIn({}, { session: { store } })
+    const { sub } = await subjectOf(browser, app)
+    const later = await stage.start({ sharedSignals: stand.sharedSignals }, { session: { store } })
+    assertAccepted(await stand.send(later, { sub_id: { format: 'email', email: 'alice@example.test' } }))
+    assert.equal(await isIn(browser), true)
+    assertAccepted(await stand.send(later, { sub_id: stand.userOf({ sub }) }))
+    assert.equal(await isIn(browser), false)
+  })
+
+  // A provider with tenants: nothing but the issuer of a tenant says whose user it is.
+  const template = 'https://login.example/{tenantid}/v2.0'
+  const ofTenant = template.replace('{tenantid}', 'harbour')
+  const transmitterIssuer = 'https://transmitter.example'
+  for (const [name, subject, expected] of [
+    ['iss_sub of a tenant', { format: 'iss_sub', iss: ofTenant, sub: 'a' }, { issuer: ofTenant, sub: 'a' }],
+    ['iss_sub of the transmitter', { format: 'iss_sub', iss: transmitterIssuer, sub: 'a' }, undefined],
+    ['iss_sub of another host', { format: 'iss_sub', iss: ofTenant.replace('login', 'evil'), sub: 'a' }, undefined],
+    ['email', { format: 'email', email: 'alice@example.test' }, undefined],
+    ['opaque', { format: 'opaque', id: 'a-sid' }, undefined],
+  ] as const) {
+    it(`at a provider with tenants is ${expected === undefined ? 'nobody' : 'a user'}: ${name}`, () => {
+      const context = { providerIssuer: template, transmitterIssuer, criticalSubjectMembers: [] }
+      assert.deepEqual(readEventSubject(subject, context), expected)
+    })
+  }
+
   it('of a pair that does not belong together leaves a login in progress alone', async () => {
     const arrived = await stand.startLoggedIn()
     const browser = arrived.app.browser()
@@ -566,6 +618,14 @@ describe('a verification event', () => {
 
   it('without a state is accepted: the transmitter has sent it by itself', async () => {
     assertAccepted(await send(await stage.start(settings()), {}))
+  })
+
+  it('does not run the hook', async () => {
+    const app = await stage.start({ ...settings(), hooks: { onSecurityEvent: () => assert.fail() } })
+    for (const event of [{}, { state: createVerificationState(HEADER, stand.transmitter.issuer) }]) {
+      assertAccepted(await send(app, event))
+    }
+    assert.equal(published.length, 2)
   })
 
   for (const [name, state] of [
