@@ -16,6 +16,7 @@ import { publish, publishError } from '../../lib/events.ts'
 import { type Instrumentation, instrumentOidc } from '../../lib/opentelemetry.ts'
 import { traced } from '../../lib/operations.ts'
 import type { OidcStatus } from '../../lib/status.ts'
+import { startApi } from '../support/app/api-app.ts'
 import { atNode, type TestApp } from '../support/app/app.ts'
 import { createMetrics, type Metrics, metricOf } from '../support/app/metrics-reader.ts'
 import { createSharedStores } from '../support/app/nodes.ts'
@@ -335,6 +336,15 @@ describe('the metrics', () => {
       lines.map(withoutTime).filter((line) => !measured.has(line)),
       [],
     )
+  })
+
+  it('count the requests that bearer() has denied', async () => {
+    instrument()
+    const api = stage.stopLater(await startApi({ issuer: stage.provider.issuer, audience: 'https://api.example' }))
+    const answer = await api.call('of-nobody')
+    assert.equal(answer.status, 401)
+    const text = await collected.scrape()
+    assert.equal(metricOf(text, 'oidc_denials_total', { error_type: 'ERR_OIDC_ACCESS_TOKEN_MALFORMED' }), 1, text)
   })
 
   it('say that a provider is away', async () => {

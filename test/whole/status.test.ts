@@ -3,12 +3,15 @@ import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { once } from 'node:events'
 import type { ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
-import { describe, it } from 'node:test'
+import { afterEach, describe, it, mock } from 'node:test'
 import { createUnderWay } from '../../lib/time/under-way.ts'
 import { codesOf } from '../support/app/app.ts'
 import { createStage } from '../support/app/stage.ts'
+import { FaultyStore } from '../support/hostile/fault-injection.ts'
 
 const stage = createStage()
+
+afterEach(() => mock.timers.reset())
 
 describe('auth.status()', () => {
   it('says that nothing is known before the first login, and sends no request', async () => {
@@ -41,6 +44,25 @@ describe('auth.status()', () => {
     assert.deepEqual([isReachable, lastError, metadata.state, keys.state], [true, null, 'fresh', 'fresh'])
     assert.deepEqual(fetchBudget, { keys: 5, metadata: 3 })
     assert.equal(sessionStore.isReachable, true)
+  })
+
+  it('sends no request and uses no store, also when its copies have expired', async () => {
+    mock.timers.enable({ apis: ['Date'], now: Date.now() })
+    const store = new FaultyStore()
+    const { app } = await stage.startLoggedIn({}, { session: { store } })
+    const calls = { ...stage.provider.calls }
+    const used: string[] = []
+    store.act = (name, run) => {
+      used.push(name)
+      run()
+    }
+    for (const state of ['fresh', 'expired']) {
+      assert.equal(app.auth.status().providers['default']?.keys.state, state)
+      await new Promise((resolve) => setImmediate(resolve))
+      mock.timers.tick(2 * 86_400_000)
+    }
+    mock.timers.reset()
+    assert.deepEqual([stage.provider.calls, used], [calls, []])
   })
 
   it('does not count a refusal as an outage, and holds no secret', async () => {
