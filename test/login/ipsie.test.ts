@@ -393,3 +393,23 @@ describe('a refresh by profile ipsie-sl1, in an application that needs no attrib
     assert.equal(stand.provider.calls['/userinfo'], 0)
   })
 })
+
+describe('an application by profile ipsie-sl1 that sends no ID Token through the browser', () => {
+  const more = { logoutWithoutIdTokenHint: true, requirePushedAuthorizationRequests: true }
+  const options = { ...SETTINGS.app?.options, ...more }
+  const stand = createStand({
+    provider: { ...SETTINGS.provider, pushed: 'required' },
+    app: { ...SETTINGS.app, options },
+  })
+
+  it('logs in by reference, and logs out without id_token_hint', async () => {
+    change(stand.provider, {})
+    const { next } = await stand.app.browser().open('/login', { stopBefore: isAtProvider })
+    assert.deepEqual([...new URL(next?.url ?? '').searchParams.keys()].sort(), ['client_id', 'request_uri'])
+    const outcome = await logIn(stand)
+    await assertLoggedIn(stand, outcome)
+    const page = await outcome.browser.post('/logout', {}, { stopBefore: isAtProvider })
+    const params = new URL(page.next?.url ?? '').searchParams
+    assert.deepEqual([params.get('id_token_hint'), params.get('client_id')], [null, stand.provider.clientId])
+  })
+})
