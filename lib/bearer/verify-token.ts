@@ -1,6 +1,6 @@
 import type { OidcError } from '../errors.ts'
 import type { JsonObject } from '../jose/json.ts'
-import type { BearerConfig, BearerIssuerConfig } from '../options/bearer-config.ts'
+import type { BearerConfig } from '../options/bearer-config.ts'
 import { isAllowedTenant, TENANT_PLACEHOLDER } from '../options/issuer.ts'
 import { type AccessTokenGrant, checkAccessToken, readGrant } from '../protocol/access-token-claims.ts'
 import {
@@ -31,7 +31,7 @@ export function createTokenVerifier(config: BearerConfig): TokenVerifier {
   const headers = new Map<string, JsonObject>()
 
   /** A token that is no JWT names no issuer, so only one issuer may be asked about such tokens. */
-  const introspectOpaque = issuers.known.find(({ introspect }) => introspect !== undefined)?.introspect
+  const issuerOfOpaque = issuers.known.find(({ introspect }) => introspect !== undefined)
 
   async function verify(token: string): Promise<AccessTokenGrant> {
     checkTokenLength(token)
@@ -42,7 +42,8 @@ export function createTokenVerifier(config: BearerConfig): TokenVerifier {
         return await check(token, remembered, issuer)
       memory.remove(token)
     }
-    return introspectOpaque === undefined || isJwt(token) ? await verifyJwt(token) : await introspectOpaque(token)
+    if (issuerOfOpaque?.introspect === undefined || isJwt(token)) return await verifyJwt(token)
+    return await checkTenant(issuerOfOpaque, await issuerOfOpaque.introspect(token))
   }
 
   async function verifyJwt(token: string): Promise<AccessTokenGrant> {
@@ -51,7 +52,7 @@ export function createTokenVerifier(config: BearerConfig): TokenVerifier {
     const issuer = await issuers.find(parsed.claims)
     if (issuer === undefined) throw unknownIssuer()
     if (issuer.introspect !== undefined && issuer.config.introspection?.tokens === 'all') {
-      return await issuer.introspect(token)
+      return await checkTenant(issuer, await issuer.introspect(token))
     }
     const signed = await verifySignature(parsed, issuer)
     const grant = await check(token, signed, issuer)
@@ -62,11 +63,10 @@ export function createTokenVerifier(config: BearerConfig): TokenVerifier {
   }
 
   /** At each request, because tokens expire. */
-  async function check(token: string, { grant, isTyped }: SignedToken, { config }: TrustedIssuer) {
+  async function check(token: string, { grant, isTyped }: SignedToken, issuer: TrustedIssuer) {
     try {
-      checkAccessToken({ claims: grant.claims, isTyped }, config)
-      if (config.issuer.includes(TENANT_PLACEHOLDER)) await checkTenant(config, grant.claims)
-      return grant
+      checkAccessToken({ claims: grant.claims, isTyped }, issuer.config)
+      return await checkTenant(issuer, grant)
     } catch (error) {
       memory.remove(token)
       throw error
@@ -112,9 +112,13 @@ async function isStillSigned({ findServer, key, hint }: SignedToken, issuer: Tru
   return keys !== undefined && (await keys.keysFor(hint)).includes(key)
 }
 
-/** An issuer with many tenants signs the tokens of all of them. Throws `ERR_OIDC_ACCESS_TOKEN_ISSUER`. */
-async function checkTenant({ tenants }: BearerIssuerConfig, { tid }: JsonObject): Promise<void> {
-  if (await isAllowedTenant(tenants, tid)) return
+/**
+ * An issuer with many tenants signs the tokens of all of them, and answers about all of them. Throws
+ * `ERR_OIDC_ACCESS_TOKEN_ISSUER`.
+ */
+async function checkTenant({ config }: TrustedIssuer, grant: AccessTokenGrant): Promise<AccessTokenGrant> {
+  const { issuer, tenants } = config
+  if (!issuer.includes(TENANT_PLACEHOLDER) || (await isAllowedTenant(tenants, grant.claims['tid']))) return grant
   throw accessTokenError('ISSUER', { message: 'is of a tenant (tid) that the option tenants does not allow.' })
 }
 

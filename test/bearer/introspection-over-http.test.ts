@@ -253,6 +253,32 @@ describe('a JWT where introspection is configured', () => {
   })
 })
 
+describe('introspection at an issuer of many tenants', () => {
+  const tokens: readonly [string, (claims: Members) => string][] = [
+    ['an opaque token', () => 'opaque'],
+    ['a JWT', (claims) => theIssuer().token(claims)],
+  ]
+  for (const [name, tokenOf] of tokens) {
+    it(`accepts ${name} of the tenants that are allowed, and refuses those of others`, async () => {
+      const { origin } = new URL(theIssuer().issuer)
+      const issuer = `${origin}/{tenantid}/v2.0`
+      theIssuer().state.metadata = { issuer }
+      const claimsOf = (tid: string): Members => ({ iss: `${origin}/${tid}/v2.0`, tid })
+      let tenant = 't-1'
+      const introspection = { ...CLIENT, tokens: 'all', maxAge: 0 } as const
+      const { app, asked } = await start(() => good(claimsOf(tenant)), { issuer, tenants: ['t-1'], introspection })
+      assert.equal((await app.call(tokenOf(claimsOf(tenant)))).status, 200)
+      tenant = 't-2'
+      const answer = await app.call(tokenOf(claimsOf(tenant)))
+      assert.deepEqual(
+        [answer.status, seen.denied, app.reached, asked.length],
+        [401, ['ERR_OIDC_ACCESS_TOKEN_ISSUER'], ['/who'], 2],
+      )
+      assert.match(answer.challenge ?? '', /^Bearer realm="api", error="invalid_token"/)
+    })
+  }
+})
+
 describe('signed introspection responses', () => {
   const introspection = { ...CLIENT, introspectionSignedResponseAlg: 'ES256' } as const
   const type = 'application/token-introspection+jwt'
