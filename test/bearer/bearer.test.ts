@@ -336,6 +336,18 @@ describe('several issuers', () => {
     assert.deepEqual([asked.length, seen.denied], [1, Array(2).fill('ERR_OIDC_ACCESS_TOKEN_ISSUER')])
   })
 
+  for (const iss of [undefined, null, 1, {}, ['https://op.example']]) {
+    it(`by a function, which is not asked about a token whose iss is ${JSON.stringify(iss)}`, async () => {
+      const asked: unknown[] = []
+      const app = await start({ issuers: (given) => void asked.push(given) })
+      const answer = await app.call(theIssuer().token({ iss }))
+      assert.deepEqual(
+        [answer.status, seen.denied, asked, app.reached],
+        [401, ['ERR_OIDC_ACCESS_TOKEN_ISSUER'], [], []],
+      )
+    })
+  }
+
   it('by a function: invented issuers cannot fill the memory, the oldest answer goes first', async () => {
     const asked: string[] = []
     const { verifyAccessToken } = bearer({
@@ -376,6 +388,19 @@ describe('several issuers', () => {
     assert.deepEqual(seen.denied, ['ERR_OIDC_ACCESS_TOKEN_AUDIENCE'])
   })
 
+  it('by a function that returns other keys later: a token of a key that is gone is refused', async () => {
+    mock.timers.enable({ apis: ['Date'], now: Date.now() })
+    let { jwk } = theIssuer().keys.p256
+    const issuers = (issuer: string) => ({ issuer, providerMetadata: { issuer, jwks: { keys: [jwk] } } })
+    const app = await start({ issuers } as Partial<BearerOptions>)
+    const token = theIssuer().token({ exp: Date.now() / 1000 + 3600 })
+    assert.equal((await app.call(token)).status, 200)
+    jwk = theOther().keys.p256.jwk
+    mock.timers.tick(300_000)
+    const answer = await app.call(token)
+    assert.deepEqual([answer.status, seen.denied, app.reached], [401, ['ERR_OIDC_ACCESS_TOKEN_KEY'], ['/who']])
+  })
+
   it('without a jwks_uri: a JWT is refused', async () => {
     const { issuer } = theIssuer()
     const app = await start({ providerMetadata: { issuer } })
@@ -390,12 +415,16 @@ describe('several issuers', () => {
   })
 
   it('by a function that throws: the error goes to next, and no handler is reached', async () => {
-    for (const failure of [new Error('the database is down'), undefined]) {
+    // As http-errors makes them: what such an error says is for a response of the application, and no challenge.
+    const exposed = Object.assign(new Error('no such row'), { status: 404, expose: true, code: 'NO_ROW', headers: {} })
+    for (const failure of [new Error('the database is down'), exposed, undefined]) {
       const app = await start({ issuers: () => Promise.reject(failure) })
-      assert.equal((await app.call(theIssuer().token())).status, 500)
+      const answer = await app.call(theIssuer().token())
+      assert.deepEqual([answer.status, answer.challenge, app.reached], [500, undefined, []])
       assert.ok(app.errors[0] instanceof Error)
-      assert.deepEqual(app.reached, [])
+      if (failure !== undefined) assert.equal(app.errors[0], failure)
     }
+    assert.deepEqual([seen.errors, seen.denied], [Array(3).fill('unknown'), []])
   })
 
   it('by a function that returns wrong options: ConfigError', async () => {

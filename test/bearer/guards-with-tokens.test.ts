@@ -279,6 +279,13 @@ describe('a route that takes either a session or a token', () => {
     }
   })
 
+  it('lets no preflight reach a handler, also with a session', async () => {
+    const { browser } = await stage.startLoggedIn({}, settingsOf({ allowSession: true }))
+    const headers = { 'access-control-request-method': 'POST' }
+    const answer = await browser.fetch('/open', { method: 'OPTIONS', headers })
+    assert.deepEqual([answer.status, answer.json()], [401, { error: 'ERR_OIDC_LOGIN_REQUIRED' }])
+  })
+
   it('sends a page to log in, and offers a script both ways', async () => {
     const app = await stage.start({}, settingsOf({ allowSession: true }))
     for (const path of ['/either', '/open']) {

@@ -72,8 +72,9 @@ describe('while the issuer', () => {
     })
   }
 
-  it('says how long to wait, it is passed on, up to five minutes', async () => {
+  it('says how long to wait, it is passed on, from one second up to five minutes', async () => {
     for (const [told, expected] of [
+      ['0', '1'],
       ['17', '17'],
       ['86400', '300'],
     ] as const) {
