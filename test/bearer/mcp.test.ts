@@ -263,6 +263,11 @@ describe('verifyAccessToken()', () => {
         issuer.token({ client_id: undefined, scope: undefined, aud: [issuer.audience, 'urn:other'] }),
       )
       assert.deepEqual([info.clientId, info.scopes, info.resource?.href], ['', [], `${issuer.audience}/`])
+      // Other names of the API, of which none is a URL that says where it is.
+      for (const aud of ['urn:other', 'https://', 'https://a b.example']) {
+        const { resource } = await verifyAccessToken(issuer.token({ aud: [aud, issuer.audience] }))
+        assert.equal(resource?.href, `${issuer.audience}/`, JSON.stringify(aud))
+      }
       const binding = { senderConstrained: 'required', clientCertificate: 'tls' } as const
       const strict = bearer({ ...own, ...binding, dangerouslyAllowInsecureRequests: true })
       await assert.rejects(strict.verifyAccessToken(issuer.token()), {

@@ -133,6 +133,12 @@ describe('readCertificateHeader()', () => {
     ['bare base64', 'rfc9440', base64],
     ['one colon', 'rfc9440', `:${base64}`],
     ['no padding', 'rfc9440', `:${base64.replace(/=*$/, '')}A:`],
+    ['a padding character too many', 'rfc9440', `:${base64}=:`],
+    [
+      'PEM with a padding character too many',
+      'escaped-pem',
+      encodeURIComponent(pem.replace('\n-----END', '=\n-----END')),
+    ],
     ['base64url', 'rfc9440', `:${der.toString('base64url')}-_:`],
     ['a list of two', 'rfc9440', `:${base64}:, :${base64}:`],
     ['a parameter', 'rfc9440', `:${base64}:;a=1`],

@@ -184,6 +184,10 @@ describe('introspectToken()', () => {
     })
   }
 
+  it('accepts a token of 32 KiB', async () => {
+    assert.equal((await introspect(() => json(good()), {}, 'a'.repeat(32_768))).clientId, 'cli-1')
+  })
+
   it('hands on what a token is bound to', async () => {
     const cnf = { jkt: 'A'.repeat(43), 'x5t#S256': 'B'.repeat(43) }
     const { confirmation } = await introspect(() => json({ ...good(), token_type: 'DPoP', cnf }))
@@ -291,9 +295,13 @@ describe('a hostile introspection response', () => {
     ['iss in a list', { iss: [ISSUER] }],
     ['sub as a number', { sub: 5 }],
     ['client_id in a list', { client_id: ['cli-1'] }],
+    ['username as a number', { username: 5 }],
+    ['jti as a number', { jti: 5 }],
     ['token_type in a list', { token_type: ['Bearer'] }],
     ['scope as an object', { scope: { 'orders:read': true } }],
     ['scope with a list inside', { scope: [['orders:read']] }],
+    ['scp as an object', { scp: { 'orders:read': true } }],
+    ['scp with a list inside', { scp: [['orders:read']] }],
     ['aud as an object', { aud: { [AUDIENCE]: true } }],
     ['aud as a number', { aud: 5 }],
     ['cnf as text', { cnf: 'A'.repeat(43) }],
@@ -352,6 +360,12 @@ describe('a hostile introspection response', () => {
     ['500 that says active: true', () => json(good(), { status: 500 }), 'ERR_OIDC_INTROSPECTION_UNAVAILABLE', 503],
     ['503', () => json({}, { status: 503 }), 'ERR_OIDC_INTROSPECTION_UNAVAILABLE', 503],
     ['429', () => json({}, { status: 429 }), 'ERR_OIDC_INTROSPECTION_UNAVAILABLE', 503],
+    [
+      'not HTTP',
+      () => Promise.reject(Object.assign(new Error('x'), { code: 'HPE_INVALID_CONSTANT' })),
+      'ERR_OIDC_INTROSPECTION_RESPONSE',
+      502,
+    ],
     ['no connection', () => Promise.reject(new TypeError('fetch failed')), 'ERR_OIDC_INTROSPECTION_UNAVAILABLE', 503],
   ]
   for (const [name, answer, code, status] of FORMS) {
@@ -402,15 +416,16 @@ describe('a hostile introspection response', () => {
     assert.deepEqual([error.code, sent.length], ['ERR_OIDC_METADATA_INVALID', 0])
   })
 
-  it('is never requested over plain http', async () => {
-    const { client, sent } = serverOf(
-      () => json(good()),
-      {},
-      { introspection_endpoint: 'http://as.example.com/introspect' },
-    )
-    const error = await errorOf(introspectToken(client, TOKEN, EXPECTED))
-    assert.deepEqual([error.code, sent.length], ['ERR_OIDC_METADATA_INVALID', 0])
-  })
+  for (const [name, endpoint] of [
+    ['over plain http', 'http://as.example.com/introspect'],
+    ['at a URL with a password', 'https://api:word@as.example.com/introspect'],
+  ]) {
+    it(`is never requested ${name}`, async () => {
+      const { client, sent } = serverOf(() => json(good()), {}, { introspection_endpoint: endpoint })
+      const error = await errorOf(introspectToken(client, TOKEN, EXPECTED))
+      assert.deepEqual([error.code, sent.length], ['ERR_OIDC_METADATA_INVALID', 0])
+    })
+  }
 })
 
 describe('a signed introspection response', () => {
@@ -626,6 +641,10 @@ describe('createIntrospectionCache()', () => {
     await ask('a')
     await ask('a')
     assert.equal(requests.length, 2)
+    const refusing = counting({ maxBytes: 1_000_000, maxAge: 0 }, () => Promise.reject(inactive))
+    await assert.rejects(refusing.ask('a'), inactive)
+    await assert.rejects(refusing.ask('a'), inactive)
+    assert.equal(refusing.requests.length, 2)
   })
 
   it('remembers no other failure', async () => {
