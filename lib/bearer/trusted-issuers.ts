@@ -23,12 +23,14 @@ export interface TrustedIssuers {
 
 export function createTrustedIssuers({ issuers }: BearerConfig): TrustedIssuers {
   if (typeof issuers === 'function') return createFoundIssuers(issuers)
-  const known = issuers.map(createTrustedIssuer)
+  const known = issuers.map((config) => createTrustedIssuer(config))
   return { known, find: async (claims) => known.find(({ config }) => isIssuedBy(config.issuer, claims)) }
 }
 
-function createTrustedIssuer(config: BearerIssuerConfig): TrustedIssuer {
-  const findServer = createAuthorizationServerFinder(config)
+function createTrustedIssuer(
+  config: BearerIssuerConfig,
+  findServer: FindAuthorizationServer = createAuthorizationServerFinder(config),
+): TrustedIssuer {
   const { introspection } = config
   return { config, findServer, introspect: introspection && createIntrospection({ config, findServer }, introspection) }
 }
@@ -52,7 +54,7 @@ function createFoundIssuers(findConfig: FindIssuerConfig): TrustedIssuers {
   async function ask(iss: string): Promise<TrustedIssuer | undefined> {
     const earlier = answers.get(iss)
     const config = await findConfig(iss)
-    const issuer = config && (reusable(earlier?.issuer, config) ?? createTrustedIssuer(config))
+    const issuer = config && createTrustedIssuer(config, reusableServer(earlier?.issuer, config))
     answers.delete(iss)
     answers.set(iss, { issuer, expiresAt: Date.now() + (issuer === undefined ? KEPT.refused : KEPT.found) })
     const [oldest] = answers.keys()
@@ -73,8 +75,14 @@ function createFoundIssuers(findConfig: FindIssuerConfig): TrustedIssuers {
   return { find, known: [] }
 }
 
-/** The same options mean the same server, whose keys stay. */
-function reusable(issuer: TrustedIssuer | undefined, config: BearerIssuerConfig): TrustedIssuer | undefined {
+/**
+ * The same options mean the same server, whose keys stay. Functions among the options are not compared, because most are made
+ * anew by each call: `tenants` and a `clientSecret`. No server uses them.
+ */
+function reusableServer(
+  issuer: TrustedIssuer | undefined,
+  config: BearerIssuerConfig,
+): FindAuthorizationServer | undefined {
   const isSame = issuer !== undefined && JSON.stringify(issuer.config) === JSON.stringify(config)
-  return isSame ? { ...issuer, config } : undefined
+  return isSame ? issuer.findServer : undefined
 }

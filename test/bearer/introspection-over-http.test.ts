@@ -253,6 +253,30 @@ describe('a JWT where introspection is configured', () => {
   })
 })
 
+describe('introspection at an issuer that a function finds', () => {
+  it('authenticates with what the function has returned last, also where that is a function', async () => {
+    mock.timers.enable({ apis: ['Date'], now: Date.now() })
+    let secret = 'the-first-secret'
+    const issuers = (issuer: string) => {
+      const current = secret
+      const introspection = { clientId: 'my-api', clientSecret: () => current, tokens: 'all', maxAge: 0 } as const
+      return { issuer, introspection }
+    }
+    theIssuer().requests.length = 0
+    const { app, asked } = await start(() => good(), { issuers, introspection: undefined } as never)
+    const token = theIssuer().token()
+    assert.equal((await app.call(token)).status, 200)
+    secret = 'the-second-secret'
+    mock.timers.tick(300_000)
+    assert.equal((await app.call(token)).status, 200)
+    assert.deepEqual(
+      asked.map(({ authorization }) => authorization),
+      ['the-first-secret', 'the-second-secret'].map((one) => `Basic ${btoa(`my-api:${one}`)}`),
+    )
+    assert.equal(theIssuer().requests.filter((path) => path.includes('/.well-known/')).length, 1)
+  })
+})
+
 describe('introspection at an issuer of many tenants', () => {
   const tokens: readonly [string, (claims: Members) => string][] = [
     ['an opaque token', () => 'opaque'],
