@@ -70,6 +70,9 @@ export async function endLocalLogin(
   if (tokensId !== undefined) await tokenRecords.remove(sessionStore, tokensId).catch(report)
   try {
     await storeOperation('destroy', (done) => req.session.destroy(unlessAbsent(done)))
+  } catch (error) {
+    storeWatch.unmarkEnded(sessionID)
+    throw error
   } finally {
     failures.forEach(publishError)
   }

@@ -33,12 +33,17 @@ export async function regenerateSession(
     return storeWatch.unindex(req)
   const kept = dataToKeep(req.session, config, previous, login)
   const { sessionStore, sessionID, session } = req
-  // In the order that store-watch.ts explains.
-  if (stored !== undefined) {
-    await storeWatch.markEnded(req)
-    await tokenRecords.remove(sessionStore, stored.tokensId)
+  try {
+    // In the order that store-watch.ts explains.
+    if (stored !== undefined) {
+      await storeWatch.markEnded(req)
+      await tokenRecords.remove(sessionStore, stored.tokensId)
+    }
+    await storeOperation('regenerate', (done) => req.session.regenerate(unlessAbsent(done)))
+  } catch (error) {
+    storeWatch.unmarkEnded(sessionID)
+    throw error
   }
-  await storeOperation('regenerate', (done) => req.session.regenerate(unlessAbsent(done)))
   await storeWatch.unindex({ sessionStore, sessionID, session })
   Object.assign(req.session, kept)
 }

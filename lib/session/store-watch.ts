@@ -49,6 +49,11 @@ export interface StoreWatch {
    * nodes cannot be reached, the session must end here all the same, and the error is published.
    */
   markEnded(req: SessionRequest): Promise<void>
+  /**
+   * Call it if the session of {@link markEnded} could not be ended. Its writes count again: whether the login is over is for its
+   * token record to say.
+   */
+  unmarkEnded(sessionId: string): void
   /** Marks a session as ended in this process only. */
   markIdEnded(store: StoreLike, sessionId: string): void
   /** True if a logout on any node has marked the login with these tokens. Call it after its token record is replaced. */
@@ -141,6 +146,7 @@ export function createStoreWatch(
       const oidcSession = readOidcSession(session, config)
       if (oidcSession !== undefined) await index.markEnded(store, oidcSession.tokensId).catch(publishError)
     },
+    unmarkEnded: (sessionId) => void endedAt.delete(sessionId),
     markIdEnded,
     isMarkedEnded: (store, tokensId) => index.hasEnded(store, tokensId),
     markSaved: ({ session }) => void saved.set(session, contentOf(session)),

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
+import type { TestApp } from '../support/app/app.ts'
 import { type AppRequest, answerBy } from '../support/app/app-routes.ts'
 import { createGate } from '../support/app/nodes.ts'
 import { isTokens } from '../support/app/records.ts'
@@ -75,6 +76,44 @@ describe('a login that is completed after its session was ended', () => {
     // One login request was enough. With the login in the ended session, a second one would be needed.
     assert.equal(stage.provider.calls['/token'], before + 1)
     assert.equal((await thief.fetch('/profile')).status, 401)
+  })
+})
+
+describe('a session that could not be ended', () => {
+  /** The store cannot delete anything, until the result is called. */
+  function breakDestroy(store: TestApp['store']): () => void {
+    const destroy = store.destroy.bind(store)
+    store.destroy = (_id, done) => void process.nextTick(() => done?.(new Error('The store is down.')))
+    return () => {
+      store.destroy = destroy
+    }
+  }
+  const note = answerBy(async (req: AppRequest, res) => {
+    req.session['seen'] = 'again'
+    res.end('noted')
+  })
+  const read = answerBy(async (req: AppRequest, res) => void res.end(String(req.session['seen'])))
+  const routes = { '/note': note, '/read': read }
+
+  it('is still written after a login that has failed because of it', async () => {
+    const { app, browser } = await stage.startLoggedIn({}, { routes })
+    const repair = breakDestroy(app.store)
+    assert.equal((await browser.open('/login?returnTo=/profile')).status, 503)
+    repair()
+    assert.equal((await browser.fetch('/profile')).status, 200)
+    await browser.fetch('/note')
+    assert.equal((await browser.fetch('/read')).body, 'again')
+  })
+
+  it('is still written after a logout that has failed because of it, and ends with the next one', async () => {
+    const { app, browser } = await stage.startLoggedIn({}, { routes })
+    const repair = breakDestroy(app.store)
+    assert.equal((await browser.post('/logout')).status, 503)
+    repair()
+    await browser.fetch('/note')
+    assert.equal((await browser.fetch('/read')).body, 'again')
+    await browser.post('/logout')
+    assert.equal((await browser.fetch('/profile')).status, 401)
   })
 })
 

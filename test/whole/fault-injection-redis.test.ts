@@ -126,7 +126,8 @@ describe('a Redis that is killed and started again', { skip: skipWithoutRedis },
     assertNoSecret(stage, app, page)
     stage.provider.change.idToken = undefined
     await revive()
-    assert.equal(await isIn(browser), true)
+    const profile = await browser.fetch('/profile')
+    assert.deepEqual([profile.status, codesOf(app).slice(1)], [200, []], profile.body)
     assert.equal((await browser.open('/login?returnTo=/profile')).status, 200)
   })
 
