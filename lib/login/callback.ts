@@ -45,7 +45,7 @@ import { isUsed, markUsed, responseId, restartLogin } from './used-response.ts'
 /** `GET` or `POST /callback`: accepts the authorization response, saves the login in a new session and redirects. */
 export async function callbackRoute(rp: RelyingParty, client: Client, req: Request, res: Response): Promise<void> {
   allowMethods(req, 'GET', 'POST')
-  // A response is taken once: not by a page that the user may never open.
+  // A response can be used only once. A prefetch must not use it up: the user may never open the page.
   if (isPrefetch(req)) return rejectPrefetch(res)
   const sessionReq = requireSession(req)
   const fields = req.method === 'POST' ? await readForm(req) : requestQuery(req)
@@ -58,6 +58,21 @@ export async function callbackRoute(rp: RelyingParty, client: Client, req: Reque
     'express-oidc:callback',
     () => ({ provider: name, route: callback, ...rp.transactions.peekTrace(req, response.get('state')) }),
     (operation) => acceptResponse(rp, client, sessionReq, res, response, operation),
+  )
+}
+
+/**
+ * A token must not be in a query, which logs, histories and referrers keep (OAuth 2.0 Multiple Response Types 5). A
+ * response in a JWT may contain tokens, so a JWT in the query is accepted only if `responseType` is `code` (JARM
+ * 2.3.1).
+ */
+function rejectTokensInQuery({ config }: Client, fields: URLSearchParams): void {
+  const mayHoldTokens = fields.has('response') && config.responseType !== 'code'
+  if (!mayHoldTokens && !fields.has('id_token') && !fields.has('access_token')) return
+  throw new OidcError(
+    'ERR_OIDC_RESPONSE_TOKEN',
+    `The provider put a token into the query of ${config.redirectUri}, where logs and histories keep it. It must respond ` +
+      `to responseType '${config.responseType}' by '${config.responseMode}', as we request.`,
   )
 }
 
@@ -84,72 +99,13 @@ async function acceptResponse(
     const completed = await completeLogin(rp, sessionReq, res, transaction, () =>
       rp.redeemOnce(responseId(client, params, transaction), () => redeem(rp, client, sessionReq, found)),
     )
-    // Without a completed login the session stays as it is. False: the hook `afterLogin` has sent the response.
+    // Without a completed login, the session stays as it is. `startLoginSession` returns false if the hook
+    // `afterLogin` has sent the response.
     if (completed === undefined || (await startLoginSession(rp, sessionReq, res, completed, transaction)))
-      redirectToPage(rp, res, completed === undefined ? transaction : withTicket(rp, sessionReq, transaction))
+      redirectToPage(rp, res, completed === undefined ? transaction : withKeptFormTicket(rp, sessionReq, transaction))
   } catch (error) {
     await handleFailure(rp, client, sessionReq, res, transaction, error)
   }
-}
-
-/** A kept form belongs to this login: the page that posts it gets a proof. */
-function withTicket({ config }: RelyingParty, req: SessionRequest, transaction: Transaction): Transaction {
-  const { returnTo } = transaction
-  if (!isKeptFormPage(returnTo, config)) return transaction
-  const id = new URL(returnTo, config.origin).searchParams.get('id') ?? ''
-  const ticket = createKeptForms(config).ticketFor(id, readTokensId(req, config) ?? '')
-  return {
-    ...transaction,
-    returnTo: `${config.basePath}${config.routes.keptForm}?id=${encodeURIComponent(id)}&login=${ticket}`,
-  }
-}
-
-/**
- * Sends the browser on where an error page helps nobody: after a silent login, which the user did not start, and after a
- * response that was used before. Rethrows any other error, and each for a script and after a hook has sent a response.
- */
-async function handleFailure(
-  rp: RelyingParty,
-  client: Client,
-  req: SessionRequest,
-  res: Response,
-  transaction: Transaction,
-  error: unknown,
-): Promise<void> {
-  const isSilent = transaction.isSilent === true
-  if (!(error instanceof OidcError) || !(isSilent || isUsed(error)) || res.headersSent) throw error
-  // The user may be logged in by another request with the same response.
-  const hasPage = isSilent || readLogin(req, rp.config) !== undefined
-  if (!hasPage && !wantsPage(req)) throw error
-  publishError(error)
-  if (hasPage) redirectToPage(rp, res, transaction)
-  else await restartLogin(rp, client, req, res, transaction)
-}
-
-/**
- * Adds an empty fragment, because the browser would otherwise keep that of the callback, and some providers add one, such as
- * `#_=_`. After a silent login the browser keeps it: it is the fragment of the page that the user was on.
- */
-function redirectToPage(
-  { config }: RelyingParty,
-  res: Response,
-  { returnTo, isSilent }: Pick<Transaction, 'returnTo' | 'isSilent'>,
-): void {
-  redirect(res, config.origin + (isSilent === true || returnTo.includes('#') ? returnTo : `${returnTo}#`))
-}
-
-/**
- * Logs, histories and referrers keep a query, so it must not hold a token (OAuth 2.0 Multiple Response Types 5). A response
- * in a JWT may hold tokens too, so its query is accepted for a code only (JARM 2.3.1).
- */
-function rejectTokensInQuery({ config }: Client, fields: URLSearchParams): void {
-  const mayHoldTokens = fields.has('response') && config.responseType !== 'code'
-  if (!mayHoldTokens && !fields.has('id_token') && !fields.has('access_token')) return
-  throw new OidcError(
-    'ERR_OIDC_RESPONSE_TOKEN',
-    `The provider put a token into the query of ${config.redirectUri}, where logs and histories keep it. It must respond ` +
-      `to responseType '${config.responseType}' by '${config.responseMode}', as we request.`,
-  )
 }
 
 /** The parameters of a response, and the transaction of the login that it belongs to. */
@@ -159,8 +115,8 @@ interface FoundTransaction {
 }
 
 /**
- * Finds the login in progress that this response belongs to. Returns `undefined` if there is none, but the user
- * is logged in: then a late or repeated response (the back button, a second tab) is not an error.
+ * Finds the login in progress that this response belongs to. Returns `undefined` if there is none but the user is
+ * logged in. Then the response is late or repeated (the back button, a second tab), which is not an error.
  */
 async function findTransaction(
   rp: RelyingParty,
@@ -170,18 +126,21 @@ async function findTransaction(
   response: ResponseParams,
 ): Promise<FoundTransaction | undefined> {
   try {
-    const params = await openResponse(client, response)
+    const params = await readParams(client, response)
     return { params, transaction: rp.transactions.take(req, res, stateOf(params)) }
   } catch (error) {
     if (!(error instanceof OidcError) || readLogin(req, rp.config) === undefined) throw error
-    // What a provider says without a state would be lost.
+    // The cause is the provider's own error, in a response without a state. Nothing else would report it.
     if (error.cause !== undefined) publishError(error)
     return undefined
   }
 }
 
-/** Verifies and opens a response that was requested as a JWT. A response must be a JWT exactly if we requested one (JARM 2.4). */
-async function openResponse({ config, findProvider }: Client, response: ResponseParams): Promise<ResponseParams> {
+/**
+ * Returns the parameters, from the verified JWT if we requested one. Refuses a JWT that we did not request (JARM
+ * 2.4).
+ */
+async function readParams({ config, findProvider }: Client, response: ResponseParams): Promise<ResponseParams> {
   const { isJwt } = responseDeliveryOf(config.responseMode, config.responseType)
   if (isJwt) return readResponseJwt(await findProvider(), response)
   if (!response.has('response')) return response
@@ -192,7 +151,10 @@ async function openResponse({ config, findProvider }: Client, response: Response
   )
 }
 
-/** Each provider has its own callback, so a response at another one is an attack or a wrong redirect URI (RFC 9700 4.4.2.2). */
+/**
+ * Each provider has its own callback. A response at the callback of another provider is a mix-up attack, or the
+ * redirect URI is registered wrongly (RFC 9700 4.4.2.2).
+ */
 function checkProvider({ name, redirectUri }: Config, { provider = ONLY_PROVIDER }: Transaction): void {
   if (provider === name) return
   throw new OidcError(
@@ -202,7 +164,7 @@ function checkProvider({ name, redirectUri }: Config, { provider = ONLY_PROVIDER
   )
 }
 
-/** Redeems a response: checks it, verifies the ID Token, and makes the login and its tokens. */
+/** Checks the response, redeems its code, verifies the ID Token, and returns the login with its tokens. */
 async function redeem(
   rp: RelyingParty,
   client: Client,
@@ -227,7 +189,7 @@ async function redeem(
     ...narrowedGrant({ scope, ...(authorizationDetails.length === 0 ? {} : { authorizationDetails }) }, refreshed),
     loggedInAt,
     expiresAt,
-    // An event ends logins that began before it, however long they took.
+    // A security event ends the logins that started before it, even if they were completed after it.
     ...(config.sharedSignals === undefined ? {} : { startedAt: Math.floor(transaction.startedAt) }),
   }
   const { [REPOSTED_PARAM]: _, ...responseParams } = additionalParams(params)
@@ -238,4 +200,58 @@ async function redeem(
     tokenResponseParams: redeemed.otherMembers,
   }
   return { login, claims, tokens, received }
+}
+
+/**
+ * If the login returns to the page that posts a kept form: adds a ticket to its URL. The ticket proves that the form
+ * waited for this login.
+ */
+function withKeptFormTicket({ config }: RelyingParty, req: SessionRequest, transaction: Transaction): Transaction {
+  const { returnTo } = transaction
+  if (!isKeptFormPage(returnTo, config)) return transaction
+  const id = new URL(returnTo, config.origin).searchParams.get('id') ?? ''
+  const ticket = createKeptForms(config).ticketFor(id, readTokensId(req, config) ?? '')
+  return {
+    ...transaction,
+    returnTo: `${config.basePath}${config.routes.keptForm}?id=${encodeURIComponent(id)}&login=${ticket}`,
+  }
+}
+
+/**
+ * Handles two failures without an error page:
+ *
+ * - A silent login failed. The user did not start it, so the browser goes back to the page.
+ * - The response was used before. The browser goes back to the page if the user is logged in, or else logs in again.
+ *
+ * Rethrows any other error. Also rethrows if a hook has sent a response, and if a script would have to log in again.
+ */
+async function handleFailure(
+  rp: RelyingParty,
+  client: Client,
+  req: SessionRequest,
+  res: Response,
+  transaction: Transaction,
+  error: unknown,
+): Promise<void> {
+  const isSilent = transaction.isSilent === true
+  if (!(error instanceof OidcError) || !(isSilent || isUsed(error)) || res.headersSent) throw error
+  // Another request with the same response may have logged the user in.
+  const canGoToPage = isSilent || readLogin(req, rp.config) !== undefined
+  if (!canGoToPage && !wantsPage(req)) throw error
+  publishError(error)
+  if (canGoToPage) redirectToPage(rp, res, transaction)
+  else await restartLogin(rp, client, req, res, transaction)
+}
+
+/**
+ * Redirects to the page that the login was started for. A browser keeps the fragment of the callback URL unless the
+ * new URL has one. Some providers add a fragment, such as `#_=_`, so an empty one replaces it. After a silent login
+ * the browser must keep the fragment, because it is that of the page that the user was on.
+ */
+function redirectToPage(
+  { config }: RelyingParty,
+  res: Response,
+  { returnTo, isSilent }: Pick<Transaction, 'returnTo' | 'isSilent'>,
+): void {
+  redirect(res, config.origin + (isSilent === true || returnTo.includes('#') ? returnTo : `${returnTo}#`))
 }

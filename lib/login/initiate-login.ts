@@ -6,17 +6,17 @@ import type { Client, RelyingParty } from '../relying-party.ts'
 import { startLogin } from './start.ts'
 
 /**
- * `GET` or `POST` at `routes.initiateLogin`: another site, usually the provider's portal, starts a login (OIDC Core 4). It
- * chooses one of our providers and one of our pages, and nothing else. Throws `ERR_OIDC_INITIATE_LOGIN`.
+ * `GET` or `POST` at `routes.initiateLogin`: another site, usually the provider's portal, starts a login (OIDC Core
+ * 4). That site chooses only the provider, the page to return to, and a login hint. Throws `ERR_OIDC_INITIATE_LOGIN`.
  */
 export async function initiateLoginRoute(rp: RelyingParty, req: Request, res: Response): Promise<void> {
   allowMethods(req, 'GET', 'POST')
   const params = req.method === 'POST' ? await readForm(req) : requestQuery(req)
   const client = findClientByIssuer(rp, params.get('iss'))
   const returnTo = readTargetLinkUri(rp, params.get('target_link_uri'))
-  const hint = readLoginHint(params.get('login_hint'))
-  if (req.method === 'POST') return redirect(res, initiateLoginUrl(rp, client, returnTo, hint))
-  await startLogin(rp, client, req, res, { returnTo, authorizationParams: hint })
+  const hintParam = readLoginHintParam(params.get('login_hint'))
+  if (req.method === 'POST') return redirect(res, initiateLoginUrl(rp, client, returnTo, hintParam))
+  await startLogin(rp, client, req, res, { returnTo, authorizationParams: hintParam })
 }
 
 function findClientByIssuer(rp: RelyingParty, issuer: string | null): Client {
@@ -45,20 +45,21 @@ function readTargetLinkUri({ config }: RelyingParty, target: string | null): str
 const MAX_LOGIN_HINT_LENGTH = 1024
 
 /** A hint only saves the user typing, so one that is too long is ignored. */
-function readLoginHint(hint: string | null): Readonly<Record<string, string>> {
+function readLoginHintParam(hint: string | null): Readonly<Record<string, string>> {
   return hint === null || hint === '' || hint.length > MAX_LOGIN_HINT_LENGTH ? {} : { login_hint: hint }
 }
 
 /**
- * Returns the URL that continues a posted request by GET. With a cross-site POST the browser sends no cookie of ours. So
- * we could not delete old transaction cookies, and repeated POSTs would fill the browser with them.
+ * Returns the URL at which the browser repeats a posted request as a GET. With a cross-site POST the browser sends no
+ * cookie of ours. We could not delete old transaction cookies then, and repeated POSTs would fill the browser with
+ * them.
  */
 function initiateLoginUrl(
   { config }: RelyingParty,
   client: Client,
   returnTo: string,
-  hint: Readonly<Record<string, string>>,
+  hintParam: Readonly<Record<string, string>>,
 ): string {
-  const query = { iss: client.config.issuer, target_link_uri: config.origin + returnTo, ...hint }
+  const query = { iss: client.config.issuer, target_link_uri: config.origin + returnTo, ...hintParam }
   return `${config.basePath}${client.config.routes.initiateLogin}?${new URLSearchParams(query)}`
 }

@@ -21,8 +21,13 @@ import { nowInSeconds } from '../time/seconds.ts'
 import type { Login } from '../types.ts'
 
 /*
- * A posted form that meets a login: the guard keeps it (`keepForm`), the login leads to `routes.keptForm`, and a page of ours
- * posts it again from there. Decision 22 has the reasons for each check.
+ * A form that a user posts after the login has expired:
+ *
+ * 1. The guard keeps the form (`keepForm`) and starts a login.
+ * 2. The login returns to `routes.keptForm`.
+ * 3. The page at this route posts the form again.
+ *
+ * Decision 22 in docs/decisions/ has the reason for each check.
  */
 
 interface KeptForm {
@@ -35,16 +40,19 @@ interface KeptForm {
   readonly keptAt: number
 }
 
-/** The size of a form as it is posted, in bytes. What counts more is the size of its cookie, for which it is compressed. */
+/**
+ * The maximum size of the posted form, in bytes. Its compressed text must also fit into a cookie: see kept-forms.ts.
+ */
 const MAX_FORM_BYTES = 32 * 1024
 
 /**
- * Keeps the form of this request, and returns the page that posts it again, for the `returnTo` of the login. `undefined`: the
- * form was not posted by a page of our own origin, and is lost. Throws `ERR_OIDC_FORM_NOT_KEPT`.
+ * Keeps the form of this request. Returns the path of the page that posts it again, which is the `returnTo` of the
+ * login. Returns `undefined`, and keeps nothing, unless a page of our own origin posted the form to a page of this
+ * app. Throws `ERR_OIDC_FORM_NOT_KEPT`.
  */
 export async function keepForm(rp: RelyingParty, req: Request, res: Response): Promise<string | undefined> {
   const { config } = rp
-  // Only a path of this app can be posted to: not `//evil.example`, which is a path for a server and a host for a browser.
+  // Accept only a path of this app. A server reads `//evil.example` as a path, but a browser reads it as another host.
   const action = safeReturnTo(thisPage(config, req), config)
   if (action === undefined || !isFromOwnPage(req, config.origin)) return undefined
   const fields = [...(await readFields(req))]
@@ -88,8 +96,8 @@ function tooLarge(): OidcError {
 }
 
 /**
- * `GET` at `routes.keptForm`: sends a page that posts the form again. Only right after the login that the form waited for, in
- * the same browser, for the same user, and once. Throws `ERR_OIDC_FORM_GONE`.
+ * `GET` at `routes.keptForm`: sends a page that posts the form again. It does so only once, right after the login
+ * that the form waited for, in the same browser and for the same user. Throws `ERR_OIDC_FORM_GONE`.
  */
 export async function keptFormRoute(rp: RelyingParty, req: Request, res: Response): Promise<void> {
   allowMethods(req, 'GET')
@@ -100,12 +108,13 @@ export async function keptFormRoute(rp: RelyingParty, req: Request, res: Respons
   const [login, tokensId = ''] = [readLogin(req, config), readTokensId(sessionReq, config)]
   const query = requestQuery(req)
   const [id, ticket] = [query.get('id') ?? '', query.get('login') ?? '']
-  // Before the form is touched: a link of anyone must not delete it, nor show it in a frame.
-  if (login === undefined || !wantsPage(req) || !forms.isTicketFor(ticket, id, tokensId)) throw gone()
+  // Check the ticket before taking the form: a link of another site must not delete the form or show it in a frame.
+  if (login === undefined || !wantsPage(req) || !forms.isTicketFor(ticket, id, tokensId)) throw formGone()
   const form = parseForm(forms.take(req, res, id))
-  if (form === undefined || !isOf(login, form) || !isRecent(form, config.transactionLifetime)) throw gone()
-  // A browser that restores its cookies, or a copy of them, must not post it a second time.
-  if (!(await rp.sharedStateOf(sessionReq.sessionStore).once(`form:${id}`, config.transactionLifetime))) throw gone()
+  if (form === undefined || !belongsToUser(login, form) || !isRecent(form, config.transactionLifetime)) throw formGone()
+  // The form must not be posted twice, even if the browser restores its cookies or they were copied.
+  if (!(await rp.sharedStateOf(sessionReq.sessionStore).once(`form:${id}`, config.transactionLifetime)))
+    throw formGone()
   const notice =
     '<noscript><p>You are signed in. One more step to send your form.</p></noscript><button>Continue</button>'
   const { action, fields } = form
@@ -118,19 +127,19 @@ export async function keptFormRoute(rp: RelyingParty, req: Request, res: Respons
   })
 }
 
-function isOf({ claims }: Login, { user }: KeptForm): boolean {
+function belongsToUser({ claims }: Login, { user }: KeptForm): boolean {
   return user === undefined || (user.iss === claims.iss && user.sub === claims.sub)
 }
 
-function isRecent({ keptAt }: KeptForm, seconds: number): boolean {
-  return nowInSeconds() <= keptAt + seconds
+function isRecent({ keptAt }: KeptForm, maxAge: number): boolean {
+  return nowInSeconds() <= keptAt + maxAge
 }
 
 function userOf(login: Login | undefined): KeptForm['user'] {
   return login && { iss: login.claims.iss, sub: login.claims.sub }
 }
 
-function gone(): OidcError {
+function formGone(): OidcError {
   return new OidcError(
     'ERR_OIDC_FORM_GONE',
     'There is no kept form for this login in this browser: it was sent already, another user has logged in, or ' +
@@ -142,7 +151,7 @@ function compress(text: string): string {
   return deflateRawSync(text).toString('base64url')
 }
 
-/** Only we have written it: it was encrypted. */
+/** Does not validate the JSON: the cookie was encrypted, so only we can have written it. */
 function parseForm(compressed: string | undefined): KeptForm | undefined {
   if (compressed === undefined) return undefined
   return JSON.parse(inflateRawSync(Buffer.from(compressed, 'base64url'), { maxOutputLength: 1024 * 1024 }).toString())

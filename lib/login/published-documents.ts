@@ -11,12 +11,15 @@ import type { StoreLike } from '../state/shared-state.ts'
 import { getRecord, lifetimeUntil, recordKey } from '../state/store-record.ts'
 import { nowInSeconds } from '../time/seconds.ts'
 
-/** Long enough to save requests, short enough to replace a compromised key (OIDC Core 10.1.1), or a redirect URI. */
+/**
+ * How long a cache may keep a document: long enough to save requests, and short enough to replace a compromised key
+ * (OIDC Core 10.1.1) or a redirect URI.
+ */
 const MAX_AGE_SECONDS = 3600
 
 /**
- * `GET /jwks`: publishes the public parts of the client's keys (RFC 7517 5). Providers verify and encrypt with them. Create
- * the route once for an application, so that the keys are imported once.
+ * `GET /jwks`: publishes the public parts of the client's keys (RFC 7517 5). Providers use them to verify
+ * and encrypt. Create the route once for an application, so that the keys are imported once.
  */
 export function createJwksRoute(rp: RelyingParty): DocumentRoute {
   const all = [...rp.clients.values()].flatMap(({ config }) => createClientKeys(config.clientKeys).publicJwks.keys)
@@ -26,8 +29,8 @@ export function createJwksRoute(rp: RelyingParty): DocumentRoute {
 }
 
 /**
- * `GET` at the URL that is the `clientId`: publishes the metadata of this client (OAuth Client ID Metadata Document 4). Create
- * the route once for an application.
+ * `GET` at the URL that is the `clientId`: publishes the metadata of this client (OAuth Client ID Metadata Document
+ * 4). Create the route once for an application.
  */
 export function createClientMetadataRoute(rp: RelyingParty): DocumentRoute {
   const config = findDocumentClient([...rp.clients.values()].map((client) => client.config))
@@ -40,7 +43,8 @@ function createDocumentRoute(type: string, body: string): DocumentRoute {
   return async (_rp, req, res) => {
     allowMethods(req, 'GET', 'HEAD')
     skipNewSession(req)
-    // express-session may add a cookie to any response, and a shared cache must not store that one.
+    // express-session may add a cookie to the response to a browser with a session. A shared cache must not store
+    // that cookie.
     const isCacheable = headerOf(req, 'cookie') === undefined
     send(res, 200, type, body, isCacheable ? `public, max-age=${MAX_AGE_SECONDS}` : 'no-store')
   }
@@ -57,12 +61,22 @@ export async function requestObjectsRoute(_rp: RelyingParty, req: Request, res: 
   send(res, 200, 'application/oauth-authz-req+jwt', requestObject)
 }
 
+/** Returns the request object with this id if it has not expired. The provider may read it several times. */
+async function readRequestObject(store: StoreLike, id: string): Promise<string | undefined> {
+  if (!/^[\w-]{32}$/.test(id)) return undefined
+  const record = await storeOperation('get', (done) => getRecord(store, recordKey('request', id), done))
+  const { requestObject, expiresAt }: Readonly<Record<string, unknown>> = Object(record)
+  // Some stores return expired records until they clean up.
+  const isLive = typeof expiresAt === 'number' && nowInSeconds() < expiresAt
+  return isLive && typeof requestObject === 'string' && requestObject !== '' ? requestObject : undefined
+}
+
 /** How long the provider can fetch a request object, in seconds. */
 const REQUEST_OBJECT_LIFETIME = 300
 
 /**
- * Stores a signed request object for the provider, and returns its URL (RFC 9101 5.2). It goes into the session store, so
- * that every node can send it.
+ * Stores a signed request object for the provider, and returns its URL (RFC 9101 5.2). It goes into the session
+ * store, so that every node can send it.
  */
 export async function storeRequestObject(
   store: StoreLike,
@@ -75,14 +89,4 @@ export async function storeRequestObject(
   const record = { cookie: lifetimeUntil(expiresAt), requestObject, expiresAt }
   await storeOperation('set', (done) => store.set(recordKey('request', id), record, done))
   return `${origin}${basePath}${routes.requestObjects}?id=${id}`
-}
-
-/** Returns the request object with this id if it has not expired. The provider may read it several times. */
-async function readRequestObject(store: StoreLike, id: string): Promise<string | undefined> {
-  if (!/^[\w-]{32}$/.test(id)) return undefined
-  const record = await storeOperation('get', (done) => getRecord(store, recordKey('request', id), done))
-  const { requestObject, expiresAt }: Readonly<Record<string, unknown>> = Object(record)
-  // Some stores return expired records until they clean up.
-  const isLive = typeof expiresAt === 'number' && nowInSeconds() < expiresAt
-  return isLive && typeof requestObject === 'string' && requestObject !== '' ? requestObject : undefined
 }

@@ -7,9 +7,9 @@ import { isStrict, skipNewSession } from '../session/cookies.ts'
 import type { SessionRequest } from '../session/express-session.ts'
 
 /**
- * Sends a small page that posts the authorization response to the callback again, now from our own site. It is needed if
- * the browser withheld our cookies, because the response came from another site, or if the response is in the fragment,
- * which no browser sends. Returns true if it sent the page.
+ * Sends a small page that posts the authorization response to the callback again, now from our own site. Two cases
+ * need it: the browser withheld our cookies because the response came from another site, or the response is in the
+ * fragment, which no browser sends. Returns true if it sent the page.
  */
 export async function repostResponse(
   rp: RelyingParty,
@@ -21,66 +21,28 @@ export async function repostResponse(
   const isReposted = removeRepostedParam(fields)
   const isInFragment = expectsFragment(client, req, fields)
   if (isReposted || !(isInFragment || isCookieMissing(rp, req, fields))) return false
-  // Without the browser's cookie, express-session made a new session. Its cookie must not replace that of the real session.
+  // express-session saw no cookie and made a new session. The new cookie must not replace that of the user's session.
   skipNewSession(req)
   if (isInFragment) sendFragmentPage(res, client.config.redirectUri)
-  else sendRepostPage(res, client.config.redirectUri, [...fields, [REPOSTED_PARAM, markOf(client, req)]])
+  else sendRepostPage(res, client.config.redirectUri, [...fields, [REPOSTED_PARAM, repostedParamOf(client, req)]])
   return true
 }
 
-/** Marks a response that has been through the page, so that it never goes through it twice. */
+/**
+ * The parameter that our page adds to a response, so that no response is posted again twice. Its value is how the
+ * response first came: `1` if it came as `responseMode` requests, or else `query` or `form_post`.
+ */
 export const REPOSTED_PARAM = 'express_oidc_relayed'
 const AS_REQUESTED = '1'
 
-/** Removes the mark from the fields. Returns true if it was there. */
+/** Returns true if the parameter was there. */
 function removeRepostedParam(fields: URLSearchParams): boolean {
   const isReposted = fields.has(REPOSTED_PARAM)
   fields.delete(REPOSTED_PARAM)
   return isReposted
 }
 
-/**
- * Throws `ERR_OIDC_CALLBACK_INVALID` if the response came in another way than `responseMode` requests: a code in a query that
- * should be in a form stays in logs and histories. A provider may send an error in its default mode, because it does not know
- * ours. If our own page posts the response, its mark says whether the response came as requested.
- *
- * @param response As it came.
- * @param params Its parameters, if they came in a JWT.
- */
-export function checkResponseMode(
-  { config }: Client,
-  req: Request,
-  response: ReadonlyMap<string, string>,
-  params: ReadonlyMap<string, string>,
-): void {
-  const by = deliveryOf(req, response)
-  if (params.has('error') || by === 'as requested' || by === requestedDelivery(config)) return
-  throw new OidcError(
-    'ERR_OIDC_CALLBACK_INVALID',
-    `The authorization response came by ${by}, but responseMode is '${config.responseMode}'. Set responseMode to what the ` +
-      'provider uses, or have the provider respond as requested.',
-  )
-}
-
-/** How a response came first. Our own page, which posts, writes it into its mark. */
-function deliveryOf(req: Request, response: ReadonlyMap<string, string>): 'query' | 'form_post' | 'as requested' {
-  if (req.method !== 'POST') return 'query'
-  const mark = response.get(REPOSTED_PARAM)
-  if (mark === AS_REQUESTED) return 'as requested'
-  return mark === 'query' ? 'query' : 'form_post'
-}
-
-function requestedDelivery({ responseMode, responseType }: Client['config']): string {
-  return responseDeliveryOf(responseMode, responseType).by
-}
-
-/** The mark of a response that our page posts: how it came, unless that was as requested. */
-function markOf({ config }: Client, req: Request): string {
-  const by = deliveryOf(req, new Map())
-  return by === requestedDelivery(config) ? AS_REQUESTED : by
-}
-
-/** True if the response can only be in the fragment: we requested `fragment`, and the query is no response. */
+/** True if the response must be in the fragment: we requested `fragment`, and the query contains no response. */
 function expectsFragment({ config }: Client, req: Request, fields: URLSearchParams): boolean {
   const isRequested = responseDeliveryOf(config.responseMode, config.responseType).by === 'fragment'
   return isRequested && req.method === 'GET' && !['state', 'error', 'response'].some((name) => fields.has(name))
@@ -93,9 +55,15 @@ function isCookieMissing(rp: RelyingParty, req: SessionRequest, fields: URLSearc
   return isStrict(req.session.cookie) && headerOf(req, 'sec-fetch-site') !== 'same-origin'
 }
 
+/** Returns the value of {@link REPOSTED_PARAM} for the response in this request. */
+function repostedParamOf({ config }: Client, req: Request): string {
+  const by = deliveryOf(req, new Map())
+  return by === requestedDelivery(config) ? AS_REQUESTED : by
+}
+
 const TITLE = 'Signing in'
 
-/** Sends a page that posts the same fields. */
+/** Sends a page that posts these fields. */
 function sendRepostPage(
   res: Response,
   callbackUrl: string,
@@ -122,8 +90,8 @@ function sendFragmentPage(res: Response, callbackUrl: string): void {
 }
 
 /**
- * Removes the tokens from the address bar first. Sets the parameters as values, never as HTML, and calls the methods of the
- * prototypes, because a field with the name of a method would hide it.
+ * First removes the tokens from the address bar. Sets the parameters as values, never as HTML. Calls the methods on the
+ * prototypes, because a field named `append` or `submit` would hide the method of the form.
  */
 const SUBMIT_FRAGMENT_SCRIPT = `const form = document.forms[0]
 const fields = new URLSearchParams(location.hash.slice(1))
@@ -134,3 +102,38 @@ for (const [name, value] of fields) {
   Element.prototype.append.call(form, input)
 }
 HTMLFormElement.prototype.submit.call(form)`
+
+/**
+ * Throws `ERR_OIDC_CALLBACK_INVALID` if the response did not come in the way that `responseMode` requests. For
+ * example, a code that should be posted as a form would stay in logs and histories if it came in the query. An error
+ * is accepted in any way, because a provider that could not read the request uses its default mode.
+ *
+ * @param response The parameters as they were sent.
+ * @param params The same, or those in the JWT if the response is one.
+ */
+export function checkResponseMode(
+  { config }: Client,
+  req: Request,
+  response: ReadonlyMap<string, string>,
+  params: ReadonlyMap<string, string>,
+): void {
+  const by = deliveryOf(req, response)
+  if (params.has('error') || by === 'as requested' || by === requestedDelivery(config)) return
+  throw new OidcError(
+    'ERR_OIDC_CALLBACK_INVALID',
+    `The authorization response came by ${by}, but responseMode is '${config.responseMode}'. Set responseMode to what the ` +
+      'provider uses, or have the provider respond as requested.',
+  )
+}
+
+/** Returns how the response first came. If our own page posted it, {@link REPOSTED_PARAM} has the answer. */
+function deliveryOf(req: Request, response: ReadonlyMap<string, string>): 'query' | 'form_post' | 'as requested' {
+  if (req.method !== 'POST') return 'query'
+  const reposted = response.get(REPOSTED_PARAM)
+  if (reposted === AS_REQUESTED) return 'as requested'
+  return reposted === 'query' ? 'query' : 'form_post'
+}
+
+function requestedDelivery({ responseMode, responseType }: Client['config']): string {
+  return responseDeliveryOf(responseMode, responseType).by
+}

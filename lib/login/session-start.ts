@@ -10,8 +10,9 @@ import { regenerateSession, saveLogin } from '../session/login-session.ts'
 import type { Login, Transaction } from '../types.ts'
 
 /**
- * Starts the session of a completed login. The result is false if the hook `afterLogin` has sent a response: then no one
- * is logged in, as if it had thrown. Throws `ERR_OIDC_LOGIN_ENDED` if the provider has logged the user out in the meantime.
+ * Starts the session of a completed login. Returns false if the hook `afterLogin` has sent a response. Then the user
+ * is not logged in, as if the hook had thrown an error. Throws `ERR_OIDC_LOGIN_ENDED` if the provider has logged the
+ * user out in the meantime.
  */
 export async function startLoginSession(
   rp: RelyingParty,
@@ -29,7 +30,7 @@ export async function startLoginSession(
     return false
   }
   rp.secureCookie.observe(req, res)
-  // The browser has returned the session of a rechecked login before, so it needs no loop brake.
+  // A recheck needs no loop brake: it starts only if the browser has sent a session with a login.
   if (recheckedTokensId === undefined) rp.loopBrake.countLogin(req, res)
   const { claims, scope, provider = ONLY_PROVIDER } = completed.login
   publish['express-oidc:login'](() => ({ provider, issuer: claims.iss, sub: claims.sub, scope }))
@@ -43,7 +44,7 @@ async function storeLoginInSession(
   { login, claims, tokens, received }: CompletedLogin,
   startedAt: number,
 ): Promise<boolean> {
-  const before = { id: req.sessionID, tokensId: readTokensId(req, rp.config) }
+  const previous = { id: req.sessionID, tokensId: readTokensId(req, rp.config) }
   await regenerateSession(req, rp, login, startedAt)
   // The login is not in the session yet, because express-session saves the session as soon as a hook sends a response.
   const { name } = clientOf(rp, login).config
@@ -51,9 +52,9 @@ async function storeLoginInSession(
   await rp.config.hooks.afterLogin?.({ req, res, provider: name, claims, scope, tokens, ...received })
   if (res.headersSent) return false
   const tokensId = await rp.tokenRecords.save(req.sessionStore, tokens, login)
-  // The session id stays if another tab has just completed the same login. Requests in progress have read that login,
-  // and must not write it back.
-  if (req.sessionID === before.id) rp.storeWatch.loginChanges.replace(before.tokensId, { login, tokensId })
+  // `regenerateSession` keeps the session id if another tab has completed a login in the meantime. Requests in
+  // progress may have read the login of that tab, and must not write it back.
+  if (req.sessionID === previous.id) rp.storeWatch.loginChanges.replace(previous.tokensId, { login, tokensId })
   try {
     await saveLogin(req, rp.config, rp.storeWatch, { login, tokensId })
     await checkNotLoggedOutMeanwhile(rp, req, login, startedAt)
@@ -61,13 +62,17 @@ async function storeLoginInSession(
     await rp.tokenRecords.remove(req.sessionStore, tokensId).catch(() => undefined)
     throw error
   }
-  // Only now: until the session holds the new login, a write of the previous one would destroy the session.
-  if (req.sessionID === before.id && before.tokensId !== undefined)
-    await rp.tokenRecords.remove(req.sessionStore, before.tokensId)
+  // Remove the previous tokens last. A request that writes the previous login without its tokens destroys the
+  // session: see store-watch.ts.
+  if (req.sessionID === previous.id && previous.tokensId !== undefined)
+    await rp.tokenRecords.remove(req.sessionStore, previous.tokensId)
   return true
 }
 
-/** Call this after saving: a logout at the provider then either finds the saved session, or is found here. */
+/**
+ * Call this after saving the session. A logout at the provider then either finds the saved session and ends it, or is
+ * found here.
+ */
 async function checkNotLoggedOutMeanwhile(
   rp: RelyingParty,
   req: SessionRequest,

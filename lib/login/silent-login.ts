@@ -12,16 +12,19 @@ import { requireSession, type SessionRequest } from '../session/express-session.
 import type { TokenRecord, Transaction } from '../types.ts'
 
 /*
- * A silent login (`prompt=none`) shows no page of the provider. Without a login in the session it tries to log a visitor
- * in. With one it is a recheck: it checks whether the user still has a session at the provider. The transaction of a
- * recheck has `recheckedTokensId`, the id of the token record of the login that it checks.
+ * A silent login (`prompt=none`) shows no page of the provider. Without a login in the session it tries to log the
+ * user in. With a login in the session it is a recheck: it checks whether the user still has a session at the
+ * provider. The transaction of a recheck has `recheckedTokensId`: the id of the token record of the login that it
+ * checks.
  */
 
 /**
- * Before the request: returns the tokens id of the login that this silent login rechecks, or `undefined` if it is no
- * recheck. Only a page may recheck, because in a frame the provider may get no cookie and report that no user is logged in.
- * A link with further parameters is no recheck either: its author could choose parameters that make the provider refuse,
- * and so log the user out.
+ * Before the authorization request: returns the id of the tokens of the login to recheck. Returns `undefined` if this
+ * is no recheck. Two kinds of silent logins are none:
+ *
+ * - Those in a frame. The provider may get no cookie there, and report that no user is logged in.
+ * - Those with further parameters. The author of a link could choose parameters that the provider refuses, to log the
+ *   user out.
  */
 export function findLoginToRecheck(
   rp: RelyingParty,
@@ -30,7 +33,9 @@ export function findLoginToRecheck(
   { isSilent, requirement, authorizationParams }: LoginRequest,
 ): string | undefined {
   const isPlain = requirement === undefined && Object.keys(authorizationParams).length === 0
-  return isSilent === true && isPlain && wantsPage(req) ? tokensIdOfLoginAt(rp, client, requireSession(req)) : undefined
+  return isSilent === true && isPlain && wantsPage(req)
+    ? tokensIdAtProvider(rp, client, requireSession(req))
+    : undefined
 }
 
 /**
@@ -46,13 +51,14 @@ const MAX_ID_TOKEN_HINT_LENGTH = 2000
 
 /** Returns the parameter `id_token_hint`, so that the provider reports on this user and no other. */
 export async function idTokenHintParam(rp: RelyingParty, client: Client, req: SessionRequest): Promise<WireParams> {
-  const idToken = (await readTokensOfLoginAt(rp, client, req))?.idToken
+  const idToken = (await readTokensAtProvider(rp, client, req))?.idToken
   return idToken === undefined || idToken.length > MAX_ID_TOKEN_HINT_LENGTH ? {} : { id_token_hint: idToken }
 }
 
 /**
- * The scopes that a login requests beside the option `scope`: its own, and the granted ones that the current login has added in
- * the same way. The new login replaces the current one, so a stronger login or a recheck would lose them otherwise.
+ * Returns the scopes that a login requests in addition to the option `scope`: its own, and the granted ones that the
+ * current login requested. The new login replaces the current one, so a step-up or a recheck would lose these scopes
+ * otherwise.
  */
 export async function scopesBesideOption(
   rp: RelyingParty,
@@ -61,31 +67,31 @@ export async function scopesBesideOption(
   { scope: own = [] }: LoginRequest,
 ): Promise<readonly string[]> {
   const granted = readLogin(req, rp.config)?.scope.split(' ') ?? []
-  // Not all that was granted: a provider may grant scopes that no client can request.
-  const requested = granted.length === 0 ? undefined : (await readTokensOfLoginAt(rp, client, req))?.requestedScope
+  // Only the granted scopes that were also requested: a provider may grant scopes that no client can request.
+  const requested = granted.length === 0 ? undefined : (await readTokensAtProvider(rp, client, req))?.requestedScope
   return [...(requested?.split(' ').filter((one) => granted.includes(one)) ?? []), ...own]
 }
 
 /** Reads the tokens of the current login, if it is of this provider. */
-async function readTokensOfLoginAt(
+async function readTokensAtProvider(
   rp: RelyingParty,
   client: Client,
   req: SessionRequest,
 ): Promise<TokenRecord | undefined> {
-  const id = tokensIdOfLoginAt(rp, client, req)
+  const id = tokensIdAtProvider(rp, client, req)
   return id === undefined ? undefined : await rp.tokenRecords.read(req.sessionStore, id)
 }
 
-function tokensIdOfLoginAt(rp: RelyingParty, { config }: Client, req: SessionRequest): string | undefined {
+function tokensIdAtProvider(rp: RelyingParty, { config }: Client, req: SessionRequest): string | undefined {
   const login = readLogin(req, rp.config)
   const isAtThisProvider = login !== undefined && (login.provider ?? ONLY_PROVIDER) === config.name
   return isAtThisProvider ? readTokensId(req, rp.config) : undefined
 }
 
 /**
- * If the authorization request cannot be created: redirects back to the page that started the silent login, because
- * pages must work while the provider is down. Rethrows the error of any other login, and an error that the provider did
- * not cause.
+ * Call this if the authorization request cannot be created. Redirects back to the page that started the silent login,
+ * because pages must work while the provider is down. Rethrows the error if no page started the login, and any error
+ * but that of the provider or of our rate limit.
  */
 export async function redirectBackToPage(
   rp: RelyingParty,
@@ -94,18 +100,21 @@ export async function redirectBackToPage(
   login: LoginRequest,
   error: unknown,
 ): Promise<void> {
-  if (!isStartedByPage(rp, req, login) || !isTemporary(error) || res.headersSent) throw error
+  if (!isStartedByPage(rp, req, login) || !isProviderErrorOrRateLimit(error) || res.headersSent) throw error
   publishError(error)
   if (login.recheckedTokensId !== undefined) await recordFailedCheck(requireSession(req), rp.config)
   redirect(res, rp.config.origin + login.returnTo)
 }
 
-/** True if it was only the wrong moment: the provider is out of reach, or too many logins are started. */
-function isTemporary(error: unknown): error is OidcError {
+/** True if the provider failed, or if `requestUriRateLimit` allows no further login now. */
+function isProviderErrorOrRateLimit(error: unknown): error is OidcError {
   return error instanceof ProviderError || (error instanceof OidcError && error.code === 'ERR_OIDC_LOGIN_RATE_LIMIT')
 }
 
-/** True if a page started this silent login (not a link), and will not start it again when the browser comes back. */
+/**
+ * True if a page, not a link, started this silent login and will not start it again after the redirect back.
+ * Otherwise the browser would be redirected for ever.
+ */
 function isStartedByPage(rp: RelyingParty, req: Request, { isSilent, recheckedTokensId }: LoginRequest): boolean {
   if (recheckedTokensId !== undefined) return true
   return isSilent === true && rp.silentLogins.wasTried(req) && readLogin(req, rp.config) === undefined
@@ -113,7 +122,8 @@ function isStartedByPage(rp: RelyingParty, req: Request, { isSilent, recheckedTo
 
 /**
  * At the callback, for every login, silent or not: returns the completed login. Returns `undefined` if a silent login
- * found no user, or if the login of a recheck has ended or was renewed in the meantime. Rejects if the login failed.
+ * failed, or if the login of a recheck has ended or was renewed in the meantime. Rejects if any other login failed,
+ * and with any error that is not ours.
  */
 export async function completeLogin(
   rp: RelyingParty,
@@ -137,8 +147,8 @@ export async function completeLogin(
 }
 
 /**
- * True unless this is the response to a recheck of another login than the current one. Another tab may have renewed the
- * login, or the user may have logged out, and must not be logged in again.
+ * False if this is the response to a recheck, and the login that it checks is not the current one any more. Another
+ * tab may have renewed the login. Or the user may have logged out, and must not be logged in again.
  */
 function belongsToCurrentLogin(rp: RelyingParty, req: SessionRequest, { recheckedTokensId }: Transaction): boolean {
   if (recheckedTokensId === undefined) return true
@@ -149,12 +159,13 @@ function belongsToCurrentLogin(rp: RelyingParty, req: SessionRequest, { rechecke
   )
 }
 
-/** How long the first response is remembered, in seconds: longer than the responses of other tabs take. */
+/** How long the first response is remembered, in seconds. The responses of other tabs come within that time. */
 const FIRST_RESPONSE_SECONDS = 60
 
 /**
- * Several tabs may recheck one login at once. Each response would start a new session, but the browser keeps one, so only
- * the first response counts. Call this after all checks: a response that is refused must not block the others.
+ * Several tabs may recheck one login at once. Each response would start a new session, but the browser keeps only one
+ * of them, so only the first response counts. Call this after all checks: a refused response must not block the
+ * others.
  */
 async function claimFirstResponse(
   rp: RelyingParty,
@@ -167,7 +178,10 @@ async function claimFirstResponse(
   )
 }
 
-/** A recheck sends no `max_age`, so it must not make a login last longer: `max_age` would have no effect. */
+/**
+ * A recheck must not make a login of the same user last longer. It sends no `max_age`, so otherwise a user could stay
+ * logged in without ever meeting `max_age`.
+ */
 function keepEarlierExpiry(
   rp: RelyingParty,
   req: SessionRequest,
@@ -181,8 +195,10 @@ function keepEarlierExpiry(
 }
 
 /**
- * The user did not start a silent login, so the page must work whatever it results in: the error is published, unless it
- * says that the provider would have to show a page. Rethrows an error that is not ours, such as that of a hook.
+ * The user did not start a silent login, so the page must work even if it fails. Publishes the error, unless it only
+ * says that the provider would have to show a page. If a recheck failed: ends the login if the provider has no
+ * session any more, or else records that the check failed. Rethrows an error that is not ours, such as that of a
+ * hook.
  */
 async function handleSilentFailure(
   rp: RelyingParty,
@@ -194,7 +210,8 @@ async function handleSilentFailure(
   if (!(error instanceof OidcError)) throw error
   if (!requiresInteraction(error)) publishError(error)
   if (transaction.recheckedTokensId === undefined || !belongsToCurrentLogin(rp, req, transaction)) return
-  // Only login_required says that the session ended (OIDC Session Management 2). consent_required, for example, does not.
+  // Only login_required says that the session ended (OIDC Session Management 2). consent_required, for example, does
+  // not.
   if (authorizationErrorOf(error) === 'login_required') await endLocalLogin(rp, req, res, 'session-check')
   else await recordFailedCheck(req, rp.config)
 }
@@ -204,15 +221,15 @@ const INTERACTION_ERRORS: ReadonlySet<string> = new Set([
   ...['login_required', 'interaction_required', 'consent_required', 'account_selection_required'],
 ])
 
-/** What only a page of the provider can solve: the user's login there is too weak or too old, or lacks a scope. */
-const INSUFFICIENT: ReadonlySet<string> = new Set([
+/** Our errors for a login that is too weak, is too old or lacks a scope. Only a page of the provider can solve them. */
+const INSUFFICIENT_LOGIN_CODES: ReadonlySet<string> = new Set([
   'ERR_OIDC_INSUFFICIENT_AUTHENTICATION',
   'ERR_OIDC_INSUFFICIENT_SCOPE',
 ])
 
 /** True if the provider would have to show a page. */
 function requiresInteraction(error: OidcError): boolean {
-  if (INSUFFICIENT.has(error.code)) return true
+  if (INSUFFICIENT_LOGIN_CODES.has(error.code)) return true
   return INTERACTION_ERRORS.has(authorizationErrorOf(error) ?? '')
 }
 

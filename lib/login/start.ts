@@ -31,7 +31,7 @@ import {
   withoutLoginHintAndMaxAge,
 } from './silent-login.ts'
 
-/** The login that one request starts. */
+/** What a request needs to start a login. */
 interface LoginStart extends LoginRequest {
   /** True if the parameters come from a URL, which anyone can write. */
   readonly isFromLink?: boolean
@@ -43,7 +43,7 @@ interface LoginStart extends LoginRequest {
  * - `returnTo`: the page to return to. If it is not a page of this application, the user returns to the home page.
  * - `provider`: the name of one of several providers. Without it, `providerChooser` or the first provider is used.
  * - `prompt=none`: a silent login, which shows no page of the provider.
- * - `requirement`: how strong and recent the login must be, sealed by `req.oidc.loginUrl()`.
+ * - `requirement`: how strong and recent the login must be, encrypted by `req.oidc.loginUrl()`.
  * - The parameters named in the option `passthroughParams`.
  */
 export async function loginRoute(rp: RelyingParty, req: Request, res: Response): Promise<void> {
@@ -65,7 +65,7 @@ export async function loginRoute(rp: RelyingParty, req: Request, res: Response):
   }
 }
 
-/** A `returnTo` that is ignored is published: a deep link would get lost without a trace. It is not shown: anyone can write it. */
+/** Publishes an error if `returnTo` is ignored. The error does not contain the value, because anyone can write it. */
 function readReturnTo({ config }: RelyingParty, given: string | null): string {
   const returnTo = safeReturnTo(given, config)
   if (returnTo === undefined && given !== null) {
@@ -92,10 +92,35 @@ export async function logIn(rp: RelyingParty, req: Request, res: Response, optio
   await startLogin(rp, client, req, res, login)
 }
 
-/** The prompt with which a user enrolls an authenticator at Okta, such as a passkey. Its response type must be `none`. */
+function readLoginOptions(rp: RelyingParty, req: Request, options: LoginOptions): LoginRequest {
+  const returnTo = safeReturnTo(options.returnTo ?? currentPage(rp.config, req), rp.config)
+  if (returnTo === undefined && options.returnTo !== undefined) {
+    throw new OidcError(
+      'ERR_OIDC_RETURN_TO',
+      `req.oidc.login(): returnTo must be a path that begins with '${homePage(rp.config)}' and is no route of this ` +
+        'middleware. Pass a path such as req.originalUrl, not a whole URL.',
+    )
+  }
+  const authorizationParams = parseAuthorizationParams(options.authorizationParams)
+  return {
+    returnTo: returnTo ?? homePage(rp.config),
+    authorizationParams,
+    requirement: options.requirement && parseRequirement(options.requirement),
+    scope: parseLoginScope(options.scope),
+    isSilent: authorizationParams['prompt'] === 'none',
+    ...(authorizationParams['prompt'] === ENROLLMENT_PROMPT ? { responseType: 'none' } : {}),
+  }
+}
+
+/**
+ * The prompt with which a user enrolls an authenticator at Okta, such as a passkey. Its response type must be `none`.
+ */
 const ENROLLMENT_PROMPT = 'enroll_authenticator'
 
-/** Only a user who is logged in can enroll. Nothing comes back that could be checked. */
+/**
+ * Only a user who is logged in can enroll. The response contains no login, so it cannot have a requirement or a scope
+ * that the callback checks.
+ */
 function checkEnrollment({ config }: Client, current: Login | undefined, { requirement, scope }: LoginOptions): void {
   const prompt = `prompt: '${ENROLLMENT_PROMPT}'`
   if (config.profile?.startsWith('fapi2') === true) {
@@ -111,7 +136,7 @@ function checkEnrollment({ config }: Client, current: Login | undefined, { requi
 
 /** Finds the client at the provider with this name, or at the first provider if there is no name. */
 async function findClientByName(rp: RelyingParty, req: Request, name: string | undefined): Promise<Client> {
-  // Of those that a function has found, the first is a chance one.
+  // If a function finds the providers, the first of those found so far is arbitrary.
   const [first] = rp.config.findsProviders ? [] : rp.clients.values()
   const client = name === undefined ? first : await findClient(rp, name, req)
   if (client === undefined) throw providerUnknown()
@@ -122,19 +147,19 @@ function readLoginQuery(
   rp: RelyingParty,
   query: URLSearchParams,
 ): Pick<LoginRequest, 'authorizationParams' | 'requirement'> {
-  const sealed = query.get('requirement')
-  const requirement = sealed === null ? undefined : rp.requirements.open(sealed)
+  const encrypted = query.get('requirement')
+  const requirement = encrypted === null ? undefined : rp.requirements.open(encrypted)
   return { authorizationParams: readPassthroughParams(rp, query), requirement }
 }
 
-/** Reads the parameters that the option `passthroughParams` names. Invalid ones are ignored, as any other parameter is. */
+/** Reads the parameters that the option `passthroughParams` names. Ignores invalid values, and all other parameters. */
 function readPassthroughParams({ config }: RelyingParty, query: URLSearchParams): WireParams {
-  const params = config.passthroughParams.map((name) => validParam(name, query.getAll(name)))
+  const params = config.passthroughParams.map((name) => parseParam(name, query.getAll(name)))
   return Object.assign({}, ...params)
 }
 
-/** If a parameter is repeated, its first value counts. Only `resource` may be repeated (RFC 8707 2). */
-function validParam(name: string, values: readonly string[]): WireParams {
+/** If a parameter is repeated, its first value is used. Only `resource` may have several values (RFC 8707 2). */
+function parseParam(name: string, values: readonly string[]): WireParams {
   const [first] = values
   if (first === undefined) return {}
   try {
@@ -145,8 +170,8 @@ function validParam(name: string, values: readonly string[]): WireParams {
 }
 
 /**
- * Redirects the browser to the provider, with the new transaction in a cookie. A session that is missing, unusable or not
- * kept by the browser would make the callback fail, so it is an error now.
+ * Stores the transaction of the login in a cookie, and redirects the browser to the provider. Throws if the session is
+ * missing, cannot be used or is not kept by the browser, because the callback would fail later.
  */
 export async function startLogin(
   rp: RelyingParty,
@@ -169,6 +194,21 @@ export async function startLogin(
   )
 }
 
+/** Throws if the browser goes to the provider and back again and again. */
+function stopLoginLoops(rp: RelyingParty, req: SessionRequest, res: Response, { requirement }: LoginRequest): void {
+  if (readLogin(req, rp.config) === undefined) {
+    if (!isSessionCookieWithheld(req)) rp.loopBrake.stopLoginLoop(req, res)
+  } else if (requirement !== undefined) {
+    rp.loopBrake.stopStepUpLoop(req, res)
+  }
+}
+
+/** A browser withholds a `SameSite=Strict` cookie from navigations that another site started. */
+function isSessionCookieWithheld(req: SessionRequest): boolean {
+  const site = headerOf(req, 'sec-fetch-site')
+  return isStrict(req.session.cookie) && site !== undefined && site !== 'same-origin'
+}
+
 async function redirectToProvider(
   rp: RelyingParty,
   client: Client,
@@ -180,10 +220,11 @@ async function redirectToProvider(
   const { config } = client
   await config.hooks.beforeLogin?.({ req, res, provider: config.name, returnTo: login.returnTo })
   if (res.headersSent) return
-  // The user did not ask for a recheck. `findProvider()` would not notice that the provider is down: it caches the metadata.
+  // The user did not start the recheck, so the browser must not be sent to a provider that is down. `findProvider()`
+  // does not notice that, because it caches the metadata.
   if (login.recheckedTokensId !== undefined) await client.checkAvailability()
   const provider = await client.findProvider()
-  if (usesRequestUri(provider) && readLogin(req, config) === undefined) limitStrangers(client, login)
+  if (usesRequestUri(provider) && readLogin(req, config) === undefined) limitAnonymousLogins(client, login)
   const authorizationParams = await createAuthorizationParams(rp, client, req, login)
   const scope = await scopesBesideOption(rp, client, req, login)
   const { url, form, transaction } = await createAuthorizationRequest(
@@ -204,26 +245,12 @@ async function redirectToProvider(
   else sendLoginForm(res, url, form)
 }
 
-/** Sends a small page that posts the request to the provider. */
-function sendLoginForm(res: Response, url: string, fields: NonNullable<AuthorizationRequest['form']>): void {
-  const notice = '<noscript><p>One more step to sign in.</p></noscript><button>Continue</button>'
-  sendFormPage(res, url, { title: 'Signing in', fields, script: SUBMIT_FORM_SCRIPT, notice })
-}
-
-/** Stops a browser that goes to the provider and back again and again. */
-function stopLoginLoops(rp: RelyingParty, req: SessionRequest, res: Response, { requirement }: LoginRequest): void {
-  if (readLogin(req, rp.config) === undefined) {
-    if (!isSessionCookieWithheld(req)) rp.loopBrake.stopLoginLoop(req, res)
-  } else if (requirement !== undefined) {
-    rp.loopBrake.stopStepUpLoop(req, res)
-  }
-}
-
 /**
- * Bounds what visitors who are not logged in can cost: a script could otherwise use up the rate limit that the provider has
- * for all our users, or fill the store (N-44). Silent logins leave half of it to users who want to log in.
+ * Limits the logins of visitors who are not logged in. Otherwise a script could use up the provider's rate limit for
+ * all our users, or fill the session store. Silent logins may use only half of the limit, so that users can still log
+ * in.
  */
-function limitStrangers({ config, requestUriBudget }: Client, { isSilent }: LoginRequest): void {
+function limitAnonymousLogins({ config, requestUriBudget }: Client, { isSilent }: LoginRequest): void {
   const limit = config.requestUriRateLimit
   const reserve = isSilent === true ? Math.floor(limit / 2) : 0
   if (requestUriBudget.take(reserve)) return
@@ -234,12 +261,6 @@ function limitStrangers({ config, requestUriBudget }: Client, { isSilent }: Logi
       'are your users, raise the option. If not, limit requests by address in front of the application.',
     { headers: { 'Retry-After': String(seconds) } },
   )
-}
-
-/** A browser withholds a `SameSite=Strict` cookie from navigations that another site started. */
-function isSessionCookieWithheld(req: SessionRequest): boolean {
-  const site = headerOf(req, 'sec-fetch-site')
-  return isStrict(req.session.cookie) && site !== undefined && site !== 'same-origin'
 }
 
 /** Combines the parameters of the options with those of this login, which take precedence. */
@@ -257,7 +278,10 @@ async function createAuthorizationParams(
   return { ...base, ...hint, ...(isFromLink ? keepConfiguredMinimum(own, base) : own) }
 }
 
-/** A link may demand more than the options, never less: the callback checks `max_age` and essential `claims`. */
+/**
+ * A link cannot weaken what the options require and the callback checks: it can lower `max_age`, but not raise it,
+ * and cannot replace `claims`.
+ */
 function keepConfiguredMinimum(linked: WireParams, { max_age: maxAge, claims }: WireParams): WireParams {
   const isNotStricter = maxAge !== undefined && Number(linked['max_age'] ?? maxAge) >= Number(maxAge)
   return { ...linked, ...(isNotStricter ? { max_age: maxAge } : {}), ...(claims === undefined ? {} : { claims }) }
@@ -266,22 +290,8 @@ function keepConfiguredMinimum(linked: WireParams, { max_age: maxAge, claims }: 
 /** Events must not contain the query of a page, which may be private. */
 const withoutQuery = (path: string): string => path.replace(/[?#].*$/, '')
 
-function readLoginOptions(rp: RelyingParty, req: Request, options: LoginOptions): LoginRequest {
-  const returnTo = safeReturnTo(options.returnTo ?? currentPage(rp.config, req), rp.config)
-  if (returnTo === undefined && options.returnTo !== undefined) {
-    throw new OidcError(
-      'ERR_OIDC_RETURN_TO',
-      `req.oidc.login(): returnTo must be a path that begins with '${homePage(rp.config)}' and is no route of this ` +
-        'middleware. Pass a path such as req.originalUrl, not a whole URL.',
-    )
-  }
-  const authorizationParams = parseAuthorizationParams(options.authorizationParams)
-  return {
-    returnTo: returnTo ?? homePage(rp.config),
-    authorizationParams,
-    requirement: options.requirement && parseRequirement(options.requirement),
-    scope: parseLoginScope(options.scope),
-    isSilent: authorizationParams['prompt'] === 'none',
-    ...(authorizationParams['prompt'] === ENROLLMENT_PROMPT ? { responseType: 'none' } : {}),
-  }
+/** Sends a small page that posts the request to the provider. */
+function sendLoginForm(res: Response, url: string, fields: NonNullable<AuthorizationRequest['form']>): void {
+  const notice = '<noscript><p>One more step to sign in.</p></noscript><button>Continue</button>'
+  sendFormPage(res, url, { title: 'Signing in', fields, script: SUBMIT_FORM_SCRIPT, notice })
 }

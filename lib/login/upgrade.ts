@@ -23,7 +23,10 @@ const upgradeRule = objectOf({ session: required(functionRule), bearer: option(f
 
 type CreateContext = (rp: RelyingParty, req: Request, res: Response) => OidcContext
 
-/** `auth.authenticateUpgrade()`. The session is read, and never created, written or extended: no response is ever sent. */
+/**
+ * `auth.authenticateUpgrade()`: authenticates a WebSocket handshake by its session or access token. It only reads the
+ * session. It never creates, writes or extends it, because no response is ever sent.
+ */
 export async function authenticateUpgrade(
   rp: RelyingParty,
   req: IncomingMessage,
@@ -33,12 +36,12 @@ export async function authenticateUpgrade(
   const problems = upgradeRule(options, 'options')
   if (problems.length > 0) throw new ConfigError(problems)
   try {
-    const foreign = crossOriginHandshakeError(req, rp.config)
-    if (foreign !== undefined) throw foreign
-    // A token that is not accepted is refused, even if the request has a session too.
+    const originError = crossOriginHandshakeError(req, rp.config)
+    if (originError !== undefined) throw originError
+    // If the request has an access token, only the token counts. A session does not make up for an invalid token.
     return hasAccessToken(req)
-      ? await withAccessToken(rp, req, options)
-      : await withSession(rp, req, options, createContext)
+      ? await authenticateByToken(rp, req, options)
+      : await authenticateBySession(rp, req, options, createContext)
   } catch (error) {
     if (error instanceof OidcError && error.status < 500) {
       publish['express-oidc:denied'](() => ({ code: error.code, path: requestPath(req) }))
@@ -47,19 +50,19 @@ export async function authenticateUpgrade(
   }
 }
 
-/** Other schemes, such as Basic of a proxy in front, are not ours. */
+/** Ignores other schemes. A proxy in front may use `Basic`, for example. */
 function hasAccessToken(req: IncomingMessage): boolean {
   return /^\s*(?:bearer|dpop)\b/i.test(headerOf(req, 'authorization') ?? '')
 }
 
-async function withSession(
+async function authenticateBySession(
   rp: RelyingParty,
   req: Request,
   { session }: UpgradeOptions,
   createContext: CreateContext,
 ): Promise<UpgradeLogin> {
   const res = new ServerResponse(req)
-  await run(session, req, res)
+  await runMiddleware(session, req, res)
   const sessionReq = requireSession(req)
   const { sessionStore: store, sessionID: sessionId } = sessionReq
   rp.storeWatch.watch(req)
@@ -67,30 +70,30 @@ async function withSession(
   const oidc = createContext(rp, req, res)
   Object.assign(req, { oidc })
   const tokensId = readTokensId(sessionReq, rp.config)
-  // Without its token record the login is over: see store-watch.ts.
+  // A logout deletes the token record before the session, so a login without a record is over: see store-watch.ts.
   const isLive = tokensId !== undefined && (await rp.tokenRecords.has(store, tokensId))
   if (!isLive || oidc.authenticatedBy !== 'session') throw loginRequired()
   if (rp.indexCheck.isNeeded(req) && (await rp.indexCheck.isOver(sessionReq))) throw loginRequired()
   const watched = { expiresAt: oidc.expiresAt, session: { store, sessionId, tokensId } }
-  return { authenticatedBy: 'session', oidc, ended: endOf(rp, req, watched) }
+  return { authenticatedBy: 'session', oidc, ended: watchLoginEnd(rp, req, watched) }
 }
 
-async function withAccessToken(rp: RelyingParty, req: Request, { bearer }: UpgradeOptions): Promise<UpgradeLogin> {
+async function authenticateByToken(rp: RelyingParty, req: Request, { bearer }: UpgradeOptions): Promise<UpgradeLogin> {
   if (bearer === undefined) throw tokenRefused('Pass the middleware of bearer() to accept access tokens.')
   const res = new ServerResponse(req)
-  await run(bearer, req, res)
+  await runMiddleware(bearer, req, res)
   const oidc: unknown = Reflect.get(req, 'oidc')
-  if (!isAuthenticated(oidc)) throw tokenRefused('The middleware in the option bearer did not accept it.')
-  return { authenticatedBy: 'access_token', oidc, ended: endOf(rp, req, { expiresAt: oidc.expiresAt }) }
+  if (!isAuthenticatedContext(oidc)) throw tokenRefused('The middleware in the option bearer did not accept it.')
+  return { authenticatedBy: 'access_token', oidc, ended: watchLoginEnd(rp, req, { expiresAt: oidc.expiresAt }) }
 }
 
-function isAuthenticated(oidc: unknown): oidc is AuthenticatedContext | TokenContext {
+function isAuthenticatedContext(oidc: unknown): oidc is AuthenticatedContext | TokenContext {
   const { isAuthenticated, expiresAt } = Object(oidc)
   return isAuthenticated === true && typeof expiresAt === 'number'
 }
 
-/** Runs a middleware. Rejects with the error that it passes to `next`, or if it answers the request itself. */
-function run(middleware: UpgradeMiddleware, req: Request, res: Response): Promise<void> {
+/** Runs a middleware. Rejects if it passes an error to `next`, throws, or ends the response itself. */
+function runMiddleware(middleware: UpgradeMiddleware, req: Request, res: Response): Promise<void> {
   const handler = middleware as (req: Request, res: Response, next: Next) => unknown
   return new Promise((resolve, reject) => {
     res.end = () => {
@@ -102,8 +105,8 @@ function run(middleware: UpgradeMiddleware, req: Request, res: Response): Promis
   })
 }
 
-/** Stops to watch when the connection closes. */
-function endOf(rp: RelyingParty, { socket }: Request, login: WatchedLogin): Promise<LoginEnd> {
+/** Resolves when the login ends. Stops watching when the connection closes. */
+function watchLoginEnd(rp: RelyingParty, { socket }: Request, login: WatchedLogin): Promise<LoginEnd> {
   return new Promise((resolve) => {
     const stop = rp.loginWatch.watch(login, resolve)
     if (socket.destroyed) stop()
@@ -118,7 +121,10 @@ function loginRequired(): OidcError {
   )
 }
 
-/** A middleware that answers itself says in its response why: `WWW-Authenticate`, or 503 with `Retry-After`. */
+/**
+ * If the middleware ended the response itself, the error takes over its status and the headers that say why:
+ * `WWW-Authenticate` and `Retry-After`.
+ */
 function tokenRefused(advice: string, res?: Response): OidcError {
   const headers = Object.entries(res?.getHeaders() ?? {}).filter(([name]) =>
     /^(?:www-authenticate|retry-after)$/.test(name),

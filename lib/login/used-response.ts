@@ -8,8 +8,9 @@ import type { Transaction } from '../types.ts'
 import { logIn } from './start.ts'
 
 /**
- * A response counts once, on all nodes: a provider that gets a code twice revokes its tokens (RFC 6749 4.1.2), and a copied
- * response must not log in again (OIDC Core 15.5.2). The mark lasts longer than the transaction.
+ * Marks a response as used, on all nodes. Throws `ERR_OIDC_STATE_USED` if it was used before. A provider that gets a
+ * code twice revokes its tokens (RFC 6749 4.1.2), and nobody may log in with a copied response (OIDC Core 15.5.2).
+ * The mark lasts longer than the transaction, so it cannot expire too early.
  */
 export async function markUsed(
   { config, sharedStateOf }: RelyingParty,
@@ -34,15 +35,18 @@ export function isUsed(error: unknown): error is OidcError {
   return error instanceof OidcError && error.code === 'ERR_OIDC_STATE_USED'
 }
 
-/** Holds all that a redemption depends on, so that only a repeated request shares it. */
+/**
+ * Returns a hash of everything that the redemption depends on. So only a repeat of the same request has the same id.
+ */
 export function responseId({ config }: Client, params: ResponseParams, transaction: Transaction): string {
   return hash('sha256', JSON.stringify([config.name, transaction, [...params]]), 'base64url')
 }
 
 /**
- * Starts a login again whose response was used before: a second click has reached another node, or a proxy has sent the
- * request again. The browser may not get the session of the first response. It counts as a login for the loop brake, because
- * a shared state that takes every state for a used one would restart for ever.
+ * Starts the login again after its response was used before. That happens if a second click reaches another node, or
+ * if a proxy repeats the request. The browser may not have got the session that the first request started. The loop
+ * brake counts the restart as a login. Otherwise a shared state that reports every response as used would cause an
+ * endless loop.
  */
 export async function restartLogin(
   rp: RelyingParty,
@@ -52,6 +56,6 @@ export async function restartLogin(
   { returnTo, requirement, scope }: Transaction,
 ): Promise<void> {
   rp.loopBrake.countLogin(req, res)
-  const given = { ...(requirement === undefined ? {} : { requirement }), ...(scope === undefined ? {} : { scope }) }
-  await logIn(rp, req, res, { returnTo, provider: client.config.name, ...given })
+  const requested = { ...(requirement === undefined ? {} : { requirement }), ...(scope === undefined ? {} : { scope }) }
+  await logIn(rp, req, res, { returnTo, provider: client.config.name, ...requested })
 }

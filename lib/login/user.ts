@@ -10,36 +10,29 @@ import { readLogin, readLoginEnd, recordActivity } from '../session/current-logi
 import type { Login } from '../types.ts'
 
 /**
- * `GET` at `routes.user`: tells a script of our pages who is logged in. The response is JSON with three members:
+ * `GET` at `routes.user`: returns the user who is logged in, for scripts of our pages. The response is JSON with
+ * three members:
  *
  * - `claims`: those that the option `userClaims` selects.
  * - `expiresAt`: when the login expires if the user does nothing, in seconds since 1970.
  * - `logoutUrl`: the path of the logout route, for a POST.
  *
- * A page polls this route, so it extends neither the login nor the session, unless the option `userExtendsSession` is set.
- * Throws `ERR_OIDC_CROSS_ORIGIN_REQUEST` for requests of other origins.
+ * A page polls this route, so it extends neither the login nor the session, unless the option `userExtendsSession` is
+ * set. Throws `ERR_OIDC_CROSS_ORIGIN_REQUEST` for requests of other origins.
  */
 export async function userRoute({ config }: RelyingParty, req: Request, res: Response): Promise<void> {
-  const isForeign = senderOf(req, config.origin) === 'other'
-  const isActivity = config.userExtendsSession && !isForeign
-  if (isActivity) recordActivity(req, config)
+  const isCrossOrigin = senderOf(req, config.origin) === 'other'
+  const extendsSession = config.userExtendsSession && !isCrossOrigin
+  if (extendsSession) recordActivity(req, config)
   const [login, expiresAt] = [readLogin(req, config), readLoginEnd(req, config)]
-  // Before the checks: a refused request must not extend the session either.
-  if (!isActivity) detachSession(req)
+  // Do this before the checks, because a refused request must not extend the session either.
+  if (!extendsSession) detachSession(req)
   allowMethods(req, 'GET', 'HEAD')
-  if (isForeign) throw crossOrigin(config)
+  if (isCrossOrigin) throw crossOriginError(config)
   res.setHeader('Cross-Origin-Resource-Policy', 'same-origin')
   const { basePath, routes } = config
   if (login === undefined) sendAnonymous(req, res, config)
   else sendJson(res, 200, { claims: selectClaims(login, config), expiresAt, logoutUrl: basePath + routes.logout })
-}
-
-/** CORS headers of the application must not open this route to other origins, so it looks at the sender itself. */
-function crossOrigin({ origin }: AppConfig): OidcError {
-  return new OidcError(
-    'ERR_OIDC_CROSS_ORIGIN_REQUEST',
-    `The request does not come from a page at ${origin}, the origin of baseUrl. Only these pages may request routes.user.`,
-  )
 }
 
 function sendAnonymous(req: Request, res: Response, config: AppConfig): void {
@@ -63,7 +56,15 @@ function selectClaims({ claims }: Login, { userClaims }: AppConfig): Readonly<Re
   throw new ConfigError(['userClaims must be a function that returns an object of claims, and not async.'])
 }
 
-/** Node leaves the body of a response to HEAD out. */
+/** The route checks the origin itself, because the application may send CORS headers that allow other origins. */
+function crossOriginError({ origin }: AppConfig): OidcError {
+  return new OidcError(
+    'ERR_OIDC_CROSS_ORIGIN_REQUEST',
+    `The request does not come from a page at ${origin}, the origin of baseUrl. Only these pages may request routes.user.`,
+  )
+}
+
+/** For a HEAD request, Node omits the body. */
 function sendJson(res: Response, status: number, body: object): void {
   send(res, status, 'application/json', JSON.stringify(body))
 }

@@ -17,8 +17,8 @@ import type { StoreLike } from '../state/shared-state.ts'
 import { isFaultOfSender, replayKey, sendEmpty, sendJson, type VerifiedFor, verifyForEach } from './provider-message.ts'
 
 /**
- * `POST` by the provider's server (OIDC Back-Channel Logout 2.5 to 2.8): ends the sessions that its logout token names. The
- * signature of the token proves where the request comes from, so there is no check of its origin.
+ * `POST` by the provider's server (OIDC Back-Channel Logout 2.5 to 2.8): ends the sessions that its logout token
+ * names. The signature of the token proves where the request comes from, so there is no check of its origin.
  */
 export async function backchannelLogoutRoute(rp: RelyingParty, req: Request, res: Response): Promise<void> {
   allowMethods(req, 'POST')
@@ -27,12 +27,12 @@ export async function backchannelLogoutRoute(rp: RelyingParty, req: Request, res
   try {
     await handleLogoutToken(rp, sessionReq.sessionStore, await readLogoutToken(req))
   } catch (error) {
-    // Any other error is not the token's fault: it becomes a 5xx, and the provider retries.
+    // Any other error is not the token's fault. It becomes a 5xx, and the provider retries.
     if (!(error instanceof OidcError) || error.status !== 400) throw error
     publishError(error)
     return sendJson(res, 400, { error: 'invalid_request', error_description: descriptionOf(error) })
   }
-  // Always 200 and not 204, which some providers take for a failure.
+  // Not 204, because some providers treat it as a failure.
   sendEmpty(res, 200)
 }
 
@@ -42,6 +42,27 @@ async function readLogoutToken(req: Request): Promise<string> {
   throw new OidcError(
     'ERR_OIDC_LOGOUT_TOKEN_MISSING',
     'The form must have exactly one field logout_token. Send it as OIDC Back-Channel Logout 2.5 says.',
+  )
+}
+
+/** Replaces the characters that `error_description` does not allow (RFC 6749 5.2). */
+function descriptionOf({ message }: OidcError): string {
+  return message.replace(/["\\]/g, "'")
+}
+
+/**
+ * One route serves all providers: the token's `iss` says which provider's keys verify it. The `iss` of an encrypted
+ * token cannot be read yet, so each provider that encrypts its tokens is tried.
+ */
+async function verifyForClients(
+  rp: RelyingParty,
+  text: string,
+): Promise<readonly [VerifiedFor<LogoutToken>, ...VerifiedFor<LogoutToken>[]]> {
+  const all = [...rp.clients.values()]
+  const possible = all.filter(({ config }) => namesIssuerOf(text, config))
+  // If no provider is possible, let the first one verify the token, to get its error.
+  return await verifyForEach(possible.length === 0 ? all.slice(0, 1) : possible, async ({ findProvider }) =>
+    verifyLogoutToken(await findProvider(), text),
   )
 }
 
@@ -55,7 +76,7 @@ async function handleLogoutToken(rp: RelyingParty, store: StoreLike, text: strin
     await rp.providerLogouts.recordLogout(store, target)
     await rp.providerLogouts.endSessions(store, target, 'backchannel')
   }
-  // Marked as used at the end, so that the provider can retry with the same token if something above fails.
+  // Mark the token as used at the end, so that the provider can retry with the same token if something above fails.
   await rp.sharedStateOf(store).once(key, replayWindowSeconds(rp.config))
 }
 
@@ -67,25 +88,10 @@ function replayed(): OidcError {
 }
 
 /**
- * One route serves all providers: the token's `iss` says which provider's keys must verify it. In an encrypted token `iss`
- * cannot be read, so every provider that encrypts is tried.
- */
-async function verifyForClients(
-  rp: RelyingParty,
-  text: string,
-): Promise<readonly [VerifiedFor<LogoutToken>, ...VerifiedFor<LogoutToken>[]]> {
-  const all = [...rp.clients.values()]
-  const possible = all.filter(({ config }) => namesIssuerOf(text, config))
-  // If no provider is possible, the first one verifies the token, only to get the error.
-  return await verifyForEach(possible.length === 0 ? all.slice(0, 1) : possible, async ({ findProvider }) =>
-    verifyLogoutToken(await findProvider(), text),
-  )
-}
-
-/**
- * `POST` by the provider's server (Global Token Revocation 3, Okta's Universal Logout): ends all sessions of a user, with
- * their tokens. The response is 204 if that is done, 400 for an invalid body, 401 for an invalid token, and 422 for a user
- * who is identified neither by `iss` and `sub` nor by e-mail address.
+ * `POST` by the provider's server (Global Token Revocation 3, Okta's Universal Logout): ends all sessions of a user,
+ * with their tokens. The response is 204 if the sessions have ended, 400 for an invalid body, and 401 for an invalid
+ * token. It is 422 if the body names the user neither by `iss` and `sub` nor by e-mail address, or if `iss` is not
+ * the issuer of the token.
  */
 export async function tokenRevocationRoute(rp: RelyingParty, req: Request, res: Response): Promise<void> {
   allowMethods(req, 'POST')
@@ -93,13 +99,13 @@ export async function tokenRevocationRoute(rp: RelyingParty, req: Request, res: 
   skipNewSession(sessionReq)
   const verified = await verifyRevocations(rp, bearerTokenOf(req)).catch((error: unknown) => refuseToken(error, res))
   if (verified === undefined) return
-  const subject = subjectOf(await readJsonBody(req))
+  const subject = readSubject(await readJsonBody(req))
   if (subject === undefined) return sendJson(res, 400, { error: 'invalid_request' })
   const { iss, ...user } = subject
-  // An e-mail address names no issuer, so it is that of the token.
-  const named = verified.filter(({ token }) => iss === undefined || token.issuer === iss)
-  if (Object.keys(user).length === 0 || named.length === 0) return sendJson(res, 422, { error: 'unprocessable' })
-  for (const one of named) await endUserSessions(rp, sessionReq.sessionStore, one, user)
+  // An e-mail address comes without `iss`. It belongs to a user of the token's issuer.
+  const matching = verified.filter(({ token }) => iss === undefined || token.issuer === iss)
+  if (Object.keys(user).length === 0 || matching.length === 0) return sendJson(res, 422, { error: 'unprocessable' })
+  for (const one of matching) await endUserSessions(rp, sessionReq.sessionStore, one, user)
   sendEmpty(res, 204)
 }
 
@@ -118,7 +124,9 @@ async function verifyRevocations(
   )
 }
 
-/** Responds with 401. Rethrows an error that is not the token's fault: it becomes a 5xx, and the provider retries. */
+/**
+ * Responds with 401. Rethrows an error that is not the token's fault: it becomes a 5xx, and the provider retries.
+ */
 function refuseToken(error: unknown, res: Response): undefined {
   if (!isFaultOfSender(error)) throw error
   publishError(error)
@@ -126,27 +134,30 @@ function refuseToken(error: unknown, res: Response): undefined {
   sendJson(res, 401, { error: 'invalid_token' })
 }
 
-/** A user, by one of the formats that sessions are found by (RFC 9493 3.2.2, 3.2.3). */
+/** A user, named by `sub` or by e-mail address: we can find sessions by these two (RFC 9493 3.2.2, 3.2.3). */
 interface NamedUser {
   readonly sub?: string
   /** In lower case. */
   readonly email?: string
 }
 
-/** No address is longer, and no identifier of ours. */
-const MAX_NAME_LENGTH = 1024
+/** No e-mail address is longer, and no `sub` of a login. */
+const MAX_IDENTIFIER_LENGTH = 1024
 
-/** The user in the body; `undefined` if it is malformed, empty if it is in another format, such as a phone number. */
-function subjectOf(body: unknown): (NamedUser & { readonly iss?: string }) | undefined {
+/**
+ * Returns the user in the body. Returns `undefined` if it is malformed, and `{}` for another format, such as a phone
+ * number.
+ */
+function readSubject(body: unknown): (NamedUser & { readonly iss?: string }) | undefined {
   const { format, iss, sub, email } = Object(Object(body).sub_id)
   if (typeof format !== 'string') return undefined
-  if (format === 'email') return isName(email) ? { email: email.toLowerCase() } : undefined
+  if (format === 'email') return isIdentifier(email) ? { email: email.toLowerCase() } : undefined
   if (format !== 'iss_sub') return {}
-  return typeof iss === 'string' && isName(sub) ? { iss, sub } : undefined
+  return typeof iss === 'string' && isIdentifier(sub) ? { iss, sub } : undefined
 }
 
-function isName(value: unknown): value is string {
-  return typeof value === 'string' && value !== '' && value.length <= MAX_NAME_LENGTH
+function isIdentifier(value: unknown): value is string {
+  return typeof value === 'string' && value !== '' && value.length <= MAX_IDENTIFIER_LENGTH
 }
 
 async function endUserSessions(
@@ -156,22 +167,18 @@ async function endUserSessions(
   { sub, email }: NamedUser,
 ): Promise<void> {
   const provider = client.config.name
-  // The token does not name the user: the same token for another user is no replay.
+  // The token does not name the user, so the key does: the same token for another user is no replay.
   const key = replayKey('revocation', [
     provider,
     issuer,
     jti,
     ...(email === undefined ? [sub ?? ''] : ['email', email]),
   ])
-  // A retry of the provider does no harm, but a copy of a token must not log the user out again and again.
+  // The provider may retry, so a repeated token gets the same response. But a stolen token must not log the user out
+  // again.
   if (await rp.sharedStateOf(store).seen(key)) return
   const target = { provider, issuer, sub, email, isWhole: true }
   await rp.providerLogouts.recordLogout(store, target)
   await rp.providerLogouts.endSessions(store, target, 'token-revocation')
   await rp.sharedStateOf(store).once(key, revocationReplaySeconds(rp.config.clockTolerance))
-}
-
-/** The message in the characters that `error_description` allows (RFC 6749 5.2). */
-function descriptionOf({ message }: OidcError): string {
-  return message.replace(/["\\]/g, "'")
 }

@@ -14,8 +14,9 @@ const PAGE = '<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><titl
 
 /**
  * The page that the provider loads in a hidden frame when the user logs out there (OIDC Front-Channel Logout 2). The
- * specification uses GET, an example of Okta uses POST. A frame of another site usually gets no cookies, so the session
- * is found by its `sid`. The response is always the same, so that it does not show whether the user was logged in.
+ * specification uses GET, but Okta documents an example with POST. A frame of another site usually gets no cookies,
+ * so the session is found by its `sid`. The response is always the same, so that it does not show whether the user
+ * was logged in.
  */
 export async function frontchannelLogoutRoute(rp: RelyingParty, req: Request, res: Response): Promise<void> {
   allowMethods(req, 'GET', 'POST')
@@ -26,15 +27,11 @@ export async function frontchannelLogoutRoute(rp: RelyingParty, req: Request, re
   else await endSessionOfThisBrowser(rp, sessionReq, res, issuer)
   skipNewSession(sessionReq)
   const origins = await Promise.all([...rp.clients.values()].map(originsOf))
-  // Another middleware may forbid frames. Pages of the providers must be able to frame this one.
+  // Another middleware may have forbidden all frames, but the providers' pages must be able to frame this one.
   res.removeHeader('X-Frame-Options')
   const ancestors = [...new Set(origins.flat())].join(' ')
   res.setHeader('Content-Security-Policy', `default-src 'none'; frame-ancestors ${ancestors}`)
   send(res, 200, 'text/html', PAGE)
-}
-
-function configuredIssuers({ clients }: RelyingParty): readonly string[] {
-  return [...clients.values()].map(({ config }) => config.issuer)
 }
 
 interface LogoutParams {
@@ -56,6 +53,10 @@ function readLogoutParams(rp: RelyingParty, params: URLSearchParams): LogoutPara
   )
 }
 
+function configuredIssuers({ clients }: RelyingParty): readonly string[] {
+  return [...clients.values()].map(({ config }) => config.issuer)
+}
+
 /** The `sid` is proof enough: besides the provider, only the ID Token and the URL of this frame contain it. */
 async function endSessionBySid(
   rp: RelyingParty,
@@ -71,11 +72,12 @@ async function endSessionBySid(
     if (login !== undefined && matchesTarget(login, target)) await endLocalLogin(rp, req, res, 'frontchannel')
     await rp.providerLogouts.endSessions(req.sessionStore, target, 'frontchannel')
   }
-  // Some providers name the session here, but not in the ID Token. Then the session cookie says which login is meant.
+  // Some providers send a `sid` here but none in the ID Token. It cannot be compared, so the session cookie selects
+  // the login.
   if (login !== undefined && !login.claims.sid) await endSessionOfThisBrowser(rp, req, res, issuer)
 }
 
-/** Without a `sid`: ends the login of this browser if it is of that issuer. Without an `iss`, any issuer will do. */
+/** Ends the login that the session cookie belongs to. If there is an `iss`, the login must be of that issuer. */
 async function endSessionOfThisBrowser(
   rp: RelyingParty,
   req: SessionRequest,
@@ -84,16 +86,18 @@ async function endSessionOfThisBrowser(
 ): Promise<void> {
   const login = readLastLogin(req, rp.config)
   if (login === undefined || (issuer !== undefined && login.claims.iss !== issuer)) return
-  // If the browser sends cookies to frames, any site can frame this page or link to it: so the page must be the provider's.
-  const source = headerOf(req, 'origin') ?? headerOf(req, 'referer') ?? ''
-  // If a function finds the providers, each has a page of its own, and this one is of another provider than the login.
+  // A browser that sends cookies to frames sends them for every site that frames or links this page. So accept only the
+  // pages of the provider.
+  const sender = headerOf(req, 'origin') ?? headerOf(req, 'referer') ?? ''
   const client = rp.clients.get(login.provider ?? ONLY_PROVIDER)
+  // If a function finds the providers, each has its own logout page. This one belongs to another provider than the
+  // login.
   if (client === undefined) return
-  const isFromProvider = URL.canParse(source) && (await originsOf(client)).includes(new URL(source).origin)
+  const isFromProvider = URL.canParse(sender) && (await originsOf(client)).includes(new URL(sender).origin)
   if (isFromProvider) await endLocalLogin(rp, req, res, 'frontchannel')
 }
 
-/** The origins of a provider's pages: that of its issuer, and those of its endpoints for browsers. */
+/** Returns the origins of a provider's pages: those of its issuer and of the endpoints that browsers open. */
 async function originsOf({ config, findProvider }: Client): Promise<readonly string[]> {
   const metadata = await findProvider().then(
     (provider) => provider.metadata,

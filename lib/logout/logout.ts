@@ -19,8 +19,8 @@ import { withTimeLimit } from '../time/limit.ts'
 import type { Login, TokenRecord } from '../types.ts'
 
 /**
- * `POST /logout` from a page of the application: ends the login here and at the provider. A user who opens the address gets a
- * page with a button, because a link of another site must not log the user out.
+ * `POST /logout` from a page of the application: ends the login here and at the provider. A browser that opens
+ * the URL gets a page with a button, because a link of another site must not log the user out.
  */
 export async function logoutRoute(rp: RelyingParty, req: Request, res: Response): Promise<void> {
   if (req.method === 'GET' && !rp.config.logoutByGet && wantsPage(req)) return sendConfirmationPage(res, rp.config)
@@ -29,38 +29,7 @@ export async function logoutRoute(rp: RelyingParty, req: Request, res: Response)
   await logOut(rp, req, res)
 }
 
-/**
- * Ends the session, then redirects the browser to the provider to end its session too. In this order, because some providers
- * do not redirect back. It also works without a login, and with one that has expired.
- */
-export async function logOut(rp: RelyingParty, req: Request, res: Response): Promise<void> {
-  await traced(
-    'express-oidc:logout',
-    () => ({ how: 'application' }),
-    () => endLogin(rp, req, res),
-  )
-}
-
-async function endLogin(rp: RelyingParty, req: Request, res: Response): Promise<void> {
-  const { config } = rp
-  const sessionReq = requireSession(req)
-  const [login, lastLogin] = [readLogin(req, config), readLastLogin(req, config)]
-  // The hooks get the claims of a valid login only, but the provider of an expired one too.
-  const event = { req, res, provider: lastLogin?.provider ?? ONLY_PROVIDER, claims: login?.claims }
-  await config.hooks.beforeLogout?.(event)
-  if (res.headersSent) return
-  const tokens = await endLocalLogin(rp, sessionReq, res)
-  rp.silentLogins.pauseAfterLogout(res)
-  if (config.clearSiteData.length > 0) {
-    res.setHeader('Clear-Site-Data', config.clearSiteData.map((type) => `"${type}"`).join(', '))
-  }
-  await config.hooks.afterLogout?.(event)
-  publishLogout('application', event)
-  if (res.headersSent) return
-  sendLogoutResponse(req, res, await endProviderSession(rp, lastLogin, tokens), config.postLogoutRedirectUri)
-}
-
-/** The button posts to the logout route, which checks that the request comes from a page of ours. */
+/** Sends a page with a button that posts to the logout route. */
 function sendConfirmationPage(res: Response, config: AppConfig): void {
   const [action, home] = [config.basePath + config.routes.logout, homePage(config)].map(escapeHtml)
   const body = [
@@ -81,8 +50,12 @@ function checkOrigin(req: Request, { origin, basePath, routes }: AppConfig): voi
   )
 }
 
+/**
+ * Without `Sec-Fetch-Site` and `Origin`, a POST needs a `Referer` of ours. A GET is accepted then: it gets here only
+ * if the application has set `logoutByGet`.
+ */
 function isFromOwnOrigin(req: Request, origin: string): boolean {
-  // A prefetch is no request of the user.
+  // The user did not start a prefetch.
   if (isPrefetch(req)) return false
   const sender = senderOf(req, origin)
   if (sender !== 'unknown' || req.method === 'GET') return sender !== 'other'
@@ -91,9 +64,40 @@ function isFromOwnOrigin(req: Request, origin: string): boolean {
 }
 
 /**
- * Ends the login at the provider: revokes its tokens (RFC 7009) and returns the request for the provider's own logout, if it
- * has one. If the provider is down, or is no longer configured, the logout is local only: the user must be logged out here
- * in any case, and no other provider may see the tokens.
+ * Ends the session, then redirects the browser to the provider to end the session there. The session ends first,
+ * because some providers do not redirect back. This also works without a login, and with an expired one.
+ */
+export async function logOut(rp: RelyingParty, req: Request, res: Response): Promise<void> {
+  await traced(
+    'express-oidc:logout',
+    () => ({ how: 'application' }),
+    () => endLoginAndRespond(rp, req, res),
+  )
+}
+
+async function endLoginAndRespond(rp: RelyingParty, req: Request, res: Response): Promise<void> {
+  const { config } = rp
+  const sessionReq = requireSession(req)
+  const [login, lastLogin] = [readLogin(req, config), readLastLogin(req, config)]
+  // For an expired login, the hooks get the provider but no claims.
+  const event = { req, res, provider: lastLogin?.provider ?? ONLY_PROVIDER, claims: login?.claims }
+  await config.hooks.beforeLogout?.(event)
+  if (res.headersSent) return
+  const tokens = await endLocalLogin(rp, sessionReq, res)
+  rp.silentLogins.pauseAfterLogout(res)
+  if (config.clearSiteData.length > 0) {
+    res.setHeader('Clear-Site-Data', config.clearSiteData.map((type) => `"${type}"`).join(', '))
+  }
+  await config.hooks.afterLogout?.(event)
+  publishLogout('application', event)
+  if (res.headersSent) return
+  sendLogoutResponse(req, res, await endProviderSession(rp, lastLogin, tokens), config.postLogoutRedirectUri)
+}
+
+/**
+ * Ends the login at the provider: revokes its tokens (RFC 7009) and returns the request for the provider's own
+ * logout, if it has one. If the provider is down or no longer configured, the user is still logged out here. No other
+ * provider gets the tokens.
  */
 async function endProviderSession(
   rp: RelyingParty,
@@ -109,32 +113,7 @@ async function endProviderSession(
   return createEndSessionRequest(provider, tokens.idToken, readEndSessionParams(provider.config, login.claims))
 }
 
-/** How long the user waits for the revocation, in seconds. The revocation continues after that. */
-const MAX_REVOCATION_SECONDS = 2
-
-/** Revokes the tokens of a login that has ended (RFC 7009), if the option `revokeTokens` says so. Never rejects. */
-export async function revokeEndedLogin(rp: RelyingParty, login: Login, tokens: TokenRecord): Promise<void> {
-  if (!rp.config.revokeTokens) return
-  const client = await findClient(rp, login.provider ?? ONLY_PROVIDER, undefined).catch(() => undefined)
-  const provider = await client?.findProvider().catch(() => undefined)
-  if (provider !== undefined) await revokeWithinLimit(provider, tokens)
-}
-
-async function revokeWithinLimit(provider: Provider, tokens: TokenRecord): Promise<void> {
-  const timeoutError = (): Error => new Error(`The revocation took longer than ${MAX_REVOCATION_SECONDS} seconds.`)
-  await withTimeLimit(MAX_REVOCATION_SECONDS, () => revoke(provider, tokens), timeoutError).catch(() => undefined)
-}
-
-/** A failed revocation must not fail the logout, so it is only published. */
-async function revoke(provider: Provider, tokens: TokenRecord): Promise<void> {
-  try {
-    await revokeTokens(provider, tokens)
-  } catch (error) {
-    publish['express-oidc:error'](() => ({ code: 'ERR_OIDC_REVOCATION', error }))
-  }
-}
-
-/** A page is redirected. A script cannot follow a redirect to another site, so it gets the URL to open. */
+/** Redirects a page. A script cannot follow a redirect to another site, so it gets the URL to open. */
 function sendLogoutResponse(
   req: Request,
   res: Response,
@@ -151,4 +130,31 @@ function sendLogoutResponse(
 function sendLogoutPage(res: Response, { url, params }: EndSessionRequest): void {
   const notice = '<noscript><p>One more step to log out.</p></noscript><button>Continue</button>'
   sendFormPage(res, url, { title: 'Logging out', fields: [...params], script: SUBMIT_FORM_SCRIPT, notice })
+}
+
+/** How long the user waits for the revocation, in seconds. The revocation continues after that. */
+const MAX_REVOCATION_SECONDS = 2
+
+/** Revokes the tokens of a login that has ended (RFC 7009) if the option `revokeTokens` is set. Never rejects. */
+export async function revokeEndedLogin(rp: RelyingParty, login: Login, tokens: TokenRecord): Promise<void> {
+  if (!rp.config.revokeTokens) return
+  const client = await findClient(rp, login.provider ?? ONLY_PROVIDER, undefined).catch(() => undefined)
+  const provider = await client?.findProvider().catch(() => undefined)
+  if (provider !== undefined) await revokeWithinLimit(provider, tokens)
+}
+
+async function revokeWithinLimit(provider: Provider, tokens: TokenRecord): Promise<void> {
+  const timeoutError = (): Error => new Error(`The revocation took longer than ${MAX_REVOCATION_SECONDS} seconds.`)
+  await withTimeLimit(MAX_REVOCATION_SECONDS, () => revokeOrPublishError(provider, tokens), timeoutError).catch(
+    () => undefined,
+  )
+}
+
+/** A failed revocation must not fail the logout, so it is only published. */
+async function revokeOrPublishError(provider: Provider, tokens: TokenRecord): Promise<void> {
+  try {
+    await revokeTokens(provider, tokens)
+  } catch (error) {
+    publish['express-oidc:error'](() => ({ code: 'ERR_OIDC_REVOCATION', error }))
+  }
 }

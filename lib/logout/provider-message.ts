@@ -4,7 +4,8 @@ import type { Response } from '../http/request.ts'
 import { send } from '../http/response.ts'
 import type { Client } from '../relying-party.ts'
 
-// What the routes have in common to which the server of a provider posts a signed token that ends sessions.
+// Shared by the routes of back-channel.ts and security-events.ts. A provider's server posts a signed token to them,
+// which ends sessions.
 
 /** A token, and the client that it is for. */
 export interface VerifiedFor<Token> {
@@ -13,9 +14,9 @@ export interface VerifiedFor<Token> {
 }
 
 /**
- * Verifies a token for each of these clients, and returns those for which it is valid: several names in `providers` can stand
- * for the same client. If there are none, it throws the most relevant error: one that is not the token's fault, because that
- * provider may be the right one.
+ * Verifies a token for each of these clients, and returns the clients for which it is valid. There can be several,
+ * because the option `providers` may list the same client under several names. If there are none, throws one of the
+ * errors. It prefers an error that is not the token's fault, because the token may be valid for that client.
  */
 export async function verifyForEach<Token>(
   clients: readonly Client[],
@@ -35,12 +36,15 @@ export async function verifyForEach<Token>(
   throw failures.find((error) => !isFaultOfSender(error)) ?? failures[0]
 }
 
-/** False for an error that is not the token's fault. It becomes a 5xx, and the provider retries. */
+/**
+ * True if the sender must correct the token or the request. For any other error we respond with a 5xx, and the sender
+ * retries.
+ */
 export function isFaultOfSender(error: unknown): error is OidcError {
   return error instanceof OidcError && error.status < 500
 }
 
-/** The key under which a token is remembered. */
+/** Returns the key in the shared state under which a used token is remembered. */
 export function replayKey(kind: 'logout-token' | 'revocation' | 'security-event', parts: readonly string[]): string {
   return `${kind}:${createHash('sha256').update(JSON.stringify(parts)).digest('base64url')}`
 }

@@ -18,8 +18,8 @@ import { requireSession, type SessionRequest } from '../session/express-session.
 import { isFaultOfSender, replayKey, sendEmpty, sendJson, type VerifiedFor, verifyForEach } from './provider-message.ts'
 
 /**
- * `POST` by a transmitter (SSF, Push-Based SET Delivery, RFC 8935): ends the sessions that the event is about. 202 means that
- * they have ended, or that there are none. The signature of the token proves where it comes from.
+ * `POST` by a transmitter (SSF, Push-Based SET Delivery, RFC 8935): ends the sessions that the event is about. The
+ * response is 202 if they have ended, or if there are none. The signature of the token proves who sent it.
  */
 export async function securityEventsRoute(rp: RelyingParty, req: Request, res: Response): Promise<void> {
   allowMethods(req, 'POST')
@@ -31,15 +31,15 @@ export async function securityEventsRoute(rp: RelyingParty, req: Request, res: R
   } catch (error) {
     if (!isFaultOfSender(error)) throw error
     publishError(error)
-    // RFC 8935 2.3: the description says which language it is in.
+    // The response must name the language of its description (RFC 8935 2.3).
     res.setHeader('Content-Language', 'en')
-    return sendJson(res, 400, { err: ERRORS[error.code] ?? 'invalid_request', description: error.message })
+    return sendJson(res, 400, { err: ERR_OF_CODE[error.code] ?? 'invalid_request', description: error.message })
   }
   sendEmpty(res, 202)
 }
 
-/** RFC 8935 2.4, SSF 8.1.4.1. Any other error is `invalid_request`. */
-const ERRORS: Partial<Readonly<Record<ErrorCode, string>>> = {
+/** The values of `err` in the response (RFC 8935 2.4, SSF 8.1.4.1). For any other error it is `invalid_request`. */
+const ERR_OF_CODE: Partial<Readonly<Record<ErrorCode, string>>> = {
   ERR_OIDC_SECURITY_EVENT_ENCRYPTED: 'invalid_key',
   ERR_OIDC_SECURITY_EVENT_ALG: 'invalid_key',
   ERR_OIDC_SECURITY_EVENT_KEY: 'invalid_key',
@@ -50,23 +50,27 @@ const ERRORS: Partial<Readonly<Record<ErrorCode, string>>> = {
   ERR_OIDC_SECURITY_EVENT_STATE: 'invalid_state',
 }
 
-/** An event whose subject and members have been read: nothing of it can be refused any more. */
-interface ReadEvent extends SecurityEvent {
+/** An event that has passed all checks: nothing in it can be refused any more. */
+interface CheckedEvent extends SecurityEvent {
   readonly endsSessions: boolean
-  /** `undefined`: no session can be of this subject. */
+  /** `undefined` if no session can belong to the subject. */
   readonly user: EventSubject | undefined
 }
 
-interface ReadToken extends Omit<SecurityEventToken, 'events'> {
-  readonly events: readonly ReadEvent[]
+interface CheckedToken extends Omit<SecurityEventToken, 'events'> {
+  readonly events: readonly CheckedEvent[]
 }
 
-/** A transmitter ends the sessions of its own provider alone, so its `iss` says which providers are meant. */
+/**
+ * Verifies the token for the clients that it may be for. A transmitter may end only the sessions of its own provider.
+ * So these are the clients with this transmitter, by the token's `iss`, and with the header `Authorization` of this
+ * request.
+ */
 async function verifyForClients(
   rp: RelyingParty,
   req: Request,
   text: string,
-): Promise<readonly VerifiedFor<ReadToken>[]> {
+): Promise<readonly VerifiedFor<CheckedToken>[]> {
   const clients = [...rp.clients.values()].filter(({ config }) => config.sharedSignals !== undefined)
   const authenticated = clients.filter((client) => hasAuthorization(client, headerOf(req, 'authorization')))
   if (authenticated.length === 0) {
@@ -80,13 +84,16 @@ async function verifyForClients(
   return await verifyForEach(named, async (client) => {
     const transmitter = await client.findTransmitter()
     const token = await verifySecurityEventToken(transmitter, client.config, text).catch((error: unknown) => {
-      throw unlessKeysAreAway(transmitter, error)
+      throw retryIfKeysUnavailable(transmitter, error)
     })
-    return { ...token, events: token.events.map((event) => readEvent(client, transmitter, event)) }
+    return { ...token, events: token.events.map((event) => checkEvent(client, transmitter, event)) }
   })
 }
 
-/** Compares hashes, so that neither the content nor the length of the right value can be measured. */
+/**
+ * Compares hashes in constant time, so that the duration reveals neither the content nor the length of the right
+ * value.
+ */
 function hasAuthorization({ config }: Client, given: string | undefined): boolean {
   const expected = authorizationHeadersOf(config)
   if (expected.length === 0) return true
@@ -102,11 +109,14 @@ function hashOf(text: string): Buffer {
   return createHash('sha256').update(text).digest()
 }
 
-/** A key that is unknown because its document is away says nothing about the token: the transmitter must retry. */
-function unlessKeysAreAway({ keys }: Transmitter, error: unknown): unknown {
-  const isAboutKeys =
+/**
+ * If the keys could not be fetched again: replaces an error about the token's key or signature by a 503, so that the
+ * transmitter retries. The token may be valid.
+ */
+function retryIfKeysUnavailable({ keys }: Transmitter, error: unknown): unknown {
+  const isKeyUnavailable =
     error instanceof OidcError && /^ERR_OIDC_SECURITY_EVENT_(KEY|SIGNATURE)$/.test(error.code) && keys.isAway()
-  if (!isAboutKeys) return error
+  if (!isKeyUnavailable) return error
   return new OidcError(
     'ERR_OIDC_SECURITY_EVENT_KEY',
     `The security event token cannot be verified, because ${keys.jwksUri} cannot be fetched. Check the transmitter.`,
@@ -120,15 +130,18 @@ const VERIFICATION = 'https://schemas.openid.net/secevent/ssf/event-type/verific
 const CREDENTIAL_CHANGE = `${CAEP}credential-change`
 
 /**
- * Events after which a session must not go on. Claims that have changed are renewed by the login that follows: until then,
- * a right that the user has lost must not be used.
+ * Events that end the user's sessions. If claims have changed, only a new login renews them. Until then the user must
+ * not use a right that was taken away.
  */
-const ENDING: ReadonlySet<string> = new Set([
+const ENDING_EVENTS: ReadonlySet<string> = new Set([
   ...[`${CAEP}session-revoked`, `${CAEP}token-claims-change`],
   ...[`${RISC}account-disabled`, `${RISC}account-purged`, `${RISC}sessions-revoked`],
 ])
 
-/** CAEP 3.3.1: whether a credential that the user may have logged in with is no longer valid. */
+/**
+ * The values of `change_type` (CAEP 3.3.1). True if a credential that the user may have logged in with has become
+ * invalid.
+ */
 const CREDENTIAL_CHANGES: ReadonlyMap<unknown, boolean> = new Map([
   ['create', false],
   ['update', true],
@@ -136,12 +149,12 @@ const CREDENTIAL_CHANGES: ReadonlyMap<unknown, boolean> = new Map([
   ['delete', true],
 ])
 
-function readEvent({ config }: Client, transmitter: Transmitter, event: SecurityEvent): ReadEvent {
+function checkEvent({ config }: Client, transmitter: Transmitter, event: SecurityEvent): CheckedEvent {
   if (event.type === VERIFICATION) {
     checkState(config, transmitter, event)
     return { ...event, endsSessions: false, user: undefined }
   }
-  const endsSessions = event.type === CREDENTIAL_CHANGE ? endsCredential(event) : ENDING.has(event.type)
+  const endsSessions = event.type === CREDENTIAL_CHANGE ? endsByCredentialChange(event) : ENDING_EVENTS.has(event.type)
   if (event.subject === undefined && !endsSessions) return { ...event, endsSessions, user: undefined }
   const context = {
     providerIssuer: config.issuer,
@@ -155,7 +168,7 @@ function readEvent({ config }: Client, transmitter: Transmitter, event: Security
   )
 }
 
-function endsCredential({ event: { change_type: change } }: SecurityEvent): boolean {
+function endsByCredentialChange({ event: { change_type: change } }: SecurityEvent): boolean {
   const isEnding = CREDENTIAL_CHANGES.get(change)
   if (isEnding !== undefined) return isEnding
   throw new OidcError(
@@ -164,7 +177,10 @@ function endsCredential({ event: { change_type: change } }: SecurityEvent): bool
   )
 }
 
-/** SSF 8.1.4.1. A transmitter may also send a verification that nobody has requested: it has no state. */
+/**
+ * Checks the state of a verification event (SSF 8.1.4.1). A transmitter may also send one that nobody has requested,
+ * without a state.
+ */
 function checkState(config: Client['config'], { issuer }: Transmitter, { event: { state } }: SecurityEvent): void {
   if (state === undefined) return
   if (typeof state === 'string' && isVerificationState(state, authorizationHeadersOf(config), issuer)) return
@@ -175,11 +191,21 @@ function checkState(config: Client['config'], { issuer }: Transmitter, { event: 
   )
 }
 
-/** RFC 8935 2: a token that comes again is acknowledged as the first time, and does nothing. */
+const REFUSED_BY_HOOK =
+  'The hook onSecurityEvent threw an error for a user. A transmitter has none: throw another error.'
+
+/**
+ * How long a token is remembered at least, in seconds. Tokens do not expire. After `loginLifetime`, every login that
+ * started before the event is over, so a replay ends none. The week protects the hook, which a replay would call
+ * again.
+ */
+const MIN_REPLAY_SECONDS = 604_800
+
+/** Handles the events of a token. A repeated token is acknowledged, but has no effect (RFC 8935 2). */
 async function handleEvents(
   rp: RelyingParty,
   req: SessionRequest,
-  verified: readonly VerifiedFor<ReadToken>[],
+  verified: readonly VerifiedFor<CheckedToken>[],
 ): Promise<void> {
   const state = rp.sharedStateOf(req.sessionStore)
   try {
@@ -187,27 +213,22 @@ async function handleEvents(
       const key = replayKey('security-event', [client.config.name, token.issuer, token.jti])
       if (await state.seen(key)) continue
       for (const event of token.events) await handleEvent(rp, req, client, token, event)
-      // Marked at the end, so that the transmitter can retry with the same token if something above fails.
+      // Mark the token at the end, so that the transmitter can retry with the same token if something above fails.
       await state.once(key, Math.max(rp.config.loginLifetime, MIN_REPLAY_SECONDS))
     }
   } catch (error) {
-    // What fails from here on is not the transmitter's fault, even if a hook throws an error for a user.
+    // All checks have passed, so a failure here is not the transmitter's fault, even if a hook throws an error for a
+    // user.
     throw isFaultOfSender(error) ? new TypeError(REFUSED_BY_HOOK, { cause: error }) : error
   }
 }
-
-const REFUSED_BY_HOOK =
-  'The hook onSecurityEvent threw an error for a user. A transmitter has none: throw another error.'
-
-/** An event does not age, but after `loginLifetime` no login is left that began before it. A week is for the hook. */
-const MIN_REPLAY_SECONDS = 604_800
 
 async function handleEvent(
   rp: RelyingParty,
   req: SessionRequest,
   { config: { name: provider } }: Client,
-  { issuer }: ReadToken,
-  { type, event, subject, user, occurredAt, endsSessions }: ReadEvent,
+  { issuer }: CheckedToken,
+  { type, event, subject, user, occurredAt, endsSessions }: CheckedEvent,
 ): Promise<void> {
   const target = user && { ...user, provider, startedUpTo: occurredAt, isWhole: true }
   let ended = 0

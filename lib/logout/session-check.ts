@@ -10,9 +10,10 @@ import { checkFailedWithin, readLogin, readTokensId } from '../session/current-l
 import { requireSession } from '../session/express-session.ts'
 
 /**
- * `GET /session-check`: the page for a hidden frame of the application (the RP iframe). It asks a frame of the provider
- * whether the user's session there has changed. If it has, it makes the page around it recheck the login without showing
- * anything (OIDC Session Management 3.1). It is empty without a login, and if the provider has no `check_session_iframe`.
+ * `GET /session-check`: the page for a hidden frame of the application (the RP iframe). Its script checks with a
+ * frame of the provider whether the user's session there has changed. If so, the script makes the page around it
+ * recheck the login without showing anything (OIDC Session Management 3.1). The page is empty without a login, if the
+ * provider is down, sent no `session_state` or has no `check_session_iframe`, and for a minute after a failed recheck.
  */
 export async function sessionCheckRoute(rp: RelyingParty, req: Request, res: Response): Promise<void> {
   allowMethods(req, 'GET')
@@ -39,10 +40,13 @@ interface Settings {
   readonly interval: number
 }
 
-/** How often the provider's frame is asked, in milliseconds. It responds from a cookie, without a request. */
-const INTERVAL = 5000
+/**
+ * How often the script messages the provider's frame, in milliseconds. The frame responds from a cookie, without a
+ * request.
+ */
+const INTERVAL_MILLISECONDS = 5000
 
-/** After a failed recheck the page has no frame for this many seconds. Otherwise it would recheck again and again. */
+/** How long the page is empty after a failed recheck, in seconds. Otherwise it would recheck again and again. */
 const PAUSE_SECONDS = 60
 
 async function prepareCheck(rp: RelyingParty, req: Request): Promise<SessionCheck | undefined> {
@@ -56,7 +60,10 @@ async function prepareCheck(rp: RelyingParty, req: Request): Promise<SessionChec
   if (provider === undefined || frame === undefined) return undefined
   const message = `${provider.config.clientId} ${sessionState}`
   const recheckUrl = loginUrl(rp.config, { ...providerParam(rp.config, login), prompt: 'none', returnTo: '' })
-  return { frame, settings: { origin: new URL(frame).origin, message, loginUrl: recheckUrl, interval: INTERVAL } }
+  return {
+    frame,
+    settings: { origin: new URL(frame).origin, message, loginUrl: recheckUrl, interval: INTERVAL_MILLISECONDS },
+  }
 }
 
 /** The user does not see this page, so if the provider is down the error is only published. */
@@ -83,7 +90,8 @@ function sendCheckPage(res: Response, frame: string, settings: Settings): void {
   const nonce = randomBytes(16).toString('base64')
   const policy = `default-src 'none'; script-src 'nonce-${nonce}'; frame-src ${settings.origin}`
   const values = `const settings = ${scriptValue(settings)}\nconst frame = ${scriptValue(frame)}`
-  // The script sets the URL of the frame, so that nothing in it can be HTML. The sandbox forbids the frame to navigate the page.
+  // The script sets the URL of the frame, so nothing in the URL can be read as HTML. The sandbox keeps the frame from
+  // navigating the page.
   const body = `<iframe id="provider" hidden sandbox="allow-scripts allow-same-origin" title="Session at the provider"></iframe>
 <script nonce="${nonce}">${values}
 ${SCRIPT}
@@ -92,13 +100,13 @@ provider.src = frame</script>`
 }
 
 /**
- * Asks the provider's frame whether its session has changed, and makes the page around this one recheck the login if it has.
- * After `error` it stops, because another question would not help.
+ * Messages the provider's frame, which responds `unchanged`, `changed` or `error`. After `changed` it makes the page
+ * around this one recheck the login. After `error` it stops, because another message would not help.
  *
- * If the browser withholds the provider's cookies from frames, the provider's frame always responds `changed`, and a recheck
- * would not help. So `changed` counts only after the frame has responded `unchanged` once, and after a recheck only for
- * another session state. The value in `localStorage` is empty after `unchanged`, and is the message
- * of the last recheck after a recheck.
+ * If the browser withholds the provider's cookies from frames, the provider's frame always responds `changed`, and a
+ * recheck would not help. So the script follows `changed` in two cases only: the frame has responded `unchanged`
+ * since the last recheck, or the last recheck was for the same session state. `localStorage` keeps that: an empty
+ * value after `unchanged`, and the message of the recheck after a recheck.
  */
 const SCRIPT = `const provider = document.getElementById('provider')
 const key = 'express-oidc ' + settings.origin + settings.loginUrl
@@ -120,7 +128,7 @@ addEventListener('message', ({ origin, source, data }) => {
 })
 provider.addEventListener('load', ask)`
 
-/** JSON in which nothing can end the script element. */
+/** Returns JSON for a script element. It escapes all characters that could end the element. */
 function scriptValue(value: unknown): string {
   return JSON.stringify(value).replace(/[<>&\u2028\u2029]/g, (character) => {
     return `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`

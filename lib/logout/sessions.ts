@@ -17,49 +17,55 @@ import { revokeEndedLogin } from './logout.ts'
 
 /** `auth.sessions.list()`: the live logins of a user, or of a session at the provider. */
 export async function listSessions(rp: RelyingParty, query: SessionQuery): Promise<readonly SessionInfo[]> {
-  const { sub, sid, current, ...place } = checkMembers('list', query, QUERY_MEMBERS)
-  if (sub === undefined && sid === undefined) throw namesNobody('list', 'sub or sid')
-  const found = await rp.sessionList.find(storeFor(rp, place.store), await targetOf(rp, 'list', { ...place, sub, sid }))
+  const { sub, sid, current, ...providerQuery } = checkMembers('list', query, QUERY_MEMBERS)
+  if (sub === undefined && sid === undefined) throw noUserNamed('list', 'sub or sid')
+  const found = await rp.sessionList.find(
+    storeFor(rp, providerQuery.store),
+    await targetOf(rp, 'list', { ...providerQuery, sub, sid }),
+  )
   const infos = found.map((session) => describeSession(session, rp.sessionList, current))
   return infos.sort((one, other) => other.loggedInAt - one.loggedInAt)
 }
 
 /** `auth.sessions.end()`: ends logins on all nodes, with their tokens. Returns how many have ended. */
 export async function endSessions(rp: RelyingParty, given: SessionTarget): Promise<number> {
-  const { sub, sid, sessionId, except, ...place } = checkMembers('end', given, TARGET_MEMBERS)
-  const store = storeFor(rp, place.store)
+  const { sub, sid, sessionId, except, ...providerQuery } = checkMembers('end', given, TARGET_MEMBERS)
+  const store = storeFor(rp, providerQuery.store)
   const exceptSessionId = except === undefined ? undefined : rp.sessionList.idOf(except)
   const onEnded: EndOptions['onEnded'] = (login, tokens) => revokeEndedLogin(rp, login, tokens)
   const options = { exceptSessionId, onEnded }
   if (sub === undefined && sid === undefined) {
-    if (sessionId === undefined) throw namesNobody('end', 'sub, sid or sessionId')
-    return await endOne(rp, store, sessionId, options)
+    if (sessionId === undefined) throw noUserNamed('end', 'sub, sid or sessionId')
+    return await endOneSession(rp, store, sessionId, options)
   }
-  const target = await targetOf(rp, 'end', { ...place, sub, sid })
-  if (sessionId !== undefined) return await endOne(rp, store, sessionId, options, target)
+  const target = await targetOf(rp, 'end', { ...providerQuery, sub, sid })
+  if (sessionId !== undefined) return await endOneSession(rp, store, sessionId, options, target)
   const excepted = exceptSessionId === undefined ? undefined : await rp.sessionList.read(store, exceptSessionId)
   await rp.providerLogouts.recordLogout(store, target, excepted?.oidcSession.tokensId)
   return (await rp.providerLogouts.endSessions(store, target, 'application', options)).length
 }
 
-/** Ends one session, which need not be in the index. With a target, its login must match that. */
-async function endOne(
+/**
+ * Ends one session, even if it is missing from the session index. If there is a target, its login must match the
+ * target.
+ */
+async function endOneSession(
   rp: RelyingParty,
   store: StoreLike,
-  name: string,
+  idOrName: string,
   options: EndOptions,
   target?: LogoutTarget,
 ): Promise<number> {
-  const found = await rp.sessionList.read(store, rp.sessionList.idOf(name))
+  const found = await rp.sessionList.read(store, rp.sessionList.idOf(idOrName))
   if (found === undefined || found.sessionId === options.exceptSessionId) return 0
   const { sessionId, oidcSession } = found
   if (target !== undefined && !matchesTarget(oidcSession.login, target)) return 0
   const entry = { sessionId, tokensId: oidcSession.tokensId }
-  const ended = await rp.providerLogouts.endSession(store, entry, ownTarget(found), 'application', options)
+  const ended = await rp.providerLogouts.endSession(store, entry, targetOfSession(found), 'application', options)
   return ended === undefined ? 0 : 1
 }
 
-function ownTarget({ oidcSession: { login } }: FoundSession): LogoutTarget {
+function targetOfSession({ oidcSession: { login } }: FoundSession): LogoutTarget {
   return { provider: login.provider ?? ONLY_PROVIDER, issuer: login.claims.iss, sub: login.claims.sub }
 }
 
@@ -67,8 +73,8 @@ const QUERY_MEMBERS: readonly string[] = ['sub', 'sid', 'provider', 'issuer', 'c
 const TARGET_MEMBERS: readonly string[] = ['sub', 'sid', 'provider', 'issuer', 'sessionId', 'except']
 
 /**
- * Refuses unknown members, and members that are no text. A misspelt `except` would end the session of the caller, and an
- * undefined `sub` must not mean every user.
+ * Throws for unknown members, and for members that are no text or are empty. If a misspelt `except` were ignored, the
+ * caller's own session would end. An undefined `sub` must not mean every user.
  */
 function checkMembers<Given extends object>(method: string, given: Given, names: readonly string[]): Given {
   const entries = Object.entries(Object(given))
@@ -83,15 +89,21 @@ function checkMembers<Given extends object>(method: string, given: Given, names:
   return given
 }
 
-function namesNobody(method: string, needed: string): ConfigError {
+function noUserNamed(method: string, needed: string): ConfigError {
   return new ConfigError([`The call auth.sessions.${method}() needs ${needed}, or it names nobody.`])
 }
 
-/** `checkMembers` has refused a member that is given as undefined. */
-type LoosePartial<Given> = { readonly [Name in keyof Given]?: Given[Name] | undefined }
+/**
+ * Like `Partial`, but a member may also be undefined. `checkMembers` has refused that for the members of the caller.
+ */
+type PartialOrUndefined<Given> = { readonly [Name in keyof Given]?: Given[Name] | undefined }
 
-/** Whose logins, at which issuer. Each provider has its own users, so it must be clear which one is meant. */
-async function targetOf(rp: RelyingParty, method: string, query: LoosePartial<SessionQuery>): Promise<LogoutTarget> {
+/** Returns the user or session, with its provider and issuer: each provider has its own users. */
+async function targetOf(
+  rp: RelyingParty,
+  method: string,
+  query: PartialOrUndefined<SessionQuery>,
+): Promise<LogoutTarget> {
   const { sub, sid } = query
   const { config } = await clientFor(rp, method, query.provider)
   return { provider: config.name, issuer: issuerOf(config.issuer, method, query.issuer), sub, sid }
@@ -118,7 +130,7 @@ function issuerOf(configured: string, method: string, issuer: string | undefined
   ])
 }
 
-/** Each request brings the store of the app. */
+/** Returns the given store, or else the store of the latest request. */
 function storeFor(rp: RelyingParty, given: StoreLike | undefined): StoreLike {
   const store = given ?? rp.storeWatch.latestStore
   if (store === undefined) {
