@@ -43,9 +43,9 @@ export interface LoginServices {
 type LogoutChannel = Events['express-oidc:logout']['how']
 
 /**
- * Ends the session of this request, with everything that the application stored in it, for parallel requests too. Returns
- * the tokens of its login, if any, so that the caller can revoke them. Rejects if the session could not be destroyed: the
- * cookie stays then, so that the user can try again. Other failures do not keep the login alive: they are published.
+ * Ends the session of this request with all that the application stored in it, for parallel requests too. Returns the tokens
+ * of its login, so that the caller can revoke them. Rejects if the session could not be destroyed: its cookie stays, so that
+ * the user can try again. Other failures are published.
  *
  * @param res Pass it to delete the browser's session cookie as well.
  * @param how Pass it to publish the logout, if there was a login.
