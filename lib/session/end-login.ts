@@ -68,13 +68,12 @@ export async function endLocalLogin(
   await storeWatch.markEnded(req)
   const tokens = tokensId === undefined ? undefined : await tokenRecords.read(sessionStore, tokensId).catch(report)
   if (tokensId !== undefined) await tokenRecords.remove(sessionStore, tokensId).catch(report)
+  failures.forEach(publishError)
   try {
     await storeOperation('destroy', (done) => req.session.destroy(unlessAbsent(done)))
   } catch (error) {
     storeWatch.unmarkEnded(sessionID)
     throw error
-  } finally {
-    failures.forEach(publishError)
   }
   if (failures.length === 0) await storeWatch.unindex({ sessionStore, sessionID, session })
   if (res !== undefined) {

@@ -19,6 +19,7 @@ const DROPPED: Readonly<Record<string, string>> = {
   'session/end-login.ts: failures.push': 'returns no promise',
   'session/end-login.ts: publishError': 'returns no promise',
   'session/login-watch.ts: stop': 'returns no promise',
+  'session/store-watch.ts: endedAt.delete': 'returns no promise',
   'session/store-watch.ts: saved.set': 'returns no promise',
   'state/epoch.ts: read': 'has .catch',
   'state/guarded-state.ts: traced': 'has .catch',
