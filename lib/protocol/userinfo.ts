@@ -100,7 +100,7 @@ async function refreshAtLogin(provider: Provider, claims: IdTokenClaims, latest:
 
 const loadRefreshGrant = loadOnce(() => import('./refresh-grant.ts'))
 
-/** True if UserInfo refuses the access token (RFC 6750 3.1), so that a new one may help. A refused DPoP proof is another matter. */
+/** True if UserInfo refuses the access token (RFC 6750 3.1), and not its DPoP proof: only then can a new token help. */
 export function isTokenRejected(error: unknown): boolean {
   if (!(error instanceof ProviderError) || error.code !== 'ERR_OIDC_USERINFO') return false
   return error.providerStatus === 401 && [undefined, 'invalid_token'].includes(error.refusal?.error)

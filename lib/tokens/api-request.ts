@@ -52,7 +52,8 @@ async function rejectStepUp(response: Response): Promise<Response> {
 
 /**
  * `req.oidc.userinfo()`: requests the UserInfo claims now. If the provider has no further claims for this token, the result
- * has the `sub` alone. If UserInfo refuses the token, it is refreshed once. Throws what {@link freshAccessToken} throws, and the codes of UserInfo.
+ * has the `sub` alone. If UserInfo refuses the token, it is refreshed once. Throws what {@link freshAccessToken} throws, and
+ * the codes of UserInfo.
  */
 export async function requestUserInfo(
   rp: RelyingParty,

@@ -344,34 +344,25 @@ describe('an endpoint that changes its nonce with each request', () => {
 describe('UserInfo that refuses the proof', () => {
   const stand = createStand(settingsFor({ dpop: 'no-nonce' }))
   const challenge = (text: string): JsonChange => answered(401, {}, { 'WWW-Authenticate': text })
-  const rows: readonly Row<JsonChange>[] = [
+  const refusals: readonly Row<JsonChange>[] = [
     ['the proof', challenge('DPoP error="invalid_dpop_proof"'), 'ERR_OIDC_USERINFO'],
     ['a proof without a nonce, and sends none', challenge('DPoP error="use_dpop_nonce"'), 'ERR_OIDC_USERINFO'],
   ]
-  testRefusals(
-    rows,
-    stand,
-    async (change) => {
-      stand.provider.change.userinfo = change
-      return await logIn(stand)
-    },
-    { '/token': 1, '/userinfo': 1 },
-  )
-
-  const rowsOfTokens: readonly Row<JsonChange>[] = [
+  const refusalsOfTokens: readonly Row<JsonChange>[] = [
     ['the token', challenge('DPoP error="invalid_token"'), 'ERR_OIDC_USERINFO'],
     ['everything but bearer tokens', challenge('Bearer error="invalid_token"'), 'ERR_OIDC_USERINFO'],
   ]
-  testRefusals(
-    rowsOfTokens,
-    stand,
-    async (change) => {
+  // CL-5: one refresh follows a refused token, and then nothing more. None follows a refused proof.
+  for (const [rows, requests] of [
+    [refusals, 1],
+    [refusalsOfTokens, 2],
+  ] as const) {
+    const logInWith = async (change: JsonChange) => {
       stand.provider.change.userinfo = change
       return await logIn(stand)
-    },
-    // CL-5: one refresh follows, and then nothing more.
-    { '/token': 2, '/userinfo': 2 },
-  )
+    }
+    testRefusals(rows, stand, logInWith, { '/token': requests, '/userinfo': requests })
+  }
 
   it('never gets the token as a bearer token', async () => {
     stand.provider.change.userinfo = challenge('Bearer error="invalid_token"')
