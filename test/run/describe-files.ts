@@ -1,7 +1,7 @@
 import { createRequire } from 'node:module'
 import { after, describe, mock } from 'node:test'
 import { modulePath, moduleUrl } from '../support/app/project.ts'
-import { closeConnectionsOfFetch } from './close-connections.ts'
+import { separateMockedTimers } from './mocked-timers.ts'
 
 const require = createRequire(import.meta.url)
 
@@ -10,7 +10,7 @@ const require = createRequire(import.meta.url)
  * and what it has mocked is undone.
  */
 export async function describeFiles(files: readonly string[]): Promise<void> {
-  closeConnectionsOfFetch()
+  separateMockedTimers()
   for (const file of files) await describeFile(file)
 }
 

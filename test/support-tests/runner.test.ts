@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { describe, it } from 'node:test'
+import { before, describe, it, mock } from 'node:test'
 import { groupFiles, isLong } from '../run/groups.ts'
+import { separateMockedTimers } from '../run/mocked-timers.ts'
 import { noteOutcome, type Outcome, slowest, type TestEvent, withoutPasses } from '../run/report.ts'
 import { moduleUrl, ROOT, sourceOf } from '../support/app/project.ts'
 import { createRsaKeyPair } from '../support/app/rsa-keys.ts'
@@ -130,3 +131,56 @@ describe('what compiled tests need', () => {
     assert.equal(one.privateKey.asymmetricKeyDetails?.modulusLength, 2048)
   })
 })
+
+describe('mocked timers', () => {
+  // For this file on its own: the runner has done so already.
+  before(separateMockedTimers)
+
+  function mocking(work: () => void): void {
+    mock.timers.enable({ apis: ['setTimeout', 'setInterval'] })
+    try {
+      work()
+    } finally {
+      mock.timers.reset()
+    }
+  }
+
+  for (const [name, set, clear] of [
+    ['setTimeout', setTimeoutOf, (timer: NodeJS.Timeout) => clearTimeout(timer)],
+    ['setInterval', setIntervalOf, (timer: NodeJS.Timeout) => clearInterval(timer)],
+  ] as const) {
+    it(`go off although one of an earlier mocking is cleared: ${name}`, () => {
+      let earlier: NodeJS.Timeout | undefined
+      let calls = 0
+      mocking(() => {
+        earlier = set(() => {})
+      })
+      mocking(() => {
+        assert.ok(earlier)
+        clear(earlier)
+        const timer = set(() => {
+          calls += 1
+        })
+        clear(earlier)
+        mock.timers.tick(1000)
+        clear(timer)
+        mock.timers.tick(1000)
+      })
+      assert.equal(calls, 1)
+    })
+
+    it(`let a real one be cleared: ${name}`, () => {
+      const timer = set(() => {})
+      mocking(() => clear(timer))
+      assert.equal(Reflect.get(timer, '_destroyed'), true)
+    })
+  }
+})
+
+function setTimeoutOf(run: () => void): NodeJS.Timeout {
+  return setTimeout(run, 1000)
+}
+
+function setIntervalOf(run: () => void): NodeJS.Timeout {
+  return setInterval(run, 1000)
+}
