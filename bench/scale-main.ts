@@ -10,6 +10,9 @@ import { earlierLoginsTable, measureEarlierLogins, type Place } from './earlier-
 import { heapTable, measureRefreshHeap } from './heap.ts'
 import { inMemory, measureLogouts, scaleTable } from './scale.ts'
 
+// As a server runs. In development, errors and advice go to the console.
+process.env['NODE_ENV'] = 'production'
+
 /** `npm run bench:scale`: what one login and one logout cost among few sessions and among many. */
 const sizes = [
   { sessions: 1000, entries: 1000 },

@@ -15,8 +15,8 @@ export interface TrustedIssuer {
 
 /** The issuers of one `bearer()` call. */
 export interface TrustedIssuers {
-  /** The issuer that these unverified claims name, or `undefined` if it is not trusted. */
-  find(claims: JsonObject): Promise<TrustedIssuer | undefined>
+  /** The issuer that these unverified claims name, or `undefined` if it is not trusted. A promise if it has to be found. */
+  find(claims: JsonObject): TrustedIssuer | undefined | Promise<TrustedIssuer | undefined>
   /** Those that are known without a token. */
   readonly known: readonly TrustedIssuer[]
 }
@@ -24,7 +24,7 @@ export interface TrustedIssuers {
 export function createTrustedIssuers({ issuers }: BearerConfig): TrustedIssuers {
   if (typeof issuers === 'function') return createFoundIssuers(issuers)
   const known = issuers.map((config) => createTrustedIssuer(config))
-  return { known, find: async (claims) => known.find(({ config }) => isIssuedBy(config.issuer, claims)) }
+  return { known, find: (claims) => known.find(({ config }) => isIssuedBy(config.issuer, claims)) }
 }
 
 function createTrustedIssuer(

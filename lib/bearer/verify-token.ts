@@ -66,7 +66,7 @@ export function createTokenVerifier(config: BearerConfig): TokenVerifier {
   async function check(token: string, { grant, isTyped }: SignedToken, issuer: TrustedIssuer) {
     try {
       checkAccessToken({ claims: grant.claims, isTyped }, issuer.config)
-      return await checkTenant(issuer, grant)
+      return hasTenants(issuer) ? await checkTenant(issuer, grant) : grant
     } catch (error) {
       memory.remove(token)
       throw error
@@ -116,10 +116,13 @@ async function isStillSigned({ findServer, key, hint }: SignedToken, issuer: Tru
  * An issuer with many tenants signs the tokens of all of them, and answers about all of them. Throws
  * `ERR_OIDC_ACCESS_TOKEN_ISSUER`.
  */
-async function checkTenant({ config }: TrustedIssuer, grant: AccessTokenGrant): Promise<AccessTokenGrant> {
-  const { issuer, tenants } = config
-  if (!issuer.includes(TENANT_PLACEHOLDER) || (await isAllowedTenant(tenants, grant.claims['tid']))) return grant
+async function checkTenant(issuer: TrustedIssuer, grant: AccessTokenGrant): Promise<AccessTokenGrant> {
+  if (!hasTenants(issuer) || (await isAllowedTenant(issuer.config.tenants, grant.claims['tid']))) return grant
   throw accessTokenError('ISSUER', { message: 'is of a tenant (tid) that the option tenants does not allow.' })
+}
+
+function hasTenants({ config }: TrustedIssuer): boolean {
+  return config.issuer.includes(TENANT_PLACEHOLDER)
 }
 
 async function loadIssuer({ findServer, config: { algorithms } }: TrustedIssuer): Promise<void> {

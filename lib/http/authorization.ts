@@ -21,9 +21,12 @@ export function readCredentials(req: Request): Credentials | undefined {
   if (hasTokenInQuery(req)) throw invalidRequest(`has an access token in its query. ${ADVICE}`)
   if (hasTokenInForm(req)) throw invalidRequest(`has an access token in its body. ${ADVICE}`)
   const header = headerOf(req, 'authorization')
-  if (header === undefined || !/^(?:Bearer|DPoP)(?:\s|,|$)/i.test(header)) return undefined
+  if (header === undefined) return undefined
   const [, scheme = '', token = ''] = AUTHORIZATION.exec(header) ?? []
-  if (token === '') throw invalidRequest(`has an Authorization header without exactly one access token. ${ADVICE}`)
+  if (token === '') {
+    if (!/^(?:Bearer|DPoP)(?:\s|,|$)/i.test(header)) return undefined
+    throw invalidRequest(`has an Authorization header without exactly one access token. ${ADVICE}`)
+  }
   return { scheme: scheme.toLowerCase() === 'dpop' ? 'DPoP' : 'Bearer', token }
 }
 

@@ -32,8 +32,8 @@ export interface ChallengeProblem {
 const PROTECTION: unique symbol = Symbol('express-oidc.protection')
 
 /** Remembers for the guards that this request has passed a `bearer()`. The last one counts. */
-export function protect(req: Request, protection: Protection): void {
-  Object.assign(req, { [PROTECTION]: protection })
+export function protect(req: Request & { [PROTECTION]?: Protection }, protection: Protection): void {
+  req[PROTECTION] = protection
 }
 
 /** The protection of the last `bearer()` that this request has passed. */

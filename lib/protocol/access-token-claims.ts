@@ -65,7 +65,25 @@ export function checkAccessToken(
   { claims, isTyped }: Pick<ParsedAccessToken, 'claims' | 'isTyped'>,
   expected: AccessTokenExpectations,
 ): void {
-  checkClaims(ACCESS_TOKEN_NOUN, claims, RULES, { ...expected, isTyped, now: nowInSeconds() })
+  checkClaims(ACCESS_TOKEN_NOUN, claims, RULES, contextOf(expected, isTyped))
+}
+
+/** Each member by its name: to copy a whole configuration takes longer than all the rules. */
+function contextOf(expected: AccessTokenExpectations, isTyped: boolean): AccessTokenContext {
+  const { issuer, audience, audienceClaim, profile, maxTokenAge, clockTolerance } = expected
+  const { allowMissingSub, dangerouslyAllowUnmarkedTokens } = expected
+  return {
+    issuer,
+    audience,
+    audienceClaim,
+    profile,
+    maxTokenAge,
+    allowMissingSub,
+    dangerouslyAllowUnmarkedTokens,
+    clockTolerance,
+    isTyped,
+    now: nowInSeconds(),
+  }
 }
 
 /** Reads what the claims of a checked token grant. */

@@ -66,14 +66,10 @@ export function createKeyStore(http: Pick<HttpClient, 'getJson'>, jwksUri: strin
   let renewing: Promise<boolean> | undefined
   let isAway = false
 
-  async function select(hint: KeyHint): Promise<readonly KeyObject[]> {
-    return candidatesAmong(await keySet.get(), hint)
-  }
-
   async function keysFor(hint: KeyHint): Promise<readonly KeyObject[]> {
-    const candidates = await select(hint)
+    const candidates = candidatesAmong(await keySet.get(), hint)
     if (candidates.length > 0) return candidates
-    return (await renew()) ? await select(hint) : candidates
+    return (await renew()) ? candidatesAmong(await keySet.get(), hint) : candidates
   }
 
   function restrictionOf(hint: KeyHint): KeyRestriction | undefined {
