@@ -58,7 +58,10 @@ export function createIntrospectionCache({ maxBytes, maxAge }: IntrospectionCach
   function noteFailure(key: string, error: unknown): void {
     const now = nowInSeconds()
     if (isInactive(error)) inactive.set(key, error, ENTRY_BYTES, now + Math.min(INACTIVE_SECONDS, maxAge))
-    if (error instanceof ProviderError) pause = { until: now + secondsToPause(error), error }
+    if (!(error instanceof ProviderError)) return
+    // Requests that were sent together may fail in different ways. None of them shortens the pause.
+    const until = now + secondsToPause(error)
+    if (until > (pause?.until ?? now)) pause = { until, error }
   }
 
   return async (token, introspect) => {

@@ -264,7 +264,7 @@ describe('verifyAccessToken()', () => {
       )
       assert.deepEqual([info.clientId, info.scopes, info.resource?.href], ['', [], `${issuer.audience}/`])
       // Other names of the API, of which none is a URL that says where it is.
-      for (const aud of ['urn:other', 'https://', 'https://a b.example']) {
+      for (const aud of ['urn:other', 'urn:https://other.example', 'https://', 'https://a b.example']) {
         const { resource } = await verifyAccessToken(issuer.token({ aud: [aud, issuer.audience] }))
         assert.equal(resource?.href, `${issuer.audience}/`, JSON.stringify(aud))
       }

@@ -198,4 +198,14 @@ describe('the memory of verified tokens', () => {
       [false, true, true],
     )
   })
+
+  it('holds a token that takes all its bytes, and no room for tokens that were only looked up', () => {
+    const entry = {} as SignedToken
+    const memory = createTokenMemory(650)
+    memory.add('a'.repeat(10), entry)
+    assert.equal(memory.find('a'.repeat(10)), entry)
+    assert.equal(memory.find('b'.repeat(10)), undefined)
+    memory.add('b'.repeat(10), entry)
+    assert.deepEqual([memory.find('a'.repeat(10)), memory.find('b'.repeat(10))], [undefined, entry])
+  })
 })

@@ -720,6 +720,13 @@ describe('createIntrospectionCache()', () => {
     assert.equal(requests.filter((token) => token === 'a').length, 1)
   })
 
+  it('remembers refusals within an eighth of its bytes', async () => {
+    // Each refusal takes 600 bytes, so there is room for two.
+    const { ask, requests } = counting({ maxBytes: 9600, maxAge: 60 }, () => Promise.reject(inactive))
+    for (const token of ['a', 'b', 'a', 'c', 'a', 'b']) await assert.rejects(ask(token), inactive)
+    assert.deepEqual(requests, ['a', 'b', 'c', 'b'])
+  })
+
   it('sends no request while the server asks for a pause, but uses what it remembers', () =>
     withClock(async (tick) => {
       const busy = new ProviderError('ERR_OIDC_PROVIDER_BUSY', 'x', { retryAfter: 17 })
@@ -739,6 +746,24 @@ describe('createIntrospectionCache()', () => {
       tick(1)
       await ask('c')
       assert.deepEqual(requests, ['a', 'b', 'c'])
+    }))
+
+  it('keeps the longest pause that requests of the same moment are answered with', () =>
+    withClock(async (tick) => {
+      const failure = (retryAfter?: number) =>
+        new ProviderError('ERR_OIDC_INTROSPECTION_UNAVAILABLE', 'x', {
+          cause: new ProviderError('ERR_OIDC_PROVIDER_BUSY', 'x', { retryAfter }),
+        })
+      const failures = [failure(17), failure(3), failure(), new ProviderError('ERR_OIDC_INTROSPECTION_RESPONSE', 'x')]
+      const { ask, requests } = counting(undefined, async () => {
+        throw failures.shift() ?? inactive
+      })
+      await Promise.allSettled(['a', 'b', 'c', 'd'].map(ask))
+      tick(16)
+      await assert.rejects(ask('e'), { code: 'ERR_OIDC_INTROSPECTION_UNAVAILABLE' })
+      tick(1)
+      await assert.rejects(ask('e'), inactive)
+      assert.deepEqual(requests, ['a', 'b', 'c', 'd', 'e'])
     }))
 
   it('leaves a server alone for a minute at most', () =>
