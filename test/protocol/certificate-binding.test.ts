@@ -85,6 +85,7 @@ describe('readCertificateHeader()', () => {
     ["Envoy's element", 'xfcc', xfcc],
     ["Envoy's element with Cert alone", 'xfcc', `Cert=${escaped}`],
     ["Envoy's element with a chain", 'xfcc', `Cert="${escaped}";Chain="${escaped}${escaped}"`],
+    ['escaped PEM of exactly 16 KiB', 'escaped-pem', escaped.padEnd(16_384)],
     ['the byte sequence of RFC 9440', 'rfc9440', `:${base64}:`],
     ['a byte sequence between spaces', 'rfc9440', ` :${base64}: `],
   ]
@@ -118,6 +119,7 @@ describe('readCertificateHeader()', () => {
     ['an empty PEM', 'escaped-pem', encodeURIComponent('-----BEGIN CERTIFICATE-----\n\n-----END CERTIFICATE-----\n')],
     ['(null), as Apache writes it', 'escaped-pem', '(null)'],
     ['more than 16 KiB', 'escaped-pem', escaped + '%0A'.repeat(6000)],
+    ['a character more than 16 KiB', 'escaped-pem', escaped.padEnd(16_385)],
     ['two elements, of which the client wrote one', 'xfcc', `Cert="${escaped}",${xfcc}`],
     ['a second element without a certificate', 'xfcc', `${xfcc},By=spiffe://c`],
     ['two Cert in one element', 'xfcc', `Cert="${escaped}";Cert="${escaped}"`],
@@ -154,6 +156,16 @@ describe('readCertificateHeader()', () => {
       const error = errorOf(() => readCertificateHeader(value, format))
       assert.deepEqual([error.code, error.status], ['ERR_OIDC_CERTIFICATE_HEADER', 400])
       assert.ok(!error.message.includes(base64.slice(0, 20)))
+    })
+  }
+
+  for (const [format, value, advice] of [
+    ['escaped-pem', '(null)', /is not in the format 'escaped-pem'. In nginx, send \$ssl_client_escaped_cert/],
+    ['xfcc', `Hash=${hash}`, /is not in the format 'xfcc'. In Envoy, set forward_client_cert_details to SANITIZE_SET/],
+    ['rfc9440', '::', /is not in the format 'rfc9440'. The value of Client-Cert is base64 between two colons/],
+  ] as const) {
+    it(`says how to configure the proxy if the header is not in the format ${format}`, () => {
+      assert.match(errorOf(() => readCertificateHeader(value, format)).message, advice)
     })
   }
 

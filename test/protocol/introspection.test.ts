@@ -691,13 +691,19 @@ describe('createIntrospectionCache()', () => {
     assert.deepEqual(requests, ['a', 'b', 'c', 'b'])
   })
 
-  it('does not remember an answer that is larger than the memory', async () => {
-    const { ask, requests } = counting({ maxBytes: 10_000, maxAge: 60 }, async () =>
-      grant({ claims: { fat: 'a'.repeat(10_000) } }),
-    )
-    await ask('a')
-    await ask('a')
-    assert.equal(requests.length, 2)
+  it('does not remember an answer that is larger than the memory, and forgets no other one for it', async () => {
+    const answers = [grant(), grant({ claims: { fat: 'a'.repeat(10_000) } })]
+    const { ask, requests } = counting({ maxBytes: 10_000, maxAge: 60 }, async () => answers.shift() ?? grant())
+    for (const token of ['a', 'fat', 'a', 'fat']) await ask(token)
+    assert.deepEqual(requests, ['a', 'fat', 'fat'])
+  })
+
+  it('forgets no token for one that has expired within clockTolerance', async () => {
+    const answers = [grant(), grant(), grant({ expiresAt: now() - 1 })]
+    // Room for two entries.
+    const { ask, requests } = counting({ maxBytes: 2000, maxAge: 60 }, async () => answers.shift() ?? grant())
+    for (const token of ['a', 'b', 'expired', 'a', 'b']) await ask(token)
+    assert.deepEqual(requests, ['a', 'b', 'expired'])
   })
 
   it('remembers nothing with maxBytes 0', async () => {
@@ -725,6 +731,9 @@ describe('createIntrospectionCache()', () => {
     const { ask, requests } = counting({ maxBytes: 9600, maxAge: 60 }, () => Promise.reject(inactive))
     for (const token of ['a', 'b', 'a', 'c', 'a', 'b']) await assert.rejects(ask(token), inactive)
     assert.deepEqual(requests, ['a', 'b', 'c', 'b'])
+    const one = counting({ maxBytes: 4800, maxAge: 60 }, () => Promise.reject(inactive))
+    for (const token of ['a', 'a', 'b', 'b']) await assert.rejects(one.ask(token), inactive)
+    assert.deepEqual(one.requests, ['a', 'b'])
   })
 
   it('sends no request while the server asks for a pause, but uses what it remembers', () =>
@@ -750,11 +759,10 @@ describe('createIntrospectionCache()', () => {
 
   it('keeps the longest pause that requests of the same moment are answered with', () =>
     withClock(async (tick) => {
-      const failure = (retryAfter?: number) =>
-        new ProviderError('ERR_OIDC_INTROSPECTION_UNAVAILABLE', 'x', {
-          cause: new ProviderError('ERR_OIDC_PROVIDER_BUSY', 'x', { retryAfter }),
-        })
-      const failures = [failure(17), failure(3), failure(), new ProviderError('ERR_OIDC_INTROSPECTION_RESPONSE', 'x')]
+      const failure = (retryAfter?: number, code: ErrorCode = 'ERR_OIDC_INTROSPECTION_UNAVAILABLE') =>
+        new ProviderError(code, 'x', { cause: new ProviderError('ERR_OIDC_PROVIDER_BUSY', 'x', { retryAfter }) })
+      // The last one is no request for a pause: the server has answered, but not as it should.
+      const failures = [failure(17), failure(3), failure(), failure(60, 'ERR_OIDC_INTROSPECTION_RESPONSE')]
       const { ask, requests } = counting(undefined, async () => {
         throw failures.shift() ?? inactive
       })
