@@ -172,6 +172,8 @@ describe('the credentials of a request', () => {
       [`authorization: Bearer ${token}`, `AUTHORIZATION: Bearer ${token}`],
     ],
     ['two tokens in one header', [`Authorization: Bearer ${token} ${token}`]],
+    ['the same scheme twice in one header', [`Authorization: Bearer ${token}, Bearer ${token}`]],
+    ['a scheme behind another text', [`Authorization: Bearer x Bearer ${token}`]],
     ['two schemes in one header', [`Authorization: Bearer ${token}, Basic eA==`]],
     ['no token', ['Authorization: Bearer']],
     ['no token but a space', ['Authorization: Bearer ']],

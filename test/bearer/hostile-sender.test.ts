@@ -80,6 +80,11 @@ const PROOFS: readonly [string, () => ProofChange, string][] = [
   ['no URL', () => ({ claims: { htu: undefined } }), 'URL'],
   ['a URL in a list', () => ({ claims: { htu: [URL_OF_WHO] } }), 'URL'],
   ['an iat of long ago', () => ({ claims: { iat: now() - 300 } }), 'ISSUED_AT'],
+  [
+    'an iat of two minutes ago, beyond its age and clockTolerance',
+    () => ({ claims: { iat: now() - 125 } }),
+    'ISSUED_AT',
+  ],
   ['an iat in the future', () => ({ claims: { iat: now() + 300 } }), 'ISSUED_AT'],
   ['an iat that is text', () => ({ claims: { iat: String(now()) } }), 'ISSUED_AT'],
   ['no iat', () => ({ claims: { iat: undefined } }), 'ISSUED_AT'],

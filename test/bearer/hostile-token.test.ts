@@ -95,6 +95,7 @@ const TYPES = [
     'at',
     'at+jwt ',
     'xat+jwt',
+    'JWTx',
   ],
 ]
 

@@ -179,13 +179,15 @@ describe('readCertificateHeader()', () => {
 })
 
 describe('createProxyCheck()', () => {
-  const isProxy = createProxyCheck(['10.1.0.0/16', '192.0.2.7', 'fd00::/8', '::1'], 'trustedProxies')
+  const isProxy = createProxyCheck(['10.1.0.0/16', '192.0.2.7', '198.51.100.1/32', 'fd00::/8', '::1'], 'trustedProxies')
   const rows: readonly (readonly [string | undefined, boolean])[] = [
     ['10.1.2.3', true],
     ['::ffff:10.1.2.3', true],
     ['10.2.0.1', false],
     ['192.0.2.7', true],
     ['192.0.2.8', false],
+    ['198.51.100.1', true],
+    ['198.51.100.2', false],
     ['fd12::1', true],
     ['fe80::1', false],
     ['::1', true],
@@ -209,6 +211,7 @@ describe('createProxyCheck()', () => {
     '',
     'localhost',
     '10.0.0.0/33',
+    'z10.0.0.0/8',
     'fd00::/129',
     '10.0.0.0/',
     '10.0.0',
