@@ -291,6 +291,17 @@ describe('the scheme DPoP', () => {
     const dpop = makeProof(client.p256, { url: 'https://api.example.test/who', token })
     assert.equal((await app.call(undefined, { headers: { authorization: `DPoP ${token}`, dpop } })).status, 200)
   })
+
+  for (const host of HOSTS) {
+    it(`is for the whole path if the API is mounted below one: ${host}`, async () => {
+      const settings = { host, mountPath: '/api' }
+      const app = stopLater(await startApi(theIssuer(), { baseUrl: BASE_URL }, settings))
+      const whole = await callWithProof(app, { change: { claims: { htu: `${BASE_URL}/api/who` } } })
+      const rest = await callWithProof(app, { change: { claims: { htu: URL_OF_WHO } } })
+      assert.deepEqual([whole.status, rest.status, rest.challenge], [200, 401, INVALID_PROOF])
+      assert.deepEqual([seen.denied, app.reached], [['ERR_OIDC_DPOP_PROOF_URL'], ['/who']])
+    })
+  }
 })
 
 describe("senderConstrained 'required'", () => {

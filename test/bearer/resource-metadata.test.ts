@@ -13,6 +13,8 @@ import {
 } from '../../lib/bearer/resource-metadata.ts'
 import type { OidcError } from '../../lib/errors.ts'
 import type { Handler } from '../../lib/http/request.ts'
+import { startApi } from '../support/app/api-app.ts'
+import { stopAfterEach } from '../support/app/stage.ts'
 import { type Listening, listen } from '../support/servers/http-server.ts'
 
 const SETTINGS: ResourceMetadataSettings = {
@@ -186,6 +188,10 @@ for (const [name, createHost] of Object.entries(HOSTS)) {
       assert.equal(response.headers.get('access-control-allow-origin'), '*')
       assert.equal(response.headers.get('access-control-allow-methods'), 'GET, HEAD')
       assert.match(response.headers.get('access-control-allow-headers') ?? '', /^\*/)
+      assert.deepEqual(
+        [response.headers.get('access-control-max-age'), response.headers.get('content-length')],
+        ['3600', '0'],
+      )
     })
 
     it('answers 304 to whoever has it', async () => {
@@ -194,6 +200,7 @@ for (const [name, createHost] of Object.entries(HOSTS)) {
       const etag = first.headers.get('etag') ?? ''
       const again = await fetch(url + PATH, { headers: { 'if-none-match': etag } })
       assert.deepEqual([again.status, await again.text(), again.headers.get('etag')], [304, '', etag])
+      assert.equal(again.headers.get('cache-control'), 'public, max-age=3600')
       const other = await fetch(url + PATH, { headers: { 'if-none-match': '"other"' } })
       assert.equal(other.status, 200)
       await other.text()
@@ -283,5 +290,43 @@ describe('the metadata handler', () => {
       assert.equal(withCookie.headers.get('cache-control'), 'no-store')
       await Promise.all([response.text(), withCookie.text()])
     })
+  })
+})
+
+describe('the metadata of bearer()', () => {
+  const stopLater = stopAfterEach()
+  const AS = { issuer: 'https://as.example.com', audience: 'https://api.example.com' }
+  const resource = 'https://api.example.com/mcp'
+  const rows: readonly [string, Parameters<typeof startApi>[1], object][] = [
+    ['one issuer', {}, { authorization_servers: [AS.issuer] }],
+    [
+      'two issuers',
+      { issuers: [{ issuer: AS.issuer }, { issuer: 'https://other.example.com' }] },
+      { authorization_servers: [AS.issuer, 'https://other.example.com'] },
+    ],
+    ['a function in issuers', { issuers: () => undefined }, {}],
+    [
+      'client certificates',
+      { clientCertificate: 'tls' },
+      { authorization_servers: [AS.issuer], tls_client_certificate_bound_access_tokens: true },
+    ],
+  ]
+  for (const [name, options, expected] of rows) {
+    it(`names what the options say, and every challenge leads to it: ${name}`, async () => {
+      const app = stopLater(await startApi(AS, { resource, ...options }))
+      const document = (await app.call(undefined, { path: PATH })).json()
+      const { authorization_servers, tls_client_certificate_bound_access_tokens } = document
+      const found = { authorization_servers, tls_client_certificate_bound_access_tokens }
+      assert.deepEqual([document['resource'], JSON.parse(JSON.stringify(found))], [resource, expected])
+      const { status, challenge = '' } = await app.call('an.invalid.token')
+      assert.equal(status, 401)
+      assert.ok(challenge.includes(`resource_metadata="${resourceMetadataUrl(resource)}"`), challenge)
+    })
+  }
+
+  it('leads nowhere without resource', async () => {
+    const app = stopLater(await startApi(AS))
+    const { status, challenge = '' } = await app.call('an.invalid.token')
+    assert.deepEqual([status, challenge.includes('resource_metadata')], [401, false])
   })
 })
