@@ -318,11 +318,18 @@ describe('the metadata of bearer()', () => {
       const { authorization_servers, tls_client_certificate_bound_access_tokens } = document
       const found = { authorization_servers, tls_client_certificate_bound_access_tokens }
       assert.deepEqual([document['resource'], JSON.parse(JSON.stringify(found))], [resource, expected])
+      assert.equal((await app.call(undefined, { path: PATH, method: 'POST' })).status, 405)
       const { status, challenge = '' } = await app.call('an.invalid.token')
       assert.equal(status, 401)
       assert.ok(challenge.includes(`resource_metadata="${resourceMetadataUrl(resource)}"`), challenge)
     })
   }
+
+  it('has the scopes of resourceMetadata', async () => {
+    const resourceMetadata = { scopes_supported: ['orders:read'] }
+    const app = stopLater(await startApi(AS, { resource, resourceMetadata }))
+    assert.deepEqual((await app.call(undefined, { path: PATH })).json()['scopes_supported'], ['orders:read'])
+  })
 
   it('leads nowhere without resource', async () => {
     const app = stopLater(await startApi(AS))
