@@ -1,6 +1,6 @@
 import type { OidcError } from '../errors.ts'
 import type { JsonObject } from '../jose/json.ts'
-import type { BearerConfig } from '../options/bearer-config.ts'
+import type { BearerConfig, BearerIssuerConfig } from '../options/bearer-config.ts'
 import { isAllowedTenant, TENANT_PLACEHOLDER } from '../options/issuer.ts'
 import { type AccessTokenGrant, checkAccessToken, readGrant } from '../protocol/access-token-claims.ts'
 import {
@@ -66,7 +66,7 @@ export function createTokenVerifier(config: BearerConfig): TokenVerifier {
   async function check(token: string, { grant, isTyped }: SignedToken, issuer: TrustedIssuer) {
     try {
       checkAccessToken({ claims: grant.claims, isTyped }, issuer.config)
-      return hasTenants(issuer) ? await checkTenant(issuer, grant) : grant
+      return await checkTenant(issuer, grant)
     } catch (error) {
       memory.remove(token)
       throw error
@@ -114,15 +114,15 @@ async function isStillSigned({ findServer, key, hint }: SignedToken, issuer: Tru
 
 /**
  * An issuer with many tenants signs the tokens of all of them, and answers about all of them. Throws
- * `ERR_OIDC_ACCESS_TOKEN_ISSUER`.
+ * `ERR_OIDC_ACCESS_TOKEN_ISSUER`. A promise only for such an issuer.
  */
-async function checkTenant(issuer: TrustedIssuer, grant: AccessTokenGrant): Promise<AccessTokenGrant> {
-  if (!hasTenants(issuer) || (await isAllowedTenant(issuer.config.tenants, grant.claims['tid']))) return grant
-  throw accessTokenError('ISSUER', { message: 'is of a tenant (tid) that the option tenants does not allow.' })
+function checkTenant({ config }: TrustedIssuer, grant: AccessTokenGrant): AccessTokenGrant | Promise<AccessTokenGrant> {
+  return config.issuer.includes(TENANT_PLACEHOLDER) ? checkTid(config.tenants, grant) : grant
 }
 
-function hasTenants({ config }: TrustedIssuer): boolean {
-  return config.issuer.includes(TENANT_PLACEHOLDER)
+async function checkTid(tenants: BearerIssuerConfig['tenants'], grant: AccessTokenGrant): Promise<AccessTokenGrant> {
+  if (await isAllowedTenant(tenants, grant.claims['tid'])) return grant
+  throw accessTokenError('ISSUER', { message: 'is of a tenant (tid) that the option tenants does not allow.' })
 }
 
 async function loadIssuer({ findServer, config: { algorithms } }: TrustedIssuer): Promise<void> {

@@ -23,11 +23,9 @@ export function readCredentials(req: Request): Credentials | undefined {
   const header = headerOf(req, 'authorization')
   if (header === undefined) return undefined
   const [, scheme = '', token = ''] = AUTHORIZATION.exec(header) ?? []
-  if (token === '') {
-    if (!/^(?:Bearer|DPoP)(?:\s|,|$)/i.test(header)) return undefined
-    throw invalidRequest(`has an Authorization header without exactly one access token. ${ADVICE}`)
-  }
-  return { scheme: scheme.toLowerCase() === 'dpop' ? 'DPoP' : 'Bearer', token }
+  if (token !== '') return { scheme: scheme.toLowerCase() === 'dpop' ? 'DPoP' : 'Bearer', token }
+  if (!/^(?:Bearer|DPoP)(?:\s|,|$)/i.test(header)) return undefined
+  throw invalidRequest(`has an Authorization header without exactly one access token. ${ADVICE}`)
 }
 
 const ADVICE = 'Send it as Authorization: Bearer, followed by the token.'

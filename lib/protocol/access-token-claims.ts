@@ -68,8 +68,11 @@ export function checkAccessToken(
   checkClaims(ACCESS_TOKEN_NOUN, claims, RULES, contextOf(expected, isTyped))
 }
 
+/** Every member, also an optional one, or it does not compile: a rule must not miss what it compares with. */
+type CompleteContext = { [Name in keyof Required<AccessTokenContext>]: AccessTokenContext[Name] }
+
 /** Each member by its name: to copy a whole configuration takes longer than all the rules. */
-function contextOf(expected: AccessTokenExpectations, isTyped: boolean): AccessTokenContext {
+function contextOf(expected: AccessTokenExpectations, isTyped: boolean): CompleteContext {
   const { issuer, audience, audienceClaim, profile, maxTokenAge, clockTolerance } = expected
   const { allowMissingSub, dangerouslyAllowUnmarkedTokens } = expected
   return {

@@ -228,8 +228,10 @@ describe('the credentials of a request', () => {
       {},
       { before: [(req, _res, next) => void next(void Object.assign(req, { body: { access_token: 'x' } }))] },
     )
-    const headers = { 'content-type': 'application/json' }
-    assert.equal((await app.call(theIssuer().token(), { method: 'POST', headers, body: '{}' })).status, 200)
+    for (const type of ['application/json', 'text/plain; of=application/x-www-form-urlencoded']) {
+      const headers = { 'content-type': type }
+      assert.equal((await app.call(theIssuer().token(), { method: 'POST', headers, body: '{}' })).status, 200, type)
+    }
   })
 
   it('are found whatever the letters of the scheme and the number of spaces', async () => {

@@ -477,6 +477,10 @@ describe('a signed introspection response', () => {
   const rows: readonly (readonly [string, Change])[] = [
     ['plain JSON as its type', (draft) => ({ ...draft, type: 'application/json' })],
     ['application/jwt as its type', (draft) => ({ ...draft, type: 'application/jwt' })],
+    [
+      'the right type behind another',
+      (draft) => ({ ...draft, type: 'text/plain, application/token-introspection+jwt' }),
+    ],
     ['no typ', header({ typ: undefined })],
     ['typ JWT', header({ typ: 'JWT' })],
     ['typ at+jwt', header({ typ: 'at+jwt' })],

@@ -5,12 +5,13 @@ import { separateMockedTimers } from './mocked-timers.ts'
 
 const require = createRequire(import.meta.url)
 
+separateMockedTimers()
+
 /**
  * Runs test files in this process, one after the other, each in a suite of its own: its hooks are for its own tests only,
  * and what it has mocked is undone.
  */
 export async function describeFiles(files: readonly string[]): Promise<void> {
-  separateMockedTimers()
   for (const file of files) await describeFile(file)
 }
 
