@@ -279,6 +279,12 @@ describe('a route that takes either a session or a token', () => {
     }
   })
 
+  it('takes unsafe requests of other sites from visitors, if it takes visitors: they have no rights to abuse', async () => {
+    const app = await stage.start({}, settingsOf({ allowSession: true, allowAnonymous: true }))
+    const headers = { 'sec-fetch-site': 'cross-site' }
+    assert.equal((await app.browser().fetch('/open', { method: 'POST', headers })).status, 200)
+  })
+
   it('lets no preflight reach a handler, also with a session', async () => {
     const { browser } = await stage.startLoggedIn({}, settingsOf({ allowSession: true }))
     const headers = { 'access-control-request-method': 'POST' }

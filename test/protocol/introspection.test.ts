@@ -531,6 +531,20 @@ describe('a signed introspection response', () => {
     assert.equal(error.code, 'ERR_OIDC_INTROSPECTION_RESPONSE')
   })
 
+  it('is verified with a key of one tenant only if that tenant has issued it', async () => {
+    const member = { iss: `${ISSUER}/t-1`, tid: 't-1' }
+    const draft = claims({ ...member, token_introspection: { ...good(), ...member } })(signedDraft())
+    const introspectWithKeyOf = (tenant: string) => {
+      const json = { keys: [{ ...keys.p256.jwk, issuer: `${ISSUER}/${tenant}` }] }
+      const keyStore = createKeyStore({ getJson: async () => ({ json, headers: new Headers() }) }, `${ISSUER}/jwks`)
+      const { client } = serverOf(() => signedOf(draft))
+      const expected = { ...EXPECTED, ...signed, issuer: `${ISSUER}/{tenantid}` }
+      return introspectToken({ ...client, keys: keyStore }, TOKEN, expected)
+    }
+    assert.equal((await introspectWithKeyOf('t-1')).claims['sub'], 'alice')
+    assert.equal((await errorOf(introspectWithKeyOf('t-2'))).code, 'ERR_OIDC_INTROSPECTION_RESPONSE')
+  })
+
   it('refuses a token that is not active', async () => {
     const error = await errorOf(
       introspect(() => signedOf(claims({ token_introspection: { active: false } })(signedDraft())), signed),

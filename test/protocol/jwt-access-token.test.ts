@@ -145,6 +145,13 @@ describe('an access token of RFC 9068', () => {
     assert.equal(await codeOf(tokenOf({ sub: undefined }), { allowMissingSub: true }), 'accepted')
   })
 
+  it('has its authorization_details, and an empty list without them', async () => {
+    const details = [{ type: 'payment' }]
+    const given = await judge(tokenOf({ authorization_details: details }))
+    const { authorizationDetails } = await judge(tokenOf({}))
+    assert.deepEqual([given.authorizationDetails, authorizationDetails], [details, []])
+  })
+
   it('has the key that it is bound to', async () => {
     const cnf = { jkt: 'x'.repeat(43), 'x5t#S256': 'y'.repeat(43) }
     assert.deepEqual({ ...(await judge(tokenOf({ cnf }))).confirmation }, cnf)
