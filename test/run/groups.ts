@@ -24,7 +24,7 @@ const ALONE: readonly string[] = [
   'logout/session-management',
   'package/compilers',
   // Measures the heap.
-  'state/memory-state',
+  'state/large-memory-state',
   'state/shared-state',
   'whole/fault-injection-stores',
   // Builds the site.
@@ -52,16 +52,19 @@ const ALONE: readonly string[] = [
 ].map((name) => `test/${name}.test.ts`)
 
 /**
- * Files that take as long as a hundred others: they install packages, build the site, start browsers, servers or nodes, break
- * a connection at every byte, or combine every form of a message with every fault. `npm test` leaves them out.
+ * Files that take as long as a hundred others: they install packages, build the site, start browsers, servers or nodes, fill
+ * the memory, break a connection at every byte, or combine every form of a message with every fault. Of the Foundation's
+ * plans, they are those that combine others. `npm test` leaves them out.
  */
 const LONG: readonly string[] = [
   ...['package/compilers', 'package/docs-site', 'package/migration', 'package/package', 'package/public-api'],
   ...['package/start-pages', 'testing/runners', 'logout/many-sessions', 'logout/session-management'],
   ...['whole/fault-injection', 'whole/fault-injection-redis', 'whole/fault-injection-stores', 'whole/frozen-store'],
   ...['whole/browser-module', 'whole/cluster', 'whole/doubled-callback', 'whole/example-app', 'whole/glewlwyd'],
-  ...['whole/security-events-nodes', 'conformance/comprehensive', 'login/hostile-front-channel'],
-  ...['login/response-types', 'protocol/userinfo-forms', 'session/real-stores', 'telemetry/failure-metrics'],
+  ...['whole/security-events-nodes', 'conformance/comprehensive', 'conformance/front-channel'],
+  ...['conformance/fapi1-advanced', 'conformance/fapi2-message-signing', 'login/hostile-front-channel'],
+  ...['login/response-types', 'protocol/userinfo-forms', 'session/login-changes', 'session/real-stores'],
+  ...['state/large-memory-state', 'telemetry/failure-metrics'],
 ].map((name) => `test/${name}.test.ts`)
 
 /** Whether `npm test` leaves this file out. */
