@@ -3,16 +3,17 @@ import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { copyFile, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join, normalize } from 'node:path'
 import { createInterface } from 'node:readline'
 import { after, before, describe, it } from 'node:test'
 import { promisify } from 'node:util'
 import { startTestProvider, type TestProvider } from '../../lib/testing.ts'
 import { ROOT } from '../support/app/project.ts'
+import { filesBelow, readText } from '../support/docs/code-blocks.ts'
 
 const CONSUMERS = `${ROOT}test/support/docs/consumer/`
 /** In bytes. Twice this would be no disaster, but it would not be an accident either. */
-const MOST_UNPACKED = 1_800_000
+const MOST_UNPACKED = 2_600_000
 const PATIENCE = { timeout: 300_000 }
 
 interface Tarball {
@@ -57,11 +58,22 @@ describe('the package', () => {
   it('holds what runs, its types, and what one reads first', () => {
     const paths = tarball.files.map(({ path }) => path)
     const built = paths.filter((path) => path.startsWith('dist/'))
-    // In development, the console and the error page show what docs/errors.md says.
-    const others = ['LICENSE', 'README.md', 'docs/errors.md', 'package.json']
-    assert.deepEqual(paths.filter((path) => !built.includes(path)).sort(), others)
+    const documents = ['CHANGELOG.md', 'CONTRIBUTING.md', 'README.md', 'SECURITY.md', ...filesBelow('docs', '.md')]
+    const linked = ['docs/grafana-dashboard.json', 'docs/images/anatomy.png']
+    const others = ['LICENSE', 'package.json', ...documents, ...linked]
+    assert.deepEqual(paths.filter((path) => !built.includes(path)).sort(), others.sort())
     assert.deepEqual(
       built.filter((path) => !/^dist\/([a-z-]+\/)?[a-z0-9-]+\.(js|cjs|d\.ts|d\.cts)$/.test(path)),
+      [],
+    )
+  })
+
+  it('has documents whose links and pictures work offline', () => {
+    const paths = new Set(tarball.files.map(({ path }) => path))
+    const links = [...paths].filter((path) => path.endsWith('.md')).flatMap(linksOf)
+    assert.ok(links.length > 200)
+    assert.deepEqual(
+      links.filter(({ to }) => !paths.has(to)),
       [],
     )
   })
@@ -124,6 +136,14 @@ describe('a project that installs the package', { concurrency: true }, () => {
     await assertLogin(project, 'main.js')
   })
 })
+
+/** The files that a document links to. Whether their headings are there is tested for the repository. */
+function linksOf(file: string): readonly { readonly from: string; readonly to: string }[] {
+  return [...readText(file).matchAll(/\]\(([^)\s#]+)[^)]*\)/g)]
+    .map(([, target = '']) => target)
+    .filter((target) => !/^\w+:/.test(target))
+    .map((target) => ({ from: file, to: normalize(join(dirname(file), target)) }))
+}
 
 /** A project with the packed package, and with others in the versions that this repository develops with. */
 async function createProject(name: string, manifest: object, more: readonly string[] = []): Promise<string> {
