@@ -4,7 +4,7 @@
 // - Every declaration becomes a `.d.cts`. Modules of both kinds may import these, so there is one copy of each type.
 // - Each entry point gets a `.cjs` that loads its ES module, and a `.d.ts` that describes the ES module.
 import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 
 const [, , dist = 'dist'] = process.argv
 const { exports } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'))
@@ -17,10 +17,13 @@ for (const path of Object.keys(exports)) {
 }
 
 function moveDeclaration(file: string): void {
+  const moved = file.replace(/\.d\.ts$/, '.d.cts')
   // The compiler leaves relative imports as the sources have them: `from './errors.ts'`.
   const declaration = readFileSync(file, 'utf8').replace(/(from |import |import\()(['"])(\..+?)\.ts\2/g, '$1$2$3.cjs$2')
-  writeFileSync(file.replace(/\.d\.ts$/, '.d.cts'), declaration)
-  rmSync(file)
+  writeFileSync(moved, declaration.replace(/(?<=sourceMappingURL=.*)\.d\.ts\.map$/m, '.d.cts.map'))
+  const map = JSON.parse(readFileSync(`${file}.map`, 'utf8'))
+  writeFileSync(`${moved}.map`, JSON.stringify({ ...map, file: basename(moved) }))
+  for (const old of [file, `${file}.map`]) rmSync(old)
 }
 
 function addEntryPoint(name: string): void {
