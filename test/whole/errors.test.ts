@@ -13,6 +13,13 @@ describe('an OidcError', () => {
     assert.equal(new OidcError('ERR_OIDC_STATE_MISSING', 'x').expose, true)
     assert.equal(new OidcError('ERR_OIDC_STATE_MISSING', 'x', { status: 502 }).expose, false)
   })
+
+  it('has the status under both names that frameworks read: Express, and NestJS', () => {
+    for (const status of [400, 502]) {
+      const error = new OidcError('ERR_OIDC_STATE_MISSING', 'x', { status })
+      assert.deepEqual([error.status, error.statusCode], [status, status])
+    }
+  })
 })
 
 describe('a ConfigError', () => {
