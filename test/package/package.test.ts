@@ -59,7 +59,7 @@ describe('the package', () => {
     const paths = tarball.files.map(({ path }) => path)
     const built = paths.filter((path) => path.startsWith('dist/'))
     const documents = ['CHANGELOG.md', 'CONTRIBUTING.md', 'README.md', 'SECURITY.md', ...filesBelow('docs', '.md')]
-    const linked = ['docs/grafana-dashboard.json', 'docs/images/anatomy.png']
+    const linked = ['docs/grafana-dashboard.json', 'docs/images/anatomy.png', 'docs/images/api.png']
     const others = ['LICENSE', 'package.json', ...documents, ...linked, ...filesBelow('lib', '.ts')]
     assert.deepEqual(paths.filter((path) => !built.includes(path)).sort(), others.sort())
     assert.deepEqual(
