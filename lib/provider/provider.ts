@@ -11,7 +11,7 @@ import { createDpopNonces, type DpopNonces } from './dpop-nonces.ts'
 import { createFetchBudget, type FetchBudget, reportUsedUp } from './fetch-budget.ts'
 import { createHttpClient, createJsonGetter, type HttpClient } from './http-client.ts'
 import type { ProviderResponse } from './http-transport.ts'
-import { createKeyStore, createStaticKeyStore, type KeyStore } from './keys.ts'
+import { createKeyStore, createStaticKeyStore, type KeyStore, type KeysLabel } from './keys.ts'
 import { createEndpointOutcomes, statusOf, withOutcomes } from './provider-status.ts'
 
 /** A provider with its current metadata, and this application as its client. */
@@ -59,30 +59,13 @@ export function createProviderFinder(config: Config, configFor: ConfigFor = asyn
   const ownHttp = withOutcomes(connections, outcomes)
   const label = { provider: config.name, issuer: config.issuer }
   let renewMetadata: (() => Promise<void>) | undefined
-  let otherHttp: HttpClient | undefined
   const http = watchEndpoints(ownHttp, async () => renewMetadata?.())
-  const permanent = {
-    http,
-    clientKeys: createClientKeys(config.clientKeys),
-    dpopNonces: createDpopNonces(),
-    claimsProviders: createClaimsProviders(config),
-    findOtherHttp: () => (otherHttp ??= createHttpClient({ ...config, tlsClientCertificate: undefined })),
-  }
-  // New metadata mostly names the same jwks_uri. Then the cached keys stay.
-  let keys: { readonly uri: string; readonly store: KeyStore } | undefined
-  let isStopped = false
+  const permanent = createPermanentParts(config, http)
+  const keys = createLatestKeys(config, http, label)
 
   function fromMetadata(document: Readonly<Record<string, unknown>>): Omit<Provider, 'client'> {
     const metadata = checkMetadata(document, config)
-    // Only the option can hold the keys. A document that was fetched with the keys in it would never be fetched again.
-    const { jwks_uri: uri = '' } = metadata
-    const { jwks } = config.providerMetadata ?? {}
-    if (keys?.uri !== uri) {
-      keys?.store.stop()
-      keys = { uri, store: jwks === undefined ? createKeyStore(http, uri, label) : createStaticKeyStore(jwks) }
-      if (isStopped) keys.store.stop()
-    }
-    return { ...permanent, metadata, config, keys: keys.store }
+    return { ...permanent, metadata, config, keys: keys.at(metadata.jwks_uri) }
   }
 
   const clientFor = createClientCache()
@@ -92,11 +75,10 @@ export function createProviderFinder(config: Config, configFor: ConfigFor = asyn
     return { ...provider, config: registered, client: clientFor(registered, provider.metadata) }
   }
 
-  const keyStore = () => keys?.store
   if (config.providerMetadata !== undefined) {
     const provider = fromMetadata(config.providerMetadata)
-    const status = () => statusOf(outcomes, keyStore(), undefined, undefined)
-    return Object.assign(() => asRegistered(provider), { status, stop: provider.keys.stop, close: connections.close })
+    const status = () => statusOf(outcomes, provider.keys, undefined, undefined)
+    return Object.assign(() => asRegistered(provider), { status, stop: keys.stop, close: connections.close })
   }
   const metadataLabel = { ...label, document: 'metadata' } as const
   const discovery = createCachedDocument({
@@ -110,14 +92,57 @@ export function createProviderFinder(config: Config, configFor: ConfigFor = asyn
   const budget = createFetchBudget({ capacity: 3, refillSeconds: 60, onUsedUp: () => reportUsedUp(metadataLabel) })
   renewMetadata = renewerOf(discovery, budget)
   return Object.assign(async () => asRegistered(await discovery.get()), {
-    status: () => statusOf(outcomes, keyStore(), discovery, budget),
+    status: () => statusOf(outcomes, keys.latest(), discovery, budget),
     stop() {
-      isStopped = true
       discovery.stop()
-      keys?.store.stop()
+      keys.stop()
     },
     close: connections.close,
   })
+}
+
+/** What stays as it is when the metadata changes. */
+function createPermanentParts(
+  config: Config,
+  http: HttpClient,
+): Omit<Provider, 'metadata' | 'config' | 'client' | 'keys'> {
+  let otherHttp: HttpClient | undefined
+  return {
+    http,
+    clientKeys: createClientKeys(config.clientKeys),
+    dpopNonces: createDpopNonces(),
+    claimsProviders: createClaimsProviders(config),
+    findOtherHttp: () => (otherHttp ??= createHttpClient({ ...config, tlsClientCertificate: undefined })),
+  }
+}
+
+/** The keys at the `jwks_uri` of the latest metadata. New metadata mostly names the same one: then the cached keys stay. */
+interface LatestKeys {
+  at(uri: string | undefined): KeyStore
+  latest(): KeyStore | undefined
+  stop(): void
+}
+
+function createLatestKeys(config: Config, http: HttpClient, label: KeysLabel): LatestKeys {
+  // Only the option can hold the keys. A document that was fetched with the keys in it would never be fetched again.
+  const { jwks } = config.providerMetadata ?? {}
+  let keys: { readonly uri: string; readonly store: KeyStore } | undefined
+  let isStopped = false
+  return {
+    at(uri = '') {
+      if (keys?.uri !== uri) {
+        keys?.store.stop()
+        keys = { uri, store: jwks === undefined ? createKeyStore(http, uri, label) : createStaticKeyStore(jwks) }
+        if (isStopped) keys.store.stop()
+      }
+      return keys.store
+    },
+    latest: () => keys?.store,
+    stop() {
+      isStopped = true
+      keys?.store.stop()
+    },
+  }
 }
 
 /**
