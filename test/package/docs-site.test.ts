@@ -88,6 +88,9 @@ describe('the documentation site', () => {
   })
 })
 
+/** Runs in the page: whether nothing of it is wider than the window. */
+const FITS = 'document.documentElement.scrollWidth <= innerWidth'
+
 const LOOKS: Readonly<Record<string, BrowserContextOptions>> = {
   light: { colorScheme: 'light', viewport: { width: 1280, height: 900 } },
   dark: { colorScheme: 'dark', viewport: { width: 1280, height: 900 } },
@@ -122,7 +125,7 @@ describe('the documentation site in Chromium', { skip: skipWithoutChromium }, ()
           await page.locator('.vp-doc h1').waitFor()
           const isDark = await page.evaluate("document.documentElement.classList.contains('dark')")
           assert.equal(isDark, look === 'dark', path)
-          assert.ok(await page.evaluate('document.documentElement.scrollWidth <= innerWidth'), `${path} is clipped`)
+          assert.ok(await page.evaluate(FITS), `${path} is clipped`)
           assert.deepEqual(await page.evaluate(FAINT_TEXTS), [], path)
           const name = path === '' ? 'readme' : path.replace(/^.*\/|\.html$/g, '')
           await page.screenshot({ path: join(ROOT, `screenshots/docs-${name}-${look}.png`) })
@@ -130,6 +133,20 @@ describe('the documentation site in Chromium', { skip: skipWithoutChromium }, ()
       })
     })
   }
+
+  it('fits a telephone on every page', async () => {
+    // Scripts change nothing about the width, and take most of the time.
+    await withPage({ ...LOOKS['mobile'], javaScriptEnabled: false }, async (page) => {
+      const clipped: string[] = []
+      for (const path of site.pages) {
+        await page.goto(`${served.url}/${path}`)
+        if (!(await page.evaluate(FITS))) clipped.push(path)
+      }
+      assert.deepEqual(clipped, [])
+      await page.evaluate("document.querySelector('.vp-doc h1').style.width = '391px'")
+      assert.equal(await page.evaluate(FITS), false)
+    })
+  })
 
   it('finds a page by its text', async () => {
     await withPage({ viewport: { width: 1280, height: 900 } }, async (page) => {
