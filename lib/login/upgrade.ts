@@ -1,6 +1,7 @@
 import { type IncomingMessage, ServerResponse } from 'node:http'
 import { ConfigError, OidcError } from '../errors.ts'
 import { publish } from '../events.ts'
+import { countHeaders } from '../http/authorization.ts'
 import { headerOf, type Next, type Request, type Response, requestPath } from '../http/request.ts'
 import { crossOriginHandshakeError } from '../http/request-origin.ts'
 import { objectOf, option, required } from '../options/option-row.ts'
@@ -50,8 +51,12 @@ export async function authenticateUpgrade(
   }
 }
 
-/** Ignores other schemes. A proxy in front may use `Basic`, for example. */
+/**
+ * Ignores other schemes. A proxy in front may use `Basic`, for example. Node keeps only the first of several headers, so a token
+ * may be in another: `bearer()` refuses such a request.
+ */
 function hasAccessToken(req: IncomingMessage): boolean {
+  if (countHeaders(req, 'authorization') > 1) return true
   return /^\s*(?:bearer|dpop)\b/i.test(headerOf(req, 'authorization') ?? '')
 }
 

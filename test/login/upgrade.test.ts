@@ -153,10 +153,15 @@ async function logIn({ origin }: Node): Promise<Browser> {
   return browser
 }
 
-type Headers = Readonly<Record<string, string>>
+/** A list is sent as several headers of that name. */
+type Headers = Readonly<Record<string, string | readonly string[]>>
 
 function mapValues(headers: Headers, change: (value: string) => string): Headers {
-  return Object.fromEntries(Object.entries(headers).map(([name, value]) => [name, change(value)]))
+  const changed = Object.entries(headers).map(([name, value]) => [
+    name,
+    typeof value === 'string' ? change(value) : value,
+  ])
+  return Object.fromEntries(changed)
 }
 
 interface Client {
@@ -276,7 +281,7 @@ describe('authenticateUpgrade()', () => {
     assert.equal(Object(node.errors[0]).message, 'down')
     const none: Handler = (_req, _res, next) => next()
     const error: unknown = await node.auth
-      .authenticateUpgrade({ headers: {}, socket: {} } as never, { session: none })
+      .authenticateUpgrade({ headers: {}, rawHeaders: [], socket: {} } as never, { session: none })
       .catch((reason: unknown) => reason)
     assert.ok(error instanceof OidcError && error.code === 'ERR_OIDC_SESSION_MISSING')
   })
@@ -349,6 +354,13 @@ describe('authenticateUpgrade() refuses a request', () => {
       assert.doesNotMatch(node.errors[0]?.message ?? '', /evil|good|bad/)
     })
   }
+
+  it('with a bad access token in a second Authorization header, which Node drops, beside a session', async () => {
+    const node = await startNode({ bearer: takeTokens() })
+    const headers = { authorization: ['Basic eDp5', 'Bearer bad'] }
+    assert.equal(await connect(node, await logIn(node), headers).first, 400)
+    assert.deepEqual([node.errors.map(({ code }) => code), node.logins], [['ERR_OIDC_UPGRADE_TOKEN'], []])
+  })
 
   it('with any access token, if no bearer() is given', async () => {
     const node = await startNode()
