@@ -47,4 +47,5 @@ export type {
   IntrospectionOptions,
   IssuerEntry,
 } from './options/bearer-options.ts'
+export type { ClientAssertionRequest } from './token-request.ts'
 export type { AccessTokenClaims, AuthRequirement, OidcContext, TokenContext } from './types.ts'

@@ -1,5 +1,4 @@
 import type { BearerAppOptions, BearerIssuerOptions, IntrospectionOptions } from './bearer-options.ts'
-import type { ClientAuthMethod } from './client-credentials.ts'
 import { TENANT_PLACEHOLDER } from './issuer.ts'
 import { type Conflict, conflict } from './rule.ts'
 
@@ -70,16 +69,30 @@ export const BEARER_ISSUER_CONFLICTS: readonly Conflict<BearerIssuerOptions>[] =
   ),
   conflict(
     ['introspection'],
-    'introspection needs clientSecret, clientKeys or tlsClientCertificate, whichever its tokenEndpointAuthMethod uses ' +
-      "(RFC 7662 2.1); 'none' needs nothing.",
+    'introspection needs clientSecret, clientKeys, clientAssertion or tlsClientCertificate, whichever its ' +
+      "tokenEndpointAuthMethod uses (RFC 7662 2.1); 'none' needs nothing.",
+    ({ introspection: given }) => given !== undefined && given[credentialOf(given)] === undefined,
+  ),
+  conflict(
+    ['introspection'],
+    "introspection.clientAssertion needs tokenEndpointAuthMethod 'private_key_jwt'.",
     ({ introspection: given }) =>
-      given !== undefined && given[credentialOf(given.tokenEndpointAuthMethod)] === undefined,
+      given?.clientAssertion !== undefined && given.tokenEndpointAuthMethod !== 'private_key_jwt',
+  ),
+  conflict(
+    ['introspection'],
+    'introspection.clientAssertion cannot be combined with tokenEndpointAuthSigningAlg. Your function chooses the algorithm.',
+    ({ introspection: given }) =>
+      given?.clientAssertion !== undefined && given.tokenEndpointAuthSigningAlg !== undefined,
   ),
 ]
 
 /** What a method authenticates with. Without a method, the secret is sent. */
-function credentialOf(method: ClientAuthMethod = 'client_secret_basic'): keyof IntrospectionOptions {
+function credentialOf({
+  tokenEndpointAuthMethod: method = 'client_secret_basic',
+  clientAssertion,
+}: IntrospectionOptions): keyof IntrospectionOptions {
   if (method === 'none') return 'clientId'
-  if (method === 'private_key_jwt') return 'clientKeys'
+  if (method === 'private_key_jwt') return clientAssertion === undefined ? 'clientKeys' : 'clientAssertion'
   return method.startsWith('client_secret') ? 'clientSecret' : 'tlsClientCertificate'
 }

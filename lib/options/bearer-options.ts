@@ -1,6 +1,7 @@
 import type { Agent } from 'node:https'
 import type { AsymmetricSignatureAlgorithm, SignatureAlgorithm } from '../jose/algorithms.ts'
 import type { SharedState } from '../state/shared-state.ts'
+import type { ClientAssertionRequest } from '../token-request.ts'
 import type { Json } from '../types.ts'
 import type { ClientAuthMethod, PrivateJwk, TlsClientCertificate } from './client-credentials.ts'
 import type { AllowedTenants } from './issuer.ts'
@@ -93,6 +94,11 @@ export interface IntrospectionOptions {
    * @default 'issuer', at Okta 'endpoint'
    */
   clientAssertionAudience?: string
+  /**
+   * Returns the assertion that authenticates the API, in place of a key in this process (RFC 7523 2.2): see the option of
+   * `oidc()`. Needs `tokenEndpointAuthMethod: 'private_key_jwt'`. Cannot be combined with `tokenEndpointAuthSigningAlg`.
+   */
+  clientAssertion?: (request: ClientAssertionRequest) => string | Promise<string>
   /** Its private keys as JWKs, for `private_key_jwt`. */
   clientKeys?: readonly PrivateJwk[]
   /** Its certificate, for `tls_client_auth` and `self_signed_tls_client_auth`. */

@@ -85,7 +85,7 @@ const metadata = firstFailing(
 )
 
 export type IntrospectionWithoutDefault =
-  | ('clientSecret' | 'tokenEndpointAuthSigningAlg' | 'clientAssertionAudience')
+  | ('clientSecret' | 'tokenEndpointAuthSigningAlg' | 'clientAssertionAudience' | 'clientAssertion')
   | ('tlsClientCertificate' | 'introspectionSignedResponseAlg')
 
 const anySignature = firstFailing(availableInThisNode, oneOf(...SIGNATURE_ALGORITHMS))
@@ -97,6 +97,7 @@ export const INTROSPECTION_OPTIONS: OptionTable<IntrospectionOptions, Introspect
   tokenEndpointAuthMethod: option(authMethod, 'client_secret_basic'),
   tokenEndpointAuthSigningAlg: derived(anySignature, 'what the first signing key of `clientKeys` is for, or HS256'),
   clientAssertionAudience: derived(nonEmptyString, "'issuer', at Okta 'endpoint'"),
+  clientAssertion: option(functionRule),
   clientKeys: option(clientKeysRule, []),
   tlsClientCertificate: option(certificate),
   introspectionSignedResponseAlg: option(anySignature),

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { afterEach, describe, it, mock } from 'node:test'
-import type { BearerOptions } from '../../lib/bearer.ts'
+import type { BearerOptions, ClientAssertionRequest } from '../../lib/bearer.ts'
 import { type ApiApp, observeDenials, startApi } from '../support/app/api-app.ts'
 import { makeProof, thumbprintOf } from '../support/app/dpop-proofs.ts'
 import { createSigningKeys, signJws } from '../support/app/signing-keys.ts'
@@ -64,6 +64,38 @@ describe('an API without a secret', () => {
       asked.map(({ form, authorization }) => [form.get('client_id'), form.has('client_secret'), authorization]),
       [['my-api', false, undefined]],
     )
+  })
+})
+
+describe('an API whose key is elsewhere', () => {
+  const assertion = { clientId: 'my-api', tokenEndpointAuthMethod: 'private_key_jwt' } as const
+
+  it('authenticates with what the function clientAssertion returns, for each request', async () => {
+    const requests: (readonly [string, string])[] = []
+    const clientAssertion = ({ audience, clientId }: ClientAssertionRequest): string => {
+      requests.push([audience, clientId])
+      return `e30.e30.${'A'.repeat(requests.length + 1)}`
+    }
+    const { app, asked } = await start(good(), { introspection: { ...assertion, clientAssertion } })
+    for (const token of ['one', 'two']) assert.equal((await app.call(token)).status, 200)
+    assert.deepEqual(requests, Array(2).fill([theIssuer().issuer, 'my-api']))
+    assert.deepEqual(
+      asked.map(({ form, authorization }) => [form.get('client_assertion'), form.get('client_id'), authorization]),
+      [
+        ['e30.e30.AA', 'my-api', undefined],
+        ['e30.e30.AAA', 'my-api', undefined],
+      ],
+    )
+  })
+
+  it('gets no answer while the function fails: 503, and nothing is sent', async () => {
+    const clientAssertion = async (): Promise<string> => {
+      throw new Error('kms.internal is away')
+    }
+    const { app, asked } = await start(good(), { introspection: { ...assertion, clientAssertion } })
+    const answer = await app.call('an-opaque-token')
+    assert.deepEqual([answer.status, seen.errors, asked, app.reached], [503, ['ERR_OIDC_CLIENT_ASSERTION'], [], []])
+    assert.doesNotMatch(answer.body, /kms/)
   })
 })
 

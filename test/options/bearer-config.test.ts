@@ -131,7 +131,10 @@ const WRONG: readonly [object, RegExp][] = [
   ],
   [{ resource: 'https://a.example', resourceMetadata: 'x' }, /^resourceMetadata must be a plain object/],
   [{ introspection: {} }, /^introspection\.clientId must be a non-empty string/],
-  [{ introspection: { clientId: 'a' } }, /^introspection needs clientSecret, clientKeys or tlsClientCertificate/],
+  [
+    { introspection: { clientId: 'a' } },
+    /^introspection needs clientSecret, clientKeys, clientAssertion or tlsClientCertificate/,
+  ],
   ...[
     { clientKeys: [generatePrivateJwk()] },
     { clientKeys: [generatePrivateJwk()], tokenEndpointAuthMethod: 'client_secret_basic' },
@@ -139,8 +142,29 @@ const WRONG: readonly [object, RegExp][] = [
     { clientSecret: 'x', tokenEndpointAuthMethod: 'tls_client_auth' },
   ].map((introspection): [object, RegExp] => [
     { introspection: { clientId: 'a', ...introspection } },
-    /^introspection needs clientSecret, clientKeys or tlsClientCertificate, whichever/,
+    /^introspection needs clientSecret, clientKeys, clientAssertion or tlsClientCertificate, whichever/,
   ]),
+  ...[{ clientSecret: 'x' }, { clientSecret: 'x', tokenEndpointAuthMethod: 'client_secret_jwt' }].map(
+    (introspection): [object, RegExp] => [
+      { introspection: { clientId: 'a', clientAssertion: () => 'x', ...introspection } },
+      /^introspection\.clientAssertion needs tokenEndpointAuthMethod 'private_key_jwt'/,
+    ],
+  ),
+  [
+    {
+      introspection: {
+        clientId: 'a',
+        clientAssertion: () => 'x',
+        tokenEndpointAuthMethod: 'private_key_jwt',
+        tokenEndpointAuthSigningAlg: 'ES256',
+      },
+    },
+    /^introspection\.clientAssertion cannot be combined with tokenEndpointAuthSigningAlg/,
+  ],
+  [
+    { introspection: { clientId: 'a', clientAssertion: 'x', tokenEndpointAuthMethod: 'private_key_jwt' } },
+    /^introspection\.clientAssertion must be a function/,
+  ],
   [{ introspection: { clientId: 'a', clientSecret: 'x', tokens: 'some' } }, /^introspection\.tokens must be one of/],
   [{ introspection: { clientId: 'a', clientSecret: 'x', maxAge: -1 } }, /^introspection\.maxAge must be/],
   [{ introspection: { clientId: 'a', clientSecret: 'x', url: 'x' } }, /^introspection\.url is not an option/],
