@@ -39,7 +39,7 @@ export interface AccessTokenGrant {
   readonly claims: JsonObject
   /** The granted scopes, separated by spaces. */
   readonly scope: string
-  /** The claim `authorization_details` (RFC 9396 9). */
+  /** The claim `authorization_details` (RFC 9396 9), deeply frozen. */
   readonly authorizationDetails: readonly AuthorizationDetail[]
   /** The client that the token was issued to. */
   readonly clientId: string | undefined
@@ -89,6 +89,9 @@ function contextOf(expected: AccessTokenExpectations, isTyped: boolean): Complet
   }
 }
 
+/** Frozen, as claims are: a grant is remembered, and no handler may add a right to it. */
+const NO_DETAILS: readonly AuthorizationDetail[] = Object.freeze([])
+
 /** Reads what the claims of a checked token grant. */
 export function readGrant(claims: JsonObject): AccessTokenGrant {
   return {
@@ -96,7 +99,7 @@ export function readGrant(claims: JsonObject): AccessTokenGrant {
     scope: scopesOf(claims['scope'] ?? claims['scp']).join(' '),
     authorizationDetails: isAuthorizationDetails(claims['authorization_details'])
       ? claims['authorization_details']
-      : [],
+      : NO_DETAILS,
     clientId: clientIdOf(claims),
     expiresAt: Number(claims['exp']),
     confirmation: isObject(claims['cnf']) ? claims['cnf'] : undefined,

@@ -266,6 +266,22 @@ describe('a route that takes either a session or a token', () => {
     assert.equal((await browser.fetch('/either?access_token=x')).status, 400)
   })
 
+  it('never takes the content of a cookie for an access token', async () => {
+    const { app, browser } = await stage.startLoggedIn({}, settingsOf({ allowSession: true }))
+    // Of a login that is in progress, too.
+    await browser.open('/login', { follow: false })
+    const names = browser.cookies().map(({ name }) => name)
+    assert.ok(names.includes('connect.sid') && names.some((name) => name.includes('oidc-')), String(names))
+    for (const { name, value } of browser.cookies()) {
+      for (const content of [value, decodeURIComponent(value), value.replace(/^s%3A|\..*$/g, '')]) {
+        const headers = { authorization: `Bearer ${content}` }
+        const { status } = await app.browser().fetch('/either', { headers })
+        assert.ok([400, 401].includes(status), `${name}: ${status}`)
+        assert.match(String(seen.denied.at(-1)), /^ERR_OIDC_ACCESS_TOKEN_(?:REQUEST|MALFORMED)$/)
+      }
+    }
+  })
+
   it('refuses what a page of another site sends with the session, also without a guard', async () => {
     const { browser } = await stage.startLoggedIn({}, settingsOf({ allowSession: true, allowAnonymous: true }))
     for (const path of ['/open', '/either']) {

@@ -3,8 +3,15 @@ import crypto from 'node:crypto'
 import { syncBuiltinESMExports } from 'node:module'
 import { afterEach, describe, it, mock } from 'node:test'
 import { createTokenMemory, type SignedToken } from '../../lib/bearer/token-memory.ts'
-import type { BearerOptions } from '../../lib/bearer.ts'
+import {
+  type BearerOptions,
+  type Handler,
+  requireAuthorizationDetails,
+  requireGroup,
+  requireScope,
+} from '../../lib/bearer.ts'
 import { type ApiApp, observeDenials, startApi } from '../support/app/api-app.ts'
+import { answerJson, type Routes } from '../support/app/app-routes.ts'
 import { createSigningKeys } from '../support/app/signing-keys.ts'
 import { share, stopAfterEach } from '../support/app/stage.ts'
 import { sendJson } from '../support/servers/http-server.ts'
@@ -112,6 +119,12 @@ describe('while the issuer', () => {
   })
 })
 
+/** What a handler without types may try to change. */
+interface Changeable {
+  readonly claims: { realm_access: { roles: string[] } }
+  readonly authorizationDetails: object[]
+}
+
 describe('the memory of verified tokens', () => {
   it('spares the verification of a token that comes again', async () => {
     const app = await start()
@@ -160,6 +173,45 @@ describe('the memory of verified tokens', () => {
     const flipped = `${head}.${claims}.${signature.startsWith('A') ? 'B' : 'A'}${signature.slice(1)}`
     assert.equal((await one.call(flipped)).status, 401)
     assert.deepEqual(seen.denied, ['ERR_OIDC_ACCESS_TOKEN_AUDIENCE', 'ERR_OIDC_ACCESS_TOKEN_SIGNATURE'])
+  })
+
+  it('lets no handler change what later requests with the token may do', async () => {
+    const attempts: readonly ((oidc: Changeable) => unknown)[] = [
+      ({ claims }) => Object.assign(claims, { sub: 'eve' }),
+      ({ claims }) => claims.realm_access.roles.push('admin'),
+      ({ authorizationDetails }) => authorizationDetails.push({ type: 'payment' }),
+    ]
+    const failures: unknown[] = []
+    const change: Handler = (req, _res, next) => {
+      for (const attempt of attempts) {
+        try {
+          attempt(Reflect.get(req, 'oidc'))
+        } catch (error) {
+          failures.push(Object(error).name)
+        }
+      }
+      next()
+    }
+    const ok = answerJson(({ oidc }) => ({ sub: oidc.claims?.sub }))
+    const routes: Routes = {
+      '/change': [change, ok],
+      '/admin': [requireGroup('admin', { claim: ['realm_access', 'roles'] }), ok],
+      '/pay': [requireAuthorizationDetails({ type: 'payment' }), ok],
+      '/scope': [requireScope('orders:write'), ok],
+    }
+    const app = stopLater(await startApi(theIssuer(), {}, { routes }))
+    const token = theIssuer().token({ realm_access: { roles: ['staff'] } })
+    for (const [path, status] of [
+      ['/change', 200],
+      ['/change', 200],
+      ['/admin', 403],
+      ['/pay', 403],
+      ['/scope', 403],
+    ] as const) {
+      assert.equal((await app.call(token, { path })).status, status, path)
+    }
+    assert.deepEqual(failures, Array(2 * attempts.length).fill('TypeError'))
+    assert.deepEqual((await app.call(token, { path: '/change' })).json(), { sub: 'alice' })
   })
 
   it('does not keep tokens that were refused', async () => {
