@@ -2,7 +2,7 @@ import { ConfigError } from '../errors.ts'
 import type { AppConfig } from '../options/config.ts'
 import { NAMED_ROUTES } from '../options/provider-names.ts'
 import { decodePath } from '../options/urls.ts'
-import type { Request } from './request.ts'
+import { type Request, requestPath } from './request.ts'
 
 /** The part of the configuration that says where the middleware responds. */
 export interface RoutesConfig extends Pick<AppConfig, 'basePath'> {
@@ -99,13 +99,30 @@ function foldPath(path: string): string | undefined {
  * Below a mount path that `baseUrl` does not have, the browser would be sent to routes where nobody responds. A proxy may
  * remove the beginning of the path of `baseUrl`, so its end counts.
  */
-export function findMisplacement({ origin, basePath }: AppConfig, req: Request): ConfigError | undefined {
-  // Connect does not say where it has mounted a handler.
+export function findMisplacement(config: AppConfig, req: Request): ConfigError | undefined {
   const mountPath: unknown = Reflect.get(req, 'baseUrl')
-  if (typeof mountPath !== 'string' || mountPath === '' || foldRoute(basePath).endsWith(foldRoute(mountPath)))
-    return undefined
-  return new ConfigError([
+  if (typeof mountPath !== 'string' || isAtEndOf(config, mountPath)) return undefined
+  return new ConfigError([misplacementText(config)])
+}
+
+/**
+ * True if a path in front of `req.url` was removed that `baseUrl` does not have. Connect removes a mount path without saying
+ * so, and a middleware that rewrites URLs does the same, so this proves no mistake.
+ */
+export function isShortened(config: AppConfig, req: Request): boolean {
+  if (Reflect.has(req, 'baseUrl')) return false
+  const [path, original] = [requestPath(req), requestPath({ url: req.originalUrl } as Request)]
+  return original.endsWith(path) && !isAtEndOf(config, original.slice(0, -path.length))
+}
+
+/** What is wrong if `baseUrl` does not have the mount path. */
+export function misplacementText({ origin, basePath }: AppConfig): string {
+  return (
     `baseUrl is ${origin}${basePath}, but oidc() is mounted below another path, so the browser does not find its routes. ` +
-      'Mount it with app.use(oidc({ ... })), or add the mount path to baseUrl.',
-  ])
+    'Mount it with app.use(oidc({ ... })), or add the mount path to baseUrl.'
+  )
+}
+
+function isAtEndOf({ basePath }: AppConfig, mountPath: string): boolean {
+  return mountPath === '' || foldRoute(basePath).endsWith(foldRoute(mountPath))
 }

@@ -1,5 +1,6 @@
 import { isConsoleForDevelopers, isOneOfSeveralProcesses } from '../console/environment.ts'
 import type { Notices } from '../console/failures.ts'
+import { isShortened, misplacementText } from '../http/own-routes.ts'
 import { headerOf, type Request, wantsPage } from '../http/request.ts'
 import type { AppConfig, Config } from '../options/config.ts'
 import { isStrict } from './cookies.ts'
@@ -27,6 +28,11 @@ const MISTAKES: readonly Mistake[] = [
     text: ({ origin }) =>
       `This page was opened at another host than that of baseUrl (${origin}). The browser sends the cookies of one host to ` +
       'no other, so logins fail. Open baseUrl, or change it.',
+  },
+  {
+    name: 'mount-path',
+    isMade: (req, config) => isShortened(config, req),
+    text: (config) => `${misplacementText(config)} If a middleware of yours shortens req.url, ignore this.`,
   },
   {
     name: 'memory-store',

@@ -7,7 +7,7 @@ import type { Host } from './hosts.ts'
 
 /** What the tests need of a framework, whichever it is. */
 export interface HostApp {
-  use(handler: Handler): void
+  use(handler: Handler, path?: string): void
   useErrorHandler(handler: ErrorHandler): void
   /** Answers one path, whatever the method, through each handler in turn. */
   route(path: string, ...handlers: readonly Handler[]): void
@@ -15,30 +15,26 @@ export interface HostApp {
   createServer(mountPath: string): Server
 }
 
-export function createHostApp(host: Host): HostApp {
-  return host === 'connect' ? createConnectApp() : createExpressApp(host === 'express5' ? express5 : express4)
+/** Express prints every error that it answers itself, unless its environment is `test`. Connect always does. */
+export function createHostApp(host: Host, env = 'test'): HostApp {
+  return host === 'connect' ? createConnectApp() : createExpressApp(host === 'express5' ? express5 : express4, env)
 }
 
-function createExpressApp(express: typeof express5): HostApp {
-  const app = quiet(express())
+function createExpressApp(express: typeof express5, env: string): HostApp {
+  const app = express().set('env', env)
   return {
-    use: (handler) => void app.use(handler),
+    use: (handler, path = '/') => void app.use(path, handler),
     useErrorHandler: (handler) => void app.use(handler),
     // Not `app.all()`: that adds a layer for each of the thirty-odd methods, to every app of every test.
     route: (path, ...handlers) => void app.route(path).all(...handlers),
-    createServer: (mountPath) => createServer(mountPath ? quiet(express()).use(mountPath, app) : app),
+    createServer: (mountPath) => createServer(mountPath ? express().set('env', env).use(mountPath, app) : app),
   }
-}
-
-/** Express prints every error that it answers itself, unless its environment is `test`. */
-function quiet(app: express5.Express): express5.Express {
-  return app.set('env', 'test')
 }
 
 function createConnectApp(): HostApp {
   const app = connect()
   return {
-    use: (handler) => void app.use(handler),
+    use: (handler, path = '/') => void app.use(path, handler),
     useErrorHandler: (handler) => void app.use(handler),
     // Connect matches the beginning of a path and cuts it off; a route matches the whole and leaves it as it is.
     route: (path, ...handlers) =>

@@ -1,14 +1,18 @@
-import { oidc, requireAuth, requireScope } from '../../../lib/index.ts'
+import { type OidcContext, oidc, type Request, requireAuth, requireScope } from '../../../lib/index.ts'
+import type { AppRequest } from '../app/app-routes.ts'
+import type { Host } from '../app/hosts.ts'
 import { startProvider, type TestProvider, whileClocksDiffer } from '../servers/provider.ts'
-import { type Mistake, type Reading, readAfter } from './stand.ts'
+import { type Mistake, mountUsual, type Reading, readAfter } from './stand.ts'
 
 /** A typical mistake, by the name that it has in the table of the documentation. */
 export interface NamedMistake {
   readonly name: string
   readonly make: (provider: TestProvider) => Mistake | Promise<Mistake>
   /** Reads what happens in another way than by one visit. */
-  readonly read?: (provider: TestProvider, mistake: Mistake) => Promise<Reading>
+  readonly read?: (provider: TestProvider, mistake: Mistake, host: Host) => Promise<Reading>
 }
+
+const oidcOf = (req: Request): OidcContext => (req as AppRequest).oidc
 
 const WRONG_SECRET = 'another-secret-of-40-characters-01234567'
 
@@ -16,11 +20,18 @@ const WRONG_SECRET = 'another-secret-of-40-characters-01234567'
 export const MISTAKES: readonly NamedMistake[] = [
   {
     name: 'wrong order',
-    make: () => ({ mount: (app, { auth, sessions }) => void app.use(auth(), sessions) }),
+    make: () => ({
+      mount: (app, { auth, sessions }) => {
+        app.use(auth())
+        app.use(sessions)
+      },
+    }),
   },
   {
     name: 'cookie-session',
-    make: () => ({ mount: (app, { auth, cookieSessions }) => void app.use(cookieSessions, auth()) }),
+    make: () => ({
+      mount: (app, parts) => mountUsual(app, { ...parts, sessions: parts.cookieSessions }),
+    }),
   },
   { name: 'wrong issuer: a slash too many', make: ({ issuer }) => ({ options: { issuer: `${issuer}/` } }) },
   { name: 'wrong issuer: another path', make: ({ issuer }) => ({ options: { issuer: `${issuer}/oauth2/default` } }) },
@@ -29,12 +40,12 @@ export const MISTAKES: readonly NamedMistake[] = [
   {
     name: 'unregistered redirect URI',
     make: () => ({}),
-    read: async (_provider, mistake) => {
+    read: async (_provider, mistake, host) => {
       const strict = await startProvider()
       const { prototype } = strict.provider.Client
       Object.assign(prototype, { redirectUriAllowed: () => false })
       try {
-        return await readAfter(strict, mistake)
+        return await readAfter(strict, mistake, host)
       } finally {
         await strict.stop()
       }
@@ -52,10 +63,12 @@ export const MISTAKES: readonly NamedMistake[] = [
     name: 'wrong scope name in a guard',
     make: () => ({
       path: '/reports',
-      mount: (app, { sessions, auth }) => {
-        app.use(sessions, auth())
-        app.get('/reports', requireScope('report:read'), (_req, res) => void res.send('reports'))
-        app.get('/start', requireAuth(), (_req, res) => void res.redirect('/reports'))
+      mount: (app, parts) => {
+        mountUsual(app, parts)
+        app.route('/reports', requireScope('report:read'), (_req, res) => res.end('reports'))
+        app.route('/start', requireAuth(), (_req, res) => {
+          res.writeHead(302, { Location: '/reports' }).end()
+        })
       },
     }),
   },
@@ -63,9 +76,9 @@ export const MISTAKES: readonly NamedMistake[] = [
   {
     name: 'clock off',
     make: () => ({}),
-    read: async (provider, mistake) => {
+    read: async (provider, mistake, host) => {
       provider.clock = 600
-      const reading = await whileClocksDiffer(() => readAfter(provider, mistake))
+      const reading = await whileClocksDiffer(() => readAfter(provider, mistake, host))
       provider.clock = 0
       return reading
     },
@@ -75,7 +88,10 @@ export const MISTAKES: readonly NamedMistake[] = [
   {
     name: 'mount mismatch',
     make: () => ({
-      mount: (app, { sessions, auth }) => void app.use(sessions).use('/auth', auth()),
+      mount: (app, { sessions, auth }) => {
+        app.use(sessions)
+        app.use(auth(), '/auth')
+      },
       path: '/auth/login',
     }),
   },
@@ -84,9 +100,9 @@ export const MISTAKES: readonly NamedMistake[] = [
     name: 'missing await',
     make: () => ({
       path: '/orders',
-      mount: (app, { sessions, auth }) => {
-        app.use(sessions, auth())
-        app.get('/orders', requireAuth(), (req, res) => void res.send(`Bearer ${req.oidc.accessToken()}`))
+      mount: (app, parts) => {
+        mountUsual(app, parts)
+        app.route('/orders', requireAuth(), (req, res) => res.end(`Bearer ${oidcOf(req).accessToken()}`))
       },
     }),
   },
@@ -97,12 +113,14 @@ export const MISTAKES: readonly NamedMistake[] = [
       return {
         path: '/leave',
         until: () => leaving,
-        mount: (app, { sessions, auth }) => {
-          app.use(sessions, auth())
-          app.get('/leave', requireAuth(), (req, res) => {
+        mount: (app, parts) => {
+          mountUsual(app, parts)
+          app.route('/leave', requireAuth(), (req, res) => {
             // Without the catch, Node prints the same and ends the process.
-            leaving = req.oidc.logout().catch((error: unknown) => console.error(error))
-            res.send('bye')
+            leaving = oidcOf(req)
+              .logout()
+              .catch((error: unknown) => console.error(error))
+            res.end('bye')
           })
         },
       }
@@ -111,18 +129,18 @@ export const MISTAKES: readonly NamedMistake[] = [
   {
     name: 'use before mount: a guard',
     make: () => ({
-      mount: (app, { sessions, auth }) => {
-        app.get('/profile', requireAuth(), (_req, res) => void res.send('profile'))
-        app.use(sessions, auth())
+      mount: (app, parts) => {
+        app.route('/profile', requireAuth(), (_req, res) => res.end('profile'))
+        mountUsual(app, parts)
       },
     }),
   },
   {
     name: 'use before mount: req.oidc',
     make: () => ({
-      mount: (app, { sessions, auth }) => {
-        app.get('/profile', (req, res) => void res.send(req.oidc.claims?.sub))
-        app.use(sessions, auth())
+      mount: (app, parts) => {
+        app.route('/profile', (req, res) => res.end(oidcOf(req).claims?.sub))
+        mountUsual(app, parts)
       },
     }),
   },
@@ -143,16 +161,16 @@ export const MISTAKES: readonly NamedMistake[] = [
   {
     name: 'requireAuth without parentheses',
     make: () => ({
-      mount: (app, { sessions, auth }) => {
-        app.use(sessions, auth())
+      mount: (app, parts) => {
+        mountUsual(app, parts)
         // The mistake: TypeScript accepts it, because the types of the frameworks do.
-        app.get('/profile', requireAuth as never, (_req, res) => void res.send('profile'))
+        app.route('/profile', requireAuth as never, (_req, res) => res.end('profile'))
       },
     }),
   },
   {
     name: 'oidc without parentheses',
-    make: () => ({ mount: (app, { sessions }) => void app.use(sessions, oidc as never) }),
+    make: () => ({ mount: (app, parts) => mountUsual(app, { ...parts, auth: () => oidc as never }) }),
   },
 ]
 
@@ -200,7 +218,16 @@ export function splitReadings(text: string): ReadonlyMap<string, string> {
   )
 }
 
+/** The name of the section for this mistake on this framework. Express 5 has the plain name. */
+export function readingName({ name }: NamedMistake, host: Host): string {
+  return host === 'express5' ? name : `${name} (${host})`
+}
+
 /** What a developer reads after this mistake. */
-export async function readMistake(provider: TestProvider, { make, read = readAfter }: NamedMistake): Promise<Reading> {
-  return read(provider, await make(provider))
+export async function readMistake(
+  provider: TestProvider,
+  { make, read = readAfter }: NamedMistake,
+  host: Host,
+): Promise<Reading> {
+  return read(provider, await make(provider), host)
 }
