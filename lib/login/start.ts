@@ -19,7 +19,7 @@ import type { Client, RelyingParty } from '../relying-party.ts'
 import { isStrict } from '../session/cookies.ts'
 import { readLogin } from '../session/current-login.ts'
 import { requireSession, type SessionRequest } from '../session/express-session.ts'
-import { redirectUriNotice } from '../session/setup-check.ts'
+import { showRedirectUri } from '../session/setup-check.ts'
 import { loginIdOf } from '../session/transaction.ts'
 import type { Login, LoginOptions } from '../types.ts'
 import { storeRequestObject } from './published-documents.ts'
@@ -235,7 +235,7 @@ async function redirectToProvider(
   const { traceparent } = operation ?? {}
   if (operation !== undefined) operation.loginId = loginIdOf(transaction)
   rp.transactions.begin(req, res, { ...transaction, ...(traceparent === undefined ? {} : { traceparent }) })
-  rp.notices(`redirect URI of ${config.name}`, redirectUriNotice(provider.config))
+  showRedirectUri(rp.notices, provider.config)
   publish['express-oidc:login-start'](() => ({
     provider: config.name,
     issuer: config.issuer,

@@ -15,6 +15,7 @@ import { clientOf, type RelyingParty } from '../relying-party.ts'
 import { readLastLogin, readLogin } from '../session/current-login.ts'
 import { endLocalLogin, publishLogout } from '../session/end-login.ts'
 import { requireSession } from '../session/express-session.ts'
+import { showPostLogoutRedirectUri } from '../session/setup-check.ts'
 import { withTimeLimit } from '../time/limit.ts'
 import type { Login, TokenRecord } from '../types.ts'
 
@@ -110,7 +111,10 @@ async function endProviderSession(
     .catch(() => undefined)
   if (provider === undefined) return undefined
   if (rp.config.revokeTokens) await revokeWithinLimit(provider, tokens)
-  return createEndSessionRequest(provider, tokens.idToken, readEndSessionParams(provider.config, login.claims))
+  const params = readEndSessionParams(provider.config, login.claims)
+  const request = createEndSessionRequest(provider, tokens.idToken, params)
+  if (request !== undefined) showPostLogoutRedirectUri(rp.notices, provider.config)
+  return request
 }
 
 /** Redirects a page. A script cannot follow a redirect to another site, so it gets the URL to open. */

@@ -67,11 +67,24 @@ export function createSetupCheck(config: AppConfig, notify: Notices): ((req: Req
   }
 }
 
-/** The provider shows its errors about the client on a page of its own, and nothing of them arrives here. */
-export function redirectUriNotice({ issuer, clientId, redirectUri }: Config): string {
-  return (
+/**
+ * Tells the developer which redirect URI to register, at the first login with it. The provider shows its errors about the
+ * client on a page of its own, and nothing of them arrives here.
+ */
+export function showRedirectUri(notify: Notices, { issuer, clientId, redirectUri }: Config): void {
+  notify(
+    `redirect URI ${redirectUri} of ${clientId}`,
     `The login continues at ${issuer}. If you see an error page there, check that the client '${clientId}' exists, and ` +
-    `register this redirect URI for it: ${redirectUri}`
+      `register this redirect URI for it: ${redirectUri}`,
+  )
+}
+
+/** The same at the first logout, for the URL that the provider redirects back to. */
+export function showPostLogoutRedirectUri(notify: Notices, { issuer, clientId, postLogoutRedirectUri }: Config): void {
+  notify(
+    `post-logout redirect URI ${postLogoutRedirectUri} of ${clientId}`,
+    `The logout continues at ${issuer}. If you do not come back from there, register this post-logout redirect URI for ` +
+      `the client '${clientId}': ${postLogoutRedirectUri}`,
   )
 }
 

@@ -7,8 +7,9 @@ import { ERROR_STATUS } from '../../lib/error-codes.ts'
 import { AuthorizationError, ConfigError, OidcError, ProviderError } from '../../lib/errors.ts'
 import { describeForLog } from '../../lib/http/error-log.ts'
 import type { Request } from '../../lib/http/request.ts'
+import { configAt } from '../../lib/options/config.ts'
 import { parseOptions } from '../../lib/options/parse-options.ts'
-import { createSetupCheck } from '../../lib/session/setup-check.ts'
+import { createSetupCheck, showPostLogoutRedirectUri, showRedirectUri } from '../../lib/session/setup-check.ts'
 import { captureConsole } from '../support/mistakes/stand.ts'
 
 const NAMES = ['NODE_ENV', 'NO_COLOR', 'NODE_TEST_CONTEXT', 'NODE_APP_INSTANCE'] as const
@@ -158,6 +159,20 @@ describe('the console of a developer', () => {
     })
     assert.equal(text, '\nexpress-oidc: First.\n\nexpress-oidc: Second.\n')
   })
+
+  for (const show of [showRedirectUri, showPostLogoutRedirectUri]) {
+    it(`gets each URI to register once, also if the hosts of one client have different ones: ${show.name}`, () => {
+      const baseUrl = ['https://one.test', 'https://two.test']
+      const options = { issuer: 'https://op.test', clientId: 'app', clientSecret: 's'.repeat(32), baseUrl }
+      const { app, clients } = parseOptions(options)
+      const configs = app.hosts.flatMap((host) => clients.map((config) => configAt(config, host)))
+      const notify = createNotices()
+      const text = written(() => {
+        for (const config of [...configs, ...configs]) show(notify, config)
+      })
+      assert.deepEqual(text.match(/https:\/\/(?:one|two)\.test/g), baseUrl)
+    })
+  }
 })
 
 describe('the stack of an error', () => {

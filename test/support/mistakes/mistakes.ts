@@ -1,5 +1,5 @@
 import { type OidcContext, oidc, type Request, requireAuth, requireScope } from '../../../lib/index.ts'
-import type { AppRequest } from '../app/app-routes.ts'
+import { type AppRequest, answerBy } from '../app/app-routes.ts'
 import type { Host } from '../app/hosts.ts'
 import { startProvider, type TestProvider, whileClocksDiffer } from '../servers/provider.ts'
 import { type Mistake, mountUsual, type Reading, readAfter } from './stand.ts'
@@ -13,6 +13,21 @@ export interface NamedMistake {
 }
 
 const oidcOf = (req: Request): OidcContext => (req as AppRequest).oidc
+
+/** Reads what happens at a provider that knows no URI of the application. */
+function atProviderThatRefuses(
+  check: 'redirectUriAllowed' | 'postLogoutRedirectUriAllowed',
+): NonNullable<NamedMistake['read']> {
+  return async (_provider, mistake, host) => {
+    const strict = await startProvider()
+    Object.assign(strict.provider.Client.prototype, { [check]: () => false })
+    try {
+      return await readAfter(strict, mistake, host)
+    } finally {
+      await strict.stop()
+    }
+  }
+}
 
 const WRONG_SECRET = 'another-secret-of-40-characters-01234567'
 
@@ -40,16 +55,22 @@ export const MISTAKES: readonly NamedMistake[] = [
   {
     name: 'unregistered redirect URI',
     make: () => ({}),
-    read: async (_provider, mistake, host) => {
-      const strict = await startProvider()
-      const { prototype } = strict.provider.Client
-      Object.assign(prototype, { redirectUriAllowed: () => false })
-      try {
-        return await readAfter(strict, mistake, host)
-      } finally {
-        await strict.stop()
-      }
-    },
+    read: atProviderThatRefuses('redirectUriAllowed'),
+  },
+  {
+    name: 'unregistered post-logout redirect URI',
+    make: () => ({
+      path: '/leave',
+      mount: (app, parts) => {
+        mountUsual(app, parts)
+        app.route(
+          '/leave',
+          requireAuth(),
+          answerBy(({ oidc }) => oidc.logout()),
+        )
+      },
+    }),
+    read: atProviderThatRefuses('postLogoutRedirectUriAllowed'),
   },
   {
     name: 'http baseUrl',
