@@ -10,6 +10,7 @@ import {
   requestQuery,
   wantsPage,
 } from '../http/request.ts'
+import { isFromOwnPage } from '../http/request-origin.ts'
 import { redirect, rejectPrefetch } from '../http/response.ts'
 import { homePage } from '../http/return-to.ts'
 import { rememberReturnTo } from '../http/way-on.ts'
@@ -85,7 +86,7 @@ async function acceptResponse(
   operation: Operations['express-oidc:callback'] | undefined,
 ): Promise<void> {
   const found = await findTransaction(rp, client, sessionReq, res, response)
-  if (found === undefined) return redirectToPage(rp, res, { returnTo: homePage(rp.config) })
+  if (found === undefined) return redirectToPage(rp, sessionReq, res, { returnTo: homePage(rp.config) })
   const { params, transaction } = found
   if (operation !== undefined) operation.loginId = loginIdOf(transaction)
   rememberReturnTo(sessionReq, transaction.returnTo)
@@ -93,7 +94,7 @@ async function acceptResponse(
   checkResponseMode(client, sessionReq, response, params)
   if (transaction.responseType === 'none') {
     checkAuthorizationResponse(params, transaction, await client.findProvider())
-    return redirectToPage(rp, res, transaction)
+    return redirectToPage(rp, sessionReq, res, transaction)
   }
   try {
     const completed = await completeLogin(rp, sessionReq, res, transaction, () =>
@@ -102,7 +103,12 @@ async function acceptResponse(
     // Without a completed login, the session stays as it is. `startLoginSession` returns false if the hook
     // `afterLogin` has sent the response.
     if (completed === undefined || (await startLoginSession(rp, sessionReq, res, completed, transaction)))
-      redirectToPage(rp, res, completed === undefined ? transaction : withKeptFormTicket(rp, sessionReq, transaction))
+      redirectToPage(
+        rp,
+        sessionReq,
+        res,
+        completed === undefined ? transaction : withKeptFormTicket(rp, sessionReq, transaction),
+      )
   } catch (error) {
     await handleFailure(rp, client, sessionReq, res, transaction, error)
   }
@@ -239,19 +245,24 @@ async function handleFailure(
   const canGoToPage = isSilent || readLogin(req, rp.config) !== undefined
   if (!canGoToPage && !wantsPage(req)) throw error
   publishError(error)
-  if (canGoToPage) redirectToPage(rp, res, transaction)
+  if (canGoToPage) redirectToPage(rp, req, res, transaction)
   else await restartLogin(rp, client, req, res, transaction)
 }
 
 /**
  * Redirects to the page that the login was started for. A browser keeps the fragment of the callback URL unless the
- * new URL has one. Some providers add a fragment, such as `#_=_`, so an empty one replaces it. After a silent login
- * the browser must keep the fragment, because it is that of the page that the user was on.
+ * new URL has one. Some providers add a fragment, such as `#_=_`, and no request shows it, so an empty one replaces it:
+ * the address ends in `#`. That is not needed after our own page has posted the response, because it posts to a URL
+ * without a fragment. After a silent login the browser must keep the fragment, because it is that of the page that the
+ * user was on.
  */
 function redirectToPage(
   { config }: RelyingParty,
+  req: SessionRequest,
   res: Response,
   { returnTo, isSilent }: Pick<Transaction, 'returnTo' | 'isSilent'>,
 ): void {
-  redirect(res, config.origin + (isSilent === true || returnTo.includes('#') ? returnTo : `${returnTo}#`))
+  const isReposted = req.method === 'POST' && isFromOwnPage(req, config.origin)
+  const needsNoFragment = isReposted || isSilent === true || returnTo.includes('#')
+  redirect(res, config.origin + (needsNoFragment ? returnTo : `${returnTo}#`))
 }

@@ -129,6 +129,14 @@ describe('a response in a form', () => {
     assert.equal((await browser.go(page.next)).status, 200)
   })
 
+  it('leads to the page without an empty fragment, because our page posts to a URL without one', async () => {
+    const app = await start(BY_FORM)
+    const browser = app.browser()
+    const reposting = await browser.go(await startLogin(browser), { follow: false })
+    const { status, headers } = await browser.go(reposting.next, { follow: false })
+    assert.deepEqual([status, headers.location], [303, `${app.baseUrl}/profile`])
+  })
+
   it('is reposted once, without a loop', async () => {
     const app = await start(BY_FORM)
     const browser = app.browser()

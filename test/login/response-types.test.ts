@@ -528,7 +528,7 @@ describe('the fragment page in a real browser', { skip: skipWithoutChromium }, (
       page.waitForRequest((request) => request.method() === 'POST' && isCallback(new URL(request.url()))),
       page.goto(`${stand.app.origin}/profile`),
     ])
-    await page.waitForURL(`${stand.app.origin}/profile#`)
+    await page.waitForURL(`${stand.app.origin}/profile`)
     const form = new URLSearchParams(posted.postData() ?? '')
     assert.ok(form.has('id_token') && form.has('access_token') && form.has('code'))
     assert.equal(posted.headers()['referer'], undefined)
