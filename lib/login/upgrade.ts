@@ -67,7 +67,7 @@ async function authenticateBySession(
   createContext: CreateContext,
 ): Promise<UpgradeLogin> {
   const res = new ServerResponse(req)
-  await runMiddleware(session, req, res)
+  await runMiddleware(session, req, res, sessionRefused)
   const sessionReq = requireSession(req)
   const { sessionStore: store, sessionID: sessionId } = sessionReq
   rp.storeWatch.watch(req)
@@ -84,11 +84,17 @@ async function authenticateBySession(
 }
 
 async function authenticateByToken(rp: RelyingParty, req: Request, { bearer }: UpgradeOptions): Promise<UpgradeLogin> {
-  if (bearer === undefined) throw tokenRefused('Pass the middleware of bearer() to accept access tokens.')
+  if (bearer === undefined)
+    throw tokenRefused('To accept access tokens, pass the middleware of bearer() to authenticateUpgrade().')
   const res = new ServerResponse(req)
-  await runMiddleware(bearer, req, res)
+  await runMiddleware(bearer, req, res, () =>
+    tokenRefused('The middleware in the option bearer of authenticateUpgrade() refused it.', res),
+  )
   const oidc: unknown = Reflect.get(req, 'oidc')
-  if (!isAuthenticatedContext(oidc)) throw tokenRefused('The middleware in the option bearer did not accept it.')
+  if (!isAuthenticatedContext(oidc))
+    throw tokenRefused(
+      'The middleware in the option bearer of authenticateUpgrade() let it pass without a login. Pass that of bearer().',
+    )
   return { authenticatedBy: 'access_token', oidc, ended: watchLoginEnd(rp, req, { expiresAt: oidc.expiresAt }) }
 }
 
@@ -97,12 +103,17 @@ function isAuthenticatedContext(oidc: unknown): oidc is AuthenticatedContext | T
   return isAuthenticated === true && typeof expiresAt === 'number'
 }
 
-/** Runs a middleware. Rejects if it passes an error to `next`, throws, or ends the response itself. */
-function runMiddleware(middleware: UpgradeMiddleware, req: Request, res: Response): Promise<void> {
+/** Runs a middleware. Rejects if it passes an error to `next`, throws, or ends the response itself: then with `refused()`. */
+function runMiddleware(
+  middleware: UpgradeMiddleware,
+  req: Request,
+  res: Response,
+  refused: () => OidcError,
+): Promise<void> {
   const handler = middleware as (req: Request, res: Response, next: Next) => unknown
   return new Promise((resolve, reject) => {
     res.end = () => {
-      reject(tokenRefused('The middleware in the option bearer refused it.', res))
+      reject(refused())
       return res
     }
     const next: Next = (error) => (error === undefined || error === null ? resolve() : reject(error))
@@ -123,6 +134,14 @@ function loginRequired(): OidcError {
   return new OidcError(
     'ERR_OIDC_LOGIN_REQUIRED',
     'The request of authenticateUpgrade() has no login in its session. Respond 401, and have the page log in first.',
+  )
+}
+
+function sessionRefused(): OidcError {
+  return new OidcError(
+    'ERR_OIDC_SESSION_MISSING',
+    'The middleware in the option session of authenticateUpgrade() responded instead of calling next(), so there is no ' +
+      'session. Pass the middleware of express-session itself.',
   )
 }
 

@@ -26,11 +26,12 @@ export async function markUsed(
   if (isFirst) return
   throw new OidcError(
     'ERR_OIDC_STATE_USED',
-    'The authorization response was redeemed before: its state was used by the same response or a copy. Start the login again.',
+    'The authorization response came a second time: a login has used its state. The user may have clicked twice or pressed ' +
+      'the back button, or a proxy may have repeated the request. Start a new login.',
   )
 }
 
-/** True for the error of a response that was redeemed before. */
+/** True for the error of a response that was used before. */
 export function isUsed(error: unknown): error is OidcError {
   return error instanceof OidcError && error.code === 'ERR_OIDC_STATE_USED'
 }

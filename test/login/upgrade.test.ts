@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
-import { createServer, type IncomingMessage, type Server } from 'node:http'
+import { createServer, IncomingMessage, type Server } from 'node:http'
+import { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { describe, it, mock } from 'node:test'
 import express from 'express'
@@ -385,6 +386,30 @@ describe('authenticateUpgrade() refuses a request', () => {
       const node = await startNode({ bearer: lax })
       assert.equal(await connect(node, await logIn(node), { authorization: 'Bearer GOOD' }).first, 401)
       assert.deepEqual([node.errors.map((error) => error.code), node.logins], [['ERR_OIDC_UPGRADE_TOKEN'], []])
+    }
+  })
+
+  it('with a message about the option that the developer wrote', async () => {
+    const respond: Handler = (_req, res) => {
+      res.statusCode = 403
+      res.end()
+    }
+    const token = { authorization: 'Bearer GOOD' }
+    const rows = [
+      [{}, token, 401, /pass the middleware of bearer\(\) to authenticateUpgrade\(\)/],
+      [{ bearer: respond }, token, 403, /the option bearer of authenticateUpgrade\(\) refused it\./],
+      [{ bearer: ((_req, _res, next) => next()) as Handler }, token, 401, /the option bearer .* without a login/],
+      [
+        { session: respond },
+        {},
+        500,
+        /^The middleware in the option session of authenticateUpgrade\(\) responded instead/,
+      ],
+    ] as const
+    const { auth, options } = await startNode()
+    for (const [given, headers, status, message] of rows) {
+      const req = Object.assign(new IncomingMessage(new Socket()), { headers, url: '/' })
+      await assert.rejects(auth.authenticateUpgrade(req, { ...options, ...given }), { status, message })
     }
   })
 
