@@ -345,7 +345,9 @@ describe('the example app', { skip: skipWithoutChromium }, () => {
     await inspect('API with a response')
     assert.deepEqual(faults, [])
     await page.evaluate("document.querySelector('main').append(document.createElement('img'))")
-    assert.match((await inspectPage(page)).join(), /light: image-alt/)
+    await page.evaluate("document.querySelector('pre').style.whiteSpace = 'pre'")
+    await page.evaluate("document.querySelector('pre').append('x'.repeat(500))")
+    assert.match((await inspectPage(page)).join(), /phone: PRE\S* cuts off.*light: image-alt/)
   })
 })
 
@@ -354,6 +356,12 @@ const COLOURS = ['color-contrast', 'link-in-text-block']
 const WITHOUT_COLOURS = Object.fromEntries(COLOURS.map((rule) => [rule, { enabled: false }]))
 const ALL = { type: 'tag', values: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'] }
 const AXE = readFileSync(`${ROOT}node_modules/axe-core/axe.min.js`, 'utf8')
+
+/** Runs in the page: the elements that hide a part of what is in them, or show it only to those who scroll sideways. */
+const CUT_OFF = `[...document.querySelectorAll('body *')]
+  .filter((one) => getComputedStyle(one).overflowX !== 'visible' && one.clientWidth > 1)
+  .filter(({ scrollWidth, clientWidth }) => scrollWidth > clientWidth + 1)
+  .map(({ tagName, className }) => tagName + '.' + className + ' cuts off what is in it')`
 
 /** What axe-core finds on this page in three looks, and by how much it is too wide. */
 async function inspectPage(page: Page): Promise<readonly string[]> {
@@ -373,8 +381,11 @@ async function inspectPage(page: Page): Promise<readonly string[]> {
     >(`axe.run(document, ${JSON.stringify({ ...options, resultTypes: ['violations'], preload: false })})
       .then(({ violations }) => violations.flatMap(({ id, nodes }) => nodes.map(({ target }) => id + ' at ' + target)))`)
     const overflow = await page.evaluate<number>('document.documentElement.scrollWidth - window.innerWidth')
+    const cut = await page.evaluate<string[]>(CUT_OFF)
     faults.push(
-      ...[...found, ...(overflow > 0 ? [`${overflow} pixels too wide`] : [])].map((fault) => `${look}: ${fault}`),
+      ...[...found, ...cut, ...(overflow > 0 ? [`${overflow} pixels too wide`] : [])].map(
+        (fault) => `${look}: ${fault}`,
+      ),
     )
   }
   return faults
