@@ -2,7 +2,9 @@ import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
 import { createRequire } from 'node:module'
 import { describe, it } from 'node:test'
+import { Pool } from 'pg'
 import { parseArguments } from '../../lib/command/arguments.ts'
+import { postgresState } from '../../lib/postgres.ts'
 import { filesBelow, readText } from '../support/docs/code-blocks.ts'
 
 // What readme.test.ts does not parse: it compiles the code, and parses JSON, JSX and JavaScript.
@@ -64,6 +66,26 @@ function dockerfileFaults({ place, code }: Block): readonly string[] {
   return faults.map((fault) => `${place}: ${fault}`)
 }
 
+/** Statements without what only makes them easier to read. */
+function words(sql: string): string {
+  return sql
+    .replace(/\s+/g, ' ')
+    .replace(/\( | \)/g, (part) => part.trim())
+    .replace(/;\s*$/, '')
+    .trim()
+}
+
+/** The faults of HTML that browsers would correct in silence. */
+function htmlFaults({ place, code }: Block): readonly string[] {
+  const open: string[] = []
+  for (const [, slash, name = ''] of code.matchAll(/<(\/?)([a-z][a-z0-9]*)(?:\s+[^<>]*)?>/g)) {
+    if (slash === '') open.push(name)
+    else if (open.at(-1) !== name) return [`${place}: </${name}> closes <${open.at(-1)}>`]
+    else open.pop()
+  }
+  return open.length === 0 ? [] : [`${place}: <${open.at(-1)}> is not closed`]
+}
+
 /** What the shell says about the syntax of a script, without running it. */
 function shellFaults({ place, code }: Block): readonly string[] {
   const { status, stderr } = spawnSync('sh', ['-n'], { input: code, encoding: 'utf8', timeout: 10_000 })
@@ -106,6 +128,34 @@ describe('the configuration in the documents', () => {
     const blocks = fencedBlocks('ini')
     assert.ok(blocks.length >= 4)
     for (const { place, code } of blocks) assert.match(code, /^(?:[A-Z][A-Z0-9_]*=\S.*\n)+$/, place)
+  })
+})
+
+describe('the other blocks in the documents', () => {
+  it('are the SQL that postgresState() runs', () => {
+    const { sql } = postgresState({ pool: new Pool() })
+    // The lock is for nodes that create the table at once. A migration runs alone.
+    const [, table = ''] = /^SELECT pg_advisory_xact_lock\([^;]*;([\s\S]*)$/.exec(sql.trim()) ?? []
+    assert.deepEqual(
+      fencedBlocks('sql').map(({ code }) => words(code)),
+      [words(table)],
+    )
+  })
+
+  it('are HTML whose elements are closed', () => {
+    const blocks = fencedBlocks('html')
+    assert.ok(blocks.length >= 5)
+    assert.deepEqual(blocks.flatMap(htmlFaults), [])
+    assert.deepEqual(htmlFaults({ place: 'a', code: '<p><b>x</p>' }), ['a: </p> closes <b>'])
+  })
+
+  it('are in languages that a test reads', () => {
+    const languages = DOCUMENTS.flatMap((file) => [...readText(file).matchAll(FENCED)].map(([, , name = '']) => name))
+    const elsewhere = ['ts', 'js', 'jsx', 'typescript', 'tsx', 'json']
+    const here = ['yaml', 'nginx', 'dockerfile', 'ini', 'sh', 'sql', 'html']
+    // What a program prints.
+    const others = new Set(languages.filter((name) => ![...elsewhere, ...here].includes(name)))
+    assert.deepEqual([...others], ['text'])
   })
 })
 
