@@ -76,6 +76,19 @@ describe('the pages of providers', () => {
     }
   })
 
+  it('are as complete for Okta, whose page is longer', () => {
+    const text = readText('docs/okta.md')
+    const headings = [...text.matchAll(/^## (.*)$/gm)].map(([, title = '']) => title)
+    const [which, ...sections] = ['Which authorization server', 'Register', 'Options', 'Groups', 'Logout']
+    assert.deepEqual(
+      headings.filter((title) => title === which || sections.includes(title)),
+      [which, ...sections],
+    )
+    for (const value of ['https://app.example.com/callback', '`https://app.example.com`', '`https://example.okta.com`'])
+      assert.ok(text.includes(value), value)
+    assert.match(text, /https:\/\/example\.okta\.com\/oauth2\/default/)
+  })
+
   it('say what is to be registered', () => {
     for (const file of PAGES) {
       const [, register = ''] = readText(file).split('\n## Register\n')
@@ -87,7 +100,7 @@ describe('the pages of providers', () => {
   })
 
   it('have options that are accepted together', async () => {
-    const blocks = filesBelow('docs/providers', '.md')
+    const blocks = ['docs/okta.md', ...filesBelow('docs/providers', '.md')]
       .flatMap(codeBlocks)
       .filter(({ code }) => /\boidc\(/.test(code))
     assert.ok(blocks.length >= PAGES.length)

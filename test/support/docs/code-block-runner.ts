@@ -7,7 +7,7 @@ import express from 'express'
 import { moduleUrl, ROOT } from '../app/project.ts'
 import { createRsaKeyPair } from '../app/rsa-keys.ts'
 import { LOOPBACK_CERTIFICATE } from '../servers/tls-certificate.ts'
-import { headerOf } from './code-block-compiler.ts'
+import { headerOf, PRELUDE } from './code-block-compiler.ts'
 import type { CodeBlock } from './code-blocks.ts'
 
 const ISSUER = 'https://op.example.com'
@@ -41,8 +41,12 @@ function surroundings(): Readonly<Record<string, unknown>> {
     encryptionKey: ENCRYPTION_KEY,
     certificate: LOOPBACK_CERTIFICATE.cert,
     certificateKey: LOOPBACK_CERTIFICATE.key,
+    ...Object.fromEntries(HANDLERS.map((name) => [name, () => {}])),
   }
 }
+
+/** The pages that blocks guard. */
+const HANDLERS = [...PRELUDE.matchAll(/\b(\w+): Handler\b/g)].map(([, name = '']) => name)
 
 function privateJwk({ privateKey }: KeyPairKeyObjectResult, use: 'sig' | 'enc'): object {
   return { ...privateKey.export({ format: 'jwk' }), use }
