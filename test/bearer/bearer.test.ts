@@ -272,6 +272,15 @@ async function judgeDirectly(headers: Record<string, string>, { api }: ApiApp): 
   })
 }
 
+describe('a token', () => {
+  it('is for the API if it names any audience of the option', async () => {
+    const app = await start({ audience: ['https://first.test', theIssuer().audience, 'https://last.test'] })
+    assert.equal((await app.call(theIssuer().token())).status, 200)
+    assert.equal((await app.call(theIssuer().token({ aud: ['https://last.test', 'https://else.test'] }))).status, 200)
+    assert.equal((await app.call(theIssuer().token({ aud: 'https://else.test' }))).status, 401)
+  })
+})
+
 describe('several issuers', () => {
   it('in a list: each with its own keys and options, and no other', async () => {
     const [one, other] = [theIssuer(), theOther()]

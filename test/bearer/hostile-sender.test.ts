@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { createHash, X509Certificate } from 'node:crypto'
+import { createServer } from 'node:http'
 import { createServer as createTlsServer, request as requestTls } from 'node:https'
 import { afterEach, beforeEach, describe, it, mock } from 'node:test'
 import { type BearerOptions, bearer } from '../../lib/bearer.ts'
@@ -242,6 +243,22 @@ describe('a token that is bound by DPoP', () => {
     assert.equal((await callWithProof(app, { token })).status, 200)
   })
 
+  it('is accepted once with a proof, for as long as any node would accept it', async () => {
+    mock.timers.enable({ apis: ['Date'], now: Date.now() })
+    const token = boundToken({ exp: now() + 3600 })
+    // By a clock that is as far ahead as clockTolerance allows.
+    const change = { claims: { jti: 'early', iat: now() + 60 } }
+    assert.equal((await callWithProof(app, { token, change })).status, 200)
+    mock.timers.tick(179_000)
+    assert.equal((await callWithProof(app, { token, change })).status, 401)
+    mock.timers.tick(2000)
+    assert.equal((await callWithProof(app, { token, change })).status, 401)
+    assert.deepEqual(
+      [seen.denied, app.reached],
+      [['ERR_OIDC_DPOP_PROOF_REPLAYED', 'ERR_OIDC_DPOP_PROOF_ISSUED_AT'], ['/who']],
+    )
+  })
+
   it('does not use up a proof that is refused for another reason', async () => {
     const change = { claims: { jti: 'kept' } }
     assert.equal((await callWithProof(app, { token: boundToken({ exp: 1 }), change })).status, 401)
@@ -290,6 +307,20 @@ describe('the scheme DPoP', () => {
     const token = boundToken()
     const dpop = makeProof(client.p256, { url: 'https://api.example.test/who', token })
     assert.equal((await app.call(undefined, { headers: { authorization: `DPoP ${token}`, dpop } })).status, 200)
+  })
+
+  it('is for the URL of the request without a framework, too', async () => {
+    const { issuer, audience } = theIssuer()
+    const usual = { algorithms: ['ES256'], dangerouslyAllowInsecureRequests: true } as const
+    const api = bearer({ issuer, audience, baseUrl: BASE_URL, ...usual })
+    const { port } = stopLater(await listen(createServer((req, res) => api(req, res, () => res.end('reached')))))
+    const token = boundToken()
+    const statusOf = async (url: string): Promise<number> => {
+      const headers = { authorization: `DPoP ${token}`, dpop: makeProof(client.p256, { url, token }) }
+      return (await fetch(`http://127.0.0.1:${port}/who`, { headers })).status
+    }
+    assert.deepEqual([await statusOf(URL_OF_WHO), await statusOf(BASE_URL)], [200, 401])
+    assert.deepEqual(seen.denied, ['ERR_OIDC_DPOP_PROOF_URL'])
   })
 
   for (const host of HOSTS) {

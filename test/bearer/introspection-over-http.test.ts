@@ -234,7 +234,18 @@ describe('an opaque token', () => {
     }
     assert.equal((await app.call('eyJ.x.y')).status, 401)
     assert.equal((await app.call('eyJhbGciOiJub25lIn0.e30.')).status, 401)
+    assert.equal((await app.call('eyJhbGciOiJub25lIn0..AAAA')).status, 401)
     assert.equal(asked.length, 0)
+  })
+
+  it('is asked about also if parts of it look like a JWT, or if it is encrypted', async () => {
+    const { app, asked } = await start(good())
+    const tokens = ['x-eyJ.b.c', 'eyJ.b', 'eyJ.b.c.d', 'eyJ.b.c.d.e']
+    for (const token of tokens) assert.equal((await app.call(token)).status, 200, token)
+    assert.deepEqual(
+      asked.map(({ form }) => form.get('token')),
+      tokens,
+    )
   })
 
   it('is sent to the one issuer that may be asked, and to no other', async () => {

@@ -144,6 +144,12 @@ describe('createResourceMetadata()', () => {
     })
     assert.deepEqual(metadata, { ...createResourceMetadata(SETTINGS), resource_name: 'Orders' })
   })
+
+  it('keeps further members that are null or empty text', () => {
+    const extraMetadata = { resource_name: '', resource_documentation: null }
+    const metadata = createResourceMetadata({ ...SETTINGS, extraMetadata })
+    assert.deepEqual(metadata, { ...createResourceMetadata(SETTINGS), ...extraMetadata })
+  })
 })
 
 for (const [name, createHost] of Object.entries(HOSTS)) {
@@ -258,6 +264,15 @@ describe('the metadata handler', () => {
     })
   })
 
+  it('serves without a framework, and passes everything else on', async () => {
+    const handler = createResourceMetadataHandler(SETTINGS)
+    const listener: RequestListener = (req, res) => void handler(req, res, () => res.end('the app'))
+    await serve(listener, async (origin) => {
+      assert.equal(await resourceOf(await fetch(`${origin}${PATH}?a=b`)), SETTINGS.resource)
+      assert.equal(await (await fetch(`${origin}/mcp`)).text(), 'the app')
+    })
+  })
+
   it('serves an API at the root of its host', async () => {
     const app = express().use(createResourceMetadataHandler({ ...SETTINGS, resource: 'https://api.example.com/' }))
     await serve(app, async (origin) => {
@@ -330,6 +345,15 @@ describe('the metadata of bearer()', () => {
     const resourceMetadata = { scopes_supported: ['orders:read'] }
     const app = stopLater(await startApi(AS, { resource, resourceMetadata }))
     assert.deepEqual((await app.call(undefined, { path: PATH })).json()['scopes_supported'], ['orders:read'])
+  })
+
+  it('is served with an empty query or a fragment, and a preflight passes no error on', async () => {
+    const app = stopLater(await startApi(AS, { resource }))
+    for (const path of [`${PATH}?`, `${PATH}#`, `${PATH}?a#b`]) {
+      assert.equal((await app.callRaw([], { path })).json()['resource'], resource, path)
+    }
+    assert.equal((await app.call(undefined, { path: PATH, method: 'OPTIONS' })).status, 204)
+    assert.deepEqual([app.reached, app.errors], [[], []])
   })
 
   it('leads nowhere without resource', async () => {

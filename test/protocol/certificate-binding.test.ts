@@ -83,6 +83,9 @@ describe('readCertificateHeader()', () => {
     ['the escaped PEM of AWS, which leaves +, / and = as they are', 'escaped-pem', encodeURI(pem)],
     ['escaped PEM with lines that end in CR LF', 'escaped-pem', encodeURIComponent(pem.replaceAll('\n', '\r\n'))],
     ["Envoy's element", 'xfcc', xfcc],
+    ['escaped PEM without a line end behind it', 'escaped-pem', encodeURIComponent(pem.trim())],
+    ['escaped PEM between spaces', 'escaped-pem', `%20${escaped}%20`],
+    ["Envoy's element with quotes that hold nothing", 'xfcc', `Subject="";Cert="${escaped}";URI=""`],
     ["Envoy's element with Cert alone", 'xfcc', `Cert=${escaped}`],
     ["Envoy's element with a chain", 'xfcc', `Cert="${escaped}";Chain="${escaped}${escaped}"`],
     ['escaped PEM of exactly 16 KiB', 'escaped-pem', escaped.padEnd(16_384)],
@@ -132,6 +135,7 @@ describe('readCertificateHeader()', () => {
     ['an empty Cert', 'xfcc', 'Cert=""'],
     ['two certificates in Cert', 'xfcc', `Cert="${escaped}${escaped}"`],
     ['a key without value', 'xfcc', `Cert;By=a`],
+    ['a value without key', 'xfcc', `=a;Cert="${escaped}"`],
     ['bare base64', 'rfc9440', base64],
     ['one colon', 'rfc9440', `:${base64}`],
     ['no padding', 'rfc9440', `:${base64.replace(/=*$/, '')}A:`],
@@ -179,7 +183,10 @@ describe('readCertificateHeader()', () => {
 })
 
 describe('createProxyCheck()', () => {
-  const isProxy = createProxyCheck(['10.1.0.0/16', '192.0.2.7', '198.51.100.1/32', 'fd00::/8', '::1'], 'trustedProxies')
+  const isProxy = createProxyCheck(
+    ['10.1.0.0/16', '192.0.2.7', '198.51.100.1/32', 'fd00::/8', '::1', '2001:db8:0:1::/64'],
+    'trustedProxies',
+  )
   const rows: readonly (readonly [string | undefined, boolean])[] = [
     ['10.1.2.3', true],
     ['::ffff:10.1.2.3', true],
@@ -191,6 +198,9 @@ describe('createProxyCheck()', () => {
     ['fd12::1', true],
     ['fe80::1', false],
     ['::1', true],
+    ['::2', false],
+    ['2001:db8:0:1::7', true],
+    ['2001:db8:0:2::7', false],
     ['127.0.0.1', false],
     ['', false],
     [undefined, false],
@@ -211,6 +221,7 @@ describe('createProxyCheck()', () => {
     '',
     'localhost',
     '10.0.0.0/33',
+    '10.0.0.0/0008',
     'z10.0.0.0/8',
     'fd00::/129',
     '10.0.0.0/',

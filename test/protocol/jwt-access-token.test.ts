@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { createPublicKey, type KeyObject } from 'node:crypto'
-import { describe, it } from 'node:test'
+import { afterEach, beforeEach, describe, it, mock } from 'node:test'
 import { OidcError } from '../../lib/errors.ts'
 import type { VerificationKeys } from '../../lib/jose/jws.ts'
 import {
@@ -246,4 +246,29 @@ describe('an access token with a wrong signature and wrong claims', () => {
     const token = tokenOf({ exp: 1 }, { key: createSigningKeys().p256.privateKey })
     assert.equal(await codeOf(token), 'ERR_OIDC_ACCESS_TOKEN_SIGNATURE')
   })
+})
+
+describe('the times of an access token, to the second', () => {
+  const NOW = 1_800_000_000
+  beforeEach(() => mock.timers.enable({ apis: ['Date'], now: NOW * 1000 }))
+  afterEach(() => mock.timers.reset())
+
+  // With a tolerance of 5 seconds.
+  const rows: readonly [string, Members, string, Partial<typeof EXPECTED>?][] = [
+    ['exp in its last second', { exp: NOW - 4 }, 'accepted'],
+    ['exp at its end', { exp: NOW - 5 }, 'ERR_OIDC_ACCESS_TOKEN_EXPIRED'],
+    ['exp now, without a tolerance', { exp: NOW }, 'ERR_OIDC_ACCESS_TOKEN_EXPIRED', { clockTolerance: 0 }],
+    ['nbf at the end of the tolerance', { nbf: NOW + 5 }, 'accepted'],
+    ['nbf beyond it', { nbf: NOW + 6 }, 'ERR_OIDC_ACCESS_TOKEN_NOT_BEFORE'],
+    ['iat at the end of the tolerance', { iat: NOW + 5 }, 'accepted'],
+    ['iat beyond it', { iat: NOW + 6 }, 'ERR_OIDC_ACCESS_TOKEN_ISSUED_AT'],
+    ['iat that is as old as it may be', { iat: NOW - 65 }, 'accepted', { maxTokenAge: 60 }],
+    ['iat that is older', { iat: NOW - 66 }, 'ERR_OIDC_ACCESS_TOKEN_ISSUED_AT', { maxTokenAge: 60 }],
+    ['iat of long ago, without maxTokenAge', { iat: 1 }, 'accepted'],
+  ]
+  for (const [name, claims, code, expected] of rows) {
+    it(`${name}: ${code}`, async () => {
+      assert.equal(await codeOf(tokenOf({ exp: NOW + 300, iat: NOW, ...claims }), expected), code)
+    })
+  }
 })
