@@ -37,6 +37,13 @@ function hasPrivateKey(jwks: ClientMetadata['jwks']): boolean {
 /**
  * Advice on the metadata of a client: what Okta is known to reject or to change, and grant types without a use. One
  * sentence for each. Nothing of it prevents a registration.
+ *
+ * @example
+ * ```ts
+ * import { adviseOnClient } from 'express-oidc/registration'
+ *
+ * for (const sentence of adviseOnClient({ redirect_uris: [`${baseUrl}/callback`] })) console.warn(sentence)
+ * ```
  */
 export function adviseOnClient(metadata: ClientMetadata): readonly string[] {
   const { application_type: type = 'web', token_endpoint_auth_method: method } = metadata

@@ -37,6 +37,14 @@ export interface SecretRotation {
  * @throws ConfigError if the metadata contradicts itself or contains a private key. Then nothing is sent.
  * @throws ProviderError `ERR_OIDC_REGISTRATION_REFUSED`, `ERR_OIDC_REGISTRATION_UNAUTHORIZED`,
  *   `ERR_OIDC_REGISTRATION_RESPONSE`, `ERR_OIDC_PROVIDER_...`. If there was no response, the client may exist.
+ * @example
+ * ```ts
+ * import { clientKey, fileClientStore, findRegistrationEndpoint, registerClient } from 'express-oidc/registration'
+ *
+ * const endpoint = await findRegistrationEndpoint({ issuer })
+ * const client = await registerClient(endpoint, { client_name: 'Portal', redirect_uris: [`${baseUrl}/callback`] })
+ * await fileClientStore('/var/lib/portal/clients').write(clientKey(issuer), client)
+ * ```
  */
 export async function registerClient(
   endpoint: RegistrationEndpoint,
@@ -50,6 +58,15 @@ export async function registerClient(
 /**
  * Reads a client (RFC 7592 2.1). The secret and the registration token of `client` are kept if the response has none.
  * If it has new ones, the old ones are no longer valid: save the result.
+ *
+ * @example
+ * ```ts
+ * import { findRegistrationEndpoint, readClient } from 'express-oidc/registration'
+ *
+ * const endpoint = await findRegistrationEndpoint({ issuer, initialAccessToken: secret })
+ * const client = await readClient(endpoint, { client_id: clientId })
+ * console.log(client.redirect_uris)
+ * ```
  */
 export async function readClient(endpoint: RegistrationEndpoint, client: ClientInformation): Promise<RegisteredClient> {
   const response = await requestRegistration(endpoint, { method: 'GET', url: clientUrlOf(endpoint, client), client })
@@ -83,7 +100,17 @@ export async function updateClient(
   return mergeResponse(client, readClientResponse(endpoint, response, body))
 }
 
-/** Deletes a client (RFC 7592 2.3). Logins in progress with this client will fail. */
+/**
+ * Deletes a client (RFC 7592 2.3). Logins in progress with this client will fail.
+ *
+ * @example
+ * ```ts
+ * import { deleteClient, findRegistrationEndpoint } from 'express-oidc/registration'
+ *
+ * const endpoint = await findRegistrationEndpoint({ issuer, initialAccessToken: secret })
+ * await deleteClient(endpoint, { client_id: clientId })
+ * ```
+ */
 export async function deleteClient(endpoint: RegistrationEndpoint, client: ClientInformation): Promise<void> {
   const url = clientUrlOf(endpoint, client)
   const response = await requestRegistration(endpoint, { method: 'DELETE', url, client })
@@ -96,6 +123,14 @@ export async function deleteClient(endpoint: RegistrationEndpoint, client: Clien
  * register a new client.
  *
  * @throws ProviderError `ERR_OIDC_REGISTRATION_SECRET` if the provider has no such request or the client has no secret.
+ * @example
+ * ```ts
+ * import { clientKey, fileClientStore, findRegistrationEndpoint, rotateClientSecret } from 'express-oidc/registration'
+ *
+ * const endpoint = await findRegistrationEndpoint({ issuer, initialAccessToken: secret })
+ * const { client } = await rotateClientSecret(endpoint, { client_id: clientId })
+ * await fileClientStore('/var/lib/portal/clients').write(clientKey(issuer), client)
+ * ```
  */
 export async function rotateClientSecret(
   endpoint: RegistrationEndpoint,

@@ -81,6 +81,15 @@ const NOT_SENT: readonly string[] = ['client_id_issued_at', 'client_secret_expir
  * Converts client metadata to an app for Okta's Apps API (`POST https://{domain}/api/v1/apps`). Apps from this API
  * differ from registered clients in two ways. They ask no user for consent, so `consent_method` is set to `REQUIRED`,
  * as registration does. And users must be assigned to them.
+ *
+ * @example
+ * ```ts
+ * import { toOktaApp } from 'express-oidc/registration'
+ *
+ * const body = JSON.stringify(toOktaApp({ client_name: 'Portal', redirect_uris: [`${baseUrl}/callback`] }))
+ * const headers = { Authorization: `SSWS ${secret}`, 'Content-Type': 'application/json' }
+ * await fetch(`${issuer}/api/v1/apps`, { method: 'POST', headers, body })
+ * ```
  */
 export function toOktaApp(metadata: ClientMetadata): JsonObject {
   const { client_name: label, ...members } = metadata
@@ -100,6 +109,14 @@ export function toOktaApp(metadata: ClientMetadata): JsonObject {
 /**
  * Converts an app of Okta's Apps API to client metadata. Leaves out `null`s, and what client metadata does not have:
  * status, links, assignments.
+ *
+ * @example
+ * ```ts
+ * import { fromOktaApp } from 'express-oidc/registration'
+ *
+ * const response = await fetch(`${issuer}/api/v1/apps/0oa1`, { headers: { Authorization: `SSWS ${secret}` } })
+ * const { redirect_uris: redirectUris } = fromOktaApp(JSON.parse(await response.text()))
+ * ```
  */
 export function fromOktaApp(app: JsonObject): ClientMetadata {
   const members = [app['settings'], app['credentials']].flatMap((part) =>

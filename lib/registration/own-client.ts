@@ -13,6 +13,12 @@ import { type RegistrationEndpoint, registrationEndpointOf } from './endpoint.ts
  * different issuers or provider names.
  *
  * @param name The name of the provider under `providers`; `default` if there is only one.
+ * @example
+ * ```ts
+ * import { clientKey, fileClientStore } from 'express-oidc/registration'
+ *
+ * const client = await fileClientStore('/var/lib/portal/clients').read(clientKey(issuer))
+ * ```
  */
 export function clientKey(issuer: string, name: string = 'default'): string {
   return name === 'default' ? issuer : `${issuer} ${name}`

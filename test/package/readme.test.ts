@@ -156,6 +156,14 @@ describe('the documentation', () => {
     }
   })
 
+  it('shows in a comment how each function that is exported is called', () => {
+    const { exports } = JSON.parse(readText('package.json'))
+    const entries = Object.keys(exports).filter((path) => path !== './package.json')
+    const without = entries.flatMap((path) => functionsWithoutExample(path === '.' ? 'index' : path.slice(2)))
+    assert.deepEqual(without, [])
+    assert.equal(functionsWithoutExample('jose/json').length, 4)
+  })
+
   it('links to files and headings that are there', () => {
     const links = DOCUMENTS.flatMap((file) =>
       [...readText(file).matchAll(/\]\(([^)\s]+)\)/g)].map(([, target = '']) => ({ file, target })),
@@ -174,6 +182,25 @@ describe('the documentation', () => {
     }
   })
 })
+
+/** The functions that a module exports, its own or those of others, whose comment has no `@example`. */
+function functionsWithoutExample(module: string): readonly string[] {
+  const text = readText(`lib/${module}.ts`)
+  const exported = [...text.matchAll(/^export \{([^}]*)\} from '\.\/(.*)\.ts'/gm)].flatMap(([, list = '', from = '']) =>
+    list.split(',').map((name) => ({ name: name.trim(), source: readText(`lib/${from}.ts`) })),
+  )
+  const own = [...text.matchAll(/^export (?:async )?function\*? (\w+)/gm)].map(([, name = '']) => ({
+    name,
+    source: text,
+  }))
+  return [...exported, ...own]
+    .filter(({ name, source }) => {
+      const at = name === '' ? -1 : source.search(new RegExp(`^export (?:async )?function\\*? ${name}\\b`, 'm'))
+      const comment = source.slice(source.lastIndexOf('/**', at), at)
+      return at >= 0 && !(comment.includes('\n * @example\n') && comment.endsWith(' */\n'))
+    })
+    .map(({ name }) => `${module}: ${name}`)
+}
 
 function isThere(from: string, target: string): boolean {
   const [path = '', heading] = target.split('#')
