@@ -161,7 +161,25 @@ describe('the app before the migration', () => {
   })
   after(() => provider.close())
 
-  // keycloak-connect knows the URLs of Keycloak alone.
+  it('starts with keycloak-connect, and sends the browser to Keycloak', {
+    skip: skipWithoutPeers('keycloak-connect'),
+  }, async () => {
+    const keycloak = PEERS.find(({ page }) => page === 'keycloak-connect') ?? assert.fail()
+    const server = createServer()
+    const { port, stop } = await listen(server)
+    const origin = `http://127.0.0.1:${port}`
+    try {
+      server.on('request', await loadAppBefore(keycloak, envOf(provider, origin)))
+      const { next } = await createBrowser({ origin }).open(`${origin}/profile`, { follow: false })
+      const { origin: sso, pathname } = new URL(next?.url ?? '')
+      const authorize = '/realms/shop/protocol/openid-connect/auth'
+      assert.deepEqual([sso, pathname], ['https://sso.example.com', authorize])
+    } finally {
+      await stop()
+    }
+  })
+
+  // keycloak-connect knows the URLs of Keycloak alone, so its login cannot be tried here.
   for (const peer of PEERS.filter(({ page }) => page !== 'keycloak-connect')) {
     const skip = skipWithoutPeers(peer.package)
     it(`logs a user in with ${peer.package}`, { skip }, async () => {
