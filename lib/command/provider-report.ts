@@ -1,5 +1,5 @@
 import { ConfigError } from '../errors.ts'
-import { algorithmsOfKind } from '../jose/algorithms.ts'
+import { algorithmsOfKind, usesClientSecret } from '../jose/algorithms.ts'
 import { allowsUse, findKeyKind, type JwkMembers } from '../jose/jwk.ts'
 import { clientMetadataOf } from '../options/client-document.ts'
 import type { Config } from '../options/config.ts'
@@ -166,7 +166,7 @@ function keyProblems({ metadata, keys }: Findings): readonly (readonly [boolean,
   const hasKey = keys?.some((key) => canVerify(key, alg))
   return [
     [keys === undefined, 'The keys of the provider could not be read from jwks_uri, so no ID Token can be verified.'],
-    [hasKey === false && !alg.startsWith('HS'), `The provider publishes no key for ${alg} at jwks_uri.`],
+    [hasKey === false && !usesClientSecret(alg), `The provider publishes no key for ${alg} at jwks_uri.`],
   ]
 }
 

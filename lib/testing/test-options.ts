@@ -1,5 +1,10 @@
 import { ConfigError, shown } from '../errors.ts'
-import { type AsymmetricSignatureAlgorithm, findJwsAlgorithm, SIGNATURE_ALGORITHMS } from '../jose/algorithms.ts'
+import {
+  type AsymmetricSignatureAlgorithm,
+  findJwsAlgorithm,
+  SIGNATURE_ALGORITHMS,
+  usesClientSecret,
+} from '../jose/algorithms.ts'
 import { isObject } from '../jose/json.ts'
 import { isCredential } from '../options/credential.ts'
 import type { ProviderOptions } from '../options/provider-options.ts'
@@ -156,7 +161,7 @@ const FIELDS: readonly ((given: TestProviderOptions) => readonly string[])[] = [
     unless(Number.isFinite(seconds) && seconds > 0, 'tokenLifetime must be a number of seconds above 0.'),
 ]
 
-const KEY_ALGORITHMS = SIGNATURE_ALGORITHMS.filter((alg) => !alg.startsWith('HS'))
+const KEY_ALGORITHMS = SIGNATURE_ALGORITHMS.filter((alg) => !usesClientSecret(alg))
 
 function unless(isRight: boolean, fault: string): readonly string[] {
   return isRight ? [] : [fault]

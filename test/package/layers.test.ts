@@ -253,6 +253,13 @@ describe('the rooms of lib/', () => {
     assert.deepEqual(long, [])
   })
 
+  it('ask the table of algorithms for what an algorithm is, not its name', () => {
+    const byName = FILES.filter((file) =>
+      /startsWith\('(?:HS|RS|PS|ES)|\/\^(?:\(\?:)?(?:HS|RS|PS|ES)/.test(readFileSync(join(LIB, file), 'utf8')),
+    )
+    assert.deepEqual(byName, [])
+  })
+
   it('hold plain ASCII, no console, no any, and process.env in the command, the code that it prints and two files alone', () => {
     for (const file of FILES) {
       const source = readFileSync(join(LIB, file), 'utf8')
