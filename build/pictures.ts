@@ -9,28 +9,27 @@ import { launchChromium } from '../test/support/browser/chromium.ts'
 const FOLDER = 'docs/images'
 const MOST_BYTES = 150_000
 /** As wide as a README is shown: 864 pixels. */
-const LOOK = { viewport: { width: 1080, height: 900 }, deviceScaleFactor: 0.8 } as const satisfies BrowserContextOptions
+const LOOK = {
+  viewport: { width: 1080, height: 900 },
+  deviceScaleFactor: 0.8,
+  colorScheme: 'light',
+} as const satisfies BrowserContextOptions
 
 const browser = await launchChromium()
 if (browser === undefined) throw new Error('Chromium is not installed. Set CHROMIUM_PATH.')
 const example = await startExample(readSettings({}))
 mkdirSync(FOLDER, { recursive: true })
 try {
-  for (const [suffix, colorScheme] of [
-    ['', 'light'],
-    ['-dark', 'dark'],
-  ] as const) {
-    const page = await (await browser.newContext({ ...LOOK, colorScheme })).newPage()
-    await page.goto(`${example.baseUrl}/anatomy`)
-    await signIn(page)
-    await take(page, `anatomy${suffix}`, 'The way there and back')
-    await page.goto(`${example.baseUrl}/api`)
-    await page.getByText('You are Alice Adams.').waitFor()
-    await page.getByRole('button', { name: 'Call the API' }).click()
-    await page.getByRole('status').getByText('200').waitFor()
-    await page.mouse.move(0, 0)
-    await take(page, `api${suffix}`, 'The response')
-  }
+  const page = await (await browser.newContext(LOOK)).newPage()
+  await page.goto(`${example.baseUrl}/anatomy`)
+  await signIn(page)
+  await take(page, 'anatomy', 'The way there and back')
+  await page.goto(`${example.baseUrl}/api`)
+  await page.getByText('You are Alice Adams.').waitFor()
+  await page.getByRole('button', { name: 'Call the API' }).click()
+  await page.getByRole('status').getByText('200').waitFor()
+  await page.mouse.move(0, 0)
+  await take(page, 'api', 'The response')
 } finally {
   await browser.close()
   await example.close()
