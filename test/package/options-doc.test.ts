@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { runBlocks } from '../support/docs/code-block-runner.ts'
-import { codeBlocks, readText } from '../support/docs/code-blocks.ts'
+import { codeBlocks, filesBelow, readText } from '../support/docs/code-blocks.ts'
 import {
   DOCUMENTED_BEARER_OPTIONS,
   DOCUMENTED_OPTIONS,
@@ -109,6 +109,22 @@ describe('every option', () => {
     assert.deepEqual(findOtherDefaults({ row: [timeout, scope], entry: [{ ...timeout, fallback: '5' }, scope] }), [
       'the entry of timeout has the default 5, not 10',
     ])
+  })
+})
+
+/** Pages whose blocks are steps of one application, or are run by another test. */
+const RUN_ELSEWHERE = /^docs\/(options|bearer|testing|environment)\.md$|^docs\/(providers|start|migration|decisions)\//
+
+/** Programs that would listen, connect to a server, or read what only a deployment has. */
+const NEEDS_A_DEPLOYMENT =
+  /\.listen\(|createClient\(|new (?:\w+\.)?Pool\(|process\.env|registerClient\(|^(?:const .* = )?await /m
+
+describe('the blocks of the other pages', () => {
+  it('run without an error', async () => {
+    const pages = filesBelow('docs', '.md').filter((file) => !RUN_ELSEWHERE.test(file))
+    const blocks = pages.flatMap(codeBlocks).filter(({ code }) => !NEEDS_A_DEPLOYMENT.test(code))
+    assert.ok(blocks.length > 50, `${blocks.length} blocks`)
+    assert.deepEqual(await runBlocks(blocks), [])
   })
 })
 

@@ -4,6 +4,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import express from 'express'
+import session from 'express-session'
 import { moduleUrl, ROOT } from '../app/project.ts'
 import { createRsaKeyPair } from '../app/rsa-keys.ts'
 import { LOOPBACK_CERTIFICATE } from '../servers/tls-certificate.ts'
@@ -41,6 +42,8 @@ function surroundings(): Readonly<Record<string, unknown>> {
     encryptionKey: ENCRYPTION_KEY,
     certificate: LOOPBACK_CERTIFICATE.cert,
     certificateKey: LOOPBACK_CERTIFICATE.key,
+    sessionSecret: SECRET,
+    store: new session.MemoryStore(),
     ...Object.fromEntries(HANDLERS.map((name) => [name, () => {}])),
   }
 }
