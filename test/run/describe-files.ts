@@ -2,9 +2,11 @@ import { createRequire } from 'node:module'
 import { after, describe, mock } from 'node:test'
 import { modulePath, moduleUrl } from '../support/app/project.ts'
 import { separateMockedTimers } from './mocked-timers.ts'
+import { limitProcess, MAX_PROCESS_SECONDS } from './process-limit.ts'
 
 const require = createRequire(import.meta.url)
 
+const noteFile = limitProcess(MAX_PROCESS_SECONDS)
 separateMockedTimers()
 
 /**
@@ -18,6 +20,7 @@ export async function describeFiles(files: readonly string[]): Promise<void> {
 /** `require()` loads a module at once, so that the suite is still open for its tests. `import()` could not. */
 function describeFile(file: string): Promise<void> {
   return new Promise((resolve) => {
+    noteFile(file)
     describe(file, () => {
       try {
         require(modulePath(file))
@@ -34,6 +37,7 @@ function describeFile(file: string): Promise<void> {
 
 /** For a file with an `await` at its top, which has to be alone: only the first import of a process finds its suite. */
 export function describeAsyncFile(file: string): void {
+  noteFile(file)
   describe(file, async () => {
     await import(moduleUrl(file))
   })

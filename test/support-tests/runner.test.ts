@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { before, describe, it, mock } from 'node:test'
@@ -114,6 +115,23 @@ describe('the report of a test run', () => {
     const message = 'Error: Test "x" at a.ts:1:1 generated asynchronous activity after the test ended. This activity …'
     await namesOf(noteOutcome(outcome)(stream([{ type: 'test:diagnostic', data: { message } }])))
     assert.equal(outcome.hasFailed, true)
+  })
+})
+
+describe('a process of the tests', () => {
+  it('ends after its limit, and names the file that hangs', () => {
+    const lines = [
+      `const { limitProcess } = await import(${JSON.stringify(moduleUrl('test/run/process-limit.ts'))})`,
+      "const { createServer } = await import('node:http')",
+      'const noteFile = limitProcess(0.1)',
+      "noteFile('test/some/good.test.ts')",
+      "noteFile('test/some/hanging.test.ts')",
+      'createServer().listen(0)',
+    ]
+    const args = [...process.execArgv.filter((arg) => !arg.startsWith('--test')), '--input-type=module', '--eval']
+    const { status, stderr } = spawnSync(process.execPath, [...args, lines.join('\n')], { encoding: 'utf8' })
+    const said = '✖ test/some/hanging.test.ts hangs: its process has not ended within 0.1 seconds\n'
+    assert.deepEqual([status, stderr], [1, said])
   })
 })
 
