@@ -228,7 +228,11 @@ describe('the credentials of a request', () => {
       {},
       { before: [(req, _res, next) => void next(void Object.assign(req, { body: { access_token: 'x' } }))] },
     )
-    for (const type of ['application/json', 'text/plain; of=application/x-www-form-urlencoded']) {
+    const types = [
+      ...['application/json', 'application/x-www-form-urlencoded2', 'multipart/form-data2'],
+      ...['text/plain; of=application/x-www-form-urlencoded', 'text/plain; of=multipart/form-data'],
+    ]
+    for (const type of types) {
       const headers = { 'content-type': type }
       assert.equal((await app.call(theIssuer().token(), { method: 'POST', headers, body: '{}' })).status, 200, type)
     }
@@ -244,8 +248,13 @@ describe('the credentials of a request', () => {
 
   it('of another scheme are none', async () => {
     const app = await start()
-    const answer = await app.call(undefined, { headers: { authorization: 'Basic eDp5' } })
-    assert.deepEqual([answer.status, seen.denied], [401, ['ERR_OIDC_ACCESS_TOKEN_REQUIRED']])
+    const good = theIssuer().token()
+    const others = ['Basic eDp5', 'Basic Bearer', 'Token-Bearer', `Bearer${good}`, `DPoP${good}`, `Bearers ${good}`]
+    for (const authorization of others) {
+      const answer = await app.call(undefined, { headers: { authorization } })
+      assert.deepEqual([answer.status, answer.challenge], [401, 'Bearer realm="api"'], authorization)
+    }
+    assert.deepEqual([new Set(seen.denied), app.reached], [new Set(['ERR_OIDC_ACCESS_TOKEN_REQUIRED']), []])
   })
 
   it('of up to 32 KiB are looked at', async () => {

@@ -181,6 +181,11 @@ describe('an opaque token', () => {
     assert.equal((await app.call('opaque')).status, 401)
   })
 
+  it('is accepted if the response names no exp, also without clockTolerance', async () => {
+    const { app } = await start(good({ exp: undefined }), { clockTolerance: 0 })
+    assert.equal((await app.call('opaque')).status, 200)
+  })
+
   for (const [name, change, code] of RESPONSES) {
     it(`is refused if ${name}`, async () => {
       const { app } = await start(good(change()), { baseUrl: 'https://api.example.test' })
@@ -350,7 +355,12 @@ describe('signed introspection responses', () => {
   const introspection = { ...CLIENT, introspectionSignedResponseAlg: 'ES256' } as const
   const type = 'application/token-introspection+jwt'
 
-  async function startSigned(change: Members = {}, header: Members = {}, contentType = type): Promise<ApiApp> {
+  async function startSigned(
+    change: Members = {},
+    header: Members = {},
+    contentType = type,
+    end = '',
+  ): Promise<ApiApp> {
     const { app } = await start({}, { introspection })
     theIssuer().state.routes['/introspect'] = (_req, res) => {
       const { p256 } = theIssuer().keys
@@ -361,13 +371,18 @@ describe('signed introspection responses', () => {
         { alg: 'ES256', kid: p256.kid, typ: 'token-introspection+jwt', ...header },
         claims,
       )
-      sendText(res, 200, contentType, jwt)
+      sendText(res, 200, contentType, jwt + end)
     }
     return app
   }
 
   it('are accepted', async () => {
     assert.equal((await (await startSigned()).call('opaque')).status, 200)
+  })
+
+  it('are accepted with a charset, and a line end behind the JWT', async () => {
+    const app = await startSigned({}, {}, `${type}; charset=us-ascii`, '\n')
+    assert.equal((await app.call('opaque')).status, 200)
   })
 
   const WRONG: readonly [string, Members, Members?, string?][] = [
@@ -380,6 +395,7 @@ describe('signed introspection responses', () => {
     ['with alg none', {}, { alg: 'none' }],
     ['with a crit header', {}, { crit: ['x'] }],
     ['with another content type', {}, {}, 'application/jwt'],
+    ['with a content type that begins like it', {}, {}, `${type}s`],
   ]
   for (const [name, change, header, contentType] of WRONG) {
     it(`are not believed ${name}: 503`, async () => {

@@ -289,6 +289,7 @@ const CLAIMS: readonly Row[] = [
   ['iat a second too old', claim('iat', NOW - 66), ISSUED_AT],
   ['iat a second too far in the future', claim('iat', NOW + 6), ISSUED_AT],
   ['exp in the past', claim('exp', NOW - 6), ISSUED_AT],
+  ['exp at the end of the tolerance', claim('exp', NOW - 5), ISSUED_AT],
   ['exp as text', claim('exp', String(NOW + 60)), ISSUED_AT],
   ['nbf in the future', claim('nbf', NOW + 6), ISSUED_AT],
   ['nbf that is null', claim('nbf', null), ISSUED_AT],
@@ -345,9 +346,10 @@ describe('a hostile DPoP proof', () => {
     })
   }
 
-  it('says of two headers that there must be one', () => {
+  it('says of two headers that there must be one, and how long a proof may be', () => {
     const error = errorOf(() => attack(sent((proof) => `${proof}, ${proof}`)))
     assert.match(error.message, /must be in exactly one header DPoP/)
+    assert.match(errorOf(() => attack(sent((proof) => proof.padEnd(8193, 'A')))).message, /is larger than 8 KiB/)
   })
 
   it('is refused with an RSA key of 1024 bits', async () => {
@@ -440,6 +442,8 @@ describe('judgeDpopProof()', () => {
     ['the oldest iat', claim('iat', NOW - 65)],
     ['the latest iat', claim('iat', NOW + 5)],
     ['an iat with a fraction', claim('iat', NOW - 0.5)],
+    ['exp in the last second of the tolerance', claim('exp', NOW - 4)],
+    ['nbf at the end of the tolerance', claim('nbf', NOW + 5)],
     ['a jti of 256 characters', claim('jti', 'a'.repeat(256))],
     [
       'exp in the future and nbf in the past',
