@@ -244,14 +244,14 @@ describe('a token that is bound by DPoP', () => {
   })
 
   it('is accepted once with a proof, for as long as any node would accept it', async () => {
-    mock.timers.enable({ apis: ['Date'], now: Date.now() })
+    mock.timers.enable({ apis: ['Date'], now: 1_800_000_000_000 })
     const token = boundToken({ exp: now() + 3600 })
     // By a clock that is as far ahead as clockTolerance allows.
     const change = { claims: { jti: 'early', iat: now() + 60 } }
     assert.equal((await callWithProof(app, { token, change })).status, 200)
-    mock.timers.tick(179_000)
+    mock.timers.tick(180_000)
     assert.equal((await callWithProof(app, { token, change })).status, 401)
-    mock.timers.tick(2000)
+    mock.timers.tick(1000)
     assert.equal((await callWithProof(app, { token, change })).status, 401)
     assert.deepEqual(
       [seen.denied, app.reached],
@@ -369,6 +369,16 @@ describe('with dpopNonceSecret, a proof', () => {
     const answer = await callWithProof(app, { change: { claims: { nonce } } })
     assert.deepEqual([answer.status, answer.headers['dpop-nonce']], [200, undefined])
     assert.deepEqual([seen.denied, app.reached], [['ERR_OIDC_DPOP_PROOF_NONCE'], ['/who']])
+  })
+
+  it('gets another nonce every five minutes', async () => {
+    mock.timers.enable({ apis: ['Date'], now: 1_800_000_000_000 })
+    const app = await start({ dpopNonceSecret })
+    const nonce = await nonceOf(app)
+    mock.timers.tick(299_000)
+    assert.equal(await nonceOf(app), nonce)
+    mock.timers.tick(1000)
+    assert.notEqual(await nonceOf(app), nonce)
   })
 
   it('is refused with an invented, an old or a changed nonce', async () => {
