@@ -222,6 +222,14 @@ describe('an access token of RFC 9068', () => {
   })
 })
 
+describe('parseAccessToken()', () => {
+  it('looks at no token of more than 32 KiB', () => {
+    assert.throws(() => parseAccessToken('x'.repeat(32_768)), { code: 'ERR_OIDC_ACCESS_TOKEN_MALFORMED' })
+    const tooLarge = { code: 'ERR_OIDC_ACCESS_TOKEN_TOO_LARGE', message: /is larger than 32 KiB/ }
+    assert.throws(() => parseAccessToken('x'.repeat(32_769)), tooLarge)
+  })
+})
+
 describe('an access token without the type of RFC 9068', () => {
   for (const [provider, claims, granted, options] of WORLD) {
     it(`is accepted as ${provider} issues it`, async () => {
