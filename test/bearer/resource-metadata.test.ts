@@ -325,13 +325,23 @@ describe('the metadata of bearer()', () => {
       { clientCertificate: 'tls' },
       { authorization_servers: [AS.issuer], tls_client_certificate_bound_access_tokens: true },
     ],
+    [
+      'tokens that must be bound, to a key or a certificate',
+      { senderConstrained: 'required', clientCertificate: 'tls' },
+      { authorization_servers: [AS.issuer], tls_client_certificate_bound_access_tokens: true },
+    ],
   ]
   for (const [name, options, expected] of rows) {
     it(`names what the options say, and every challenge leads to it: ${name}`, async () => {
       const app = stopLater(await startApi(AS, { resource, ...options }))
       const document = (await app.call(undefined, { path: PATH })).json()
-      const { authorization_servers, tls_client_certificate_bound_access_tokens } = document
-      const found = { authorization_servers, tls_client_certificate_bound_access_tokens }
+      const { authorization_servers, dpop_bound_access_tokens_required } = document
+      const { tls_client_certificate_bound_access_tokens } = document
+      const found = {
+        authorization_servers,
+        dpop_bound_access_tokens_required,
+        tls_client_certificate_bound_access_tokens,
+      }
       assert.deepEqual([document['resource'], JSON.parse(JSON.stringify(found))], [resource, expected])
       assert.equal((await app.call(undefined, { path: PATH, method: 'POST' })).status, 405)
       const { status, challenge = '' } = await app.call('an.invalid.token')
@@ -345,6 +355,16 @@ describe('the metadata of bearer()', () => {
     const resourceMetadata = { scopes_supported: ['orders:read'] }
     const app = stopLater(await startApi(AS, { resource, resourceMetadata }))
     assert.deepEqual((await app.call(undefined, { path: PATH })).json()['scopes_supported'], ['orders:read'])
+  })
+
+  it('says that tokens must be bound to a DPoP key, if no certificate will do', async () => {
+    const app = stopLater(await startApi(AS, { resource, senderConstrained: 'required' }))
+    const document = (await app.call(undefined, { path: PATH })).json()
+    const { dpop_bound_access_tokens_required, dpop_signing_alg_values_supported } = document
+    assert.deepEqual(
+      [dpop_bound_access_tokens_required, dpop_signing_alg_values_supported],
+      [true, ['ES256', 'EdDSA', 'Ed25519', 'PS256', 'RS256']],
+    )
   })
 
   it('is served with an empty query or a fragment, and a preflight passes no error on', async () => {
