@@ -223,6 +223,14 @@ describe('the choice of a signing key', () => {
     }
   })
 
+  it('has two names for one algorithm: EdDSA and Ed25519', () => {
+    for (const alg of ['EdDSA', 'Ed25519']) {
+      const own = createClientKeys([{ ...ed25519, alg }])
+      const found = ['EdDSA', 'Ed25519', 'ES256'].map((name) => own.signingKey(name)?.alg)
+      assert.deepEqual(found, [alg, alg, undefined])
+    }
+  })
+
   it('includes the alg of the key, if it has one', () => {
     assert.equal(keys.signingKey('PS256')?.alg, 'PS256')
     assert.equal(keys.signingKey('RS256')?.alg, undefined)

@@ -184,7 +184,7 @@ describe('readCertificateHeader()', () => {
 
 describe('createProxyCheck()', () => {
   const isProxy = createProxyCheck(
-    ['10.1.0.0/16', '192.0.2.7', '198.51.100.1/32', 'fd00::/8', '::1', '2001:db8:0:1::/64'],
+    ['10.1.0.0/16', '192.0.2.7', '198.51.100.1/32', 'FD00::/8', '::1', '2001:db8:0:1::/64'],
     'trustedProxies',
   )
   const rows: readonly (readonly [string | undefined, boolean])[] = [
@@ -199,6 +199,7 @@ describe('createProxyCheck()', () => {
     ['fe80::1', false],
     ['::1', true],
     ['::2', false],
+    ['::', false],
     ['2001:db8:0:1::7', true],
     ['2001:db8:0:2::7', false],
     ['127.0.0.1', false],

@@ -187,6 +187,9 @@ describe('the form of an ID Token', () => {
   for (const [name, token, code] of forms) {
     it(`is refused if it ${name}`, () => refuses(token, `ERR_OIDC_ID_TOKEN_${code}`))
   }
+
+  it('may not be longer than 64 KiB, says the error', () =>
+    assert.rejects(verify('x'.repeat(65_537), keys, expected), /is larger than 64 KiB/))
 })
 
 /** The last character of 256 bytes in base64url has four bits that mean nothing. */
