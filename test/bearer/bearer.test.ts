@@ -176,6 +176,7 @@ describe('the credentials of a request', () => {
     ['a scheme behind another text', [`Authorization: Bearer x Bearer ${token}`]],
     ['two schemes in one header', [`Authorization: Bearer ${token}, Basic eA==`]],
     ['no token', ['Authorization: Bearer']],
+    ['no token, and the scheme in small letters', ['authorization: bearer']],
     ['no token but a space', ['Authorization: Bearer ']],
     ['a token in quotes', [`Authorization: Bearer "${token}"`]],
     ['a token with a comma', ['Authorization: Bearer a,b']],
@@ -201,7 +202,8 @@ describe('the credentials of a request', () => {
     })
   }
 
-  for (const type of ['application/x-www-form-urlencoded; charset=utf-8', 'multipart/form-data; boundary=x']) {
+  const forms = ['application/x-www-form-urlencoded; charset=utf-8', 'multipart/form-data; boundary=x']
+  for (const type of [...forms, 'Application/X-WWW-Form-Urlencoded']) {
     it(`are refused with 400 if a form has a token: ${type}`, async () => {
       const parsed = Object.assign(Object.create(null), { access_token: 'x' })
       const app = await start(

@@ -380,9 +380,16 @@ describe('signed introspection responses', () => {
     assert.equal((await (await startSigned()).call('opaque')).status, 200)
   })
 
-  it('are accepted with a charset, and a line end behind the JWT', async () => {
-    const app = await startSigned({}, {}, `${type}; charset=us-ascii`, '\n')
+  it('are accepted with a charset, in capital letters, and with a line end behind the JWT', async () => {
+    const app = await startSigned({}, {}, `${type.toUpperCase()}; charset=us-ascii`, '\n')
     assert.equal((await app.call('opaque')).status, 200)
+  })
+
+  it('are believed for a minute, and the tolerance of the clocks', async () => {
+    mock.timers.enable({ apis: ['Date'], now: 1_800_000_000_000 })
+    assert.equal((await (await startSigned({ iat: now() - 120 })).call('opaque')).status, 200)
+    assert.equal((await (await startSigned({ iat: now() - 121 })).call('opaque')).status, 503)
+    assert.deepEqual(seen.errors, ['ERR_OIDC_INTROSPECTION_RESPONSE'])
   })
 
   const WRONG: readonly [string, Members, Members?, string?][] = [

@@ -1,6 +1,14 @@
 import assert from 'node:assert/strict'
-import { constants, createPublicKey, createSecretKey, generateKeyPairSync, type KeyObject, sign } from 'node:crypto'
-import { describe, it } from 'node:test'
+import crypto, {
+  constants,
+  createPublicKey,
+  createSecretKey,
+  generateKeyPairSync,
+  type KeyObject,
+  sign,
+} from 'node:crypto'
+import { syncBuiltinESMExports } from 'node:module'
+import { describe, it, mock } from 'node:test'
 import fc from 'fast-check'
 import { CompactSign, compactVerify } from 'jose'
 import { findJwsAlgorithm, SIGNATURE_ALGORITHMS } from '../../lib/jose/algorithms.ts'
@@ -151,5 +159,23 @@ describe('the signature of a token', () => {
     const forged = await new CompactSign(Buffer.from('{}')).setProtectedHeader({ alg: 'HS256' }).sign(Buffer.from(pem))
     assert.equal(isSignedBy(parsed(forged), 'HS256', rsa.shared), false)
     assert.equal(isSignedBy(parsed(forged), 'RS256', rsa.shared), false)
+  })
+})
+
+describe('a signature', () => {
+  it('is not trusted if OpenSSL throws', async () => {
+    const { jws, key } = await signed('ES256')
+    assert.equal(isSignedBy(jws, 'ES256', key), true)
+    const { mock: verify } = mock.method(crypto, 'verify', () => {
+      throw new Error('error:0A000086')
+    })
+    syncBuiltinESMExports()
+    try {
+      assert.equal(isSignedBy(jws, 'ES256', key), false)
+      assert.equal(verify.callCount(), 1)
+    } finally {
+      verify.restore()
+      syncBuiltinESMExports()
+    }
   })
 })

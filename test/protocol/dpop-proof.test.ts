@@ -194,6 +194,7 @@ const KEYS: readonly Row[] = [
   ['a private key', header({ jwk: privateJwkOf(p256) }), KEY],
   ['a private member that is null', jwk({ d: null }), KEY],
   ['a member of a private RSA key', jwk({ p: 'AQAB' }), KEY],
+  ['a member of other primes', jwk({ oth: [] }), KEY],
   ['a secret key', header({ jwk: { kty: 'oct', k: 'AQAB' } }), KEY],
   ['a secret member beside the public ones', jwk({ k: 'AQAB' }), KEY],
   ['use enc', jwk({ use: 'enc' }), KEY],

@@ -145,6 +145,10 @@ describe('an access token of RFC 9068', () => {
     assert.equal(await codeOf(tokenOf({ sub: undefined }), { allowMissingSub: true }), 'accepted')
   })
 
+  it('is accepted with a sub of 1024 characters', async () => {
+    assert.equal(await codeOf(tokenOf({ sub: 'x'.repeat(1024) })), 'accepted')
+  })
+
   it('has its authorization_details, and an empty list without them', async () => {
     const details = [{ type: 'payment' }]
     const given = await judge(tokenOf({ authorization_details: details }))
@@ -240,6 +244,25 @@ describe('an access token without the type of RFC 9068', () => {
 
   it('is accepted without a mark if the option says so', async () => {
     assert.equal(await codeOf(untyped({}), { dangerouslyAllowUnmarkedTokens: true }), 'accepted')
+  })
+
+  const marks: readonly Members[] = [
+    ...[{ scope: '' }, { scp: [] }, { client_id: 'x' }, { cid: 'x' }, { appid: 'x' }, { appidacr: '1' }],
+    ...[{ azpacr: '1' }, { permissions: [] }, { gty: 'x' }, { authorization_details: [] }],
+    { cnf: { jkt: 'x'.repeat(43) } },
+  ]
+  for (const mark of marks) {
+    it(`is accepted if it has one claim that only access tokens have: ${Object.keys(mark)}`, async () => {
+      assert.equal(await codeOf(untyped(mark)), 'accepted')
+    })
+  }
+
+  it('is accepted without another mark if typ, token_use or token_type calls it an access token', async () => {
+    for (const name of ['typ', 'token_use', 'token_type']) {
+      for (const word of ['Bearer', 'DPoP', 'access', 'access_token', 'access-token', 'at+jwt'])
+        assert.equal(await codeOf(untyped({ [name]: word })), 'accepted', `${name} ${word}`)
+      assert.equal(await codeOf(untyped({ [name]: 'bearer ' })), 'ERR_OIDC_ACCESS_TOKEN_TYPE', name)
+    }
   })
 
   it("is refused with profile 'rfc9068'", async () => {
