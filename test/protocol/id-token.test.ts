@@ -188,6 +188,17 @@ describe('the form of an ID Token', () => {
     it(`is refused if it ${name}`, () => refuses(token, `ERR_OIDC_ID_TOKEN_${code}`))
   }
 
+  it('is told by the option that says how tokens of its kind are signed', async () => {
+    const optionOf = async (kind: 'ID_TOKEN' | 'SECURITY_EVENT'): Promise<string> =>
+      verifyJws(kind, good, keys, { alg: 'ES256', errorStatus: 400 }).then(
+        () => assert.fail(),
+        (error) => error.message,
+      )
+    const problem = "is not signed with 'ES256', the value of"
+    assert.equal(await optionOf('ID_TOKEN'), `The ID Token ${problem} idTokenSignedResponseAlg.`)
+    assert.equal(await optionOf('SECURITY_EVENT'), `The security event token ${problem} sharedSignals.signingAlg.`)
+  })
+
   it('may not be longer than 64 KiB, says the error', () =>
     assert.rejects(verify('x'.repeat(65_537), keys, expected), /is larger than 64 KiB/))
 })
@@ -478,7 +489,13 @@ describe('the keys of the provider', () => {
   })
 
   it('are all tried if several have the same kid', async () => {
-    await verify(good, storeOf([jwk(otherRsa.publicKey, kidOne), jwk(rsa.publicKey, kidOne)]), expected)
+    const both = [jwk(otherRsa.publicKey, kidOne), jwk(rsa.publicKey, kidOne)]
+    const store = storeOf(both)
+    await verify(good, store, expected)
+    assert.equal(store.fetches(), 1)
+    const renewed = storeOf([jwk(otherRsa.publicKey, kidOne)], both)
+    await verify(good, renewed, expected)
+    assert.equal(renewed.fetches(), 2)
   })
 
   it('are all tried if the token has no kid', async () => {
@@ -489,6 +506,26 @@ describe('the keys of the provider', () => {
   it('give an error with its own code if none matches', async () => {
     await refuses(good, 'ERR_OIDC_ID_TOKEN_KEY', {}, storeOf([jwk(rsa.publicKey, { kid: 'two' })]))
     await refuses(good, 'ERR_OIDC_ID_TOKEN_KEY', {}, storeOf([]))
+  })
+
+  it('are named in that error, and for an issuer of many tenants, that they are for its tokens', async () => {
+    const store = storeOf([jwk(rsa.publicKey, { kid: 'two', issuer: 'https://op.example.com/other' })])
+    const at = 'which https://op.example.com/keys does not publish'
+    const advice = 'Check the option issuer.'
+    const messageOf = async (token: string, matchKeyIssuer: boolean): Promise<string> => {
+      const failure = verifyJws('ID_TOKEN', token, store, { alg: 'RS256', matchKeyIssuer })
+      return failure.then(
+        () => assert.fail(),
+        (error: Error) => error.message,
+      )
+    }
+    const named = `The ID Token is signed with the RS256 key with the kid "one", ${at}`
+    assert.equal(await messageOf(good, false), `${named}. ${advice}`)
+    assert.equal(await messageOf(good, true), `${named} for tokens of this issuer. ${advice}`)
+    assert.equal(
+      await messageOf(tokenWith({}, { kid: undefined }), true),
+      `The ID Token is signed with a RS256 key, ${at} for tokens of this issuer. ${advice}`,
+    )
   })
 
   it('do not verify the signature of another key', async () => {
