@@ -157,8 +157,13 @@ function fieldsOf(body: unknown): URLSearchParams {
   if (typeof body !== 'object' || body === null) {
     throw invalidBody('A middleware read the body but did not keep it in req.body. Mount oidc() in front of it.')
   }
+  return formOf(Object.entries(body))
+}
+
+/** Makes a form of names and values; a list is a field that is repeated. Throws `ERR_OIDC_CALLBACK_INVALID` for other values. */
+export function formOf(entries: readonly (readonly [name: string, value: unknown])[]): URLSearchParams {
   const fields = new URLSearchParams()
-  for (const [name, value] of Object.entries(body)) {
+  for (const [name, value] of entries) {
     for (const one of [value].flat()) fields.append(name, textOf(one))
   }
   return fields

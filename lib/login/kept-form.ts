@@ -2,6 +2,7 @@ import { deflateRawSync, inflateRawSync } from 'node:zlib'
 import { OidcError } from '../errors.ts'
 import {
   allowMethods,
+  formOf,
   headerOf,
   isPrefetch,
   type Request,
@@ -67,8 +68,12 @@ async function readFields(req: Request): Promise<URLSearchParams> {
   const type = headerOf(req, 'content-type') ?? ''
   if (!/^application\/x-www-form-urlencoded\s*(?:;|$)/i.test(type)) throw notUrlencoded()
   if (Number(headerOf(req, 'content-length') ?? 0) > MAX_FORM_BYTES) throw tooLarge()
+  const { readableDidRead: isRead, body } = req
+  const isParsed = isRead && typeof body === 'object' && body !== null && !Buffer.isBuffer(body)
   try {
-    return await readForm(req)
+    return isParsed
+      ? formOf(Object.entries(body).flatMap(([name, value]) => sentFields(name, value)))
+      : await readForm(req)
   } catch (cause) {
     throw new OidcError(
       'ERR_OIDC_FORM_NOT_KEPT',
@@ -76,6 +81,17 @@ async function readFields(req: Request): Promise<URLSearchParams> {
       { cause },
     )
   }
+}
+
+/**
+ * The fields that the browser sent for a value that a body parser has read. `express.urlencoded({ extended: true })` reads
+ * `a[b]=1` as an object and `a[]=1` as a list of one, which `a=1` would not give again.
+ */
+function sentFields(name: string, value: unknown): readonly (readonly [name: string, value: unknown])[] {
+  if (typeof value !== 'object' || value === null) return [[name, value]]
+  const isListOfTexts = Array.isArray(value) && value.every((one) => typeof one === 'string')
+  if (isListOfTexts) return [[value.length === 1 ? `${name}[]` : name, value]]
+  return Object.entries(value).flatMap(([key, one]) => sentFields(`${name}[${key}]`, one))
 }
 
 function notUrlencoded(): OidcError {

@@ -51,6 +51,8 @@ async function start(options: Partial<AnyOptions> = {}, settings: AppSettings = 
   return stage.start(options, settings)
 }
 
+const parseNested = express.urlencoded({ extended: true }) as unknown as Handler
+
 const isKeptForm = ({ pathname }: URL): boolean => pathname.endsWith('/kept-form')
 
 /** Posts a form, and stops in front of the page that would post it again. */
@@ -83,6 +85,35 @@ describe('keepForm()', () => {
     const page = await app.browser().post(`${app.baseUrl}/orders`, { item: 'book' })
     assert.deepEqual([page.status, page.url], [200, `${app.baseUrl}/orders`])
   })
+
+  for (const body of [
+    'items[]=1&q=x',
+    'items[]=1&items[]=2',
+    'items=1&items=2',
+    'user[name]=ada&user[tags][]=x&user[tags][]=y',
+    'user[tags][]=x',
+    'rows[0][a]=1&rows[0][b]=2&rows[1][a]=3',
+    'empty=&a[]=',
+    Array.from({ length: 30 }, (_, i) => `n[${i}]=${i}`).join('&'),
+  ]) {
+    it(`posts what express.urlencoded({ extended: true }) reads as the same: ${body.slice(0, 60)}`, async () => {
+      const bodies: unknown[] = []
+      const echo: Handler = (req, res) => {
+        bodies.push(req.body)
+        sendJson(res, 200, {})
+      }
+      const app = await start(
+        {},
+        { before: [parseNested], routes: { '/echo': echo, '/orders': [keepForm(), requireAuth(), echo] } },
+      )
+      await post(app, '/echo', {}, body)
+      const fields = new URLSearchParams(body)
+      const browser = app.browser()
+      await browser.go({ method: 'POST', url: `${app.origin}/orders`, fields, from: `${app.origin}/form` })
+      assert.equal(bodies.length, 2)
+      assert.deepEqual(bodies[1], bodies[0])
+    })
+  }
 
   it('keeps the form of a stronger login too', async () => {
     mock.timers.enable({ apis: ['Date'], now: Date.now() })
@@ -222,10 +253,13 @@ describe('a form is not kept', () => {
     })
   }
 
-  it('with objects that a body parser has made', async () => {
-    const parser = express.urlencoded({ extended: true }) as unknown as Handler
-    const app = await start({}, { before: [parser] })
-    const answer = await post(app, '/orders', { 'sec-fetch-site': 'same-origin' }, 'a[b]=c')
+  it('with a number that a middleware has made of a text', async () => {
+    const convert: Handler = (req, _res, next) => {
+      Object.assign(req, { body: { amount: 7 } })
+      next()
+    }
+    const app = await start({}, { before: [parseNested, convert] })
+    const answer = await post(app, '/orders', { 'sec-fetch-site': 'same-origin' }, 'amount=7')
     assert.deepEqual([answer.status, codesOf(app)], [400, ['ERR_OIDC_FORM_NOT_KEPT']])
   })
 })
