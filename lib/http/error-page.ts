@@ -28,7 +28,7 @@ export interface ErrorView extends ErrorNotice {
 export interface ErrorPageOptions {
   /**
    * Receives each failure, for example to pass it to the logger of the application. Called with the data for the log, and with
-   * the error itself.
+   * the error itself. If it throws or rejects, the failure is written to standard error instead.
    * @default one line of JSON on standard error, and in development a readable block
    */
   log?: (entry: ErrorLogEntry, error: OidcError) => unknown
@@ -73,10 +73,36 @@ export function errorPage({ log, render, development = isDevelopment() }: ErrorP
   return function errorPage(reason, req, res, next) {
     const error = development ? explainMissingContext(reason, req) : reason
     if (!(error instanceof OidcError) || res.headersSent) return next(reason)
+    for (const name of BODY_HEADERS) res.removeHeader(name)
     if (error instanceof StepUpError && hasSessionLogin(req)) return answerDenial(req, res, next, error)
     const reference = createReference()
-    write(describeForLog(error, req, reference), error)
+    void writeLog(write, describeForLog(error, req, reference), error)
     respond(error, reference, req, res, { render, development })
+  }
+}
+
+/**
+ * What a handler may have said of its own response before it failed. With it, browsers would download the error page as a
+ * file, or could not decode it.
+ */
+const BODY_HEADERS = [
+  ...['Content-Disposition', 'Content-Encoding', 'Content-Language', 'Content-Range', 'ETag', 'Last-Modified'],
+] as const
+
+/**
+ * A log that fails takes neither the page from the user nor the failure from the operator. Never rejects: that would end the
+ * process.
+ */
+async function writeLog(
+  write: NonNullable<ErrorPageOptions['log']>,
+  entry: ErrorLogEntry,
+  error: OidcError,
+): Promise<void> {
+  try {
+    await write(entry, error)
+  } catch (reason) {
+    const text = reason instanceof Error ? `${reason.name}: ${reason.message}` : 'it threw something else than an Error'
+    writeLogLine({ ...entry, causes: [...entry.causes, `The option log of errorPage() failed: ${text}`] })
   }
 }
 

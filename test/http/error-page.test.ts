@@ -232,6 +232,41 @@ describe('errorPage()', () => {
     assert.ok(page.body.includes(reference))
   })
 
+  for (const [name, log] of [
+    [
+      'throws',
+      () => {
+        throw new Error('no disk')
+      },
+    ],
+    ['rejects', async () => Promise.reject(new Error('no disk'))],
+    ['rejects without an Error', async () => Promise.reject(undefined)],
+  ] as const) {
+    it(`sends the page and writes the failure to standard error if the log ${name}`, async () => {
+      const written = captureConsole()
+      const page = await respondTo(refusal('access_denied'), 'page', { log })
+      const { code, reference, causes } = JSON.parse(written())
+      assert.deepEqual([page.status, code], [403, 'ERR_OIDC_AUTHORIZATION'])
+      assert.ok(page.body.includes(reference))
+      assert.match(String(causes), /^The option log of errorPage\(\) failed: (?:Error: no disk|it threw)/)
+    })
+  }
+
+  it('leaves out what a handler has said of the body of its own response', async () => {
+    const server = createServer((req, res) => {
+      const own = { 'Content-Disposition': 'attachment; filename=a.csv', 'Content-Encoding': 'gzip', ETag: '"a"' }
+      for (const [header, value] of Object.entries({ ...own, 'X-Own': 'kept' })) res.setHeader(header, value)
+      errorPage({ development: false, log: NO_LOG })(refusal('access_denied'), req, res, () => res.end())
+    })
+    const { port } = stage.stopLater(await listen(server))
+    const { headers } = await createBrowser({ origin: `http://127.0.0.1:${port}` }).open('/')
+    const names = ['content-disposition', 'content-encoding', 'etag', 'x-own']
+    assert.deepEqual(
+      names.map((header) => headers[header]),
+      [undefined, undefined, undefined, 'kept'],
+    )
+  })
+
   it('sends the page that render() returns, with the same code and status', async () => {
     const views: ErrorView[] = []
     const render = async (view: ErrorView, _req: Request, res: Response): Promise<string> => {
