@@ -66,6 +66,12 @@ function causesOf({ cause }: { readonly cause?: unknown }): readonly string[] {
   return causes
 }
 
+/** Writes a failure that the option `log` of `errorPage()` has not taken, for this reason. */
+export function writeUnlogged(entry: ErrorLogEntry, reason: unknown): void {
+  const causes = [...entry.causes, 'The option log of errorPage() failed.', ...causesOf({ cause: reason })]
+  writeLogLine({ ...entry, causes })
+}
+
 /** One line on standard error: log collectors read it as JSON. */
 export function writeLogLine(entry: ErrorLogEntry): void {
   process.stderr.write(`${JSON.stringify(entry)}\n`)

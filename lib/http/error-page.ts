@@ -3,7 +3,7 @@ import { showFailure } from '../console/failures.ts'
 import { OidcError, StepUpError } from '../errors.ts'
 import { answerDenial, type ContextRequest } from './denial.ts'
 import { developerPage } from './developer-page.ts'
-import { createReference, describeForLog, type ErrorLogEntry, writeLogLine } from './error-log.ts'
+import { createReference, describeForLog, type ErrorLogEntry, writeLogLine, writeUnlogged } from './error-log.ts'
 import { type ErrorNotice, noticeFor } from './error-notice.ts'
 import { PAGE_STYLE, type Page, sendPage, setPagePolicy } from './page.ts'
 import { type Next, type Request, type Response, wantsPage } from './request.ts'
@@ -101,8 +101,7 @@ async function writeLog(
   try {
     await write(entry, error)
   } catch (reason) {
-    const text = reason instanceof Error ? `${reason.name}: ${reason.message}` : 'it threw something else than an Error'
-    writeLogLine({ ...entry, causes: [...entry.causes, `The option log of errorPage() failed: ${text}`] })
+    writeUnlogged(entry, reason)
   }
 }
 

@@ -10,6 +10,7 @@ import { ROOT } from '../support/app/project.ts'
 /** The calls after `void` whose result may be a promise, and why none of them rejects without an owner. */
 const DROPPED: Readonly<Record<string, string>> = {
   'browser.ts: check': 'runs in the page, where a listener that throws is reported as any error of the page',
+  'http/error-page.ts: writeLog': 'never rejects: it catches what log() throws, and writes that',
   'http/error-page.ts: sendRendered': 'never rejects: it catches what render() throws',
   'oidc.ts: runCounted': 'has .catch, which passes the error to next',
   'oidc.ts: handOn': 'returns no promise',
