@@ -1,5 +1,6 @@
 import { ConfigError, shown } from '../errors.ts'
 import type { Denial } from '../http/denial.ts'
+import { resultOf } from '../options/rule.ts'
 import type { AuthorizationDetail } from '../types.ts'
 import { createGuard, type Guard, type GuardOptions, readGuardOptions } from './guard.ts'
 
@@ -34,7 +35,7 @@ export function requireAuthorizationDetails(required: DetailRequirement, options
   const test = parseRequirement(required)
   return createGuard(({ authorizationDetails }) => {
     // Only `true` passes: a function that forgets to return, or returns a promise, must deny.
-    return authorizationDetails.some((detail) => test(detail) === true) ? undefined : DENIAL
+    return authorizationDetails.some((detail) => resultOf(test(detail)) === true) ? undefined : DENIAL
   }, guardOptions)
 }
 

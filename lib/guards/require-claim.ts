@@ -1,5 +1,6 @@
 import { ConfigError, shown } from '../errors.ts'
 import type { Denial } from '../http/denial.ts'
+import { resultOf } from '../options/rule.ts'
 import type { IdTokenClaims } from '../types.ts'
 import { createGuard, type Guard, type GuardOptions, readGuardOptions } from './guard.ts'
 
@@ -131,7 +132,7 @@ function claimGuard(path: readonly string[], test: Test, options: GuardOptions):
 function claimsGuard(problem: string, test: (claims: IdTokenClaims) => boolean, options: GuardOptions): Guard {
   const denial: Denial = { code: 'ERR_OIDC_INSUFFICIENT_CLAIM', message: problem }
   // Only `true` passes: a function that forgets to return, or returns a promise, must deny.
-  return createGuard(({ claims }) => (test(claims) === true ? undefined : denial), options)
+  return createGuard(({ claims }) => (resultOf(test(claims)) === true ? undefined : denial), options)
 }
 
 /** Reads own members only, because every object inherits `constructor` and `__proto__`. */

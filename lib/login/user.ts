@@ -4,6 +4,7 @@ import { senderOf } from '../http/request-origin.ts'
 import { send } from '../http/response.ts'
 import { callingPage, loginUrl } from '../http/return-to.ts'
 import type { AppConfig } from '../options/config.ts'
+import { resultOf } from '../options/rule.ts'
 import type { RelyingParty } from '../relying-party.ts'
 import { detachSession } from '../session/cookies.ts'
 import { readLogin, readLoginEnd, recordActivity } from '../session/current-login.ts'
@@ -50,9 +51,8 @@ function selectClaims({ claims }: Login, { userClaims }: AppConfig): Readonly<Re
   if (typeof userClaims !== 'function') {
     return Object.fromEntries(Object.entries(claims).filter(([name]) => userClaims.includes(name)))
   }
-  const selected: unknown = userClaims(claims)
-  // A promise would become an empty object in JSON.
-  if (typeof selected === 'object' && selected !== null && !(selected instanceof Promise)) return { ...selected }
+  const selected = resultOf(userClaims(claims))
+  if (typeof selected === 'object' && selected !== null) return { ...selected }
   throw new ConfigError(['userClaims must be a function that returns an object of claims, and not async.'])
 }
 

@@ -94,6 +94,17 @@ export const booleanRule: Rule = must('be true or false', (value) => typeof valu
 
 export const functionRule: Rule = must('be a function', (value) => typeof value === 'function')
 
+/**
+ * Returns what a function of the application has returned, or `undefined` for a promise: the function must not be async. The
+ * promise has no other owner, so its rejection would end the process.
+ */
+export function resultOf(returned: unknown): unknown {
+  // Only a function named `then` makes a promise: a claim may have that name too.
+  if (typeof Object(returned).then !== 'function') return returned
+  Promise.resolve(returned).catch(() => undefined)
+  return undefined
+}
+
 /** One of these values. */
 export function oneOf(...values: readonly (string | boolean)[]): Rule {
   const list = values.map((value) => (typeof value === 'string' ? `'${value}'` : value)).join(', ')

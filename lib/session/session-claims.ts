@@ -1,5 +1,6 @@
 import { ConfigError, OidcError, shown } from '../errors.ts'
 import type { AppConfig, Config } from '../options/config.ts'
+import { resultOf } from '../options/rule.ts'
 import type { IdTokenClaims } from '../types.ts'
 
 /** Needed to identify the user, to find the session at a logout of the provider, to check a step-up, and to expire the login. */
@@ -23,9 +24,10 @@ function select(
   sessionClaims: NonNullable<AppConfig['sessionClaims']>,
 ): Readonly<Record<string, unknown>> {
   if (typeof sessionClaims !== 'function') return pick(claims, sessionClaims)
-  const selected: unknown = sessionClaims(claims)
-  if (typeof selected === 'object' && selected !== null && !isPromise(selected)) return { ...selected }
-  const type = Object.prototype.toString.call(selected).slice(8, -1)
+  const returned: unknown = sessionClaims(claims)
+  const selected = resultOf(returned)
+  if (typeof selected === 'object' && selected !== null) return { ...selected }
+  const type = Object.prototype.toString.call(returned).slice(8, -1)
   throw new ConfigError([
     `sessionClaims must be a function that returns an object of claims, and not async. It returned: ${type}.`,
   ])
@@ -33,11 +35,6 @@ function select(
 
 function pick(claims: IdTokenClaims, names: readonly string[]): Record<string, unknown> {
   return Object.fromEntries(Object.entries(claims).filter(([name]) => names.includes(name)))
-}
-
-/** Only a function named `then` makes a promise: a claim may have that name too. */
-function isPromise(value: object): boolean {
-  return 'then' in value && typeof value.then === 'function'
 }
 
 /** What says when a login expires. */

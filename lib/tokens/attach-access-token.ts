@@ -3,7 +3,7 @@ import { publish } from '../events.ts'
 import { sendLoginAnswer } from '../http/login-answer.ts'
 import { type Handler, type Next, type Request, type Response, requestPath, wantsPage } from '../http/request.ts'
 import { objectOf, option, required } from '../options/option-row.ts'
-import { anyOf, functionRule, must, nonEmptyString, showUrl } from '../options/rule.ts'
+import { anyOf, functionRule, must, nonEmptyString, resultOf, showUrl } from '../options/rule.ts'
 import type { AccessTokenRequest, OidcContext, TokenHeaders } from '../types.ts'
 
 /** Where `attachAccessToken()` lets the access token go, and which token it is. */
@@ -74,7 +74,8 @@ export function attachAccessToken(options: AttachOptions): TokenAttacher {
 
   async function attach(req: Request, oidc: Attachable): Promise<TokenHeaders> {
     const { method = 'GET' } = req
-    const url = typeof target === 'function' ? target(req) : joinPath(target, req.url ?? '/')
+    const url = typeof target === 'function' ? resultOf(target(req)) : joinPath(target, req.url ?? '/')
+    if (typeof url !== 'string') throw noUrl()
     const headers = await oidc.tokenHeaders(withHttpScheme(url), { ...request, method })
     replaceCredentials(req, headers)
     return headers
@@ -109,6 +110,12 @@ export function attachAccessToken(options: AttachOptions): TokenAttacher {
       await attach(req, requireAttachable(req))
     },
   })
+}
+
+function noUrl(): ConfigError {
+  return new ConfigError([
+    'The function target of attachAccessToken() must return the URL of the request as a string, and not be async.',
+  ])
 }
 
 /** What this needs of `req.oidc`. Only a context with a session has it. */
