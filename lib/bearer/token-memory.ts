@@ -28,37 +28,60 @@ export interface TokenMemory {
 const CLAIMS_FACTOR = 4
 const ENTRY_BYTES = 600
 
+interface Entry {
+  readonly token: string
+  readonly verified: SignedToken
+}
+
 export function createTokenMemory(maxBytes: number): TokenMemory {
   // A Map keeps the order in which entries were added, so the first is the one that was not used for the longest time.
-  const entries = new Map<string, SignedToken>()
+  const entries = new Map<string, Entry>()
   let bytes = 0
 
-  function remove(token: string): void {
-    if (entries.delete(token)) bytes -= sizeOf(token)
+  function entryOf(token: string): Entry | undefined {
+    const entry = entries.get(keyOf(token))
+    return entry?.token === token ? entry : undefined
+  }
+
+  function remove({ token }: Entry): void {
+    if (entries.delete(keyOf(token))) bytes -= sizeOf(token)
   }
 
   return {
-    remove,
     find(token) {
-      // To look up a text is to hash all of it.
-      const found = entries.size === 0 ? undefined : entries.get(token)
-      if (found === undefined) return undefined
-      entries.delete(token)
-      entries.set(token, found)
-      return found
+      const entry = entryOf(token)
+      if (entry === undefined) return undefined
+      entries.delete(keyOf(token))
+      entries.set(keyOf(token), entry)
+      return entry.verified
     },
     add(token, verified) {
       if (sizeOf(token) > maxBytes) return
-      remove(token)
-      entries.set(token, verified)
+      const replaced = entries.get(keyOf(token))
+      if (replaced !== undefined) remove(replaced)
+      entries.set(keyOf(token), { token, verified })
       bytes += sizeOf(token)
-      for (const oldest of entries.keys()) {
+      for (const oldest of entries.values()) {
         if (bytes <= maxBytes) return
         remove(oldest)
       }
     },
+    remove(token) {
+      const entry = entryOf(token)
+      if (entry !== undefined) remove(entry)
+    },
   }
 }
+
+/**
+ * The end of the signature: a Map hashes its keys, and a whole token takes longer to hash than to compare. Two tokens may end
+ * alike, so this only finds the entry, and the whole text decides.
+ */
+function keyOf(token: string): string {
+  return token.slice(-KEY_LENGTH)
+}
+
+const KEY_LENGTH = 64
 
 /** The most that an entry may take, in bytes. */
 function sizeOf(token: string): number {

@@ -251,6 +251,21 @@ describe('the memory of verified tokens', () => {
     )
   })
 
+  it('tells tokens apart that end alike, and holds the last of them', () => {
+    const [first, second] = [{} as SignedToken, {} as SignedToken]
+    // An entry of 100 characters counts 1100 bytes: two have room, if the bytes of the one that is replaced are given back.
+    const memory = createTokenMemory(2200)
+    const tail = 'x'.repeat(99)
+    memory.add(`a${tail}`, first)
+    assert.equal(memory.find(`b${tail}`), undefined)
+    memory.remove(`b${tail}`)
+    assert.equal(memory.find(`a${tail}`), first)
+    memory.add(`b${tail}`, second)
+    assert.deepEqual([memory.find(`a${tail}`), memory.find(`b${tail}`)], [undefined, second])
+    memory.add('c'.repeat(100), first)
+    assert.deepEqual([memory.find(`b${tail}`), memory.find('c'.repeat(100))], [second, first])
+  })
+
   it('holds a token that takes all its bytes, and no room for tokens that were only looked up', () => {
     const entry = {} as SignedToken
     const memory = createTokenMemory(650)
