@@ -24,7 +24,7 @@ const OPTIONS: readonly (readonly [name: string, options: Partial<AnyOptions>, p
 const stage = createStage()
 
 // node:test fails a test during which a rejection has no handler. Without node:test, it ends the process.
-describe('a function of the application that is async but must not be denies the request, and ends nothing', () => {
+describe('a function of the application that returns a promise, but must not, denies the request and ends nothing', () => {
   for (const [name, guard, code] of GUARDS) {
     it(name, async () => {
       const { app, browser } = await stage.startLoggedIn({}, { routes: { '/guarded': [guard, open] } })
