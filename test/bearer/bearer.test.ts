@@ -102,6 +102,7 @@ describe('req.oidc behind bearer()', () => {
     assert.deepEqual([oidc.isAuthenticated, oidc.provider, oidc.claims.sub], [true, theIssuer().issuer, 'alice'])
     assert.equal(oidc.expiresAt, oidc.claims.exp)
     assert.deepEqual([oidc.meets({ acr: 'phr' }), oidc.meets({ acr: 'other' })], [true, false])
+    assert.deepEqual([oidc.meets({ scope: 'b' }), oidc.meets({ scope: 'c' })], [true, false])
     assert.throws(() => Object.assign(oidc.claims, { sub: 'eve' }), TypeError)
     assert.equal(JSON.stringify(oidc).includes(token), false)
     assert.deepEqual([oidc.silentLoginUrl(), oidc.sessionCheckUrl(60)], [undefined, undefined])

@@ -186,6 +186,11 @@ describe('an opaque token', () => {
     assert.equal((await app.call('opaque')).status, 200)
   })
 
+  it("is accepted with profile 'rfc9068', which is one of JWTs", async () => {
+    const { app } = await start(good({ iat: undefined, jti: undefined }), { profile: 'rfc9068' })
+    assert.equal((await app.call('opaque')).status, 200)
+  })
+
   for (const [name, change, code] of RESPONSES) {
     it(`is refused if ${name}`, async () => {
       const { app } = await start(good(change()), { baseUrl: 'https://api.example.test' })
@@ -243,9 +248,9 @@ describe('an opaque token', () => {
     assert.equal(asked.length, 0)
   })
 
-  it('is asked about also if parts of it look like a JWT, or if it is encrypted', async () => {
+  it('is asked about also if parts of it look like a JWT, if it is encrypted, and with every character', async () => {
     const { app, asked } = await start(good())
-    const tokens = ['x-eyJ.b.c', 'eyJ.b', 'eyJ.b.c.d', 'eyJ.b.c.d.e']
+    const tokens = ['x-eyJ.b.c', 'eyJ.b', 'eyJ.b.c.d', 'eyJ.b.c.d.e', 'x_-.~+/y==']
     for (const token of tokens) assert.equal((await app.call(token)).status, 200, token)
     assert.deepEqual(
       asked.map(({ form }) => form.get('token')),

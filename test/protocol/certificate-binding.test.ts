@@ -130,6 +130,7 @@ describe('readCertificateHeader()', () => {
     ['Hash alone', 'xfcc', `By=spiffe://a/b;Hash=${hash}`],
     ['Chain alone', 'xfcc', `Chain="${escaped}"`],
     ['a Cert inside the quotes of another value', 'xfcc', `Subject="CN=a;Cert=${escaped}"`],
+    ['a Cert behind a quote that is escaped', 'xfcc', `Subject="CN=a\\";Cert=${escaped}`],
     ['a quote that does not end', 'xfcc', `Subject="CN=a;Cert=${escaped}`],
     ['a semicolon at its end', 'xfcc', `Cert="${escaped}";`],
     ['an empty Cert', 'xfcc', 'Cert=""'],
