@@ -163,6 +163,17 @@ describe('the signature of a token', () => {
 })
 
 describe('a signature', () => {
+  it('by a key of another curve verifies nothing, although OpenSSL would verify it', async () => {
+    const { jws } = await signed('ES256')
+    const content = Buffer.from(jws.token.slice(0, jws.token.lastIndexOf('.')))
+    for (const pair of [p384, p521]) {
+      assert.ok(pair)
+      const signature = sign('sha256', content, { key: pair.own, dsaEncoding: 'ieee-p1363' })
+      assert.ok(crypto.verify('sha256', content, { key: pair.shared, dsaEncoding: 'ieee-p1363' }, signature))
+      assert.equal(isSignedBy(withSignature(jws, signature), 'ES256', pair.shared), false)
+    }
+  })
+
   it('is not trusted if OpenSSL throws', async () => {
     const { jws, key } = await signed('ES256')
     assert.equal(isSignedBy(jws, 'ES256', key), true)
