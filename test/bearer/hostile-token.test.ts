@@ -47,6 +47,7 @@ async function refuses(token: string, code: string, options?: Partial<BearerOpti
   assert.deepEqual([answer.status, answer.challenge], [401, CHALLENGE])
   assert.equal(answer.body, '{"error":"invalid_token","error_description":"The access token is not valid."}')
   assert.deepEqual(seen.denied, [`ERR_OIDC_ACCESS_TOKEN_${code}`])
+  assert.match(seen.reasons.join(), /^The access token (?!.*undefined)/)
   assert.deepEqual([app.reached, app.errors, seen.errors], [[], [], []])
 }
 

@@ -99,6 +99,19 @@ describe('an API whose key is elsewhere', () => {
   })
 })
 
+describe('an API with a key of its own', () => {
+  it('signs an assertion with it', async () => {
+    const key = { ...client.p256.privateKey.export({ format: 'jwk' }), kid: 'of-the-api' }
+    const { app, asked } = await start(good(), {
+      introspection: { clientId: 'my-api', tokenEndpointAuthMethod: 'private_key_jwt', clientKeys: [key] },
+    } as Partial<BearerOptions>)
+    assert.equal((await app.call('an-opaque-token')).status, 200)
+    const [{ form } = { form: new URLSearchParams() }] = asked
+    const [header = ''] = (form.get('client_assertion') ?? '').split('.')
+    assert.equal(JSON.parse(Buffer.from(header, 'base64url').toString()).kid, 'of-the-api')
+  })
+})
+
 /** One change of a good response about an active token, and the code. */
 const RESPONSES: readonly [string, () => Members, string][] = [
   ['active is false', () => ({ active: false }), 'INACTIVE'],

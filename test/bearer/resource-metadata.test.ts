@@ -11,6 +11,7 @@ import {
   type ResourceMetadataSettings,
   resourceMetadataUrl,
 } from '../../lib/bearer/resource-metadata.ts'
+import { bearer } from '../../lib/bearer.ts'
 import type { OidcError } from '../../lib/errors.ts'
 import type { Handler } from '../../lib/http/request.ts'
 import { startApi } from '../support/app/api-app.ts'
@@ -355,6 +356,17 @@ describe('the metadata of bearer()', () => {
     const resourceMetadata = { scopes_supported: ['orders:read'] }
     const app = stopLater(await startApi(AS, { resource, resourceMetadata }))
     assert.deepEqual((await app.call(undefined, { path: PATH })).json()['scopes_supported'], ['orders:read'])
+  })
+
+  it('can be mounted beside the path of the API', async () => {
+    const api = bearer({ ...AS, resource })
+    const app = express()
+    app.use(api.resourceMetadata)
+    app.use('/mcp', api)
+    await serve(app, async (origin) => {
+      assert.equal(await resourceOf(await fetch(origin + PATH)), resource)
+      assert.deepEqual([(await fetch(`${origin}/mcp`)).status, (await fetch(`${origin}/else`)).status], [401, 404])
+    })
   })
 
   it('says that tokens must be bound to a DPoP key, if no certificate will do', async () => {

@@ -136,14 +136,26 @@ function sendRaw(port: number, method: string, path: string, lines: readonly str
   })
 }
 
-/** The codes of the events `express-oidc:denied` and `express-oidc:error` of each test, in order. Sets hooks. */
-export function observeDenials(): { readonly denied: string[]; readonly errors: string[] } {
-  const seen = { denied: [] as string[], errors: [] as string[] }
-  const onDenied = (message: unknown): void => void seen.denied.push((message as Events['express-oidc:denied']).code)
+/**
+ * The codes of the events `express-oidc:denied` and `express-oidc:error` of each test, in order, and the messages of what was
+ * wrong with the tokens. Sets hooks.
+ */
+export function observeDenials(): {
+  readonly denied: string[]
+  readonly errors: string[]
+  readonly reasons: string[]
+} {
+  const seen = { denied: [] as string[], errors: [] as string[], reasons: [] as string[] }
+  const onDenied = (message: unknown): void => {
+    const { code, error } = message as Events['express-oidc:denied']
+    seen.denied.push(code)
+    if (error instanceof Error) seen.reasons.push(error.message)
+  }
   const onError = (message: unknown): void => void seen.errors.push((message as Events['express-oidc:error']).code)
   beforeEach(() => {
     seen.denied.length = 0
     seen.errors.length = 0
+    seen.reasons.length = 0
     subscribe('express-oidc:denied', onDenied)
     subscribe('express-oidc:error', onError)
   })
