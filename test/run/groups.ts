@@ -31,6 +31,8 @@ const ALONE: readonly string[] = [
   'package/docs-site',
   'package/package',
   'package/start-pages',
+  // Starts the servers of frameworks.
+  'package/framework-guides',
   'whole/glewlwyd',
   'whole/frozen-store',
   // Each starts several servers.
@@ -57,7 +59,8 @@ const ALONE: readonly string[] = [
  * plans, they are those that combine others. `npm test` leaves them out.
  */
 const LONG: readonly string[] = [
-  ...['package/compilers', 'package/docs-site', 'package/migration', 'package/package', 'package/public-api'],
+  ...['package/compilers', 'package/docs-site', 'package/framework-guides', 'package/migration'],
+  ...['package/package', 'package/public-api'],
   ...['package/start-pages', 'testing/runners', 'logout/many-sessions', 'logout/session-management'],
   ...['whole/fault-injection', 'whole/fault-injection-redis', 'whole/fault-injection-stores', 'whole/frozen-store'],
   ...['whole/browser-module', 'whole/cluster', 'whole/doubled-callback', 'whole/example-app', 'whole/glewlwyd'],

@@ -69,8 +69,8 @@ export function createKitProjects(): KitProjects {
   }
 }
 
-/** As `npm run build` and `npm pack` do, but not in `dist/`, which other tests use at the same time. */
-function packPackage(folder: string): string {
+/** As `npm run build` and `npm pack` do, but not in `dist/`, which other tests use at the same time. Returns the tarball. */
+export function packPackage(folder: string): string {
   const source = join(folder, 'source')
   const dist = join(source, 'dist')
   mkdirSync(dist, { recursive: true })
@@ -89,9 +89,7 @@ function packPackage(folder: string): string {
 
 function createProject(project: string, tarball: string, manifest: object, files: ReadonlyMap<string, string>): string {
   const modules = join(project, 'node_modules')
-  const target = join(modules, 'express-oidc')
-  mkdirSync(target, { recursive: true })
-  execFileSync('tar', ['-xzf', tarball, '-C', target, '--strip-components=1'])
+  unpackPackage(tarball, modules)
   // The other packages in the versions that this repository develops with.
   for (const name of readdirSync(join(ROOT, 'node_modules')).filter((one) => !one.startsWith('.'))) {
     symlinkSync(join(ROOT, 'node_modules', name), join(modules, name))
@@ -99,6 +97,13 @@ function createProject(project: string, tarball: string, manifest: object, files
   writeFileSync(join(project, 'package.json'), JSON.stringify({ name: 'app', private: true, ...manifest }))
   for (const [name, code] of files) writeFileSync(join(project, name), `${code}\n`)
   return project
+}
+
+/** Installs the package in a folder `node_modules`. */
+export function unpackPackage(tarball: string, modules: string): void {
+  const target = join(modules, 'express-oidc')
+  mkdirSync(target, { recursive: true })
+  execFileSync('tar', ['-xzf', tarball, '-C', target, '--strip-components=1'])
 }
 
 /** Compiles the files of a project, for runners that read JavaScript alone. */
