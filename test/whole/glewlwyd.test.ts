@@ -367,7 +367,7 @@ describe('glewlwyd', { skip: skipWithoutGlewlwyd }, () => {
         page.waitForRequest((request) => request.method() === 'POST' && request.url() === `${app.baseUrl}/callback`),
         logInInChromium(page, `${app.baseUrl}/login?returnTo=/profile`),
       ])
-      await page.waitForURL(`${app.baseUrl}/profile#`)
+      await page.waitForURL(`${app.baseUrl}/profile`)
       assert.equal(posted.headers()['origin'], 'null')
       assert.match(await page.content(), /Ada Lovelace/)
       assert.deepEqual(codesOf(app), [])
