@@ -433,6 +433,7 @@ describe('several issuers', () => {
     const app = await start({ providerMetadata: { issuer } })
     assert.equal((await app.call(theIssuer().token())).status, 401)
     assert.deepEqual([seen.denied, app.reached], [['ERR_OIDC_ACCESS_TOKEN_KEY'], []])
+    assert.match(seen.reasons.join(), /the metadata of its issuer has no jwks_uri/)
   })
 
   it('by a function that returns another issuer than the token names: refused', async () => {
@@ -468,6 +469,7 @@ describe('several issuers', () => {
     const tokenOf = (tid: string, iss = tid): string => theIssuer().token({ iss: `${origin}/${iss}/v2.0`, tid })
     assert.equal((await app.call(tokenOf('t-1'))).status, 200)
     assert.equal((await app.call(tokenOf('t-2'))).status, 401)
+    assert.match(seen.reasons.join(), /is of a tenant \(tid\) that the option tenants does not allow/)
     assert.equal((await app.call(tokenOf('t-1', 't-2'))).status, 401)
     theIssuer().state.jwks = [{ ...theIssuer().keys.p256.jwk, issuer: `${origin}/t-2/v2.0` } as never]
     const strict = await start({ issuer, tenants: ['t-1', 't-2'] })

@@ -123,7 +123,7 @@ describe('the claims of UserInfo', () => {
   })
 
   const securing = ['iss', 'aud', 'azp', 'exp', 'iat', 'nbf', 'jti', 'nonce', 'auth_time', 'acr', 'amr', 'sid']
-  for (const name of [...securing, 'at_hash', 'c_hash', 's_hash']) {
+  for (const name of [...securing, 'at_hash', 'c_hash', 's_hash', 'session_expiry']) {
     it(`never add ${name}`, async () => {
       thin.provider.change.idTokenClaims = ({ sid: _, ...claims }) => claims
       thin.provider.change.userinfo = (json) => ({ ...json, [name]: 'of UserInfo' })
